@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/detail/results.hpp>
+#include <rankview/metadata.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace rankview {
+
+/// Tag for AsyncResult::get and ::wait: end the waiting at the first failure.
+struct FirstException {};
+inline constexpr FirstException first_exception{};
+
+/// How one task ended: its value or its exception.
+template <class T>
+class Outcome {
+ public:
+  explicit Outcome(T value) : value_(std::move(value)) {}
+  explicit Outcome(std::exception_ptr error) : error_(std::move(error)) {}
+
+  [[nodiscard]] bool has_value() const noexcept { return error_ == nullptr; }
+  explicit operator bool() const noexcept { return has_value(); }
+  /// The value; throws what the task threw if there is none.
+  [[nodiscard]] const T& value() const {
+    if (error_) std::rethrow_exception(error_);
+    return *value_;
+  }
+  [[nodiscard]] const T& operator*() const { return value(); }
+  /// Null if there is a value.
+  [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
+
+ private:
+  std::optional<T> value_;
+  std::exception_ptr error_;
+};
+
+/// The result, or results, of an asynchronous call. `T` is what get() returns: `R` for a call on one engine or by a load-balanced
+/// `apply`, `std::vector<R>` for a call on several engines and for maps.
+///
+/// A cheap handle: copies share one result. When the last handle goes, results that have not arrived are dropped on arrival; the tasks
+/// run all the same. A failure that nobody looked at is then reported on stderr.
+///
+/// Thread-safe: several threads may wait for and read the same result. Waiting makes progress itself; without
+/// `MPI_THREAD_MULTIPLE` nothing else does.
+template <class T>
+class AsyncResult {
+  using Shape = detail::Shape<T>;
+
+ public:
+  /// What iteration yields: `R` for `T = std::vector<R>`, else `T` itself.
+  using element_type = typename Shape::Element;
+  using clock = std::chrono::steady_clock;
+
+  class iterator;
+  class Completions;
+
+  /// An empty handle: everything but destruction, assignment and valid() is a usage error.
+  AsyncResult() = default;
+  explicit AsyncResult(std::shared_ptr<detail::Call> call) : state_(detail::watched(std::move(call))) {}
+
+  [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+
+  /// Waits and returns the value. Throws what the task threw (RemoteError and its like); with several tasks, CompositeError with all
+  /// failures in result order. Can be called again, with the same outcome. The reference lives as long as a handle does.
+  decltype(auto) get() const& {
+    detail::wait(call(), {});
+    return value();
+  }
+  /// The same, moving the value out if this is the last handle.
+  T get() && {
+    detail::wait(call(), {});
+    detail::rethrow(*state_);
+    if constexpr (!std::is_void_v<T>) return state_.use_count() == 1 ? Shape::take(*state_) : T(Shape::value(*state_));
+  }
+  /// The same, waiting at most for `timeout`: then TimeoutError, after which it can be asked again. `get(0s)` only looks.
+  template <class Rep, class Period>
+  decltype(auto) get(std::chrono::duration<Rep, Period> timeout) const {
+    if (!wait(timeout)) late(std::chrono::duration_cast<Seconds>(timeout));
+    return value();
+  }
+  /// The same, but throws the first failure as soon as it is known, alone and without waiting for the rest.
+  decltype(auto) get(FirstException) const {
+    if (auto error = detail::wait_first_error(call(), {})) std::rethrow_exception(error);
+    return value();
+  }
+
+  /// Waits for the end, whatever it is.
+  void wait() const { detail::wait(call(), {}); }
+  /// Waits at most for `timeout`; whether it has ended.
+  template <class Rep, class Period>
+  bool wait(std::chrono::duration<Rep, Period> timeout) const {
+    return detail::wait(call(), detail::deadline_after(timeout));
+  }
+  /// Waits until a task has failed or all have ended.
+  void wait(FirstException) const { detail::wait_first_error(call(), {}); }
+
+  /// Whether all tasks have ended. Never blocks for long: it looks at what has arrived, no more.
+  [[nodiscard]] bool ready() const { return detail::poll(call()); }
+
+  /// Whether all ended well. Throws UsageError before the end.
+  [[nodiscard]] bool successful() const {
+    if (!ready()) throw UsageError("successful() before the result is ready: wait() first");
+    state_->error_seen = true;
+    return state_->errors.empty();
+  }
+
+  /// How many tasks there are: items of a map, engines of a direct apply, 1 for a single one.
+  [[nodiscard]] std::size_t size() const { return call().items.size(); }
+  /// How many of them have ended.
+  [[nodiscard]] std::size_t progress() const {
+    static_cast<void>(detail::poll(call()));
+    return call().ended;
+  }
+
+  /// In order, each as soon as it is there: dereferencing waits for that element only, and throws its error if it failed, after which
+  /// the iterator can be moved on. With a single task whose result is a vector, its elements.
+  [[nodiscard]] iterator begin() const { return iterator(*this, 0); }
+  [[nodiscard]] iterator end() const { return iterator(*this, Shape::npos); }
+
+  /// `(index, value)` of each task as it ends, in that order. Dereferencing throws the error of a task that failed; the iteration can go on
+  /// past it.
+  [[nodiscard]] Completions as_completed() const { return Completions(*this); }
+
+  /// Waits; then values and exceptions side by side, in order.
+  [[nodiscard]] std::vector<Outcome<element_type>> results() const {
+    wait();
+    state_->error_seen = true;
+    std::vector<Outcome<element_type>> outcomes;
+    const std::size_t count = Shape::count(*state_);
+    outcomes.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (auto error = Shape::error(*state_, i)) {
+        outcomes.emplace_back(std::move(error));
+      } else {
+        outcomes.emplace_back(Shape::element(*state_, i));
+      }
+    }
+    return outcomes;
+  }
+
+  /// Tasks that wait on rank 0 end as TaskAborted at once; those that an engine already has run to their end.
+  void abort() const { detail::abort(call()); }
+
+  /// In result order.
+  [[nodiscard]] std::vector<TaskId> task_ids() const {
+    std::vector<TaskId> ids(size());
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = {state_->id, i};
+    return ids;
+  }
+  /// What is known of task `index` by now. Throws std::out_of_range.
+  [[nodiscard]] Metadata metadata(std::size_t index = 0) const { return detail::metadata_of(call(), index); }
+  /// Metadata of all tasks, in result order.
+  [[nodiscard]] std::vector<Metadata> metadata_all() const {
+    std::vector<Metadata> all;
+    for (std::size_t i = 0; i < size(); ++i) all.push_back(metadata(i));
+    return all;
+  }
+
+  /// From the submission to the last result, or to now.
+  [[nodiscard]] Seconds elapsed() const { return detail::times_of(call()).elapsed; }
+  /// From the submission to the last result. Throws UsageError before the end.
+  [[nodiscard]] Seconds wall_time() const { return ended_times("wall_time()").wall; }
+  /// The sum of the tasks' run times on the engines. Throws UsageError before the end.
+  [[nodiscard]] Seconds serial_time() const { return ended_times("serial_time()").serial; }
+  /// serial_time() / wall_time().
+  [[nodiscard]] double speedup() const {
+    const auto times = ended_times("speedup()");
+    return times.wall.count() > 0 ? times.serial / times.wall : 0.0;
+  }
+
+  /// Waits, showing progress on stderr every `interval`: a bar on a terminal, plain lines otherwise. Does not throw for failed tasks.
+  void wait_interactive(std::chrono::milliseconds interval = std::chrono::milliseconds(1000)) const {
+    detail::wait_interactive(call(), interval);
+  }
+
+ private:
+  detail::Call& call() const {
+    if (!state_) throw UsageError("this AsyncResult is empty: it was default-constructed or moved from");
+    return *state_;
+  }
+  decltype(auto) value() const {
+    detail::rethrow(*state_);
+    if constexpr (!std::is_void_v<T>) return Shape::value(*state_);
+  }
+  [[noreturn]] void late(Seconds timeout) const { detail::throw_late(*state_, timeout); }
+  detail::Times ended_times(const char* what) const {
+    if (!ready()) detail::throw_not_ready(what);
+    return detail::times_of(*state_);
+  }
+
+  std::shared_ptr<detail::Call> state_;
+};
+
+/// Walks a result in order.
+template <class T>
+class AsyncResult<T>::iterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = element_type;
+  using difference_type = std::ptrdiff_t;
+  using reference = typename Shape::Reference;
+  using pointer = void;
+
+  iterator() = default;
+  iterator(const AsyncResult& result, std::size_t index) : result_(result), index_(index) {}
+
+  reference operator*() const { return Shape::await_element(result_.call(), index_); }
+  iterator& operator++() {
+    ++index_;
+    return *this;
+  }
+  iterator operator++(int) { return std::exchange(*this, iterator(result_, index_ + 1)); }
+  friend bool operator==(const iterator& a, const iterator& b) { return a.place() == b.place(); }
+
+ private:
+  // An end iterator does not know where the end is before somebody asks.
+  [[nodiscard]] std::size_t place() const {
+    if (!result_.valid()) return Shape::npos;
+    return index_ == Shape::npos || index_ >= Shape::await_count(result_.call(), index_) ? Shape::npos : index_;
+  }
+
+  AsyncResult result_;
+  std::size_t index_ = 0;
+};
+
+/// The range that as_completed() returns: read it once.
+template <class T>
+class AsyncResult<T>::Completions {
+ public:
+  class iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = std::pair<std::size_t, element_type>;
+    using difference_type = std::ptrdiff_t;
+    using reference = value_type;
+    using pointer = void;
+
+    iterator() = default;
+    explicit iterator(Completions* range) : range_(range) { advance(); }
+
+    value_type operator*() const { return {*current_, Shape::task_value(*range_->result_.state_, *current_)}; }
+    iterator& operator++() {
+      advance();
+      return *this;
+    }
+    void operator++(int) { advance(); }
+    /// The task that the next dereference is about, also if it failed.
+    [[nodiscard]] std::size_t index() const { return *current_; }
+    friend bool operator==(const iterator& a, const iterator& b) { return a.current_.has_value() == b.current_.has_value(); }
+
+   private:
+    void advance() {
+      current_ = detail::next_ended(range_->result_.call(), *range_->feed_, range_->read_);
+      if (current_) ++range_->read_;
+    }
+
+    Completions* range_ = nullptr;
+    std::optional<std::uint64_t> current_;
+  };
+
+  explicit Completions(const AsyncResult& result) : result_(result), feed_(detail::subscribe(result.call())) {}
+
+  iterator begin() { return iterator(this); }
+  iterator end() { return iterator(); }
+
+ private:
+  AsyncResult result_;
+  std::shared_ptr<detail::CompletionFeed> feed_;
+  std::uint64_t read_ = 0;
+};
+
+}  // namespace rankview

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/direct_view.hpp>
+#include <rankview/load_balanced_view.hpp>
+#include <rankview/targets.hpp>
+
+#include <chrono>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+namespace rankview {
+
+/// The engines, as rank 0 sees them, and the maker of views. Lives as long as the run that made it; a cheap handle, usable from several
+/// threads at once (below `MPI_THREAD_SERIALIZED`, only the main thread makes progress).
+class Client {
+ public:
+  explicit Client(std::shared_ptr<detail::Controller> controller) : controller_(std::move(controller)) {}
+
+  /// The live engines: 0, 1, 2, ...; engine k is rank k + 1, and with a single rank engine 0 is a thread of it.
+  [[nodiscard]] std::vector<int> ids() const { return detail::live_engines(*controller_); }
+  [[nodiscard]] std::size_t size() const { return ids().size(); }
+
+  /// One engine; a negative number counts from the end of ids(). Throws std::out_of_range, listing the ids there are.
+  [[nodiscard]] EngineView operator[](int engine) const {
+    return {controller_, detail::resolve(*controller_, {engine}).front()};
+  }
+  /// Every engine.
+  [[nodiscard]] DirectView operator[](All) const { return DirectView(controller_); }
+  /// A snapshot of the engines that the slice names now.
+  [[nodiscard]] DirectView operator[](const slice& engines) const { return {controller_, engines.of(ids())}; }
+  /// These engines in this order, `rc[{3, 1}]`. Throws std::out_of_range for one that does not exist, UsageError for one named twice.
+  [[nodiscard]] DirectView operator[](std::initializer_list<int> engines) const {
+    return direct_view(std::vector<int>(engines));
+  }
+  [[nodiscard]] DirectView operator[](const std::vector<int>& engines) const { return direct_view(engines); }
+
+  [[nodiscard]] DirectView direct_view(All = {}) const { return DirectView(controller_); }
+  [[nodiscard]] DirectView direct_view(const slice& engines) const { return (*this)[engines]; }
+  [[nodiscard]] DirectView direct_view(const std::vector<int>& engines) const {
+    return {controller_, detail::resolve(*controller_, engines)};
+  }
+
+  [[nodiscard]] LoadBalancedView load_balanced_view(All = {}) const { return LoadBalancedView(controller_); }
+  [[nodiscard]] LoadBalancedView load_balanced_view(const slice& engines) const {
+    return {controller_, engines.of(ids())};
+  }
+  [[nodiscard]] LoadBalancedView load_balanced_view(const std::vector<int>& engines) const {
+    return {controller_, detail::resolve(*controller_, engines)};
+  }
+
+  /// Waits until everything that was submitted has ended, however it ended.
+  void wait() const { detail::wait_all(*controller_, {}); }
+  /// At most for `timeout`; whether everything has ended.
+  template <class Rep, class Period>
+  bool wait(std::chrono::duration<Rep, Period> timeout) const {
+    return detail::wait_all(*controller_, detail::deadline_after(timeout));
+  }
+  /// Waits for these results, however they end.
+  template <class... T>
+    requires(sizeof...(T) > 0)
+  void wait(const AsyncResult<T>&... results) const {
+    (results.wait(), ...);
+  }
+
+  /// Takes what has arrived and hands out what can be handed out, without waiting. Never needed under `MPI_THREAD_MULTIPLE`.
+  void spin() const { detail::spin(*controller_); }
+
+ private:
+  std::shared_ptr<detail::Controller> controller_;
+};
+
+}  // namespace rankview

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/client.hpp>
+#include <rankview/options.hpp>
+#include <rankview/run.hpp>
+
+#include <functional>
+#include <memory>
+#include <mpi.h>
+#include <type_traits>
+#include <utility>
+
+namespace rankview {
+
+/// rankview inside a code that owns MPI: rank 0 of a communicator as controller and client, its other ranks as engines, for as long as
+/// run() takes. Engine variables live as long as the Cluster.
+///
+/// With one rank, the engine is a thread of that rank.
+class Cluster {
+ public:
+  /// Collective over `comm` (a `boost::mpi::communicator` converts to it), which is duplicated. MPI must be initialised, at any thread level;
+  /// below `MPI_THREAD_MULTIPLE` rank 0 says on stderr what is lost. Throws MismatchedBuild on every rank if the ranks do not run the same
+  /// executable, UsageError for an inter-communicator or a null one.
+  explicit Cluster(MPI_Comm comm, Options options = {});
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+  /// Collective: frees the communicator. Must come before `MPI_Finalize`.
+  ~Cluster();
+
+  /// Collective. Runs `f(Client&)` on rank 0 while the other ranks serve; returns on all of them when `f` has returned and all tasks have
+  /// ended. `f`'s result is returned on rank 0, a default-constructed one elsewhere. Between runs, every rank is free for MPI of its own.
+  ///
+  /// If `f` throws, waiting tasks are given up and the exception leaves run() on rank 0; on the other ranks it is an Error that tells of it.
+  template <class F>
+  auto run(F&& f) -> std::invoke_result_t<F&, Client&> {
+    using R = std::invoke_result_t<F&, Client&>;
+    if constexpr (std::is_void_v<R>) {
+      run_on_root([&f](Client& client) { f(client); });
+    } else {
+      R result{};
+      run_on_root([&f, &result](Client& client) { result = f(client); });
+      return result;
+    }
+  }
+
+  [[nodiscard]] int rank() const noexcept;
+  [[nodiscard]] int size() const noexcept;
+
+ private:
+  friend int detail::run(int argc, char** argv, const std::function<int(Client&)>& main, const Options& options);
+  struct State;
+
+  void run_on_root(const std::function<void(Client&)>& f);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace rankview

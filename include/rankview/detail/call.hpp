@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/detail/callable.hpp>
+#include <rankview/metadata.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rankview::detail {
+
+class Controller;
+
+using Deadline = std::optional<std::chrono::steady_clock::time_point>;
+
+// The encoded arguments of consecutive items. Items of one size lie side by side; others each have their size before them.
+struct ArgumentBlock {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t unfinished = 0;
+  std::size_t stride = 0;              // the size of every item, or 0
+  std::vector<std::uint64_t> offsets;  // where each item begins, without a stride
+  Writer data;
+
+  // The bytes of items [begin, end), counted in the call.
+  [[nodiscard]] std::span<const std::byte> items(std::uint64_t begin, std::uint64_t end) const;
+};
+
+// What is known of one item; a map of ten million has ten million of these.
+struct ItemRecord {
+  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
+  std::int64_t completed = 0;
+  std::int64_t received = 0;
+  std::int32_t engine = -1;
+  std::uint16_t attempts = 0;
+  Status status = Status::waiting;
+};
+
+// Indices of items in the order in which they end, for whoever reads them so.
+struct CompletionFeed {
+  std::deque<std::uint64_t> ended;
+};
+
+// One call of a view's verb, from its submission to its last result; the part that does not depend on types. Shared by the handles
+// (AsyncResult) and the controller, whose lock guards everything that changes after the submission.
+class Call {
+ public:
+  Call() = default;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  virtual ~Call();
+
+  // ---- set before the submission ----
+  std::uint64_t id = 0;
+  std::shared_ptr<Controller> controller;
+  Function function;
+  std::string label;
+  bool multiple = false;                // a list of results, or one
+  bool same_arguments = false;          // block 0 holds one item that is every item's
+  bool balanced = false;                // any of `engines` may run an item, or each has its own block of them
+  std::vector<int> engines;             // in target order; none for a balanced call means all
+  std::uint64_t chunk_size = 1;         // items that are handed out together
+  std::int64_t submitted = 0;           // nanoseconds of the wall clock
+
+  // ---- under the controller's lock ----
+  std::vector<ArgumentBlock> blocks;
+  std::vector<ItemRecord> items;
+  std::map<std::uint64_t, std::exception_ptr> errors;
+  std::vector<std::weak_ptr<CompletionFeed>> feeds;
+  std::vector<int> object_holders;      // engines that hold the callable's state
+  std::atomic<std::uint64_t> ended{0};
+  std::atomic<bool> sealed{false};      // no more items will come
+  std::atomic<bool> error_seen{false};  // somebody looked at how it ended
+  bool abandoned = false;               // nobody has a handle any more
+  std::int64_t last_received = 0;
+
+  [[nodiscard]] bool done() const { return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size(); }
+
+  // ---- the typed side ----
+  // Makes room for results of `count` items in all.
+  virtual void grow(std::uint64_t count) = 0;
+  // Reads the result of `item` into its place.
+  virtual void load(std::uint64_t item, Reader& in) = 0;
+  // Drops what results there are.
+  virtual void discard() noexcept = 0;
+};
+
+// Adds items to a call that is being made. Encodes in the caller's thread and hands over block by block, so that engines begin while the
+// rest is still being read; calls whose layout depends on the number of items wait for finish().
+class Submission {
+ public:
+  // `expected`: how many items will come, if that is known.
+  Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected);
+  Submission(const Submission&) = delete;
+  Submission& operator=(const Submission&) = delete;
+  // Without finish(), which means that reading the items threw: gives up what was submitted.
+  ~Submission();
+
+  // Where to encode the next item. Every item of a call has the same stride: its size, or 0 if sizes differ.
+  Writer& begin_item(std::size_t stride) {
+    if (block_.count != 0 && (block_.count == block_items || block_.data.bytes.size() >= block_bytes)) hand_over();
+    block_.stride = stride;
+    item_ = block_.data.mark();
+    if (stride == 0) block_.data.value(std::uint64_t{0});
+    return block_.data;
+  }
+  void end_item() {
+    if (block_.stride == 0) set_size();
+    ++block_.count;
+    if (block_.data.attached_since(item_)) isolate();
+  }
+
+  // Drives the controller while more than some tens of thousands of items wait.
+  void throttle() {
+    if (std::exchange(handed_over_, false)) wait_for_engines();
+  }
+
+  // Everything is there. `unattended`: nobody is about to wait for the call, so the pulse is told.
+  void finish(bool unattended);
+
+ private:
+  static constexpr std::uint64_t block_items = 1024;
+  static constexpr std::size_t block_bytes = 64 * 1024;
+
+  void set_size();
+  void isolate();
+  void hand_over();
+  void wait_for_engines();
+
+  std::shared_ptr<Call> call_;
+  ArgumentBlock block_;
+  Writer::Mark item_{};
+  bool handed_over_ = false;
+  bool finished_ = false;
+};
+
+// ---- what the templates ask of the compiled runtime ----------------------------------------------------------------------------
+
+std::vector<int> live_engines(const Controller& controller);
+// Engine numbers as given by the user, negative ones counted from the end. Throws std::out_of_range or UsageError.
+std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets);
+// Throws UsageError when the run that the controller belonged to has ended.
+void check_open(const Controller& controller);
+bool wait_all(Controller& controller, const Deadline& deadline);
+void spin(Controller& controller);
+
+// Says on stderr that a call failed and nobody looked, once.
+void report_unseen(Call& call) noexcept;
+
+// Waits for the whole call, or for one item of it. False when the deadline passed first.
+bool wait(Call& call, const Deadline& deadline);
+bool wait(Call& call, std::uint64_t item, const Deadline& deadline);
+// Until the first failure, which it returns, or the end, with null.
+std::exception_ptr wait_first_error(Call& call, const Deadline& deadline);
+
+// Whether the call is done, after a look at what has arrived.
+bool poll(Call& call);
+
+// How one item ended: null for a value. The item must have ended.
+std::exception_ptr error_of(Call& call, std::uint64_t item);
+// Throws what get() throws if any item failed. The call must be done.
+void rethrow(Call& call);
+
+// A feed with everything that has ended so far, in the order in which it was received.
+std::shared_ptr<CompletionFeed> subscribe(Call& call);
+// The next item that ended, waiting for it; nothing when all have been read.
+std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read);
+
+void abort(Call& call);
+
+struct Times {
+  Seconds elapsed, wall, serial;
+};
+Times times_of(Call& call);
+Metadata metadata_of(Call& call, std::uint64_t item);
+void wait_interactive(Call& call, std::chrono::milliseconds interval);
+
+// The last handle of the call has gone: drops its results, now or when they arrive, and says on stderr if it failed unseen.
+void abandon(Call& call) noexcept;
+
+[[noreturn]] void throw_late(Call& call, Seconds timeout);
+[[noreturn]] void throw_not_ready(const char* what);
+
+}  // namespace rankview::detail

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/borrow.hpp>
+#include <rankview/by_value.hpp>
+#include <rankview/detail/codec.hpp>
+#include <rankview/this_engine.hpp>
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+// How a callable reaches an engine: what travels is the address of a Thunk, a constant made by the compiler for one callable type
+// and the types of its arguments, which every process of the same build has. It knows how to decode the arguments, call, and encode
+// the result.
+namespace rankview::detail {
+
+// What surrounds one run of a thunk.
+class Invocation {
+ public:
+  // Returns when what the reader claimed has arrived.
+  virtual void await_attachments() = 0;
+
+  Reader& arguments;
+  Writer& result;
+  const void* function;  // where the callable is a function pointer
+  const void* object;    // where it has state: what Thunk::load made
+
+ protected:
+  Invocation(Reader& in, Writer& out, const void* code, const void* state)
+      : arguments(in), result(out), function(code), object(state) {}
+  ~Invocation() = default;
+};
+
+struct Thunk {
+  void (*run)(Invocation&);
+  std::shared_ptr<const void> (*load)(Reader&);  // null for callables without state
+};
+
+// ---- what may be called -----------------------------------------------------------------------------------------------------
+
+template <class F>
+struct is_by_value : std::false_type {};
+template <class F>
+struct is_by_value<ByValue<F>> : std::true_type {};
+
+template <class F>
+inline constexpr bool is_function = is_function_pointer<F>::value;
+
+// Nothing to send but the type: captureless lambdas and empty function objects.
+template <class F>
+inline constexpr bool is_stateless = std::is_empty_v<F> && std::is_default_constructible_v<F> && !is_by_value<F>::value;
+
+template <class F>
+inline constexpr bool has_state = !is_function<F> && !is_stateless<F>;
+
+template <class F>
+consteval bool check_callable() {
+  static_assert(!std::is_member_pointer_v<F>, "rankview: a pointer to member cannot be sent to an engine; wrap the call in a lambda");
+  static_assert(std::is_class_v<F> || is_function<F>,
+                "rankview: this is not callable; pass a function, a lambda without captures or a function object");
+  if constexpr (has_state<F> && !is_by_value<F>::value) {
+    static_assert(SerialisesItself<F>,
+                  "rankview: this callable has captures (or data members), which do not travel by themselves; pass the values as arguments, "
+                  "wrap the lambda in rv::by_value(...) if copying its bytes is right, or give the function object a serialize() member");
+  }
+  return true;
+}
+
+// ---- what its parameters are ------------------------------------------------------------------------------------------------
+
+template <class... P>
+struct Parameters {
+  static constexpr std::size_t count = sizeof...(P);
+};
+
+template <class F, class = void>
+struct parameters_of {
+  static constexpr bool known = false;  // overloaded or generic
+};
+template <class R, class... P>
+struct parameters_of<R (*)(P...)> {
+  static constexpr bool known = true;
+  using type = Parameters<P...>;
+};
+template <class R, class... P>
+struct parameters_of<R (*)(P...) noexcept> : parameters_of<R (*)(P...)> {};
+template <class R, class C, class... P>
+struct parameters_of<R (C::*)(P...)> : parameters_of<R (*)(P...)> {};
+template <class R, class C, class... P>
+struct parameters_of<R (C::*)(P...) const> : parameters_of<R (*)(P...)> {};
+template <class R, class C, class... P>
+struct parameters_of<R (C::*)(P...) noexcept> : parameters_of<R (*)(P...)> {};
+template <class R, class C, class... P>
+struct parameters_of<R (C::*)(P...) const noexcept> : parameters_of<R (*)(P...)> {};
+template <class F>
+struct parameters_of<F, std::void_t<decltype(&F::operator())>> : parameters_of<decltype(&F::operator())> {};
+template <class F>
+struct parameters_of<ByValue<F>, void> : parameters_of<F> {};
+
+// What owns, on the engine, the value that a parameter of type P looks at.
+template <class P>
+struct owner {
+  using type = P;
+};
+template <class C, class Traits>
+struct owner<std::basic_string_view<C, Traits>> {
+  using type = std::basic_string<C, Traits>;
+};
+template <class T, std::size_t N>
+struct owner<std::span<T, N>> {
+  using type = std::vector<std::remove_const_t<T>>;
+};
+template <class P>
+using owner_t = typename owner<std::remove_cvref_t<P>>::type;
+
+template <class T>
+struct is_reference : std::false_type {};
+template <class T>
+struct is_reference<Reference<T>> : std::true_type {};
+
+template <class A>
+struct unborrowed {
+  using type = A;
+};
+template <class T>
+struct unborrowed<Borrowed<T>> {
+  using type = T;
+};
+template <class A>
+using unborrowed_t = typename unborrowed<std::remove_cvref_t<A>>::type;
+
+// Tag for "the callable is generic: the argument decides".
+struct Deduced {};
+
+// The type that travels for an argument of type A towards a parameter of type P.
+template <class A, class P>
+struct Travelling {
+  static_assert(!std::is_pointer_v<std::decay_t<A>> || is_function<std::decay_t<A>> || !std::is_same_v<owner_t<P>, std::decay_t<A>>,
+                "rankview: a raw pointer means nothing in another process; pass the value, a container, or rv::ref(\"name\") for data "
+                "that lives on the engine");
+  static_assert(std::is_convertible_v<const A&, owner_t<P>> || std::is_convertible_v<A, owner_t<P>> ||
+                    std::is_constructible_v<owner_t<P>, A>,
+                "rankview: an argument cannot be converted to the callable's parameter");
+  static_assert(!std::is_lvalue_reference_v<P> || std::is_const_v<std::remove_reference_t<P>>,
+                "rankview: the callable takes this argument by non-const reference, so what it changes would be lost on the engine; pass "
+                "rv::ref(\"name\") to change an engine's variable, or take it by value or const reference");
+  using type = owner_t<P>;
+};
+template <class A>
+struct Travelling<A, Deduced> {
+  using type = typename owner<std::decay_t<A>>::type;
+};
+template <>
+struct Travelling<const char*, Deduced> {
+  using type = std::string;
+};
+template <>
+struct Travelling<char*, Deduced> {
+  using type = std::string;
+};
+template <class T, class P>
+struct Travelling<Reference<T>, P> {
+  static_assert(!std::is_void_v<T> || !std::is_same_v<P, Deduced>,
+                "rankview: the parameters of a generic callable say no type; write rv::ref<T>(\"name\") instead of rv::ref(\"name\")");
+  using type = Reference<T>;
+};
+template <class A, class P>
+using wire_t = typename Travelling<std::decay_t<unborrowed_t<A>>, P>::type;
+
+template <class F, class... A>
+struct Signature {
+  template <class... P>
+  static auto pair(Parameters<P...>) {
+    static_assert(sizeof...(P) == sizeof...(A), "rankview: the callable takes another number of arguments than were given");
+    if constexpr (sizeof...(P) == sizeof...(A)) {
+      return Parameters<std::pair<wire_t<A, P>, P>...>();
+    } else {
+      return Parameters<>();
+    }
+  }
+  static auto deduce() {
+    if constexpr (parameters_of<F>::known) {
+      return pair(typename parameters_of<F>::type());
+    } else {
+      return Parameters<std::pair<wire_t<A, Deduced>, Deduced>...>();
+    }
+  }
+  // For each argument, the type that travels and the parameter it is for.
+  using type = decltype(deduce());
+};
+
+// ---- on the engine ----------------------------------------------------------------------------------------------------------
+
+// What a callable sees of an argument that travelled as W towards a parameter P.
+template <class W, class P>
+struct Seen {
+  using type = std::conditional_t<std::is_same_v<P, Deduced> || !std::is_reference_v<P>, W&&,
+                                  std::conditional_t<std::is_lvalue_reference_v<P>, const W&, W&&>>;
+  static type see(W& value) { return static_cast<type>(value); }
+};
+template <class T, class P>
+struct Seen<Reference<T>, P> {
+  using type = T&;
+  static type see(const Reference<T>& reference) { return this_engine::vars().get<T>(reference.name); }
+};
+template <class P>
+struct Seen<Reference<>, P> {
+  using type = owner_t<P>&;
+  static type see(const Reference<>& reference) { return this_engine::vars().get<owner_t<P>>(reference.name); }
+};
+
+// The callable itself, as an engine gets at it.
+template <class F>
+decltype(auto) callable(const Invocation& invocation) {
+  if constexpr (is_function<F>) {
+    return reinterpret_cast<F>(const_cast<void*>(invocation.function));
+  } else if constexpr (is_stateless<F>) {
+    return F();
+  } else {
+    return *static_cast<const F*>(invocation.object);
+  }
+}
+
+// A result type as it travels: views become what owns their data.
+template <class R>
+using result_owner_t = std::conditional_t<std::is_void_v<R>, void, owner_t<R>>;
+
+template <class R, class F, class... Ready>
+void call(Invocation& invocation, Ready&&... arguments) {
+  invocation.await_attachments();
+  if constexpr (std::is_void_v<R>) {
+    std::invoke(callable<F>(invocation), std::forward<Ready>(arguments)...);
+  } else {
+    using Result = result_owner_t<R>;
+    static_assert(!std::is_pointer_v<Result> || is_function<Result>,
+                  "rankview: the callable returns a raw pointer, which means nothing in another process; return the value or a container");
+    Result result(std::invoke(callable<F>(invocation), std::forward<Ready>(arguments)...));
+    const Writer::Mark mark = invocation.result.mark();
+    codec<Result>::save(invocation.result, result);
+    // Attachments point into the heap that `result` owns, and go on doing so when it moves.
+    if (invocation.result.attached_since(mark)) invocation.result.kept.push_back(std::make_shared<const Result>(std::move(result)));
+  }
+}
+
+// Decodes the arguments from left to right, keeping each on the stack, then calls.
+template <class R, class F, class... Ready>
+void decode_and_call(Parameters<>, Invocation& invocation, Ready&&... ready) {
+  call<R, F>(invocation, std::forward<Ready>(ready)...);
+}
+template <class R, class F, class W, class P, class... Rest, class... Ready>
+void decode_and_call(Parameters<std::pair<W, P>, Rest...>, Invocation& invocation, Ready&&... ready) {
+  W value = codec<W>::load(invocation.arguments);
+  decode_and_call<R, F>(Parameters<Rest...>(), invocation, std::forward<Ready>(ready)..., Seen<W, P>::see(value));
+}
+
+template <class F, class Sig>
+struct Invoked;
+template <class F, class... W, class... P>
+struct Invoked<F, Parameters<std::pair<W, P>...>> {
+  using Target = std::conditional_t<is_function<F>, F, const F&>;
+  static_assert(std::is_invocable_v<Target, typename Seen<W, P>::type...>,
+                "rankview: the callable cannot be called with these arguments (it must be callable as const)");
+  using type = std::invoke_result_t<Target, typename Seen<W, P>::type...>;
+};
+
+template <class F, class Sig>
+void run_thunk(Invocation& invocation) {
+  decode_and_call<typename Invoked<F, Sig>::type, F>(Sig(), invocation);
+}
+
+template <class F>
+std::shared_ptr<const void> load_object(Reader& in) {
+  if constexpr (is_by_value<F>::value) {
+    return std::make_shared<const F>(in.value<F>());
+  } else {
+    return std::make_shared<const F>(codec<F>::load(in));
+  }
+}
+
+template <class F, class Sig>
+inline constexpr Thunk thunk{&run_thunk<F, Sig>, has_state<F> ? &load_object<F> : nullptr};
+
+// ---- on the client ----------------------------------------------------------------------------------------------------------
+
+// A callable as a call needs it.
+struct Function {
+  const Thunk* thunk = nullptr;
+  const void* code = nullptr;  // where it is a function pointer
+  Writer object;               // where it has state
+};
+
+template <class Sig, class F>
+Function function_for(const F& callable) {
+  Function function;
+  function.thunk = &thunk<F, Sig>;
+  if constexpr (is_function<F>) {
+    if (callable == nullptr) throw UsageError("the function to call is a null pointer");
+    function.code = reinterpret_cast<const void*>(callable);
+  } else if constexpr (is_by_value<F>::value) {
+    function.object.value(callable);
+  } else if constexpr (has_state<F>) {
+    codec<F>::save(function.object, callable);
+  }
+  return function;
+}
+
+// How long the caller's own objects may be looked at.
+enum class Lifetime { call, result };
+
+// Encodes one argument as a W. With Lifetime::result, what is attached is first made the call's own: an rvalue is moved, an lvalue
+// copied, a borrowed one left where it is.
+template <class W, class A>
+void save_argument(Writer& out, A&& argument, Lifetime lifetime) {
+  if constexpr (!std::is_same_v<unborrowed_t<A>, std::remove_cvref_t<A>>) {
+    save_argument<W>(out, *argument.value, Lifetime::call);
+  } else if constexpr (!std::is_same_v<std::remove_cvref_t<A>, W>) {
+    save_argument<W>(out, static_cast<W>(std::forward<A>(argument)), Lifetime::result);
+  } else {
+    const Writer::Mark mark = out.mark();
+    codec<W>::save(out, argument);
+    if (lifetime == Lifetime::result && out.attached_since(mark)) {
+      if constexpr (std::is_constructible_v<W, A&&>) {
+        out.rewind(mark);
+        auto kept = std::make_shared<const W>(std::forward<A>(argument));
+        codec<W>::save(out, *kept);
+        out.kept.push_back(std::move(kept));
+      } else {
+        throw UsageError("an argument that cannot be copied has to be moved into an asynchronous call, or borrowed");
+      }
+    }
+  }
+}
+
+template <class... W, class... P, class... A>
+void save_arguments(Parameters<std::pair<W, P>...>, Writer& out, Lifetime lifetime, A&&... arguments) {
+  (save_argument<W>(out, std::forward<A>(arguments), lifetime), ...);
+}
+
+// The encoded size of one item where it is always the same, 0 otherwise.
+template <class Sig>
+inline constexpr std::size_t item_size = 0;
+template <class... W, class... P>
+inline constexpr std::size_t item_size<Parameters<std::pair<W, P>...>> =
+    ((fixed_size<W> != 0) && ...) ? (fixed_size<W> + ... + std::size_t{0}) : 0;
+
+}  // namespace rankview::detail

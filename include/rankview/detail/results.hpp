@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/detail/call.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace rankview::detail {
+
+// Where the results of one call are put together. `R` is what each task returns.
+template <class R>
+class Results final : public Call {
+ public:
+  // std::vector<bool> has no elements to write to one by one, and some types cannot be made before their value is there.
+  static constexpr bool boxed = std::is_same_v<R, bool> || !std::is_default_constructible_v<R>;
+  using Slot = std::conditional_t<boxed, std::optional<R>, R>;
+
+  void grow(std::uint64_t count) override {
+    if (count > slots_.capacity()) slots_.reserve(std::max<std::size_t>(count, items.capacity()));
+    slots_.resize(count);
+  }
+  void load(std::uint64_t item, Reader& in) override { slots_[item] = codec<R>::load(in); }
+  void discard() noexcept override { slots_ = {}; }
+
+  const R& at(std::size_t item) const {
+    if constexpr (boxed) {
+      return *slots_[item];
+    } else {
+      return slots_[item];
+    }
+  }
+  R take(std::size_t item) {
+    if constexpr (boxed) {
+      return std::move(*slots_[item]);
+    } else {
+      return std::move(slots_[item]);
+    }
+  }
+
+  // All of them; the call must be done, without errors.
+  const std::vector<R>& all() {
+    if constexpr (boxed) {
+      std::call_once(unboxed_, [this] {
+        whole_.reserve(slots_.size());
+        for (const Slot& slot : slots_) whole_.push_back(*slot);
+      });
+      return whole_;
+    } else {
+      return slots_;
+    }
+  }
+  std::vector<R> take_all() {
+    all();
+    if constexpr (boxed) {
+      return std::move(whole_);
+    } else {
+      return std::move(slots_);
+    }
+  }
+
+ private:
+  struct Nothing {};
+
+  std::vector<Slot> slots_;
+  std::conditional_t<boxed, std::vector<R>, Nothing> whole_;
+  std::conditional_t<boxed, std::once_flag, Nothing> unboxed_;
+};
+
+// Tasks without a result.
+template <>
+class Results<void> final : public Call {
+ public:
+  void grow(std::uint64_t) override {}
+  void load(std::uint64_t, Reader&) override {}
+  void discard() noexcept override {}
+};
+
+inline Deadline deadline_from(std::chrono::steady_clock::time_point now, std::chrono::duration<double> timeout) {
+  // Beyond what the clock can count is for ever.
+  if (timeout > std::chrono::hours(24 * 365 * 100)) return std::nullopt;
+  return now + std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout);
+}
+
+template <class Rep, class Period>
+Deadline deadline_after(std::chrono::duration<Rep, Period> timeout) {
+  return deadline_from(std::chrono::steady_clock::now(), timeout);
+}
+
+// What the value type of an AsyncResult says of the tasks behind it.
+template <class T>
+struct Shape {
+  using State = Call;
+  using Element = T;
+  using Reference = const T&;
+  static constexpr auto npos = static_cast<std::size_t>(-1);
+
+  static Results<T>& single(Call& call) { return static_cast<Results<T>&>(call); }
+  static const T& value(Call& call) { return single(call).at(0); }
+  static T take(Call& call) { return single(call).take(0); }
+  static std::size_t count(Call&) { return 1; }
+  static std::size_t await_count(Call&, std::size_t) { return 1; }
+  static const T& await_element(Call& call, std::size_t) {
+    wait(call, {});
+    rethrow(call);
+    return value(call);
+  }
+  static const T& element(Call& call, std::size_t) { return value(call); }
+  static std::exception_ptr error(Call& call, std::size_t i) { return error_of(call, i); }
+  static const T& task_value(Call& call, std::size_t i) { return await_element(call, i); }
+};
+
+template <>
+struct Shape<void> {
+  using State = Call;
+  using Element = std::monostate;
+  using Reference = std::monostate;
+  static constexpr auto npos = static_cast<std::size_t>(-1);
+
+  static std::size_t count(Call& call) { return call.items.size(); }
+  static std::size_t await_count(Call& call, std::size_t) { return count(call); }
+  static std::monostate await_element(Call& call, std::size_t i) {
+    wait(call, i, {});
+    if (auto error = error_of(call, i)) std::rethrow_exception(error);
+    return {};
+  }
+  static std::monostate element(Call&, std::size_t) { return {}; }
+  static std::exception_ptr error(Call& call, std::size_t i) { return error_of(call, i); }
+  static std::monostate task_value(Call& call, std::size_t i) { return await_element(call, i); }
+};
+
+// A list: of one result per task, or the elements of the single task's result.
+template <class R>
+struct Shape<std::vector<R>> {
+  using State = Call;
+  using Element = R;
+  using Reference = std::conditional_t<std::is_same_v<R, bool>, bool, const R&>;
+  static constexpr auto npos = static_cast<std::size_t>(-1);
+
+  static Results<R>& many(Call& call) { return static_cast<Results<R>&>(call); }
+  static Results<std::vector<R>>& single(Call& call) { return static_cast<Results<std::vector<R>>&>(call); }
+
+  static const std::vector<R>& value(Call& call) { return call.multiple ? many(call).all() : single(call).at(0); }
+  static std::vector<R> take(Call& call) { return call.multiple ? many(call).take_all() : single(call).take(0); }
+  static std::size_t count(Call& call) {
+    if (call.multiple) return call.items.size();
+    return error_of(call, 0) ? 1 : value(call).size();
+  }
+  static std::size_t await_count(Call& call, std::size_t) {
+    if (!call.multiple) wait(call, {});
+    return count(call);
+  }
+  static Reference await_element(Call& call, std::size_t i) {
+    wait(call, call.multiple ? i : 0, {});
+    if (auto error = Shape::error(call, i)) std::rethrow_exception(error);
+    return element(call, i);
+  }
+  static Reference element(Call& call, std::size_t i) { return call.multiple ? many(call).at(i) : Reference(value(call)[i]); }
+  static std::exception_ptr error(Call& call, std::size_t i) { return error_of(call, call.multiple ? i : 0); }
+  // By task, not by element.
+  static R task_value(Call& call, std::size_t i) { return await_element(call, i); }
+};
+
+// The handles' side of a call: when the last of them goes, nobody reads the result any more.
+class Watch {
+ public:
+  explicit Watch(std::shared_ptr<Call> call) : call_(std::move(call)) {}
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch() { abandon(*call_); }
+
+  [[nodiscard]] Call* call() const { return call_.get(); }
+
+ private:
+  std::shared_ptr<Call> call_;
+};
+
+// A pointer that its holders share for as long as they want the result.
+inline std::shared_ptr<Call> watched(std::shared_ptr<Call> call) {
+  auto watch = std::make_shared<Watch>(std::move(call));
+  Call* const raw = watch->call();
+  return {std::move(watch), raw};
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/async_result.hpp>
+#include <rankview/flags.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+// What all views share: making calls.
+namespace rankview::detail {
+
+// What a callable F returns for arguments of types A, as it arrives on the client.
+template <class F, class... A>
+struct Made {
+  static_assert(check_callable<F>());
+  using Sig = typename Signature<F, A...>::type;
+  using Result = std::remove_cvref_t<result_owner_t<typename Invoked<F, Sig>::type>>;
+};
+
+// What an `apply` or `map` to several tasks gives.
+template <class R>
+using many_t = typename std::conditional_t<std::is_void_v<R>, std::type_identity<void>, std::type_identity<std::vector<R>>>::type;
+
+template <class Sig, class R, class F>
+std::shared_ptr<Results<R>> new_call(const std::shared_ptr<Controller>& controller, const F& callable, const Flags& flags) {
+  check_open(*controller);
+  auto call = std::make_shared<Results<R>>();
+  call->controller = controller;
+  call->function = function_for<Sig>(callable);
+  if (!flags.label.empty()) call->label = flags.label;
+  return call;
+}
+
+// One set of arguments, for one task or for one on each engine of `placements`.
+template <class R, class Sig, class... A>
+void submit_apply(const std::shared_ptr<Results<R>>& call, Lifetime lifetime, A&&... arguments) {
+  Submission submission(call, std::nullopt);
+  save_arguments(Sig(), submission.begin_item(item_size<Sig>), lifetime, std::forward<A>(arguments)...);
+  submission.end_item();
+  submission.finish(lifetime == Lifetime::result);
+}
+
+// A range argument of map, and how its elements may be taken.
+template <class Range>
+struct Source {
+  using Plain = unborrowed_t<Range>;
+  static constexpr bool borrowed = !std::is_same_v<Plain, std::remove_cvref_t<Range>>;
+  // Elements of a container that was moved in may be moved out of it.
+  static constexpr bool consumed = !borrowed && !std::is_lvalue_reference_v<Range> && !std::ranges::view<Plain>;
+
+  static auto& range(std::remove_reference_t<Range>& source) {
+    if constexpr (borrowed) {
+      return *source.value;
+    } else {
+      return source;
+    }
+  }
+  using Ranged = std::remove_reference_t<decltype(range(std::declval<std::remove_reference_t<Range>&>()))>;
+  static_assert(std::ranges::input_range<Ranged>, "rankview: map wants ranges: a container, a span or a view");
+  using Element = std::ranges::range_value_t<Ranged>;
+
+  // Whether the elements outlive the iteration where the caller's range does.
+  static constexpr bool stable = std::ranges::forward_range<Ranged> && std::is_lvalue_reference_v<std::ranges::range_reference_t<Ranged>>;
+  static constexpr Lifetime element(Lifetime lifetime) {
+    return stable && (borrowed || lifetime == Lifetime::call) ? Lifetime::call : Lifetime::result;
+  }
+
+  template <class Iterator>
+  static decltype(auto) take(Iterator& at) {
+    if constexpr (consumed && std::is_lvalue_reference_v<std::ranges::range_reference_t<Ranged>>) {
+      return std::move(*at);
+    } else {
+      return *at;
+    }
+  }
+};
+
+template <class... Source>
+std::optional<std::uint64_t> shortest(typename Source::Ranged&... ranges) {
+  if constexpr ((std::ranges::sized_range<typename Source::Ranged> && ...)) {
+    return std::min({static_cast<std::uint64_t>(std::ranges::size(ranges))...});
+  } else {
+    return std::nullopt;
+  }
+}
+
+template <class W, class Source, class Iterator>
+void save_element(Writer& out, Iterator& at, Lifetime lifetime) {
+  if constexpr (std::is_same_v<std::remove_cvref_t<std::ranges::range_reference_t<typename Source::Ranged>>, typename Source::Element>) {
+    save_argument<W>(out, Source::take(at), Source::element(lifetime));
+  } else {
+    // A proxy, as std::vector<bool> has.
+    save_argument<W>(out, static_cast<typename Source::Element>(*at), Lifetime::result);
+  }
+}
+
+template <class... Sources, class R, class... W, class... P>
+void submit_items(Parameters<std::pair<W, P>...>, const std::shared_ptr<Results<R>>& call, Lifetime lifetime,
+                  typename Sources::Ranged&... ranges) {
+  constexpr std::size_t stride = item_size<Parameters<std::pair<W, P>...>>;
+  Submission submission(call, shortest<Sources...>(ranges...));
+  auto walk = [&](auto&&... at) {
+    for (; ((at != std::ranges::end(ranges)) && ...); (static_cast<void>(++at), ...)) {
+      Writer& out = submission.begin_item(stride);
+      (save_element<W, Sources>(out, at, lifetime), ...);
+      submission.end_item();
+      if (lifetime == Lifetime::call) submission.throttle();
+    }
+  };
+  walk(std::ranges::begin(ranges)...);
+  submission.finish(lifetime == Lifetime::result);
+}
+
+// One task an item; several ranges go in step.
+template <class Sig, class R, class... Ranges>
+void submit_map(const std::shared_ptr<Results<R>>& call, Lifetime lifetime, Ranges&&... ranges) {
+  call->multiple = true;
+  submit_items<Source<Ranges>...>(Sig(), call, lifetime, Source<Ranges>::range(ranges)...);
+}
+
+// Waits for a call that has no handle and takes its value.
+template <class T>
+T take_result(Call& call) {
+  wait(call, {});
+  rethrow(call);
+  if constexpr (!std::is_void_v<T>) return Shape<T>::take(call);
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/task_id.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace rankview {
+
+/// Seconds, as the times of results are told.
+using Seconds = std::chrono::duration<double>;
+
+/// What became of a task, or is about to.
+enum class Status : std::uint8_t {
+  waiting,      ///< on rank 0, handed to nobody yet
+  handed_out,   ///< on its way to an engine, in its queue, or running
+  completed,    ///< the result is there
+  failed,       ///< the task threw, or its result could not be sent or read
+  aborted,      ///< given up before it ran
+};
+
+/// `waiting`, `handed out`, `completed`, `failed`, `aborted`.
+[[nodiscard]] const char* to_string(Status status) noexcept;
+
+/// What is known of one task. Times that have not come yet are the epoch.
+struct Metadata {
+  using Time = std::chrono::system_clock::time_point;
+
+  TaskId task;
+  std::string label;                ///< the view's label
+  Status status = Status::waiting;
+  int engine = -1;                  ///< who ran it, -1 while nobody was asked to
+  std::string host;                 ///< that engine's host
+  int attempt = 0;                  ///< how often it was handed out
+  Time submitted;                   ///< when the client made the call
+  Time started;                     ///< when the engine began to decode its arguments
+  Time completed;                   ///< when the engine had encoded its result
+  Time received;                    ///< when rank 0 had it
+  std::string error;                ///< `what()` of its error, if it failed
+};
+
+}  // namespace rankview

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+namespace rankview {
+
+/// What can be tuned. A member that the program leaves unset comes from its environment variable, and else has its default.
+/// `RANKVIEW_VERBOSE=1` prints the effective values at start.
+struct Options {
+  /// `RANKVIEW_IDLE_SPIN_US` (50): how long who waits looks for messages without sleeping. More costs CPU, less costs latency.
+  std::optional<std::chrono::microseconds> idle_spin{};
+  /// `RANKVIEW_IDLE_SLEEP_US` (1000): the longest pause between two looks of who waits; pauses grow with the time waited.
+  std::optional<std::chrono::microseconds> idle_sleep{};
+  /// `RANKVIEW_PULSE` (1): whether a background thread on each rank makes progress while the program computes. Needs
+  /// `MPI_THREAD_MULTIPLE`.
+  std::optional<bool> pulse{};
+  /// `RANKVIEW_SHUTDOWN_GRACE_MS` (10000): how long a task may go on running after the client failed, before the job is killed.
+  std::optional<std::chrono::milliseconds> shutdown_grace{};
+  /// `RANKVIEW_VERBOSE` (0): print the effective values of all of these on rank 0 at start.
+  std::optional<bool> verbose{};
+};
+
+}  // namespace rankview

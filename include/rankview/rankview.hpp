@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/async_result.hpp>
+#include <rankview/borrow.hpp>
+#include <rankview/by_value.hpp>
+#include <rankview/client.hpp>
+#include <rankview/cluster.hpp>
+#include <rankview/direct_view.hpp>
+#include <rankview/errors.hpp>
+#include <rankview/flags.hpp>
+#include <rankview/load_balanced_view.hpp>
+#include <rankview/metadata.hpp>
+#include <rankview/options.hpp>
+#include <rankview/reference.hpp>
+#include <rankview/run.hpp>
+#include <rankview/targets.hpp>
+#include <rankview/task_id.hpp>
+#include <rankview/this_engine.hpp>
+#include <rankview/variables.hpp>

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <string>
+#include <utility>
+
+namespace rankview {
+
+/// Stands for the engine's own variable wherever an argument is expected; made by ref(). With `T = void` the parameter of the
+/// callable says what type the variable must have.
+template <class T = void>
+struct Reference {
+  std::string name;
+};
+
+/// An argument that is the engine's variable `name` itself, bound by reference: a callable that takes a `std::vector<double>&`
+/// changes it in place. May stand at any argument position, several times, and as an element of a map's range, where it is looked
+/// up on the engine that runs the item.
+///
+/// The task fails with NameError if the engine has no such variable, and with TypeError if it has another type than the callable's
+/// parameter. Costs nothing but its name in the message.
+[[nodiscard]] inline Reference<> ref(std::string name) { return {std::move(name)}; }
+
+/// The same for callables whose parameters are `auto`: the variable must be a `T`.
+template <class T>
+[[nodiscard]] Reference<T> ref(std::string name) {
+  return {std::move(name)};
+}
+
+}  // namespace rankview

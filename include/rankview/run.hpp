@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/client.hpp>
+#include <rankview/options.hpp>
+
+#include <functional>
+#include <type_traits>
+#include <utility>
+
+namespace rankview {
+
+namespace detail {
+int run(int argc, char** argv, const std::function<int(Client&)>& main, const Options& options);
+}
+
+/// A whole program: initialises MPI if nobody has, runs `main(Client&)` on rank 0 of `MPI_COMM_WORLD` while the other ranks serve as
+/// engines, and finalises what it initialised. Collective; call it once, from `main`.
+///
+/// Returns on every rank what `main` returned, 0 if that is `void`. If `main` throws: the message goes to stderr, waiting tasks are given
+/// up, and the result is 1 on every rank. `std::exit` inside `main` ends all ranks with that code.
+///
+/// Without mpirun there is one engine, a thread of the process; `RANKVIEW_ENGINES=4 ./app` starts itself again as `mpirun -np 5 ./app`.
+template <class Main>
+int run(int argc, char** argv, Main&& main, const Options& options = {}) {
+  static_assert(std::is_invocable_v<Main&, Client&>, "rankview: the main function of run() takes an rv::Client&");
+  return detail::run(
+      argc, argv,
+      [&main](Client& client) -> int {
+        if constexpr (std::is_void_v<std::invoke_result_t<Main&, Client&>>) {
+          main(client);
+          return 0;
+        } else {
+          return main(client);
+        }
+      },
+      options);
+}
+
+}  // namespace rankview

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "cluster/cluster_state.hpp"
+
+#include "transport/local_endpoint.hpp"
+#include "transport/process.hpp"
+
+#include <rankview/detail/code_address.hpp>
+#include <rankview/errors.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <thread>
+
+namespace rankview {
+namespace {
+
+MPI_Comm checked(MPI_Comm comm) {
+  if (!transport::mpi_running()) throw UsageError("a Cluster needs MPI: call MPI_Init_thread first, or use rankview::run()");
+  if (comm == MPI_COMM_NULL) throw UsageError("a Cluster over MPI_COMM_NULL");
+  int inter = 0;
+  transport::check(MPI_Comm_test_inter(comm, &inter), "MPI_Comm_test_inter");
+  if (inter != 0) throw UsageError("a Cluster needs an intra-communicator, and was given an inter-communicator");
+  return comm;
+}
+
+std::string describe(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an exception that is not derived from std::exception";
+  }
+}
+
+}  // namespace
+
+Cluster::State::State(MPI_Comm parent, const Options& chosen)
+    : options(detail::decide(chosen)), comm(transport::Communicator::duplicate(checked(parent))), rank(comm.rank()), size(comm.size()) {
+  ranks = transport::exchange(comm, transport::identify(detail::executable_id(), clock.anchor()));
+  check_builds();
+  // One clock for all processes of rank 0's host.
+  if (ranks[static_cast<std::size_t>(rank)].boot == ranks[0].boot) clock = transport::Clock(ranks[0].clock_anchor);
+  level = transport::thread_level();
+  if (rank == 0) tell_level();
+
+  if (size > 1) endpoint = std::make_unique<transport::MpiEndpoint>(comm.get());
+  if (size == 1) {
+    engine = std::make_unique<engine::Engine>(engine_settings(0, 1), variables);
+  } else if (rank > 0) {
+    engine = std::make_unique<engine::Engine>(engine_settings(rank - 1, size - 1), variables);
+  }
+}
+
+// Function addresses are only meaningful between equal executables.
+void Cluster::State::check_builds() const {
+  for (std::size_t other = 1; other < ranks.size(); ++other) {
+    if (ranks[other].executable == ranks[0].executable) continue;
+    throw MismatchedBuild("rank " + std::to_string(other) + " on " + ranks[other].host + " runs another executable than rank 0 on " + ranks[0].host +
+                          " (their build-ids differ); start the same build on every rank");
+  }
+}
+
+void Cluster::State::tell_level() const {
+  if (options.verbose) std::fprintf(stderr, "rankview: %d ranks, %s, effective options:\n%s", size, transport::to_string(level), detail::to_string(options).c_str());
+  if (level == transport::ThreadLevel::multiple) return;
+  const bool serialized = level == transport::ThreadLevel::serialized;
+  std::fprintf(stderr,
+               "rankview: MPI runs with %s: results arrive, and waiting tasks are handed out, only while the client waits for a result%s. "
+               "Initialise MPI with MPI_THREAD_MULTIPLE to have this go on in the background.\n",
+               transport::to_string(level), serialized ? "" : " in the thread that initialised MPI");
+}
+
+detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) const {
+  detail::ControllerSettings settings;
+  settings.idle = {options.idle_spin, options.idle_sleep};
+  settings.clock = clock;
+  settings.grace = options.shutdown_grace;
+  for (std::size_t i = 0; i < engines; ++i) {
+    const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
+    settings.engines.push_back({static_cast<int>(i) + 1, ranks[on].host, static_cast<long>(ranks[on].pid)});
+  }
+  // Without another rank there is no MPI to be careful with.
+  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
+  return settings;
+}
+
+engine::Settings Cluster::State::engine_settings(int id, int engines) const {
+  engine::Settings settings;
+  settings.id = id;
+  settings.size = engines;
+  settings.idle = {options.idle_spin, options.idle_sleep};
+  settings.clock = clock;
+  settings.own_process = size > 1;
+  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.grace = options.shutdown_grace;
+  return settings;
+}
+
+wire::End Cluster::State::serve() { return engine->serve(*endpoint); }
+
+int Cluster::State::control(const Main& f) {
+  if (size == 1) return control_alone(f);
+  return run_client(std::make_shared<detail::Controller>(*endpoint, controller_settings(static_cast<std::size_t>(size) - 1)), f);
+}
+
+// With an engine that is a thread of this process.
+int Cluster::State::control_alone(const Main& f) {
+  const auto ends = transport::LocalEndpoint::pair();
+  std::thread serving([this, &ends] { engine->serve(*ends.second); });
+  const auto join = [](std::thread* thread) { thread->join(); };
+  const std::unique_ptr<std::thread, decltype(join)> joined(&serving, join);
+  return run_client(std::make_shared<detail::Controller>(*ends.first, controller_settings(1)), f);
+}
+
+int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
+  controller_ = running.get();
+  Client client(running);
+  int exit_code = 0;
+  try {
+    exit_code = f(client);
+    client.wait();
+  } catch (...) {
+    leave(1, describe(std::current_exception()));
+    throw;
+  }
+  running->close(wire::Ending::completed, exit_code, "");
+  controller_ = nullptr;
+  return exit_code;
+}
+
+void Cluster::State::leave(int exit_code, const std::string& why) {
+  if (controller_ == nullptr || !controller_->reachable()) transport::end_process(exit_code, why);
+  controller_->abort_all("given up because the client failed: " + why);
+  controller_->close(wire::Ending::failed, exit_code, why);
+  controller_ = nullptr;
+}
+
+Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}
+
+Cluster::~Cluster() = default;
+
+int Cluster::rank() const noexcept { return state_->rank; }
+int Cluster::size() const noexcept { return state_->size; }
+
+void Cluster::run_on_root(const std::function<void(Client&)>& f) {
+  if (state_->rank == 0) {
+    state_->control([&f](Client& client) {
+      f(client);
+      return 0;
+    });
+    return;
+  }
+  const wire::End end = state_->serve();
+  if (end.ending == wire::Ending::failed) throw Error("the client on rank 0 failed: " + end.reason);
+}
+
+}  // namespace rankview

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "cluster/options.hpp"
+#include "controller/controller.hpp"
+#include "engine/engine.hpp"
+#include "transport/mpi.hpp"
+#include "transport/mpi_endpoint.hpp"
+
+#include <rankview/cluster.hpp>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rankview {
+
+// One rank's part of a cluster.
+struct Cluster::State {
+  State(MPI_Comm parent, const Options& chosen);
+
+  using Main = std::function<int(Client&)>;
+
+  // Rank 0: runs f with a controller until it returns, and tells the engines its exit code, which it returns. Throws what f throws, after
+  // the engines were told.
+  int control(const Main& f);
+  // Other ranks: returns how the run ended.
+  wire::End serve();
+  // Rank 0, from within f: ends the run as failed, without f returning.
+  void leave(int exit_code, const std::string& why);
+
+  detail::Effective options;
+  transport::Communicator comm;
+  int rank = 0;
+  int size = 1;
+  std::vector<transport::Identity> ranks;
+  transport::Clock clock;
+  transport::ThreadLevel level = transport::ThreadLevel::single;
+  std::unique_ptr<transport::MpiEndpoint> endpoint;  // null with one rank
+  Variables variables;                               // of this rank's engine
+  std::unique_ptr<engine::Engine> engine;
+
+ private:
+  void check_builds() const;
+  void tell_level() const;
+  [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines) const;
+  [[nodiscard]] engine::Settings engine_settings(int id, int engines) const;
+  int control_alone(const Main& f);
+  int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
+
+  detail::Controller* controller_ = nullptr;  // while f runs
+};
+
+}  // namespace rankview

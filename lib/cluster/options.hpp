@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/options.hpp>
+
+#include <chrono>
+#include <string>
+
+namespace rankview::detail {
+
+// Options with everything decided.
+struct Effective {
+  std::chrono::microseconds idle_spin{50};
+  std::chrono::microseconds idle_sleep{1000};
+  bool pulse = true;
+  std::chrono::milliseconds shutdown_grace{10'000};
+  bool verbose = false;
+};
+
+// The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.
+Effective decide(const Options& options);
+
+// One line for each option: its variable and its effective value.
+std::string to_string(const Effective& options);
+
+}  // namespace rankview::detail

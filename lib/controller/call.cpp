@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+
+#include <rankview/detail/call.hpp>
+#include <rankview/detail/results.hpp>
+#include <rankview/targets.hpp>
+#include <rankview/errors.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <unistd.h>
+
+// The part of a call that templates reach: making it, waiting for it, and asking what is known of it.
+namespace rankview {
+
+const char* to_string(Status status) noexcept {
+  switch (status) {
+    case Status::waiting:
+      return "waiting";
+    case Status::handed_out:
+      return "handed out";
+    case Status::completed:
+      return "completed";
+    case Status::failed:
+      return "failed";
+    case Status::aborted:
+      return "aborted";
+  }
+  return "unknown";
+}
+
+namespace detail {
+namespace {
+
+// So many items may wait on rank 0 while a range is still being read.
+constexpr std::uint64_t read_ahead = 64 * 1024;
+
+std::string what(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an exception that is not derived from std::exception";
+  }
+}
+
+Metadata::Time time_point(std::int64_t nanoseconds) {
+  return Metadata::Time(std::chrono::duration_cast<Metadata::Time::duration>(std::chrono::nanoseconds(nanoseconds)));
+}
+
+Seconds seconds(std::int64_t nanoseconds) { return std::chrono::nanoseconds(nanoseconds); }
+
+bool item_ended(const Call& call, std::uint64_t item) {
+  return call.items[item].status != Status::waiting && call.items[item].status != Status::handed_out;
+}
+
+}  // namespace
+
+std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64_t end) const {
+  const auto offset = [this](std::uint64_t item) -> std::size_t {
+    const std::uint64_t index = item - first;
+    if (index == count) return data.bytes.size();
+    return stride != 0 ? index * stride : offsets[index];
+  };
+  return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
+}
+
+Call::~Call() = default;
+
+// ---- submission --------------------------------------------------------------------------------------------------------------
+
+Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)) {
+  call_->controller->begin(call_, expected);
+  if (expected) call_->grow(0);
+}
+
+Submission::~Submission() {
+  if (finished_) return;
+  // Reading the items threw, and the caller will hear of that; the rest of the call is nobody's any more.
+  call_->error_seen = true;
+  Controller& controller = *call_->controller;
+  controller.abort(*call_);
+  controller.seal(*call_, true);
+  controller.abandon(*call_);
+}
+
+void Submission::set_size() {
+  const std::uint64_t size = block_.data.bytes.size() - item_.bytes - sizeof(size);
+  std::memcpy(block_.data.bytes.data() + item_.bytes, &size, sizeof(size));
+  block_.offsets.push_back(item_.bytes);
+}
+
+// The last item has attachments: it goes into a block of its own.
+void Submission::isolate() {
+  if (block_.count > 1) {
+    ArgumentBlock alone;
+    alone.stride = block_.stride;
+    alone.count = 1;
+    if (alone.stride == 0) {
+      alone.offsets.push_back(0);
+      block_.offsets.pop_back();
+    }
+    Writer& from = block_.data;
+    alone.data.bytes.append(from.bytes.data() + item_.bytes, from.bytes.size() - item_.bytes);
+    alone.data.attachments = std::move(from.attachments);
+    alone.data.kept = std::move(from.kept);
+    from.rewind({item_.bytes, 0, 0});
+    --block_.count;
+    hand_over();
+    block_ = std::move(alone);
+  }
+  hand_over();
+}
+
+void Submission::hand_over() {
+  block_.data.bytes.shrink_to_fit();
+  call_->controller->extend(*call_, std::exchange(block_, {}));
+  handed_over_ = true;
+}
+
+void Submission::wait_for_engines() {
+  Controller& controller = *call_->controller;
+  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !(call_->balanced && call_->chunk_size == 1); });
+}
+
+void Submission::finish(bool unattended) {
+  if (block_.count != 0) hand_over();
+  finished_ = true;
+  call_->controller->seal(*call_, unattended);
+}
+
+// ---- waiting -----------------------------------------------------------------------------------------------------------------
+
+bool wait(Call& call, const Deadline& deadline) {
+  if (call.done()) return true;
+  return call.controller->drive(deadline, [&call] { return call.done(); });
+}
+
+bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
+  if (call.done()) return true;
+  return call.controller->drive(deadline, [&call, item] { return call.done() || (item < call.items.size() && item_ended(call, item)); });
+}
+
+std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
+  std::exception_ptr error;
+  call.controller->drive(deadline, [&call, &error] {
+    if (!call.errors.empty()) error = call.errors.begin()->second;
+    return error != nullptr || call.done();
+  });
+  if (error) call.error_seen = true;
+  return error;
+}
+
+bool poll(Call& call) {
+  if (!call.done()) call.controller->try_progress();
+  return call.done();
+}
+
+bool wait_all(Controller& controller, const Deadline& deadline) {
+  return controller.drive(deadline, [&controller] { return controller.idle(); });
+}
+
+void spin(Controller& controller) { controller.try_progress(); }
+
+std::exception_ptr error_of(Call& call, std::uint64_t item) {
+  return call.controller->locked([&]() -> std::exception_ptr {
+    const auto found = call.errors.find(item);
+    if (found == call.errors.end()) return nullptr;
+    call.error_seen = true;
+    return found->second;
+  });
+}
+
+void rethrow(Call& call) {
+  if (call.errors.empty()) return;
+  call.error_seen = true;
+  if (!call.multiple) std::rethrow_exception(call.errors.begin()->second);
+  std::vector<CompositeError::Failure> failures;
+  failures.reserve(call.errors.size());
+  for (const auto& [item, error] : call.errors) failures.push_back({item, error});
+  throw CompositeError(std::move(failures), call.items.size());
+}
+
+std::shared_ptr<CompletionFeed> subscribe(Call& call) {
+  auto feed = std::make_shared<CompletionFeed>();
+  call.controller->locked([&] {
+    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+      if (item_ended(call, item)) feed->ended.push_back(item);
+    }
+    std::stable_sort(feed->ended.begin(), feed->ended.end(),
+                     [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
+    call.feeds.push_back(feed);
+  });
+  return feed;
+}
+
+std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read) {
+  std::optional<std::uint64_t> item;
+  call.controller->drive({}, [&] {
+    if (!feed.ended.empty()) {
+      item = feed.ended.front();
+      feed.ended.pop_front();
+    }
+    return item || (call.sealed && already_read == call.items.size());
+  });
+  return item;
+}
+
+void abort(Call& call) {
+  call.error_seen = true;
+  call.controller->abort(call);
+}
+
+void abandon(Call& call) noexcept { call.controller->abandon(call); }
+
+void throw_late(Call& call, Seconds timeout) {
+  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
+                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") +
+                     " ended (call " + std::to_string(call.id) + "); the result can be asked for again");
+}
+
+void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
+
+// ---- what is known -----------------------------------------------------------------------------------------------------------
+
+Times times_of(Call& call) {
+  return call.controller->locked([&call] {
+    Times times{};
+    std::int64_t serial = 0;
+    for (const ItemRecord& item : call.items) serial += item.completed - item.started;
+    times.serial = seconds(serial);
+    const std::int64_t last = std::max(call.last_received, call.submitted);
+    times.wall = seconds(last - call.submitted);
+    times.elapsed = seconds((call.done() ? last : call.controller->now()) - call.submitted);
+    return times;
+  });
+}
+
+Metadata metadata_of(Call& call, std::uint64_t index) {
+  return call.controller->locked([&] {
+    if (index >= call.items.size())
+      throw std::out_of_range("there is no task " + std::to_string(index) + " in a result of " + std::to_string(call.items.size()) + " tasks");
+    const ItemRecord& item = call.items[index];
+    Metadata metadata;
+    metadata.task = {call.id, index};
+    metadata.label = call.label;
+    metadata.status = item.status;
+    metadata.engine = item.engine;
+    if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
+    metadata.attempt = item.attempts;
+    metadata.submitted = time_point(call.submitted);
+    metadata.started = time_point(item.started);
+    metadata.completed = time_point(item.completed);
+    metadata.received = time_point(item.received);
+    if (const auto error = call.errors.find(index); error != call.errors.end()) {
+      call.error_seen = true;
+      metadata.error = what(error->second);
+    }
+    return metadata;
+  });
+}
+
+void wait_interactive(Call& call, std::chrono::milliseconds interval) {
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  for (bool done = false; !done;) {
+    done = wait(call, deadline_after(interval));
+    const std::size_t total = call.items.size();
+    const std::uint64_t ended = call.ended;
+    const double elapsed = times_of(call).elapsed.count();
+    const double share = total == 0 ? 1.0 : static_cast<double>(ended) / static_cast<double>(total);
+    if (terminal) {
+      constexpr int width = 40;
+      const int filled = static_cast<int>(std::lround(share * width));
+      std::fprintf(stderr, "\r[%s%s] %zu/%zu tasks, %.1f s%s", std::string(static_cast<std::size_t>(filled), '#').c_str(),
+                   std::string(static_cast<std::size_t>(width - filled), ' ').c_str(), static_cast<std::size_t>(ended), total, elapsed,
+                   done ? "\n" : "");
+    } else {
+      std::fprintf(stderr, "%zu/%zu tasks finished after %.1f s\n", static_cast<std::size_t>(ended), total, elapsed);
+    }
+    std::fflush(stderr);
+  }
+}
+
+void report_unseen(Call& call) noexcept {
+  if (call.error_seen || call.errors.empty()) return;
+  call.error_seen = true;
+  std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
+               call.errors.size(), call.items.size(), static_cast<unsigned long long>(call.id), call.label.empty() ? "" : " ",
+               call.label.c_str(), what(call.errors.begin()->second).c_str());
+}
+
+// ---- targets -----------------------------------------------------------------------------------------------------------------
+
+void check_open(const Controller& controller) {
+  if (!controller.open()) throw UsageError("the run that this view belongs to has ended");
+}
+
+std::vector<int> live_engines(const Controller& controller) {
+  return controller.locked([&controller] { return controller.live_engines(); });
+}
+
+std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
+  const std::vector<int> ids = live_engines(controller);
+  std::vector<int> resolved;
+  resolved.reserve(targets.size());
+  for (const int target : targets) {
+    const int count = static_cast<int>(ids.size());
+    const bool counted = target < 0 && target >= -count;
+    const int id = counted ? ids[static_cast<std::size_t>(count + target)] : target;
+    if (std::find(ids.begin(), ids.end(), id) == ids.end())
+      throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(ids.back()));
+    if (std::find(resolved.begin(), resolved.end(), id) != resolved.end())
+      throw UsageError("engine " + std::to_string(id) + " is named twice");
+    resolved.push_back(id);
+  }
+  return resolved;
+}
+
+}  // namespace detail
+
+std::vector<int> slice::of(const std::vector<int>& ids) const {
+  if (step_ == 0) throw UsageError("a slice with a step of 0");
+  // As Python's slice.indices().
+  const int count = static_cast<int>(ids.size());
+  const int lowest = step_ < 0 ? -1 : 0;
+  const int highest = step_ < 0 ? count - 1 : count;
+  const auto place = [&](const std::optional<int>& at, int otherwise) {
+    if (!at) return otherwise;
+    return std::clamp(*at < 0 ? *at + count : *at, lowest, highest);
+  };
+  const int start = place(start_, step_ < 0 ? highest : lowest);
+  const int stop = place(stop_, step_ < 0 ? lowest : highest);
+  std::vector<int> chosen;
+  for (int at = start; step_ < 0 ? at > stop : at < stop; at += step_) chosen.push_back(ids[static_cast<std::size_t>(at)]);
+  return chosen;
+}
+
+}  // namespace rankview

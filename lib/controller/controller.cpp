@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+
+#include "transport/mpi.hpp"
+#include "transport/process.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+#include <variant>
+
+namespace rankview::detail {
+namespace {
+
+// What pulse_state_ says.
+constexpr int parked = 0;
+constexpr int awake = 1;
+constexpr int quitting = 2;
+
+bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
+
+// Calls of one kind take about equally long: those of the same code.
+std::uint64_t kind_of(const Call& call) {
+  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
+}
+
+// The block that holds the arguments of an item.
+auto block_of(Call& call, std::uint64_t item) {
+  if (call.same_arguments) return call.blocks.begin();
+  const auto behind = std::upper_bound(call.blocks.begin(), call.blocks.end(), item,
+                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
+  return std::prev(behind);
+}
+
+}  // namespace
+
+Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
+    : endpoint_(endpoint), settings_(settings), outgoing_(settings.engines.size()) {
+  for (std::size_t id = 0; id < settings_.engines.size(); ++id) scheduler_.add_engine(static_cast<int>(id));
+  if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
+}
+
+Controller::~Controller() {
+  pulse_state_ = quitting;
+  pulse_state_.notify_all();
+  if (pulse_.joinable()) pulse_.join();
+}
+
+// ---- calls -------------------------------------------------------------------------------------------------------------------
+
+void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
+  call->submitted = now();
+  const std::uint64_t count = call->same_arguments ? call->engines.size() : expected.value_or(0);
+  call->items.reserve(count);
+  const std::lock_guard guard(lock_);
+  call->id = next_call_++;
+  calls_.emplace(call->id, call);
+}
+
+void Controller::extend(Call& call, ArgumentBlock&& block) {
+  const std::lock_guard guard(lock_);
+  block.first = call.items.size();
+  block.unfinished = block.count;
+  call.blocks.push_back(std::move(block));
+  const ArgumentBlock& added = call.blocks.back();
+  if (call.same_arguments) return;  // seal() knows for whom
+  const std::uint64_t total = added.first + added.count;
+  call.items.resize(total);
+  call.grow(total);
+  if (call.balanced && call.chunk_size == 1) {
+    schedule(call, added.first, added.count, added);
+    if (may_drive()) dispatch();
+  }
+}
+
+void Controller::seal(Call& call, bool unattended) {
+  {
+    const std::lock_guard guard(lock_);
+    const std::uint64_t engines = call.engines.size();
+    if (call.same_arguments) {
+      call.blocks.front().unfinished = engines;
+      call.items.resize(engines);
+      call.grow(engines);
+      for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
+    } else if (!call.balanced) {
+      // Block parts: the first few get one item more.
+      const std::uint64_t count = call.items.size();
+      for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
+        const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
+        scheduler::Work work = work_for(call, first, part, call.blocks.front());
+        scheduler_.submit_bound(work, call.engines[i]);
+        first += part;
+      }
+    } else if (call.chunk_size > 1 && !call.items.empty()) {
+      schedule(call, 0, call.items.size(), call.blocks.front());
+    }
+    call.sealed.store(true, std::memory_order_release);
+    if (call.done()) {
+      end_call(call);
+    } else if (may_drive()) {
+      dispatch();
+    }
+  }
+  if (unattended) wake_pulse();
+}
+
+scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const {
+  scheduler::Work work;
+  work.call = call.id;
+  work.kind = kind_of(call);
+  work.first = first;
+  work.count = count;
+  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
+  work.item_bytes = block.data.bytes.size() / block.count;
+  work.alone = !block.data.attachments.empty();
+  return work;
+}
+
+void Controller::schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
+  const scheduler::Work work = work_for(call, first, count, block);
+  if (!call.balanced) {
+    scheduler_.submit_bound(work, call.engines[first]);
+  } else if (call.engines.empty()) {
+    scheduler_.submit(work);
+  } else {
+    scheduler_.submit(work, call.engines);
+  }
+}
+
+void Controller::abort(Call& call) {
+  const std::lock_guard guard(lock_);
+  withdraw(call, "aborted while it waited");
+}
+
+void Controller::abort_all(const std::string& why) {
+  const std::lock_guard guard(lock_);
+  std::vector<std::shared_ptr<Call>> calls;
+  for (const auto& [id, call] : calls_) calls.push_back(call);
+  for (const auto& call : calls) withdraw(*call, why);
+}
+
+void Controller::withdraw(Call& call, const std::string& why) {
+  const auto kept = calls_.find(call.id);
+  if (kept == calls_.end()) return;
+  const std::shared_ptr<Call> alive = kept->second;
+  for (const scheduler::Range& range : scheduler_.withdraw(call.id)) {
+    for (std::uint64_t item = range.begin; item < range.end; ++item)
+      end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": " + why)));
+  }
+  if (call.done()) end_call(call);
+}
+
+void Controller::abandon(Call& call) noexcept {
+  const std::lock_guard guard(lock_);
+  call.abandoned = true;
+  const bool landing = std::any_of(landing_.begin(), landing_.end(), [&call](const Landing& l) { return l.call.get() == &call; });
+  if (!landing) call.discard();
+}
+
+// ---- driving -----------------------------------------------------------------------------------------------------------------
+
+bool Controller::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
+
+void Controller::try_progress() {
+  if (!may_drive()) return;
+  if (const std::unique_lock guard(lock_, std::try_to_lock); guard.owns_lock()) progress();
+}
+
+bool Controller::progress() {
+  if (!open()) return false;
+  bool any = endpoint_.poll(*this);
+  if (!landing_.empty()) any = land() || any;
+  if (scheduler_.waiting() != 0) dispatch();
+  return any;
+}
+
+void Controller::wake_pulse() {
+  if (!settings_.pulse) return;
+  int expected = parked;
+  if (pulse_state_.compare_exchange_strong(expected, awake)) pulse_state_.notify_one();
+}
+
+// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is nothing
+// to wait for.
+void Controller::pulse() {
+  constexpr auto shortest = std::chrono::microseconds(50);
+  constexpr auto longest = std::chrono::microseconds(1000);
+  auto pause = shortest;
+  int idle_rounds = 0;
+  for (;;) {
+    pulse_state_.wait(parked);
+    if (pulse_state_.load() == quitting) return;
+    std::this_thread::sleep_for(pause);
+    std::unique_lock guard(lock_, std::try_to_lock);
+    if (!guard.owns_lock()) continue;  // somebody drives
+    const bool any = progress();
+    const bool nothing = calls_.empty();
+    guard.unlock();
+    pause = any ? shortest : std::min(longest, pause * 2);
+    idle_rounds = nothing ? idle_rounds + 1 : 0;
+    if (idle_rounds < 20) continue;
+    idle_rounds = 0;
+    int expected = awake;
+    pulse_state_.compare_exchange_strong(expected, parked);
+    // Something may have been submitted in between, when there was no need to wake.
+    guard.lock();
+    if (!calls_.empty()) wake_pulse();
+  }
+}
+
+// ---- to the engines ----------------------------------------------------------------------------------------------------------
+
+void Controller::dispatch() {
+  scheduler::Grant next;
+  while (scheduler_.next(next)) grant(next);
+  send_all();
+}
+
+transport::Message& Controller::outgoing(int engine) {
+  auto& message = outgoing_[static_cast<std::size_t>(engine)];
+  if (!message) {
+    message = endpoint_.message();
+    to_send_.push_back(engine);
+  }
+  return *message;
+}
+
+void Controller::send(int engine) {
+  auto& message = outgoing_[static_cast<std::size_t>(engine)];
+  if (!message) return;
+  endpoint_.send(settings_.engines[static_cast<std::size_t>(engine)].rank, std::move(*message));
+  message.reset();
+  std::erase(to_send_, engine);
+}
+
+void Controller::send_all() {
+  while (!to_send_.empty()) send(to_send_.back());
+}
+
+void Controller::grant(const scheduler::Grant& grant) {
+  Call& call = *calls_.at(grant.call);
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
+    ItemRecord& record = call.items[item];
+    record.status = Status::handed_out;
+    record.engine = grant.engine;
+    ++record.attempts;
+  }
+  if (call.function.thunk->load != nullptr &&
+      std::find(call.object_holders.begin(), call.object_holders.end(), grant.engine) == call.object_holders.end()) {
+    wire::Object object;
+    object.thunk = code_address(call.function.thunk);
+    object.call = call.id;
+    object.state = call.function.object.bytes.bytes();
+    wire::write(outgoing(grant.engine), object);
+    call.object_holders.push_back(grant.engine);
+  }
+  if (call.same_arguments) {
+    write_batch(call, call.blocks.front(), grant.engine, grant.begin, grant.end);
+    return;
+  }
+  // One batch for each block that the grant touches.
+  auto block = block_of(call, grant.begin);
+  for (std::uint64_t item = grant.begin; item < grant.end; ++block) {
+    const std::uint64_t end = std::min(grant.end, block->first + block->count);
+    write_batch(call, *block, grant.engine, item, end);
+    item = end;
+  }
+}
+
+void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end) {
+  wire::Batch batch;
+  batch.thunk = code_address(call.function.thunk);
+  if (call.function.code != nullptr) batch.function = code_address(call.function.code);
+  batch.call = call.id;
+  batch.has_object = call.function.thunk->load != nullptr ? 1 : 0;
+  batch.first = begin;
+  batch.count = end - begin;
+  batch.stride = block.stride;
+  batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
+  // What has attachments travels alone, so that they are known to belong to it.
+  const bool attached = !block.data.attachments.empty();
+  if (attached) send(engine);
+  transport::Message& message = outgoing(engine);
+  wire::write(message, batch);
+  if (!attached) return;
+  message.attachments = block.data.attachments;
+  message.kept = block.data.kept;
+  send(engine);
+}
+
+// ---- from the engines --------------------------------------------------------------------------------------------------------
+
+void Controller::on_frame(transport::Frame& frame) {
+  try {
+    Reader in(frame.records);
+    while (!in.done()) {
+      const wire::Record record = wire::read(in);
+      if (const auto* results = std::get_if<wire::Results>(&record)) {
+        on_results(frame, *results);
+      } else if (std::holds_alternative<wire::Bye>(record)) {
+        ++goodbyes_;
+      } else {
+        throw DecodeError("a record that only the controller sends");
+      }
+    }
+  } catch (const DecodeError& error) {
+    // Without it some task would never end, and its client wait for ever.
+    transport::end_process(1, "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + error.what());
+  }
+}
+
+void Controller::on_results(transport::Frame& frame, const wire::Results& results) {
+  const auto found = calls_.find(results.call);
+  if (found == calls_.end() || results.first + results.count > found->second->items.size())
+    throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
+  const std::shared_ptr<Call> call = found->second;
+  const std::int64_t received = now();
+  wire::ResultCursor items(results);
+  std::int64_t started = results.started;
+  const int engine = call->items[results.first].engine;
+  for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
+    const wire::ItemResult result = items.next();
+    ItemRecord& record = call->items[item];
+    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
+    record.started = started;
+    record.completed = result.completed;
+    record.received = received;
+    started = result.completed;
+    if (result.failed) {
+      end_item(*call, item, Status::failed, remote_error(*call, item, result.value));
+    } else {
+      load(frame, call, item, result.value);
+    }
+  }
+  call->last_received = received;
+  scheduler_.finished(engine, kind_of(*call), results.count, started - results.started);
+  if (call->done()) end_call(*call);
+}
+
+void Controller::load(transport::Frame& frame, const std::shared_ptr<Call>& call, std::uint64_t item, std::span<const std::byte> value) {
+  if (call->abandoned && frame.attachment_sizes.empty()) {
+    end_item(*call, item, Status::completed, nullptr);
+    return;
+  }
+  Claims claims(frame.attachment_sizes);
+  std::exception_ptr error;
+  const auto unreadable = [&](const char* why) {
+    error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call->id, item}) + " from engine " +
+                                                std::to_string(call->items[item].engine) + " cannot be read: " + why));
+  };
+  try {
+    Reader in(value, &claims);
+    if (!call->abandoned) call->load(item, in);
+  } catch (const std::exception& e) {
+    unreadable(e.what());
+  } catch (...) {
+    unreadable("reading it threw something that is not derived from std::exception");
+  }
+  if (frame.attachment_sizes.empty()) {
+    end_item(*call, item, error ? Status::failed : Status::completed, error);
+    return;
+  }
+  const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
+  landing_.push_back({endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>()), call, item, error});
+  land();
+}
+
+bool Controller::land() {
+  bool any = false;
+  for (std::size_t i = 0; i < landing_.size();) {
+    if (!landing_[i].transfer->done()) {
+      ++i;
+      continue;
+    }
+    Landing landed = std::move(landing_[i]);
+    landing_.erase(landing_.begin() + static_cast<std::ptrdiff_t>(i));
+    landed.call->items[landed.item].received = now();
+    landed.call->last_received = landed.call->items[landed.item].received;
+    end_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
+    if (landed.call->abandoned) landed.call->discard();
+    if (landed.call->done()) end_call(*landed.call);
+    any = true;
+  }
+  return any;
+}
+
+std::exception_ptr Controller::remote_error(Call& call, std::uint64_t item, std::span<const std::byte> value) const {
+  Reader in(value);
+  wire::Failure failure = wire::read_failure(in);
+  const EngineInfo& at = engine(call.items[item].engine);
+  TaskPlace place{call.items[item].engine, at.rank, at.host, at.pid, {call.id, item}};
+  switch (failure.kind) {
+    case wire::FailureKind::name:
+      return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place)));
+    case wire::FailureKind::type:
+      return std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place)));
+    case wire::FailureKind::exception:
+      break;
+  }
+  return std::make_exception_ptr(RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message)));
+}
+
+void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  call.items[item].status = status;
+  if (error) call.errors.emplace(item, std::move(error));
+  for (const auto& feed : call.feeds) {
+    if (const auto alive = feed.lock()) alive->ended.push_back(item);
+  }
+  if (!call.same_arguments) {
+    // Arguments are kept no longer than they may be needed.
+    const auto block = block_of(call, item);
+    if (--block->unfinished == 0) block->data = {};
+  }
+  call.ended.fetch_add(1, std::memory_order_release);
+}
+
+void Controller::end_call(Call& call) {
+  const auto found = calls_.find(call.id);
+  if (found == calls_.end()) return;
+  const std::shared_ptr<Call> alive = std::move(found->second);
+  calls_.erase(found);
+  for (const int engine : call.object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
+  send_all();
+  call.blocks.clear();
+  call.function.object = {};
+  if (call.abandoned) report_unseen(call);
+}
+
+// ---- the end -----------------------------------------------------------------------------------------------------------------
+
+void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
+  std::unique_lock guard(lock_);
+  wire::End end;
+  end.ending = ending;
+  end.exit_code = exit_code;
+  end.reason = reason;
+  for (const int id : live_engines()) {
+    wire::write(outgoing(id), end);
+    send(id);
+  }
+  guard.unlock();
+  Deadline limit;
+  // Engines enforce the grace period themselves where they have a pulse; they get a little longer to do so.
+  if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
+  const bool ended = drive(limit, [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && endpoint_.flushed(); });
+  if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
+  guard.lock();
+  open_.store(false, std::memory_order_release);
+  // What engines were told to drop; other threads of the client may wait for it.
+  while (!calls_.empty()) {
+    Call& call = *calls_.begin()->second;
+    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+      if (!has_ended(call.items[item].status))
+        end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": the run ended")));
+    }
+    call.sealed.store(true, std::memory_order_release);
+    call.object_holders.clear();
+    end_call(call);
+  }
+}
+
+bool Controller::reachable() {
+  for (int i = 0; i < 1000; ++i) {
+    if (lock_.try_lock()) {
+      lock_.unlock();
+      return true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+}  // namespace rankview::detail

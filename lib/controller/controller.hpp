@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "controller/lock.hpp"
+#include "scheduler/scheduler.hpp"
+#include "transport/clock.hpp"
+#include "transport/endpoint.hpp"
+#include "transport/idle.hpp"
+#include "wire/messages.hpp"
+
+#include <rankview/detail/call.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <cstdint>
+#include <mutex>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+namespace rankview::detail {
+
+namespace transport = rankview::transport;
+namespace scheduler = rankview::scheduler;
+namespace wire = rankview::wire;
+
+// What rank 0 knows of an engine.
+struct EngineInfo {
+  int rank = 0;
+  std::string host;
+  long pid = 0;
+};
+
+struct ControllerSettings {
+  transport::IdleLimits idle;
+  transport::Clock clock;
+  std::vector<EngineInfo> engines;  // engine k is the k-th
+  bool pulse = false;               // a second thread may drive
+  bool any_thread_drives = true;    // else only the one that initialised MPI
+  std::chrono::milliseconds grace{10'000};
+};
+
+// Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
+//
+// One lock guards all of it. Whoever waits drives: holds the lock and runs progress() until what it waits for is there. When nobody waits, the
+// pulse does so now and then.
+class Controller final : private transport::FrameHandler {
+ public:
+  Controller(transport::Endpoint& endpoint, const ControllerSettings& settings);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+  ~Controller();
+
+  // ---- for clients; each takes the lock ----
+
+  // Makes a call known, and gives it its number.
+  void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
+  // Adds the next block of its items.
+  void extend(Call& call, ArgumentBlock&& block);
+  // No more items come: lays out those whose place depends on their number.
+  void seal(Call& call, bool unattended);
+
+  // Drives until `ready()`, which is called under the lock, or the deadline. Whether it became ready.
+  template <class Ready>
+  bool drive(const Deadline& deadline, Ready ready);
+  // One round, if nobody else is at it.
+  void try_progress();
+  // Runs `action` under the lock.
+  template <class Action>
+  auto locked(Action action) const {
+    const std::lock_guard guard(lock_);
+    return action();
+  }
+
+  void abort(Call& call);
+  void abort_all(const std::string& why);
+  void abandon(Call& call) noexcept;
+
+  [[nodiscard]] bool idle() const { return calls_.empty(); }  // under the lock
+  [[nodiscard]] std::uint64_t waiting() const { return scheduler_.waiting(); }
+  [[nodiscard]] std::vector<int> live_engines() const { return scheduler_.engines(); }
+  [[nodiscard]] const EngineInfo& engine(int id) const { return settings_.engines[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
+  [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
+
+  // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the grace
+  // period ends the process.
+  void close(wire::Ending ending, int exit_code, const std::string& reason);
+  // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
+  [[nodiscard]] bool reachable();
+
+ private:
+  // A result whose attachments are on their way.
+  struct Landing {
+    std::unique_ptr<transport::Transfer> transfer;
+    std::shared_ptr<Call> call;  // null: nobody wants it
+    std::uint64_t item = 0;
+    std::exception_ptr error;
+  };
+
+  bool progress();
+  void dispatch();
+  void grant(const scheduler::Grant& grant);
+  void write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end);
+  transport::Message& outgoing(int engine);
+  void send(int engine);
+  void send_all();
+
+  void on_frame(transport::Frame& frame) override;
+  void on_results(transport::Frame& frame, const wire::Results& results);
+  void load(transport::Frame& frame, const std::shared_ptr<Call>& call, std::uint64_t item, std::span<const std::byte> value);
+  std::exception_ptr remote_error(Call& call, std::uint64_t item, std::span<const std::byte> value) const;
+  bool land();
+  void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  void end_call(Call& call);
+  void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
+  void withdraw(Call& call, const std::string& why);
+  [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
+
+  [[nodiscard]] bool may_drive() const;
+  void wake_pulse();
+  void pulse();
+
+  transport::Endpoint& endpoint_;
+  ControllerSettings settings_;
+  mutable controller::SharedLock lock_;
+  scheduler::Scheduler scheduler_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Call>> calls_;
+  std::uint64_t next_call_ = 1;
+  std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
+  std::vector<int> to_send_;                                  // engines with something there
+  std::vector<Landing> landing_;
+  std::size_t goodbyes_ = 0;
+  std::atomic<bool> open_{true};
+
+  std::atomic<int> pulse_state_{0};
+  std::thread pulse_;
+};
+
+template <class Ready>
+bool Controller::drive(const Deadline& deadline, Ready ready) {
+  const bool drives = may_drive();
+  std::unique_lock guard(lock_);
+  transport::Idle idle(settings_.idle);
+  while (!ready()) {
+    if (drives && progress()) {
+      idle.reset();
+      if (lock_.wanted()) lock_.let_others_in();
+      continue;
+    }
+    if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
+    auto pause = idle.pause();
+    if (pause.count() == 0) {
+      if (!drives || lock_.wanted()) lock_.let_others_in();
+      continue;
+    }
+    if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
+    guard.unlock();
+    std::this_thread::sleep_for(pause);
+    guard.lock();
+  }
+  return true;
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "engine/engine.hpp"
+
+#include "engine/failure.hpp"
+#include "transport/process.hpp"
+
+#include <rankview/detail/callable.hpp>
+#include <rankview/errors.hpp>
+
+#include <utility>
+#include <variant>
+
+namespace rankview::engine {
+namespace {
+
+// Results wait so long for company, in nanoseconds and bytes.
+constexpr std::int64_t flush_after = 50'000;
+constexpr std::size_t flush_bytes = 32 * 1024;
+// Between short tasks the engine looks so often for messages.
+constexpr std::int64_t look_after = 50'000;
+constexpr auto pulse_period = std::chrono::milliseconds(1);
+
+// What activity_ says.
+constexpr int parked = 0;
+constexpr int busy = 1;
+constexpr int quitting = 2;
+
+thread_local Engine* running_here = nullptr;
+// For threads that tasks start. Only set on ranks that do nothing but serve, so that the client of a one-rank run is not taken for a task.
+std::atomic<Engine*> serving_process{nullptr};
+
+}  // namespace
+
+Engine* current() { return running_here != nullptr ? running_here : serving_process.load(std::memory_order_acquire); }
+
+// What a thunk sees of the engine.
+class Engine::Running final : public detail::Invocation {
+ public:
+  Running(Engine& engine, const Queued& queued, const Code& code, detail::Reader& in, detail::Claims& claims)
+      : Invocation(in, engine.scratch_, code.function, code.object), engine_(engine), queued_(queued), claims_(claims) {}
+
+  void await_attachments() override {
+    if (claims_.sizes().empty()) return;
+    engine_.baton_.take();
+    try {
+      receive(claims_.places());
+    } catch (...) {
+      engine_.baton_.give();
+      throw;
+    }
+    engine_.baton_.give();
+  }
+
+  // What the arguments did not claim must be received all the same.
+  void drop_rest() {
+    if (!claims_.sizes().empty() && !received_) receive({});
+  }
+
+ private:
+  void receive(const std::vector<detail::Claims::Place>& places) {
+    received_ = true;
+    const auto transfer = engine_.endpoint_->receive(queued_.message->frame, places);
+    engine_.await(*transfer);
+  }
+
+  Engine& engine_;
+  const Queued& queued_;
+  detail::Claims& claims_;
+  bool received_ = false;
+};
+
+Engine::Engine(const Settings& settings, Variables& variables) : settings_(settings), variables_(variables) {
+  if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
+}
+
+Engine::~Engine() {
+  activity_ = quitting;
+  activity_.notify_all();
+  if (pulse_.joinable()) pulse_.join();
+}
+
+wire::End Engine::serve(transport::Endpoint& endpoint) {
+  endpoint_ = &endpoint;
+  end_.reset();
+  running_here = this;
+  if (settings_.own_process) serving_process.store(this, std::memory_order_release);
+
+  transport::Idle idle(settings_.idle);
+  while (!end_ || !queue_.empty()) {
+    if (!queue_.empty()) {
+      const Queued next = std::move(queue_.front());
+      queue_.pop_front();
+      run(next);
+      idle.reset();
+      continue;
+    }
+    flush();
+    if (endpoint.poll(*this)) {
+      idle.reset();
+    } else if (endpoint.doze(idle) && activity_.load(std::memory_order_relaxed) == busy) {
+      activity_ = parked;
+    }
+  }
+  leave();
+
+  activity_ = parked;
+  if (settings_.own_process) serving_process.store(nullptr, std::memory_order_release);
+  running_here = nullptr;
+  objects_.clear();
+  endpoint_ = nullptr;
+  return *std::exchange(end_, std::nullopt);
+}
+
+void Engine::leave() {
+  flush();
+  transport::Message message = endpoint_->message();
+  wire::write(message, wire::Bye{});
+  endpoint_->send(0, std::move(message));
+  transport::Idle idle(settings_.idle);
+  while (!endpoint_->flushed()) {
+    if (endpoint_->poll(*this)) {
+      idle.reset();
+    } else {
+      endpoint_->doze(idle);
+    }
+  }
+}
+
+void Engine::on_frame(transport::Frame& frame) {
+  auto message = std::make_shared<Pending>();
+  if (frame.local != nullptr) {
+    const auto offset = static_cast<std::size_t>(frame.records.data() - frame.local->bytes.data());
+    message->local = std::move(*frame.local);
+    frame.records = message->local.bytes.bytes().subspan(offset);
+    message->frame.local = &message->local;
+  } else if (frame.owned != nullptr) {
+    message->bytes = std::move(*frame.owned);
+    frame.records = message->bytes.bytes().first(frame.records.size());
+  } else {
+    message->bytes.append(frame.records.data(), frame.records.size());
+    frame.records = message->bytes.bytes();
+  }
+  message->attachment_sizes.assign(frame.attachment_sizes.begin(), frame.attachment_sizes.end());
+  message->frame.peer = frame.peer;
+  message->frame.tag = frame.tag;
+  message->frame.attachment_sizes = message->attachment_sizes;
+
+  detail::Reader in(frame.records);
+  try {
+    while (!in.done()) on_record(wire::read(in), message);
+  } catch (const DecodeError& error) {
+    // Who can no longer understand the controller can only end: with tasks lost, going on would wait for ever.
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a message it cannot read: " + error.what());
+  }
+}
+
+void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending>& message) {
+  if (const auto* batch = std::get_if<wire::Batch>(&record)) {
+    if (end_ && end_->ending == wire::Ending::failed) return;
+    queue_.push_back({*batch, message});
+    if (settings_.pulse && activity_.load(std::memory_order_relaxed) == parked) {
+      activity_ = busy;
+      activity_.notify_one();
+    }
+  } else if (const auto* object = std::get_if<wire::Object>(&record)) {
+    const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(object->thunk));
+    objects_[object->call] = {thunk, object->state, message, nullptr};
+  } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
+    objects_.erase(forget->call);
+  } else if (const auto* end = std::get_if<wire::End>(&record)) {
+    end_ = *end;
+    end_seen_ = settings_.clock.now();
+    if (end->ending == wire::Ending::failed) queue_.clear();
+  } else {
+    throw DecodeError("a record that only engines send");
+  }
+}
+
+void Engine::run(const Queued& queued) {
+  const wire::Batch& batch = queued.batch;
+  Code code;
+  wire::ItemCursor items(batch);
+  std::int64_t started = settings_.clock.now();
+  for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
+    ++items_begun_;
+    scratch_.bytes.clear();
+    bool failed = false;
+    try {
+      if (code.thunk == nullptr) code = code_of(batch);
+      run_task(queued, code, items.next());
+    } catch (...) {
+      scratch_.rewind({0, 0, 0});
+      wire::write(scratch_, describe_current_exception());
+      failed = true;
+    }
+    const std::int64_t completed = settings_.clock.now();
+    add_result(batch.call, item, started, completed, failed);
+    started = completed;
+    if (completed - last_look_ < look_after) continue;
+    look(completed);
+    if (end_ && end_->ending == wire::Ending::failed) return;
+    results_.close();
+    started = settings_.clock.now();
+  }
+}
+
+Engine::Code Engine::code_of(const wire::Batch& batch) {
+  Code code;
+  if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
+  const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
+  if (batch.has_object != 0) {
+    State& state = objects_.at(batch.call);
+    if (state.object == nullptr) {
+      detail::Reader in(state.bytes);
+      state.object = thunk->load(in);
+    }
+    code.object = state.object.get();
+  }
+  code.thunk = thunk;
+  return code;
+}
+
+void Engine::run_task(const Queued& queued, const Code& code, std::span<const std::byte> bytes) {
+  detail::Claims claims(queued.message->attachment_sizes);
+  detail::Reader arguments(bytes, &claims);
+  Running running(*this, queued, code, arguments, claims);
+  baton_.give();
+  try {
+    code.thunk->run(running);
+  } catch (...) {
+    baton_.take();
+    running.drop_rest();
+    throw;
+  }
+  baton_.take();
+}
+
+void Engine::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed) {
+  const bool alone = !scratch_.attachments.empty();
+  if (alone) flush();
+  results_.add(call, item, started, completed, failed, scratch_.bytes.bytes());
+  if (oldest_result_ == 0) oldest_result_ = completed;
+  if (!alone && outbox_.size() < flush_bytes) return;
+  outbox_.attachments = std::exchange(scratch_.attachments, {});
+  outbox_.kept = std::exchange(scratch_.kept, {});
+  flush();
+}
+
+void Engine::flush() {
+  if (outbox_.empty()) return;
+  endpoint_->send(0, std::exchange(outbox_, endpoint_->message()));
+  results_.close();
+  oldest_result_ = 0;
+}
+
+void Engine::look(std::int64_t now) {
+  endpoint_->poll(*this);
+  last_look_ = now;
+  if (oldest_result_ != 0 && now - oldest_result_ >= flush_after) flush();
+}
+
+void Engine::await(transport::Transfer& transfer) {
+  transport::Idle idle(settings_.idle);
+  while (!transfer.done()) {
+    if (endpoint_->poll(*this)) {
+      idle.reset();
+    } else if (const auto pause = idle.pause(); pause.count() != 0) {
+      std::this_thread::sleep_for(pause);
+    }
+  }
+}
+
+// The second thread: sleeps while the engine has nothing to do, else looks once a period whether it is still in the same task.
+void Engine::pulse() {
+  std::uint64_t last = 0;
+  for (;;) {
+    activity_.wait(parked);
+    if (activity_.load() == quitting) return;
+    std::this_thread::sleep_for(pulse_period);
+    const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
+    if (begun == std::exchange(last, begun) && baton_.try_take()) {
+      beat();
+      baton_.give();
+    }
+  }
+}
+
+void Engine::beat() {
+  // Between two runs there is no endpoint; the loop then holds the baton, and this is not reached.
+  endpoint_->poll(*this);
+  flush();
+  const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
+  if (end_ && end_->ending == wire::Ending::failed && since_end > settings_.grace)
+    transport::end_process(static_cast<int>(end_->exit_code),
+                           "engine " + std::to_string(settings_.id) + " ends its process: the client failed, and the running task did not stop within " +
+                               std::to_string(settings_.grace.count()) + " ms (shutdown_grace)");
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::this_engine {
+namespace {
+
+engine::Engine& here() {
+  engine::Engine* const engine = engine::current();
+  if (engine == nullptr) throw UsageError("rv::this_engine is only known inside a task that runs on an engine");
+  return *engine;
+}
+
+}  // namespace
+
+int id() { return here().settings().id; }
+int size() { return here().settings().size; }
+Variables& vars() { return here().variables(); }
+
+}  // namespace rankview::this_engine

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "transport/clock.hpp"
+#include "transport/endpoint.hpp"
+#include "transport/idle.hpp"
+#include "wire/messages.hpp"
+
+#include <rankview/detail/callable.hpp>
+#include <rankview/variables.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+
+namespace rankview::engine {
+
+struct Settings {
+  int id = 0;
+  int size = 1;
+  transport::IdleLimits idle;
+  transport::Clock clock;
+  // Whether the process does nothing but serve, so that any thread of it belongs to a task.
+  bool own_process = true;
+  // Whether a second thread may use the endpoint while a task runs.
+  bool pulse = false;
+  // After the client has failed, so long may the running task go on before the process is ended.
+  std::chrono::milliseconds grace{10'000};
+};
+
+// Who may touch the engine's state: the loop, except while it is in a task; then the pulse. Handing it over costs the loop a store before
+// each task and an exchange after it.
+class Baton {
+ public:
+  void give() { held_.store(false, std::memory_order_release); }
+  void take() {
+    while (held_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+  }
+  bool try_take() { return !held_.exchange(true, std::memory_order_acquire); }
+
+ private:
+  std::atomic<bool> held_{true};
+};
+
+// Runs what the controller sends, one task after the other, and keeps the variables.
+//
+// A pulse, awake only while the engine is busy, does for a long task what the loop does between short ones: sends finished results, receives
+// messages, and ends the process when the client has failed and the task does not stop.
+class Engine final : private transport::FrameHandler {
+ public:
+  Engine(const Settings& settings, Variables& variables);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine();
+
+  // Serves until the controller says that it is over; returns how it ended.
+  wire::End serve(transport::Endpoint& endpoint);
+
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+  [[nodiscard]] Variables& variables() { return variables_; }
+
+ private:
+  class Running;
+
+  // A message whose batches have not all been run.
+  struct Pending {
+    detail::Buffer bytes;
+    std::vector<std::uint64_t> attachment_sizes;
+    transport::Frame frame;
+    detail::Writer local;
+  };
+  struct Queued {
+    wire::Batch batch;
+    std::shared_ptr<Pending> message;
+  };
+
+  // What runs the items of a batch, as found in this process.
+  struct Code {
+    const detail::Thunk* thunk = nullptr;
+    const void* function = nullptr;
+    const void* object = nullptr;
+  };
+
+  void on_frame(transport::Frame& frame) override;
+  void on_record(const wire::Record& record, const std::shared_ptr<Pending>& message);
+  void run(const Queued& queued);
+  void run_task(const Queued& queued, const Code& code, std::span<const std::byte> bytes);
+  Code code_of(const wire::Batch& batch);
+  void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
+  void await(transport::Transfer& transfer);
+  void flush();
+  void look(std::int64_t now);
+  void leave();
+
+  void pulse();
+  void beat();
+
+  Settings settings_;
+  Variables& variables_;
+  transport::Endpoint* endpoint_ = nullptr;
+  Baton baton_;
+
+  std::deque<Queued> queue_;
+  struct State {
+    const detail::Thunk* thunk;
+    std::span<const std::byte> bytes;
+    std::shared_ptr<Pending> message;
+    std::shared_ptr<const void> object;
+  };
+  std::unordered_map<std::uint64_t, State> objects_;
+  std::optional<wire::End> end_;
+  std::int64_t end_seen_ = 0;
+
+  transport::Message outbox_;
+  wire::ResultsWriter results_{outbox_};
+  std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
+  std::int64_t last_look_ = 0;
+  detail::Writer scratch_;          // the result of the item that runs
+
+  // What the pulse sees of the loop without the baton.
+  std::atomic<std::uint64_t> items_begun_{0};
+  std::atomic<int> activity_{0};
+  std::thread pulse_;
+};
+
+// The engine that runs the calling thread's task, null if there is none.
+Engine* current();
+
+}  // namespace rankview::engine

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <unordered_map>
+#include <vector>
+
+// Who runs what, and when: queues of work, what engines have in hand, and the decision what to hand out next. Pure: no MPI, no threads,
+// no clock of its own, so that it can be tested and simulated by itself.
+namespace rankview::scheduler {
+
+using Nanoseconds = std::int64_t;
+
+// Consecutive items of one call, cut into `chunks` balanced chunks that are never split.
+struct Work {
+  std::uint64_t call = 0;
+  std::uint64_t kind = 0;        // calls of one kind take about equally long an item
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t chunks = 0;      // at most count; equal to it: every item by itself
+  std::uint64_t item_bytes = 0;  // encoded size of an item, about
+  bool alone = false;            // not to be merged with its neighbours, nor handed out with others
+};
+
+// An engine is to run items [begin, end) of a call.
+struct Grant {
+  int engine = -1;
+  std::uint64_t call = 0;
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+// A range of items that nobody will run.
+struct Range {
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+};
+
+struct Limits {
+  // As much work as is handed to an engine at a time, and in all, by measured durations.
+  Nanoseconds batch = 200'000;
+  Nanoseconds in_hand = 300'000;
+  // Items longer than this are not handed out ahead of need.
+  Nanoseconds longest_ahead = 100'000;
+  std::uint64_t batch_bytes = 128 * 1024;
+  // Of work that only one engine may do, so many items are on their way or in its queue.
+  std::uint64_t bound_items = 256;
+};
+
+// What one engine has.
+struct Load {
+  std::uint64_t waiting = 0;     // bound to this engine and not handed out
+  std::uint64_t handed_out = 0;  // on its way there, queued there, or running
+  std::uint64_t ended = 0;
+};
+
+// Hands out in order of submission, to the engine with the least in hand. An engine gets one item at a time until durations of that
+// kind of call are known; then as many as it will finish within Limits::batch, with the next batch ahead of need, so that messages cost little
+// and their latency is hidden. What one engine gets doubles at most, and is no more than its share of what is left.
+//
+// Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets that have
+// work.
+class Scheduler {
+ public:
+  explicit Scheduler(Limits limits = {}) : limits_(limits) {}
+
+  void add_engine(int engine);
+
+  // Work that any engine may do, or any of `engines`.
+  void submit(const Work& work);
+  void submit(const Work& work, const std::vector<int>& engines);
+  // Work for one engine.
+  void submit_bound(const Work& work, int engine);
+
+  // The next hand-out. False if nothing can be handed out before an engine has finished something.
+  bool next(Grant& grant);
+
+  // An engine has ended `count` items of a call, after `busy` in all.
+  void finished(int engine, std::uint64_t kind, std::uint64_t count, Nanoseconds busy);
+
+  // Takes back what has not been handed out of a call.
+  std::vector<Range> withdraw(std::uint64_t call);
+
+  // Items that wait to be handed out.
+  [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
+  [[nodiscard]] Load load(int engine) const;
+  [[nodiscard]] const std::vector<int>& engines() const { return ids_; }
+
+ private:
+  struct Lane;
+
+  struct Duration {
+    double mean = 0;  // nanoseconds an item
+    std::uint64_t samples = 0;
+  };
+
+  struct Engine {
+    int id = -1;
+    std::uint64_t items = 0;                     // in hand
+    double known = 0;                            // nanoseconds of work in hand, of known kinds
+    std::uint64_t unknown = 0;                   // items in hand of unknown kinds
+    std::unordered_map<std::uint64_t, std::uint64_t> by_kind;  // items in hand
+    std::uint64_t ended = 0;
+    std::vector<Lane*> lanes;
+    Lane* bound = nullptr;
+  };
+
+  // Pending work and how far it was handed out.
+  struct Entry {
+    Work work;
+    std::uint64_t chunk = 0;  // next to hand out
+    std::uint64_t sequence = 0;
+
+    [[nodiscard]] std::uint64_t boundary(std::uint64_t chunk_index) const;
+  };
+
+  // A queue and the engines that may draw from it.
+  struct Lane {
+    std::vector<int> engines;
+    bool bound = false;
+    std::deque<Entry> queue;
+    // Engines that may want work, the idle before the merely hungry. An engine stands in a list at most once; whether it still
+    // belongs there shows when it comes up.
+    std::deque<int> idle;
+    std::deque<int> hungry;
+    std::vector<bool> in_idle;
+    std::vector<bool> in_hungry;
+    bool runnable = false;
+    std::uint64_t key = 0;  // under which it stands among the runnable
+  };
+
+  Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
+  Lane& lane_for(const std::vector<int>& engines);
+  Lane& make_lane(std::vector<int> engines, bool bound);
+  void enqueue(Lane& lane, const Work& work);
+  void offer(Engine& engine);
+  void offer(Lane& lane, Engine& engine);
+  [[nodiscard]] bool wants(const Lane& lane, const Engine& engine) const;
+  int pick(Lane& lane);
+  void set_runnable(Lane& lane);
+  void stop(Lane& lane);
+  [[nodiscard]] std::uint64_t portion(const Lane& lane, const Engine& engine, const Entry& entry) const;
+  void refresh(Engine& engine) const;
+  [[nodiscard]] const Duration* duration(std::uint64_t kind) const;
+
+  Limits limits_;
+  std::vector<Engine> engines_;
+  std::vector<int> ids_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::map<std::vector<int>, Lane*> by_engines_;
+  Lane* everyone_ = nullptr;
+  std::map<std::uint64_t, Lane*> runnable_;  // by the sequence of their first entry
+  std::unordered_map<std::uint64_t, Duration> durations_;
+  std::uint64_t sequence_ = 0;
+  std::uint64_t waiting_ = 0;
+};
+
+}  // namespace rankview::scheduler

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "transport/idle.hpp"
+
+#include <rankview/detail/stream.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace rankview::transport {
+
+using detail::Attachment;
+using detail::Buffer;
+using detail::Claims;
+using detail::Writer;
+
+// Goes before every message on the wire.
+struct FrameHeader {
+  std::uint64_t size = 0;          // of what follows: records, then the sizes of the attachments
+  std::uint32_t tag = 0;           // of what travels separately
+  std::uint32_t attachments = 0;
+};
+
+// A message under construction: a Writer with room for the header before its records.
+class Message : public Writer {
+ public:
+  Message() { bytes.extend(sizeof(FrameHeader)); }
+  explicit Message(Buffer recycled) {
+    bytes = std::move(recycled);
+    bytes.clear();
+    bytes.extend(sizeof(FrameHeader));
+  }
+  [[nodiscard]] bool empty() const { return bytes.size() <= sizeof(FrameHeader); }
+  [[nodiscard]] std::size_t size() const { return bytes.size() - sizeof(FrameHeader); }
+};
+
+// A message that has arrived. What it points to is valid while its handler runs, unless the handler takes it.
+struct Frame {
+  int peer = -1;
+  std::span<const std::byte> records;
+  std::span<const std::uint64_t> attachment_sizes;
+  Buffer* owned = nullptr;  // holds `records`, and may be moved from
+
+  // How to get at the attachments: by tag from another process, in place from this one.
+  std::uint32_t tag = 0;
+  Writer* local = nullptr;  // whoever keeps the frame moves from this too
+};
+
+// Attachments on their way into place.
+class Transfer {
+ public:
+  virtual ~Transfer() = default;
+  // Whether all have arrived. Does not wait.
+  virtual bool done() = 0;
+};
+
+class FrameHandler {
+ public:
+  // Must not throw.
+  virtual void on_frame(Frame& frame) = 0;
+
+ protected:
+  ~FrameHandler() = default;
+};
+
+// One end of the connection between the controller and its engines. Peers are numbered by rank. Calls on one endpoint must not overlap. None of
+// them waits for a peer. Errors of MPI are thrown as MpiError.
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+
+  // Frames between two ends arrive in the order in which they were sent.
+  virtual void send(int peer, Message&& message) = 0;
+
+  // Receives what has arrived, completes what was sent. Whether anything happened.
+  virtual bool poll(FrameHandler& handler) = 0;
+
+  // Receives the attachments of a frame into `places`, which are as many as there are attachments, or fewer: the rest is received and
+  // dropped. Must be called once for each frame with attachments, while it is handled or, for a frame that was kept, later.
+  virtual std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) = 0;
+
+  // Whether everything that was sent has left.
+  [[nodiscard]] virtual bool flushed() const = 0;
+
+  // Nothing was there to poll: passes some time until there may be. Whether the caller slept.
+  virtual bool doze(Idle& idle);
+
+  // An empty message, from memory that was used before.
+  virtual Message message() { return {}; }
+};
+
+inline bool Endpoint::doze(Idle& idle) {
+  const auto pause = idle.pause();
+  if (pause.count() == 0) return false;
+  std::this_thread::sleep_for(pause);
+  return true;
+}
+
+}  // namespace rankview::transport

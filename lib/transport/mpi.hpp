@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/errors.hpp>
+
+#include <cstdint>
+#include <mpi.h>
+#include <string>
+#include <vector>
+
+namespace rankview::transport {
+
+[[noreturn]] void throw_mpi_error(int code, const char* call);
+
+// The one way to call MPI: `check(MPI_Barrier(comm), "MPI_Barrier")`.
+inline void check(int code, const char* call) {
+  if (code != MPI_SUCCESS) throw_mpi_error(code, call);
+}
+
+// A communicator of its own, whose errors are returned; freed unless MPI is over.
+class Communicator {
+ public:
+  // Collective over `parent`.
+  static Communicator duplicate(MPI_Comm parent);
+  Communicator() = default;
+  Communicator(Communicator&& other) noexcept;
+  Communicator& operator=(Communicator&& other) noexcept;
+  ~Communicator();
+
+  [[nodiscard]] MPI_Comm get() const { return comm_; }
+  [[nodiscard]] int rank() const;
+  [[nodiscard]] int size() const;
+
+ private:
+  explicit Communicator(MPI_Comm comm) : comm_(comm) {}
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+};
+
+// Who a rank is; what all ranks tell each other at the start.
+struct Identity {
+  std::uint64_t executable = 0;
+  std::int64_t clock_anchor = 0;
+  std::uint64_t boot = 0;  // equal for processes under one kernel, whose steady clocks agree
+  std::int64_t pid = 0;
+  char host[64] = {};
+};
+
+// This process.
+Identity identify(std::uint64_t executable, std::int64_t clock_anchor);
+
+// Collective: the identities of all ranks, in rank order.
+std::vector<Identity> exchange(const Communicator& comm, const Identity& own);
+
+// Collective: rank 0's value, everywhere.
+std::int64_t broadcast(const Communicator& comm, std::int64_t value);
+
+enum class ThreadLevel { single, funneled, serialized, multiple };
+
+[[nodiscard]] bool mpi_running();
+// Initialises MPI with threads.
+void initialise(int& argc, char**& argv);
+void finalise();
+[[nodiscard]] ThreadLevel thread_level();
+[[nodiscard]] const char* to_string(ThreadLevel level);
+// Whether the calling thread is the one that initialised MPI.
+[[nodiscard]] bool is_main_thread();
+
+}  // namespace rankview::transport

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "wire/messages.hpp"
+
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+namespace rankview::wire {
+namespace {
+
+enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye };
+
+void write_text(Writer& out, const std::string& text) {
+  out.value(static_cast<std::uint64_t>(text.size()));
+  out.raw(text.data(), text.size());
+}
+
+std::string read_text(Reader& in) {
+  const std::size_t size = in.count(1);
+  return {reinterpret_cast<const char*>(in.skip(size)), size};
+}
+
+void write_bytes(Writer& out, std::span<const std::byte> bytes) {
+  out.value(static_cast<std::uint64_t>(bytes.size()));
+  out.raw(bytes.data(), bytes.size());
+}
+
+std::span<const std::byte> read_bytes(Reader& in) { return in.take(in.count(1)); }
+
+// The fixed fields of Results, written when its last item is known.
+struct ResultsHeader {
+  Kind kind = Kind::results;
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::int64_t started = 0;
+  std::uint64_t size = 0;
+};
+
+void check_items(std::uint64_t first, std::uint64_t count, const char* record) {
+  if (count == 0 || first + count < first)
+    throw DecodeError(std::string(record) + " of " + std::to_string(count) + " items from item " + std::to_string(first));
+}
+
+Batch read_batch(Reader& in) {
+  Batch record;
+  record.thunk = in.value<CodeAddress>();
+  record.function = in.value<CodeAddress>();
+  record.call = in.value<std::uint64_t>();
+  record.has_object = in.value<std::uint64_t>();
+  record.first = in.value<std::uint64_t>();
+  record.count = in.value<std::uint64_t>();
+  record.stride = in.value<std::uint64_t>();
+  record.items = read_bytes(in);
+  check_items(record.first, record.count, "a batch");
+  const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
+  const bool fits = record.count <= record.items.size() / least;
+  if (!fits || (record.stride != 0 && record.count * record.stride != record.items.size()))
+    throw DecodeError("a batch of " + std::to_string(record.count) + " items of call " + std::to_string(record.call) + " in " +
+                      std::to_string(record.items.size()) + " bytes");
+  return record;
+}
+
+Object read_object(Reader& in) {
+  Object record;
+  record.thunk = in.value<CodeAddress>();
+  record.call = in.value<std::uint64_t>();
+  record.state = read_bytes(in);
+  return record;
+}
+
+End read_end(Reader& in) {
+  End record;
+  const auto ending = in.value<std::uint64_t>();
+  if (ending > static_cast<std::uint64_t>(Ending::failed)) throw DecodeError("an ending of kind " + std::to_string(ending));
+  record.ending = static_cast<Ending>(ending);
+  record.exit_code = in.value<std::int64_t>();
+  record.reason = read_text(in);
+  return record;
+}
+
+Results read_results(Reader& in) {
+  Results record;
+  record.call = in.value<std::uint64_t>();
+  record.first = in.value<std::uint64_t>();
+  record.count = in.value<std::uint64_t>();
+  record.started = in.value<std::int64_t>();
+  record.items = read_bytes(in);
+  check_items(record.first, record.count, "results");
+  constexpr std::size_t least = sizeof(std::int64_t) + sizeof(std::uint64_t);
+  if (record.count > record.items.size() / least)
+    throw DecodeError("results of " + std::to_string(record.count) + " items of call " + std::to_string(record.call) + " in " +
+                      std::to_string(record.items.size()) + " bytes");
+  return record;
+}
+
+}  // namespace
+
+void write(Writer& out, const Batch& record) {
+  out.value(Kind::batch);
+  out.value(record.thunk);
+  out.value(record.function);
+  out.value(record.call);
+  out.value(record.has_object);
+  out.value(record.first);
+  out.value(record.count);
+  out.value(record.stride);
+  write_bytes(out, record.items);
+}
+
+void write(Writer& out, const Object& record) {
+  out.value(Kind::object);
+  out.value(record.thunk);
+  out.value(record.call);
+  write_bytes(out, record.state);
+}
+
+void write(Writer& out, const Forget& record) {
+  out.value(Kind::forget);
+  out.value(record.call);
+}
+
+void write(Writer& out, const End& record) {
+  out.value(Kind::end);
+  out.value(record.ending);
+  out.value(record.exit_code);
+  write_text(out, record.reason);
+}
+
+void write(Writer& out, const Bye&) { out.value(Kind::bye); }
+
+Record read(Reader& in) {
+  const auto kind = in.value<std::uint64_t>();
+  switch (static_cast<Kind>(kind)) {
+    case Kind::batch:
+      return read_batch(in);
+    case Kind::object:
+      return read_object(in);
+    case Kind::forget:
+      return Forget{in.value<std::uint64_t>()};
+    case Kind::end:
+      return read_end(in);
+    case Kind::results:
+      return read_results(in);
+    case Kind::bye:
+      return Bye{};
+  }
+  throw DecodeError("a record of unknown kind " + std::to_string(kind));
+}
+
+void ResultsWriter::add(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed,
+                        std::span<const std::byte> value) {
+  if (!open_ || call != call_ || item != next_) {
+    open_ = true;
+    call_ = call;
+    next_ = item;
+    count_ = 0;
+    header_ = out_->bytes.size();
+    ResultsHeader header;
+    header.call = call;
+    header.first = item;
+    header.started = started;
+    out_->value(header);
+  }
+  ++count_;
+  ++next_;
+  out_->value(completed);
+  out_->value((static_cast<std::uint64_t>(value.size()) << 1U) | static_cast<std::uint64_t>(failed));
+  out_->raw(value.data(), value.size());
+
+  const std::uint64_t size = out_->bytes.size() - header_ - sizeof(ResultsHeader);
+  std::byte* const header = out_->bytes.data() + header_;
+  std::memcpy(header + offsetof(ResultsHeader, count), &count_, sizeof(count_));
+  std::memcpy(header + offsetof(ResultsHeader, size), &size, sizeof(size));
+}
+
+void write(Writer& out, const Failure& failure) {
+  out.value(failure.kind);
+  write_text(out, failure.type_name);
+  write_text(out, failure.message);
+}
+
+Failure read_failure(Reader& in) {
+  Failure failure;
+  const auto kind = in.value<std::uint8_t>();
+  if (kind > static_cast<std::uint8_t>(FailureKind::type)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  failure.kind = static_cast<FailureKind>(kind);
+  failure.type_name = read_text(in);
+  failure.message = read_text(in);
+  return failure;
+}
+
+}  // namespace rankview::wire

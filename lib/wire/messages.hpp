@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/detail/code_address.hpp>
+#include <rankview/detail/stream.hpp>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+// What controller and engines say to each other. A message is a sequence of records; this is their layout, in native byte order,
+// since all ranks run the same build. Pure: no MPI, no threads, no clock.
+namespace rankview::wire {
+
+using detail::CodeAddress;
+using detail::Reader;
+using detail::Writer;
+
+// ---- controller to engine -----------------------------------------------------------------------------------------------------
+
+// Run items [first, first + count) of a call. Their arguments lie one after the other: each of `stride` bytes, or, with a stride
+// of 0, each behind its size.
+struct Batch {
+  CodeAddress thunk;
+  CodeAddress function;  // zero where the callable is no function pointer
+  std::uint64_t call = 0;
+  std::uint64_t has_object = 0;  // the callable's state was sent before, in an Object of this call
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t stride = 0;
+  std::span<const std::byte> items;
+};
+
+// The state of a call's callable.
+struct Object {
+  CodeAddress thunk;
+  std::uint64_t call = 0;
+  std::span<const std::byte> state;
+};
+
+// The call is over: its Object may go.
+struct Forget {
+  std::uint64_t call = 0;
+};
+
+enum class Ending : std::uint64_t { completed, failed };
+
+// No more batches come. After Ending::failed, those that have not begun shall not.
+struct End {
+  Ending ending = Ending::completed;
+  std::int64_t exit_code = 0;
+  std::string reason;
+};
+
+// ---- engine to controller -----------------------------------------------------------------------------------------------------
+
+// How items [first, first + count) of a call ended, in the order in which they ran. `started` is when the first began; each of the
+// others began when the one before had ended. Read the items with ResultCursor.
+struct Results {
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::int64_t started = 0;  // nanoseconds of the wall clock
+  std::span<const std::byte> items;
+};
+
+// The engine's last word.
+struct Bye {};
+
+using Record = std::variant<Batch, Object, Forget, End, Results, Bye>;
+
+// Appends a record. A Batch, Object or Results refers to bytes that are copied into the message behind it.
+void write(Writer& out, const Batch& record);
+void write(Writer& out, const Object& record);
+void write(Writer& out, const Forget& record);
+void write(Writer& out, const End& record);
+void write(Writer& out, const Bye& record);
+
+// The next record of a message. What it refers to stays in the reader's bytes. Throws DecodeError for anything that write() would not have
+// written.
+Record read(Reader& in);
+
+// Walks the arguments of a batch.
+class ItemCursor {
+ public:
+  explicit ItemCursor(const Batch& batch) : in_(batch.items), stride_(batch.stride) {}
+  std::span<const std::byte> next() {
+    return in_.take(stride_ != 0 ? static_cast<std::size_t>(stride_) : static_cast<std::size_t>(in_.value<std::uint64_t>()));
+  }
+
+ private:
+  Reader in_;
+  std::uint64_t stride_;
+};
+
+// One item among Results: its encoded value, or its Failure.
+struct ItemResult {
+  std::int64_t completed = 0;  // nanoseconds of the wall clock
+  bool failed = false;
+  std::span<const std::byte> value;
+};
+
+class ResultCursor {
+ public:
+  explicit ResultCursor(const Results& results) : in_(results.items) {}
+  ItemResult next() {
+    ItemResult item;
+    item.completed = in_.value<std::int64_t>();
+    const auto size = in_.value<std::uint64_t>();
+    item.failed = (size & 1U) != 0;
+    item.value = in_.take(static_cast<std::size_t>(size >> 1U));
+    return item;
+  }
+
+ private:
+  Reader in_;
+};
+
+// Builds Results item by item.
+class ResultsWriter {
+ public:
+  explicit ResultsWriter(Writer& out) : out_(&out) {}
+
+  // Continues the open record if the item is the next one of the same call, else begins a new one.
+  void add(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed,
+           std::span<const std::byte> value);
+  // What comes next goes into a new record.
+  void close() { open_ = false; }
+
+ private:
+  Writer* out_;
+  bool open_ = false;
+  std::size_t header_ = 0;
+  std::uint64_t call_ = 0;
+  std::uint64_t next_ = 0;
+  std::uint64_t count_ = 0;
+};
+
+// What is sent of an exception.
+enum class FailureKind : std::uint8_t { exception, name, type };
+
+struct Failure {
+  FailureKind kind = FailureKind::exception;
+  std::string type_name;
+  std::string message;
+};
+
+void write(Writer& out, const Failure& failure);
+Failure read_failure(Reader& in);
+
+}  // namespace rankview::wire
