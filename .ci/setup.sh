@@ -1,5 +1,5 @@
 # Sourced by the project's scripts: installs what is missing on a Debian machine and sets what Open MPI needs here.
-# Defines: need PACKAGE..., build PRESET [TARGET...], jobs.
+# Defines: need PACKAGE..., build PRESET [CMAKE OPTION...], jobs.
 
 cd "$(dirname "$0")/.." || exit 1
 

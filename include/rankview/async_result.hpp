@@ -21,6 +21,10 @@ namespace rankview {
 struct FirstException {};
 inline constexpr FirstException first_exception{};
 
+/// Tag for AsyncResult::results, which always does what it says.
+struct ReturnExceptions {};
+inline constexpr ReturnExceptions return_exceptions{};
+
 /// How one task ended: its value or its exception.
 template <class T>
 class Outcome {
@@ -79,19 +83,27 @@ class AsyncResult {
   /// The same, moving the value out if this is the last handle.
   T get() && {
     detail::wait(call(), {});
-    detail::rethrow(*state_);
-    if constexpr (!std::is_void_v<T>) return state_.use_count() == 1 ? Shape::take(*state_) : T(Shape::value(*state_));
+    return take();
   }
   /// The same, waiting at most for `timeout`: then TimeoutError, after which it can be asked again. `get(0s)` only looks.
   template <class Rep, class Period>
-  decltype(auto) get(std::chrono::duration<Rep, Period> timeout) const {
-    if (!wait(timeout)) late(std::chrono::duration_cast<Seconds>(timeout));
+  decltype(auto) get(std::chrono::duration<Rep, Period> timeout) const& {
+    if (!wait(timeout)) late(timeout);
     return value();
   }
+  template <class Rep, class Period>
+  T get(std::chrono::duration<Rep, Period> timeout) && {
+    if (!wait(timeout)) late(timeout);
+    return take();
+  }
   /// The same, but throws the first failure as soon as it is known, alone and without waiting for the rest.
-  decltype(auto) get(FirstException) const {
+  decltype(auto) get(FirstException) const& {
     if (auto error = detail::wait_first_error(call(), {})) std::rethrow_exception(error);
     return value();
+  }
+  T get(FirstException) && {
+    if (auto error = detail::wait_first_error(call(), {})) std::rethrow_exception(error);
+    return take();
   }
 
   /// Waits for the end, whatever it is.
@@ -132,7 +144,7 @@ class AsyncResult {
   [[nodiscard]] Completions as_completed() const { return Completions(*this); }
 
   /// Waits; then values and exceptions side by side, in order.
-  [[nodiscard]] std::vector<Outcome<element_type>> results() const {
+  [[nodiscard]] std::vector<Outcome<element_type>> results(ReturnExceptions = {}) const {
     wait();
     state_->error_seen = true;
     std::vector<Outcome<element_type>> outcomes;
@@ -191,6 +203,10 @@ class AsyncResult {
   decltype(auto) value() const {
     detail::rethrow(*state_);
     if constexpr (!std::is_void_v<T>) return Shape::value(*state_);
+  }
+  T take() {
+    detail::rethrow(*state_);
+    if constexpr (!std::is_void_v<T>) return state_.use_count() == 1 ? Shape::take(*state_) : T(Shape::value(*state_));
   }
   [[noreturn]] void late(Seconds timeout) const { detail::throw_late(*state_, timeout); }
   detail::Times ended_times(const char* what) const {

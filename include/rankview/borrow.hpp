@@ -17,6 +17,8 @@ template <class T>
   return {&value};
 }
 template <class T>
-Borrowed<T> borrow(const T&& value) = delete;
+Borrowed<T> borrow(const T&&) {
+  static_assert(sizeof(T) == 0, "rankview: borrow() was given a temporary, which is gone before the result is there; pass it as it is");
+}
 
 }  // namespace rankview

@@ -24,17 +24,13 @@ class Client {
   [[nodiscard]] std::size_t size() const { return ids().size(); }
 
   /// One engine; a negative number counts from the end of ids(). Throws std::out_of_range, listing the ids there are.
-  [[nodiscard]] EngineView operator[](int engine) const {
-    return {controller_, detail::resolve(*controller_, {engine}).front()};
-  }
+  [[nodiscard]] EngineView operator[](int engine) const { return {controller_, detail::resolve(*controller_, engine)}; }
   /// Every engine.
   [[nodiscard]] DirectView operator[](All) const { return DirectView(controller_); }
   /// A snapshot of the engines that the slice names now.
   [[nodiscard]] DirectView operator[](const slice& engines) const { return {controller_, engines.of(ids())}; }
   /// These engines in this order, `rc[{3, 1}]`. Throws std::out_of_range for one that does not exist, UsageError for one named twice.
-  [[nodiscard]] DirectView operator[](std::initializer_list<int> engines) const {
-    return direct_view(std::vector<int>(engines));
-  }
+  [[nodiscard]] DirectView operator[](std::initializer_list<int> engines) const { return direct_view(std::vector<int>(engines)); }
   [[nodiscard]] DirectView operator[](const std::vector<int>& engines) const { return direct_view(engines); }
 
   [[nodiscard]] DirectView direct_view(All = {}) const { return DirectView(controller_); }
@@ -44,9 +40,7 @@ class Client {
   }
 
   [[nodiscard]] LoadBalancedView load_balanced_view(All = {}) const { return LoadBalancedView(controller_); }
-  [[nodiscard]] LoadBalancedView load_balanced_view(const slice& engines) const {
-    return {controller_, engines.of(ids())};
-  }
+  [[nodiscard]] LoadBalancedView load_balanced_view(const slice& engines) const { return {controller_, engines.of(ids())}; }
   [[nodiscard]] LoadBalancedView load_balanced_view(const std::vector<int>& engines) const {
     return {controller_, detail::resolve(*controller_, engines)};
   }
@@ -60,10 +54,7 @@ class Client {
   }
   /// Waits for these results, however they end.
   template <class... T>
-    requires(sizeof...(T) > 0)
-  void wait(const AsyncResult<T>&... results) const {
-    (results.wait(), ...);
-  }
+  requires(sizeof...(T) > 0) void wait(const AsyncResult<T>&... results) const { (results.wait(), ...); }
 
   /// Takes what has arrived and hands out what can be handed out, without waiting. Never needed under `MPI_THREAD_MULTIPLE`.
   void spin() const { detail::spin(*controller_); }

@@ -6,9 +6,9 @@
 #include <rankview/options.hpp>
 #include <rankview/run.hpp>
 
+#include <mpi.h>
 #include <functional>
 #include <memory>
-#include <mpi.h>
 #include <type_traits>
 #include <utility>
 
@@ -20,9 +20,9 @@ namespace rankview {
 /// With one rank, the engine is a thread of that rank.
 class Cluster {
  public:
-  /// Collective over `comm` (a `boost::mpi::communicator` converts to it), which is duplicated. MPI must be initialised, at any thread level;
-  /// below `MPI_THREAD_MULTIPLE` rank 0 says on stderr what is lost. Throws MismatchedBuild on every rank if the ranks do not run the same
-  /// executable, UsageError for an inter-communicator or a null one.
+  /// Collective over `comm` (a `boost::mpi::communicator` converts to it), which is duplicated. MPI must be initialised, at any thread
+  /// level; below `MPI_THREAD_MULTIPLE` rank 0 says on stderr what is lost. Throws MismatchedBuild on every rank if the ranks do not run
+  /// the same executable, UsageError for an inter-communicator or a null one.
   explicit Cluster(MPI_Comm comm, Options options = {});
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
@@ -32,7 +32,8 @@ class Cluster {
   /// Collective. Runs `f(Client&)` on rank 0 while the other ranks serve; returns on all of them when `f` has returned and all tasks have
   /// ended. `f`'s result is returned on rank 0, a default-constructed one elsewhere. Between runs, every rank is free for MPI of its own.
   ///
-  /// If `f` throws, waiting tasks are given up and the exception leaves run() on rank 0; on the other ranks it is an Error that tells of it.
+  /// If `f` throws, waiting tasks are given up and the exception leaves run() on rank 0; on the other ranks it is an Error that tells of
+  /// it.
   template <class F>
   auto run(F&& f) -> std::invoke_result_t<F&, Client&> {
     using R = std::invoke_result_t<F&, Client&>;

@@ -61,8 +61,8 @@ class Subscript {
 template <class R>
 using one_t = R;
 
-// The verbs of views whose tasks are bound to engines. `View` says which engines; `Outcome` makes of a task's result type what comes back: the same,
-// or a list.
+// The verbs of views whose tasks are bound to engines. `View` says which engines; `Outcome` makes of a task's result type what comes back:
+// the same, or a list.
 template <class View, template <class> class Outcome>
 class DirectVerbs {
  public:
@@ -85,8 +85,8 @@ class DirectVerbs {
     return apply(std::move(f), std::forward<A>(arguments)...);
   }
 
-  /// Calls `f` on each element, one contiguous block of elements per engine; fewer elements than engines use only the first engines. Several
-  /// ranges go in step until the shortest ends. Results come in element order, errors one by one.
+  /// Calls `f` on each element, one contiguous block of elements per engine; fewer elements than engines use only the first engines.
+  /// Several ranges go in step until the shortest ends. Results come in element order, errors one by one.
   template <class F, class... Ranges>
   auto map(F f, Ranges&&... ranges) const {
     using M = Made<F, typename Source<Ranges>::Element...>;
@@ -196,8 +196,9 @@ class EngineView : public detail::DirectVerbs<EngineView, detail::one_t> {
   int engine_;
 };
 
-/// Several engines at once: `apply` gives a `std::vector<R>`, `pull<T>` a `std::vector<T>`, in target order, also for a view of one engine; failures
-/// come together as a CompositeError. A view of no engines gives empty results. A cheap value; usable from several threads at once.
+/// Several engines at once: `apply` gives a `std::vector<R>`, `pull<T>` a `std::vector<T>`, in target order, also for a view of one engine;
+/// failures come together as a CompositeError. A view of no engines gives empty results. A cheap value; usable from several threads at
+/// once.
 class DirectView : public detail::DirectVerbs<DirectView, detail::many_t> {
  public:
   /// All live engines, whichever they are at each call.

@@ -58,11 +58,11 @@ class TaskAborted : public Error {
 
 /// Where a task was when it failed.
 struct TaskPlace {
-  int engine = -1;     ///< engine number, -1 when the error was thrown in the caller's own process
-  int rank = -1;       ///< the engine's rank in the cluster's communicator
-  std::string host;    ///< the engine's host name
-  long pid = 0;        ///< the engine's process
-  TaskId task;         ///< the task
+  int engine = -1;   ///< engine number, -1 when the error was thrown in the caller's own process
+  int rank = -1;     ///< the engine's rank in the cluster's communicator
+  std::string host;  ///< the engine's host name
+  long pid = 0;      ///< the engine's process
+  TaskId task;       ///< the task
 };
 
 /// A task threw. Carries what is known of the exception, which itself stays on its engine.

@@ -28,7 +28,8 @@ class LoadBalancedView {
   template <class F, class... A>
   auto apply(F f, A&&... arguments) const {
     using M = detail::Made<F, A...>;
-    return AsyncResult<typename M::Result>(make<typename M::Sig, typename M::Result>(f, detail::Lifetime::result, std::forward<A>(arguments)...));
+    return AsyncResult<typename M::Result>(
+        make<typename M::Sig, typename M::Result>(f, detail::Lifetime::result, std::forward<A>(arguments)...));
   }
   template <class F, class... A>
   auto apply_sync(F f, A&&... arguments) const {
@@ -41,8 +42,8 @@ class LoadBalancedView {
     return apply(std::move(f), std::forward<A>(arguments)...);
   }
 
-  /// One task an element, in any order on any engine; results in element order. Several ranges go in step until the shortest ends. Any input
-  /// range will do: map() has read it when it returns, map_sync() reads as it goes, some tens of thousands of elements ahead of the
+  /// One task an element, in any order on any engine; results in element order. Several ranges go in step until the shortest ends. Any
+  /// input range will do: map() has read it when it returns, map_sync() reads as it goes, some tens of thousands of elements ahead of the
   /// engines.
   template <class F, class... Ranges>
   auto map(F f, Ranges&&... ranges) const {
@@ -91,8 +92,7 @@ class LoadBalancedView {
   }
   template <class Sig, class R, class F, class... Ranges>
   auto make_map(const F& f, detail::Lifetime lifetime, Ranges&&... ranges) const {
-    if (flags_.chunksize <= 0)
-      throw UsageError("chunksize must be at least 1, and is " + std::to_string(flags_.chunksize));
+    if (flags_.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(flags_.chunksize));
     auto call = prepare<Sig, R>(f);
     call->chunk_size = static_cast<std::uint64_t>(flags_.chunksize);
     detail::submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);

@@ -15,11 +15,11 @@ using Seconds = std::chrono::duration<double>;
 
 /// What became of a task, or is about to.
 enum class Status : std::uint8_t {
-  waiting,      ///< on rank 0, handed to nobody yet
-  handed_out,   ///< on its way to an engine, in its queue, or running
-  completed,    ///< the result is there
-  failed,       ///< the task threw, or its result could not be sent or read
-  aborted,      ///< given up before it ran
+  waiting,     ///< on rank 0, handed to nobody yet
+  handed_out,  ///< on its way to an engine, in its queue, or running
+  completed,   ///< the result is there
+  failed,      ///< the task threw, or its result could not be sent or read
+  aborted,     ///< given up before it ran
 };
 
 /// `waiting`, `handed out`, `completed`, `failed`, `aborted`.
@@ -30,16 +30,19 @@ struct Metadata {
   using Time = std::chrono::system_clock::time_point;
 
   TaskId task;
-  std::string label;                ///< the view's label
+  std::string label;  ///< the view's label
   Status status = Status::waiting;
-  int engine = -1;                  ///< who ran it, -1 while nobody was asked to
-  std::string host;                 ///< that engine's host
-  int attempt = 0;                  ///< how often it was handed out
-  Time submitted;                   ///< when the client made the call
-  Time started;                     ///< when the engine began to decode its arguments
-  Time completed;                   ///< when the engine had encoded its result
-  Time received;                    ///< when rank 0 had it
-  std::string error;                ///< `what()` of its error, if it failed
+  int engine = -1;    ///< who ran it, -1 while nobody was asked to
+  std::string host;   ///< that engine's host
+  int attempt = 0;    ///< how often it was handed out
+  Time submitted;     ///< when the client made the call
+  Time started;       ///< when the engine began to decode its arguments
+  Time completed;     ///< when the engine had encoded its result
+  Time received;      ///< when rank 0 had it
+  std::string error;  ///< `what()` of its error, if it failed
+
+  /// How long it ran on its engine.
+  [[nodiscard]] Seconds run_time() const { return completed - started; }
 };
 
 }  // namespace rankview

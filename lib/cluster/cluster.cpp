@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "engine/failure.hpp"
 #include "transport/local_endpoint.hpp"
 #include "transport/process.hpp"
 
@@ -23,16 +24,6 @@ MPI_Comm checked(MPI_Comm comm) {
   transport::check(MPI_Comm_test_inter(comm, &inter), "MPI_Comm_test_inter");
   if (inter != 0) throw UsageError("a Cluster needs an intra-communicator, and was given an inter-communicator");
   return comm;
-}
-
-std::string describe(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (...) {
-    return "an exception that is not derived from std::exception";
-  }
 }
 
 }  // namespace
@@ -58,13 +49,15 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
 void Cluster::State::check_builds() const {
   for (std::size_t other = 1; other < ranks.size(); ++other) {
     if (ranks[other].executable == ranks[0].executable) continue;
-    throw MismatchedBuild("rank " + std::to_string(other) + " on " + ranks[other].host + " runs another executable than rank 0 on " + ranks[0].host +
-                          " (their build-ids differ); start the same build on every rank");
+    throw MismatchedBuild("rank " + std::to_string(other) + " on " + ranks[other].host + " runs another executable than rank 0 on " +
+                          ranks[0].host + " (their build-ids differ); start the same build on every rank");
   }
 }
 
 void Cluster::State::tell_level() const {
-  if (options.verbose) std::fprintf(stderr, "rankview: %d ranks, %s, effective options:\n%s", size, transport::to_string(level), detail::to_string(options).c_str());
+  if (options.verbose)
+    std::fprintf(stderr, "rankview: %d ranks, %s, effective options:\n%s", size, transport::to_string(level),
+                 detail::to_string(options).c_str());
   if (level == transport::ThreadLevel::multiple) return;
   const bool serialized = level == transport::ThreadLevel::serialized;
   std::fprintf(stderr,
@@ -80,7 +73,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.grace = options.shutdown_grace;
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
-    settings.engines.push_back({static_cast<int>(i) + 1, ranks[on].host, static_cast<long>(ranks[on].pid)});
+    settings.engines.push_back({static_cast<int>(i) + 1, static_cast<int>(on), ranks[on].host, static_cast<long>(ranks[on].pid)});
   }
   // Without another rank there is no MPI to be careful with.
   settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
@@ -110,10 +103,10 @@ int Cluster::State::control(const Main& f) {
 // With an engine that is a thread of this process.
 int Cluster::State::control_alone(const Main& f) {
   const auto ends = transport::LocalEndpoint::pair();
-  std::thread serving([this, &ends] { engine->serve(*ends.second); });
-  const auto join = [](std::thread* thread) { thread->join(); };
-  const std::unique_ptr<std::thread, decltype(join)> joined(&serving, join);
-  return run_client(std::make_shared<detail::Controller>(*ends.first, controller_settings(1)), f);
+  const auto running = std::make_shared<detail::Controller>(*ends.first, controller_settings(1));
+  // run_client() always ends with the engine being told to end, so that joining does not wait for ever.
+  const std::jthread serving([this, &ends] { engine->serve(*ends.second); });
+  return run_client(running, f);
 }
 
 int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
@@ -124,7 +117,8 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     exit_code = f(client);
     client.wait();
   } catch (...) {
-    leave(1, describe(std::current_exception()));
+    const wire::Failure failure = engine::describe_current_exception();
+    leave(1, failure.type_name + ": " + failure.message);
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");

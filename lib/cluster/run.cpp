@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "engine/failure.hpp"
 #include "launch/self_start.hpp"
 #include "transport/process.hpp"
 
@@ -32,7 +33,9 @@ void at_exit(int status, void*) {
   if (program.on_exit) std::exchange(program.on_exit, nullptr)(status);
 }
 
-void print_failure(const char* what) { std::fprintf(stderr, "rankview: the client failed: %s\n", what); }
+void print_failure(const wire::Failure& failure) {
+  std::fprintf(stderr, "rankview: the client threw %s: %s\n", failure.type_name.c_str(), failure.message.c_str());
+}
 
 }  // namespace
 
@@ -73,13 +76,15 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   int exit_code = 0;
   if (state.rank != 0) {
     program.on_exit = [&state](int status) {
-      transport::end_process(status, "a task left the program by std::exit(" + std::to_string(status) + ") on engine " + std::to_string(state.rank - 1));
+      transport::end_process(
+          status, "a task left the program by std::exit(" + std::to_string(status) + ") on engine " + std::to_string(state.rank - 1));
     };
     const wire::End end = state.serve();
     exit_code = static_cast<int>(end.exit_code);
   } else {
     program.on_exit = [&state, owns_mpi](int status) {
-      if (engine::current() != nullptr) transport::end_process(status, "a task left the program by std::exit(" + std::to_string(status) + ")");
+      if (engine::current() != nullptr)
+        transport::end_process(status, "a task left the program by std::exit(" + std::to_string(status) + ")");
       state.leave(status, "the client left by std::exit(" + std::to_string(status) + ")");
       state.endpoint.reset();
       state.comm = {};
@@ -87,11 +92,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     };
     try {
       exit_code = state.control(main);
-    } catch (const std::exception& error) {
-      print_failure(error.what());
-      exit_code = 1;
     } catch (...) {
-      print_failure("it threw an exception that is not derived from std::exception");
+      print_failure(engine::describe_current_exception());
       exit_code = 1;
     }
   }

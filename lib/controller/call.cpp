@@ -4,14 +4,15 @@
 
 #include <rankview/detail/call.hpp>
 #include <rankview/detail/results.hpp>
-#include <rankview/targets.hpp>
 #include <rankview/errors.hpp>
+#include <rankview/targets.hpp>
 
+#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 #include <string>
-#include <unistd.h>
 
 // The part of a call that templates reach: making it, waiting for it, and asking what is known of it.
 namespace rankview {
@@ -73,19 +74,10 @@ Call::~Call() = default;
 
 // ---- submission --------------------------------------------------------------------------------------------------------------
 
-Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)) {
-  call_->controller->begin(call_, expected);
-  if (expected) call_->grow(0);
-}
+Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
 
 Submission::~Submission() {
-  if (finished_) return;
-  // Reading the items threw, and the caller will hear of that; the rest of the call is nobody's any more.
-  call_->error_seen = true;
-  Controller& controller = *call_->controller;
-  controller.abort(*call_);
-  controller.seal(*call_, true);
-  controller.abandon(*call_);
+  if (begun_ && !finished_) call_->controller->cancel(*call_);
 }
 
 void Submission::set_size() {
@@ -117,6 +109,7 @@ void Submission::isolate() {
 }
 
 void Submission::hand_over() {
+  if (!std::exchange(begun_, true)) call_->controller->begin(call_, expected_);
   block_.data.bytes.shrink_to_fit();
   call_->controller->extend(*call_, std::exchange(block_, {}));
   handed_over_ = true;
@@ -128,6 +121,10 @@ void Submission::wait_for_engines() {
 }
 
 void Submission::finish(bool unattended) {
+  if (!begun_) {
+    call_->controller->submit(call_, std::move(block_), unattended);
+    return;
+  }
   if (block_.count != 0) hand_over();
   finished_ = true;
   call_->controller->seal(*call_, unattended);
@@ -219,8 +216,8 @@ void abandon(Call& call) noexcept { call.controller->abandon(call); }
 
 void throw_late(Call& call, Seconds timeout) {
   throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
-                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") +
-                     " ended (call " + std::to_string(call.id) + "); the result can be asked for again");
+                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") + " ended (call " +
+                     std::to_string(call.id) + "); the result can be asked for again");
 }
 
 void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
@@ -243,7 +240,8 @@ Times times_of(Call& call) {
 Metadata metadata_of(Call& call, std::uint64_t index) {
   return call.controller->locked([&] {
     if (index >= call.items.size())
-      throw std::out_of_range("there is no task " + std::to_string(index) + " in a result of " + std::to_string(call.items.size()) + " tasks");
+      throw std::out_of_range("there is no task " + std::to_string(index) + " in a result of " + std::to_string(call.items.size()) +
+                              " tasks");
     const ItemRecord& item = call.items[index];
     Metadata metadata;
     metadata.task = {call.id, index};
@@ -300,19 +298,24 @@ void check_open(const Controller& controller) {
 }
 
 std::vector<int> live_engines(const Controller& controller) {
-  return controller.locked([&controller] { return controller.live_engines(); });
+  std::vector<int> ids(static_cast<std::size_t>(controller.engine_count()));
+  std::iota(ids.begin(), ids.end(), 0);
+  return ids;
+}
+
+int resolve(const Controller& controller, int target) {
+  const int count = controller.engine_count();
+  const int id = target < 0 ? count + target : target;
+  if (id < 0 || id >= count)
+    throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(count - 1));
+  return id;
 }
 
 std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
-  const std::vector<int> ids = live_engines(controller);
   std::vector<int> resolved;
   resolved.reserve(targets.size());
   for (const int target : targets) {
-    const int count = static_cast<int>(ids.size());
-    const bool counted = target < 0 && target >= -count;
-    const int id = counted ? ids[static_cast<std::size_t>(count + target)] : target;
-    if (std::find(ids.begin(), ids.end(), id) == ids.end())
-      throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(ids.back()));
+    const int id = resolve(controller, target);
     if (std::find(resolved.begin(), resolved.end(), id) != resolved.end())
       throw UsageError("engine " + std::to_string(id) + " is named twice");
     resolved.push_back(id);
@@ -335,7 +338,7 @@ std::vector<int> slice::of(const std::vector<int>& ids) const {
   const int start = place(start_, step_ < 0 ? highest : lowest);
   const int stop = place(stop_, step_ < 0 ? lowest : highest);
   std::vector<int> chosen;
-  for (int at = start; step_ < 0 ? at > stop : at < stop; at += step_) chosen.push_back(ids[static_cast<std::size_t>(at)]);
+  for (long at = start; step_ < 0 ? at > stop : at < stop; at += step_) chosen.push_back(ids[static_cast<std::size_t>(at)]);
   return chosen;
 }
 

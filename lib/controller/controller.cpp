@@ -38,7 +38,7 @@ auto block_of(Call& call, std::uint64_t item) {
 }  // namespace
 
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
-    : endpoint_(endpoint), settings_(settings), outgoing_(settings.engines.size()) {
+    : endpoint_(endpoint), settings_(settings), spin_(settings.idle), outgoing_(settings.engines.size()) {
   for (std::size_t id = 0; id < settings_.engines.size(); ++id) scheduler_.add_engine(static_cast<int>(id));
   if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
 }
@@ -53,58 +53,89 @@ Controller::~Controller() {
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
   call->submitted = now();
-  const std::uint64_t count = call->same_arguments ? call->engines.size() : expected.value_or(0);
-  call->items.reserve(count);
+  call->items.reserve(expected.value_or(0));
   const std::lock_guard guard(lock_);
-  call->id = next_call_++;
-  calls_.emplace(call->id, call);
+  add(call);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
   const std::lock_guard guard(lock_);
-  block.first = call.items.size();
-  block.unfinished = block.count;
-  call.blocks.push_back(std::move(block));
-  const ArgumentBlock& added = call.blocks.back();
-  if (call.same_arguments) return;  // seal() knows for whom
-  const std::uint64_t total = added.first + added.count;
-  call.items.resize(total);
-  call.grow(total);
-  if (call.balanced && call.chunk_size == 1) {
-    schedule(call, added.first, added.count, added);
-    if (may_drive()) dispatch();
-  }
+  add(call, std::move(block));
+  // Whoever reads a long range also keeps the engines busy.
+  if (may_drive()) progress();
 }
 
 void Controller::seal(Call& call, bool unattended) {
   {
     const std::lock_guard guard(lock_);
-    const std::uint64_t engines = call.engines.size();
-    if (call.same_arguments) {
-      call.blocks.front().unfinished = engines;
-      call.items.resize(engines);
-      call.grow(engines);
-      for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
-    } else if (!call.balanced) {
-      // Block parts: the first few get one item more.
-      const std::uint64_t count = call.items.size();
-      for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
-        const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-        scheduler::Work work = work_for(call, first, part, call.blocks.front());
-        scheduler_.submit_bound(work, call.engines[i]);
-        first += part;
-      }
-    } else if (call.chunk_size > 1 && !call.items.empty()) {
-      schedule(call, 0, call.items.size(), call.blocks.front());
-    }
-    call.sealed.store(true, std::memory_order_release);
-    if (call.done()) {
-      end_call(call);
-    } else if (may_drive()) {
-      dispatch();
-    }
+    lay_out(call);
   }
   if (unattended) wake_pulse();
+}
+
+void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
+  call->submitted = now();
+  {
+    const std::lock_guard guard(lock_);
+    add(call);
+    if (block.count != 0) add(*call, std::move(block));
+    lay_out(*call);
+  }
+  if (unattended) wake_pulse();
+}
+
+void Controller::add(const std::shared_ptr<Call>& call) {
+  if (!open()) throw UsageError("the run that this view belongs to has ended");
+  call->id = next_call_++;
+  calls_.emplace(call->id, call);
+  last_call_ = call.get();
+}
+
+Call* Controller::find(std::uint64_t id) {
+  if (last_call_ == nullptr || last_call_->id != id) {
+    const auto found = calls_.find(id);
+    last_call_ = found == calls_.end() ? nullptr : found->second.get();
+  }
+  return last_call_;
+}
+
+void Controller::add(Call& call, ArgumentBlock&& block) {
+  block.first = call.items.size();
+  block.unfinished = block.count;
+  call.blocks.push_back(std::move(block));
+  if (call.same_arguments) return;  // lay_out() knows for whom
+  const ArgumentBlock& added = call.blocks.back();
+  const std::uint64_t total = added.first + added.count;
+  call.items.resize(total);
+  call.grow(total);
+  if (call.balanced && call.chunk_size == 1) schedule(call, added.first, added.count, added);
+}
+
+// All items are there. Places those whose place depends on how many there are.
+void Controller::lay_out(Call& call) {
+  const std::uint64_t engines = call.engines.size();
+  if (call.same_arguments) {
+    call.blocks.front().unfinished = engines;
+    call.items.resize(engines);
+    call.grow(engines);
+    for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
+  } else if (!call.balanced) {
+    // Block parts: the first few get one item more.
+    const std::uint64_t count = call.items.size();
+    for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
+      const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
+      scheduler_.submit_bound(work_for(call, first, part, call.blocks.front()), call.engines[i]);
+      first += part;
+    }
+  } else if (call.chunk_size > 1 && !call.items.empty()) {
+    schedule(call, 0, call.items.size(), call.blocks.front());
+  }
+  call.sealed.store(true, std::memory_order_release);
+  if (call.done()) {
+    end_call(call);
+  } else if (may_drive()) {
+    dispatch();
+  }
 }
 
 scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const {
@@ -130,6 +161,14 @@ void Controller::schedule(Call& call, std::uint64_t first, std::uint64_t count, 
   }
 }
 
+void Controller::cancel(Call& call) {
+  const std::lock_guard guard(lock_);
+  call.error_seen = true;
+  call.abandoned = true;
+  call.sealed.store(true, std::memory_order_release);
+  withdraw(call, "the range of its map threw");
+}
+
 void Controller::abort(Call& call) {
   const std::lock_guard guard(lock_);
   withdraw(call, "aborted while it waited");
@@ -145,7 +184,7 @@ void Controller::abort_all(const std::string& why) {
 void Controller::withdraw(Call& call, const std::string& why) {
   const auto kept = calls_.find(call.id);
   if (kept == calls_.end()) return;
-  const std::shared_ptr<Call> alive = kept->second;
+  const std::shared_ptr<Call> alive = kept->second;  // beyond the end of its last task
   for (const scheduler::Range& range : scheduler_.withdraw(call.id)) {
     for (std::uint64_t item = range.begin; item < range.end; ++item)
       end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": " + why)));
@@ -166,7 +205,7 @@ bool Controller::may_drive() const { return settings_.any_thread_drives || trans
 
 void Controller::try_progress() {
   if (!may_drive()) return;
-  if (const std::unique_lock guard(lock_, std::try_to_lock); guard.owns_lock()) progress();
+  if (const std::unique_lock guard(lock_, std::try_to_lock); guard.owns_lock()) catch_up();
 }
 
 bool Controller::progress() {
@@ -177,14 +216,21 @@ bool Controller::progress() {
   return any;
 }
 
+// Takes what has arrived, but for a flood.
+bool Controller::catch_up() {
+  int rounds = 0;
+  while (rounds < 1000 && progress()) ++rounds;
+  return rounds > 0;
+}
+
 void Controller::wake_pulse() {
   if (!settings_.pulse) return;
   int expected = parked;
   if (pulse_state_.compare_exchange_strong(expected, awake)) pulse_state_.notify_one();
 }
 
-// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is nothing
-// to wait for.
+// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is
+// nothing to wait for.
 void Controller::pulse() {
   constexpr auto shortest = std::chrono::microseconds(50);
   constexpr auto longest = std::chrono::microseconds(1000);
@@ -194,9 +240,18 @@ void Controller::pulse() {
     pulse_state_.wait(parked);
     if (pulse_state_.load() == quitting) return;
     std::this_thread::sleep_for(pause);
+    if (drivers_.load(std::memory_order_relaxed) > 0) {
+      pause = longest;
+      continue;
+    }
     std::unique_lock guard(lock_, std::try_to_lock);
-    if (!guard.owns_lock()) continue;  // somebody drives
-    const bool any = progress();
+    if (!guard.owns_lock()) continue;
+    bool any = false;
+    try {
+      any = catch_up();
+    } catch (const std::exception& error) {
+      transport::end_process(1, std::string("the controller cannot go on: ") + error.what());
+    }
     const bool nothing = calls_.empty();
     guard.unlock();
     pause = any ? shortest : std::min(longest, pause * 2);
@@ -231,7 +286,7 @@ transport::Message& Controller::outgoing(int engine) {
 void Controller::send(int engine) {
   auto& message = outgoing_[static_cast<std::size_t>(engine)];
   if (!message) return;
-  endpoint_.send(settings_.engines[static_cast<std::size_t>(engine)].rank, std::move(*message));
+  endpoint_.send(settings_.engines[static_cast<std::size_t>(engine)].peer, std::move(*message));
   message.reset();
   std::erase(to_send_, engine);
 }
@@ -241,7 +296,7 @@ void Controller::send_all() {
 }
 
 void Controller::grant(const scheduler::Grant& grant) {
-  Call& call = *calls_.at(grant.call);
+  Call& call = *find(grant.call);
   for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
     ItemRecord& record = call.items[item];
     record.status = Status::handed_out;
@@ -308,64 +363,64 @@ void Controller::on_frame(transport::Frame& frame) {
     }
   } catch (const DecodeError& error) {
     // Without it some task would never end, and its client wait for ever.
-    transport::end_process(1, "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + error.what());
+    transport::end_process(1,
+                           "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + error.what());
   }
 }
 
 void Controller::on_results(transport::Frame& frame, const wire::Results& results) {
-  const auto found = calls_.find(results.call);
-  if (found == calls_.end() || results.first + results.count > found->second->items.size())
+  Call* const found = find(results.call);
+  if (found == nullptr || results.first + results.count > found->items.size())
     throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
-  const std::shared_ptr<Call> call = found->second;
+  Call& call = *found;
   const std::int64_t received = now();
   wire::ResultCursor items(results);
   std::int64_t started = results.started;
-  const int engine = call->items[results.first].engine;
+  const int engine = call.items[results.first].engine;
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
-    ItemRecord& record = call->items[item];
-    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
+    ItemRecord& record = call.items[item];
+    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call.id, item}));
     record.started = started;
     record.completed = result.completed;
     record.received = received;
     started = result.completed;
     if (result.failed) {
-      end_item(*call, item, Status::failed, remote_error(*call, item, result.value));
+      end_item(call, item, Status::failed, remote_error(call, item, result.value));
     } else {
       load(frame, call, item, result.value);
     }
   }
-  call->last_received = received;
-  scheduler_.finished(engine, kind_of(*call), results.count, started - results.started);
-  if (call->done()) end_call(*call);
+  call.last_received = received;
+  scheduler_.finished(engine, kind_of(call), results.count, started - results.started);
+  if (call.done()) end_call(call);
 }
 
-void Controller::load(transport::Frame& frame, const std::shared_ptr<Call>& call, std::uint64_t item, std::span<const std::byte> value) {
-  if (call->abandoned && frame.attachment_sizes.empty()) {
-    end_item(*call, item, Status::completed, nullptr);
-    return;
-  }
+void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  const bool attached = !frame.attachment_sizes.empty();
   Claims claims(frame.attachment_sizes);
   std::exception_ptr error;
   const auto unreadable = [&](const char* why) {
-    error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call->id, item}) + " from engine " +
-                                                std::to_string(call->items[item].engine) + " cannot be read: " + why));
+    error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                                std::to_string(call.items[item].engine) + " cannot be read: " + why));
   };
-  try {
-    Reader in(value, &claims);
-    if (!call->abandoned) call->load(item, in);
-  } catch (const std::exception& e) {
-    unreadable(e.what());
-  } catch (...) {
-    unreadable("reading it threw something that is not derived from std::exception");
+  if (!call.abandoned) {
+    try {
+      Reader in(value, &claims);
+      call.load(item, in);
+    } catch (const std::exception& e) {
+      unreadable(e.what());
+    } catch (...) {
+      unreadable("reading it threw something that is not derived from std::exception");
+    }
   }
-  if (frame.attachment_sizes.empty()) {
-    end_item(*call, item, error ? Status::failed : Status::completed, error);
+  if (!attached) {
+    end_item(call, item, error ? Status::failed : Status::completed, std::move(error));
     return;
   }
   const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
-  landing_.push_back({endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>()), call, item, error});
-  land();
+  auto transfer = endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>());
+  landing_.push_back({std::move(transfer), calls_.at(call.id), item, error});
 }
 
 bool Controller::land() {
@@ -422,6 +477,7 @@ void Controller::end_call(Call& call) {
   if (found == calls_.end()) return;
   const std::shared_ptr<Call> alive = std::move(found->second);
   calls_.erase(found);
+  last_call_ = nullptr;
   for (const int engine : call.object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
   send_all();
   call.blocks.clear();
@@ -437,7 +493,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
-  for (const int id : live_engines()) {
+  for (int id = 0; id < engine_count(); ++id) {
     wire::write(outgoing(id), end);
     send(id);
   }
@@ -454,7 +510,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
     Call& call = *calls_.begin()->second;
     for (std::uint64_t item = 0; item < call.items.size(); ++item) {
       if (!has_ended(call.items[item].status))
-        end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": the run ended")));
+        end_item(call, item, Status::aborted,
+                 std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": the run ended")));
     }
     call.sealed.store(true, std::memory_order_release);
     call.object_holders.clear();

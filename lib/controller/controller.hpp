@@ -14,10 +14,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <exception>
 #include <cstdint>
-#include <mutex>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
@@ -32,7 +32,8 @@ namespace wire = rankview::wire;
 
 // What rank 0 knows of an engine.
 struct EngineInfo {
-  int rank = 0;
+  int peer = 0;  // at the controller's endpoint
+  int rank = 0;  // in the cluster's communicator
   std::string host;
   long pid = 0;
 };
@@ -48,8 +49,8 @@ struct ControllerSettings {
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
 //
-// One lock guards all of it. Whoever waits drives: holds the lock and runs progress() until what it waits for is there. When nobody waits, the
-// pulse does so now and then.
+// One lock guards all of it. Whoever waits drives: holds the lock and runs progress() until what it waits for is there. When nobody waits,
+// the pulse does so now and then.
 class Controller final : private transport::FrameHandler {
  public:
   Controller(transport::Endpoint& endpoint, const ControllerSettings& settings);
@@ -59,12 +60,14 @@ class Controller final : private transport::FrameHandler {
 
   // ---- for clients; each takes the lock ----
 
-  // Makes a call known, and gives it its number.
+  // Makes a call known, gives it its number and makes room for the items that are expected.
   void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
   // Adds the next block of its items.
   void extend(Call& call, ArgumentBlock&& block);
-  // No more items come: lays out those whose place depends on their number.
+  // No more items come: lays out those whose place depends on their number. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
+  // All three for a call of one block.
+  void submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended);
 
   // Drives until `ready()`, which is called under the lock, or the deadline. Whether it became ready.
   template <class Ready>
@@ -78,24 +81,43 @@ class Controller final : private transport::FrameHandler {
     return action();
   }
 
+  // The call will not be completed by its maker: gives up what waits, and lets the rest end.
+  void cancel(Call& call);
   void abort(Call& call);
   void abort_all(const std::string& why);
   void abandon(Call& call) noexcept;
 
   [[nodiscard]] bool idle() const { return calls_.empty(); }  // under the lock
   [[nodiscard]] std::uint64_t waiting() const { return scheduler_.waiting(); }
-  [[nodiscard]] std::vector<int> live_engines() const { return scheduler_.engines(); }
+  // Engines are numbered from 0; none is ever lost.
+  [[nodiscard]] int engine_count() const { return static_cast<int>(settings_.engines.size()); }
   [[nodiscard]] const EngineInfo& engine(int id) const { return settings_.engines[static_cast<std::size_t>(id)]; }
   [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
   [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
 
-  // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the grace
-  // period ends the process.
+  // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
+  // grace period ends the process.
   void close(wire::Ending ending, int exit_code, const std::string& reason);
   // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
   [[nodiscard]] bool reachable();
 
  private:
+  // Counts a driver while it drives.
+  class Driving {
+   public:
+    explicit Driving(std::atomic<int>* drivers) : drivers_(drivers) {
+      if (drivers_ != nullptr) drivers_->fetch_add(1, std::memory_order_relaxed);
+    }
+    Driving(const Driving&) = delete;
+    Driving& operator=(const Driving&) = delete;
+    ~Driving() {
+      if (drivers_ != nullptr) drivers_->fetch_sub(1, std::memory_order_relaxed);
+    }
+
+   private:
+    std::atomic<int>* drivers_;
+  };
+
   // A result whose attachments are on their way.
   struct Landing {
     std::unique_ptr<transport::Transfer> transfer;
@@ -104,7 +126,12 @@ class Controller final : private transport::FrameHandler {
     std::exception_ptr error;
   };
 
+  void add(const std::shared_ptr<Call>& call);
+  void add(Call& call, ArgumentBlock&& block);
+  void lay_out(Call& call);
+  Call* find(std::uint64_t id);
   bool progress();
+  bool catch_up();
   void dispatch();
   void grant(const scheduler::Grant& grant);
   void write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end);
@@ -114,7 +141,7 @@ class Controller final : private transport::FrameHandler {
 
   void on_frame(transport::Frame& frame) override;
   void on_results(transport::Frame& frame, const wire::Results& results);
-  void load(transport::Frame& frame, const std::shared_ptr<Call>& call, std::uint64_t item, std::span<const std::byte> value);
+  void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
   std::exception_ptr remote_error(Call& call, std::uint64_t item, std::span<const std::byte> value) const;
   bool land();
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
@@ -130,15 +157,18 @@ class Controller final : private transport::FrameHandler {
   transport::Endpoint& endpoint_;
   ControllerSettings settings_;
   mutable controller::SharedLock lock_;
+  transport::SpinTime spin_;
   scheduler::Scheduler scheduler_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Call>> calls_;
+  Call* last_call_ = nullptr;  // the one last looked up
   std::uint64_t next_call_ = 1;
   std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
-  std::vector<int> to_send_;                                  // engines with something there
+  std::vector<int> to_send_;                                 // engines with something there
   std::vector<Landing> landing_;
   std::size_t goodbyes_ = 0;
   std::atomic<bool> open_{true};
 
+  std::atomic<int> drivers_{0};  // threads that wait and drive; the pulse leaves the work to them
   std::atomic<int> pulse_state_{0};
   std::thread pulse_;
 };
@@ -146,8 +176,9 @@ class Controller final : private transport::FrameHandler {
 template <class Ready>
 bool Controller::drive(const Deadline& deadline, Ready ready) {
   const bool drives = may_drive();
+  const Driving driving(drives ? &drivers_ : nullptr);
   std::unique_lock guard(lock_);
-  transport::Idle idle(settings_.idle);
+  transport::Idle idle(spin_);
   while (!ready()) {
     if (drives && progress()) {
       idle.reset();
@@ -162,9 +193,10 @@ bool Controller::drive(const Deadline& deadline, Ready ready) {
     }
     if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
     guard.unlock();
-    std::this_thread::sleep_for(pause);
+    transport::nap(pause);
     guard.lock();
   }
+  idle.reset();
   return true;
 }
 

@@ -70,7 +70,7 @@ class Engine::Running final : public detail::Invocation {
   bool received_ = false;
 };
 
-Engine::Engine(const Settings& settings, Variables& variables) : settings_(settings), variables_(variables) {
+Engine::Engine(const Settings& settings, Variables& variables) : settings_(settings), variables_(variables), spin_(settings.idle) {
   if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
 }
 
@@ -82,11 +82,10 @@ Engine::~Engine() {
 
 wire::End Engine::serve(transport::Endpoint& endpoint) {
   endpoint_ = &endpoint;
-  end_.reset();
   running_here = this;
   if (settings_.own_process) serving_process.store(this, std::memory_order_release);
 
-  transport::Idle idle(settings_.idle);
+  transport::Idle idle(spin_);
   while (!end_ || !queue_.empty()) {
     if (!queue_.empty()) {
       const Queued next = std::move(queue_.front());
@@ -102,14 +101,16 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
       activity_ = parked;
     }
   }
+  // What arrives from here on belongs to the next run.
+  const wire::End end = *std::exchange(end_, std::nullopt);
+  objects_.clear();
   leave();
 
   activity_ = parked;
   if (settings_.own_process) serving_process.store(nullptr, std::memory_order_release);
   running_here = nullptr;
-  objects_.clear();
   endpoint_ = nullptr;
-  return *std::exchange(end_, std::nullopt);
+  return end;
 }
 
 void Engine::leave() {
@@ -117,7 +118,7 @@ void Engine::leave() {
   transport::Message message = endpoint_->message();
   wire::write(message, wire::Bye{});
   endpoint_->send(0, std::move(message));
-  transport::Idle idle(settings_.idle);
+  transport::Idle idle(spin_);
   while (!endpoint_->flushed()) {
     if (endpoint_->poll(*this)) {
       idle.reset();
@@ -127,8 +128,15 @@ void Engine::leave() {
   }
 }
 
+std::shared_ptr<Engine::Pending> Engine::new_pending() {
+  if (last_pending_ == nullptr || last_pending_.use_count() > 1) last_pending_ = std::make_shared<Pending>();
+  last_pending_->bytes.clear();
+  last_pending_->frame = {};
+  return last_pending_;
+}
+
 void Engine::on_frame(transport::Frame& frame) {
-  auto message = std::make_shared<Pending>();
+  const std::shared_ptr<Pending> message = new_pending();
   if (frame.local != nullptr) {
     const auto offset = static_cast<std::size_t>(frame.records.data() - frame.local->bytes.data());
     message->local = std::move(*frame.local);
@@ -257,16 +265,17 @@ void Engine::flush() {
 void Engine::look(std::int64_t now) {
   endpoint_->poll(*this);
   last_look_ = now;
-  if (oldest_result_ != 0 && now - oldest_result_ >= flush_after) flush();
+  // Without a pulse nobody would send them during the next task, however long that is.
+  if (oldest_result_ != 0 && (now - oldest_result_ >= flush_after || !settings_.pulse)) flush();
 }
 
 void Engine::await(transport::Transfer& transfer) {
-  transport::Idle idle(settings_.idle);
+  transport::Idle idle(spin_);
   while (!transfer.done()) {
     if (endpoint_->poll(*this)) {
       idle.reset();
     } else if (const auto pause = idle.pause(); pause.count() != 0) {
-      std::this_thread::sleep_for(pause);
+      transport::nap(pause);
     }
   }
 }
@@ -288,12 +297,13 @@ void Engine::pulse() {
 
 void Engine::beat() {
   // Between two runs there is no endpoint; the loop then holds the baton, and this is not reached.
-  endpoint_->poll(*this);
+  for (int i = 0; i < 64 && endpoint_->poll(*this);) ++i;
   flush();
   const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
   if (end_ && end_->ending == wire::Ending::failed && since_end > settings_.grace)
     transport::end_process(static_cast<int>(end_->exit_code),
-                           "engine " + std::to_string(settings_.id) + " ends its process: the client failed, and the running task did not stop within " +
+                           "engine " + std::to_string(settings_.id) +
+                               " ends its process: the client failed, and the running task did not stop within " +
                                std::to_string(settings_.grace.count()) + " ms (shutdown_grace)");
 }
 

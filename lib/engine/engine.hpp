@@ -50,8 +50,8 @@ class Baton {
 
 // Runs what the controller sends, one task after the other, and keeps the variables.
 //
-// A pulse, awake only while the engine is busy, does for a long task what the loop does between short ones: sends finished results, receives
-// messages, and ends the process when the client has failed and the task does not stop.
+// A pulse, awake only while the engine is busy, does for a long task what the loop does between short ones: sends finished results,
+// receives messages, and ends the process when the client has failed and the task does not stop.
 class Engine final : private transport::FrameHandler {
  public:
   Engine(const Settings& settings, Variables& variables);
@@ -79,6 +79,7 @@ class Engine final : private transport::FrameHandler {
     wire::Batch batch;
     std::shared_ptr<Pending> message;
   };
+  std::shared_ptr<Pending> new_pending();
 
   // What runs the items of a batch, as found in this process.
   struct Code {
@@ -105,8 +106,10 @@ class Engine final : private transport::FrameHandler {
   Variables& variables_;
   transport::Endpoint* endpoint_ = nullptr;
   Baton baton_;
+  transport::SpinTime spin_;
 
   std::deque<Queued> queue_;
+  std::shared_ptr<Pending> last_pending_;  // used again when nobody needs it any more
   struct State {
     const detail::Thunk* thunk;
     std::span<const std::byte> bytes;
@@ -121,7 +124,7 @@ class Engine final : private transport::FrameHandler {
   wire::ResultsWriter results_{outbox_};
   std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
   std::int64_t last_look_ = 0;
-  detail::Writer scratch_;          // the result of the item that runs
+  detail::Writer scratch_;  // the result of the item that runs
 
   // What the pulse sees of the loop without the baton.
   std::atomic<std::uint64_t> items_begun_{0};

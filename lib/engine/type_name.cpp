@@ -2,8 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/type_name.hpp"
 
-#include <cstdlib>
 #include <cxxabi.h>
+#include <cstdlib>
 #include <memory>
 #include <string_view>
 #include <utility>

@@ -45,7 +45,8 @@ void* Variables::find(std::string_view name, const std::type_info& type) const {
   }
   const Variable& variable = found->second;
   if (*variable.type != type)
-    throw TypeError("variable \"" + std::string(name) + "\" is a " + engine::type_name(*variable.type) + ", not a " + engine::type_name(type));
+    throw TypeError("variable \"" + std::string(name) + "\" is a " + engine::type_name(*variable.type) + ", not a " +
+                    engine::type_name(type));
   return variable.value.get();
 }
 

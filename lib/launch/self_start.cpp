@@ -4,12 +4,12 @@
 
 #include <rankview/errors.hpp>
 
+#include <unistd.h>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 namespace rankview::launch {

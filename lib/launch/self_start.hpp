@@ -4,8 +4,8 @@
 
 namespace rankview::launch {
 
-// With RANKVIEW_ENGINES=n in the environment and no launcher above this process: replaces it by itself under mpirun, with n engines. Returns
-// if there is nothing to do. Throws UsageError for a number that is none, or if there is no mpirun.
+// With RANKVIEW_ENGINES=n in the environment and no launcher above this process: replaces it by itself under mpirun, with n engines.
+// Returns if there is nothing to do. Throws UsageError for a number that is none, or if there is no mpirun.
 void start_under_mpirun(int argc, char** argv);
 
 }  // namespace rankview::launch

@@ -3,8 +3,15 @@
 #include "scheduler/scheduler.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace rankview::scheduler {
+namespace {
+
+// Target sets without work that are remembered.
+constexpr std::size_t kept_lanes = 64;
+
+}  // namespace
 
 std::uint64_t Scheduler::Entry::boundary(std::uint64_t chunk_index) const {
   if (work.chunks == work.count) return work.first + chunk_index;
@@ -13,24 +20,42 @@ std::uint64_t Scheduler::Entry::boundary(std::uint64_t chunk_index) const {
   return work.first + chunk_index * size + std::min(chunk_index, longer);
 }
 
+std::optional<double> Scheduler::Engine::backlog() const {
+  double backlog = 0;
+  for (const InHand& held : in_hand) {
+    if (held.kind->samples == 0) return std::nullopt;
+    backlog += held.kind->mean * static_cast<double>(held.items);
+  }
+  return backlog;
+}
+
+Scheduler::Membership& Scheduler::Engine::in(const Lane& lane) {
+  return *std::find_if(lanes.begin(), lanes.end(), [&lane](const Membership& m) { return m.lane == &lane; });
+}
+
+// ---- engines and lanes -------------------------------------------------------------------------------------------------------
+
 void Scheduler::add_engine(int id) {
-  if (everyone_ == nullptr) everyone_ = &make_lane({}, false);
+  if (everyone_ == nullptr) everyone_ = &make_lane(false);
   if (engines_.size() <= static_cast<std::size_t>(id)) engines_.resize(static_cast<std::size_t>(id) + 1);
   Engine& added = engine(id);
   added.id = id;
   ids_.push_back(id);
-  added.bound = &make_lane({id}, true);
-  added.lanes = {added.bound, everyone_};
-  everyone_->engines.push_back(id);
+  added.bound = &make_lane(true);
+  join(*added.bound, added);
+  join(*everyone_, added);
   offer(added);
 }
 
-Scheduler::Lane& Scheduler::make_lane(std::vector<int> engines, bool bound) {
+Scheduler::Lane& Scheduler::make_lane(bool bound) {
   lanes_.push_back(std::make_unique<Lane>());
-  Lane& lane = *lanes_.back();
-  lane.engines = std::move(engines);
-  lane.bound = bound;
-  return lane;
+  lanes_.back()->bound = bound;
+  return *lanes_.back();
+}
+
+void Scheduler::join(Lane& lane, Engine& engine) {
+  ++lane.engines;
+  engine.lanes.push_back({&lane});
 }
 
 Scheduler::Lane& Scheduler::lane_for(const std::vector<int>& engines) {
@@ -38,14 +63,66 @@ Scheduler::Lane& Scheduler::lane_for(const std::vector<int>& engines) {
   std::sort(sorted.begin(), sorted.end());
   Lane*& lane = by_engines_[sorted];
   if (lane == nullptr) {
-    lane = &make_lane(sorted, false);
+    // Each lane costs its engines a little whenever they have finished something.
+    if (by_engines_.size() > kept_lanes) drop_unused_lanes();
+    lane = &make_lane(false);
     for (const int id : sorted) {
-      engine(id).lanes.push_back(lane);
-      offer(*lane, engine(id));
+      join(*lane, engine(id));
+      offer(engine(id).lanes.back(), engine(id));
     }
   }
   return *lane;
 }
+
+void Scheduler::drop_unused_lanes() {
+  const auto unused = [](const auto& entry) { return entry.second != nullptr && entry.second->queue.empty(); };
+  std::unordered_set<const Lane*> dropped;
+  for (const auto& entry : by_engines_) {
+    if (unused(entry)) dropped.insert(entry.second);
+  }
+  std::erase_if(by_engines_, unused);
+  for (Engine& member : engines_) std::erase_if(member.lanes, [&dropped](const Membership& m) { return dropped.contains(m.lane); });
+  decltype(runnable_) kept;
+  for (; !runnable_.empty(); runnable_.pop()) {
+    if (!dropped.contains(runnable_.top().second)) kept.push(runnable_.top());
+  }
+  runnable_ = std::move(kept);
+  std::erase_if(lanes_, [&dropped](const auto& lane) { return dropped.contains(lane.get()); });
+}
+
+void Scheduler::set_runnable(Lane& lane) {
+  if (lane.queue.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
+  const std::uint64_t key = lane.queue.front().sequence;
+  if (lane.runnable && lane.key == key) return;
+  lane.runnable = true;
+  lane.key = key;
+  runnable_.emplace(key, &lane);
+}
+
+void Scheduler::stop(Lane& lane) { lane.runnable = false; }
+
+// Whether an engine should get more from this lane now.
+bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
+  if (engine.items == 0) return true;
+  if (lane.bound && engine.items < limits_.bound_items) return true;
+  const auto backlog = engine.backlog();
+  return backlog && *backlog < static_cast<double>(limits_.longest_ahead);
+}
+
+void Scheduler::offer(Membership& membership, Engine& engine) {
+  Lane& lane = *membership.lane;
+  if (!wants(lane, engine)) return;
+  bool& listed = engine.items == 0 ? membership.in_idle : membership.in_hungry;
+  if (!listed) (engine.items == 0 ? lane.idle : lane.hungry).push_back(engine.id);
+  listed = true;
+  set_runnable(lane);
+}
+
+void Scheduler::offer(Engine& engine) {
+  for (Membership& membership : engine.lanes) offer(membership, engine);
+}
+
+// ---- work --------------------------------------------------------------------------------------------------------------------
 
 void Scheduler::submit(const Work& work) { enqueue(*everyone_, work); }
 void Scheduler::submit(const Work& work, const std::vector<int>& engines) { enqueue(lane_for(engines), work); }
@@ -63,81 +140,30 @@ void Scheduler::enqueue(Lane& lane, const Work& work) {
       return;
     }
   }
-  lane.queue.push_back({work, 0, sequence_++});
+  lane.queue.push_back({work, &duration(work.kind), 0, sequence_++});
   set_runnable(lane);
 }
 
-void Scheduler::set_runnable(Lane& lane) {
-  if (lane.queue.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
-  const std::uint64_t key = lane.queue.front().sequence;
-  if (lane.runnable && lane.key == key) return;
-  stop(lane);
-  lane.runnable = true;
-  lane.key = key;
-  runnable_.emplace(key, &lane);
-}
-
-void Scheduler::stop(Lane& lane) {
-  if (!lane.runnable) return;
-  runnable_.erase(lane.key);
-  lane.runnable = false;
-}
-
-const Scheduler::Duration* Scheduler::duration(std::uint64_t kind) const {
-  const auto found = durations_.find(kind);
-  return found == durations_.end() ? nullptr : &found->second;
-}
-
-void Scheduler::refresh(Engine& engine) const {
-  engine.known = 0;
-  engine.unknown = 0;
-  for (const auto& [kind, items] : engine.by_kind) {
-    if (const Duration* known = duration(kind)) {
-      engine.known += known->mean * static_cast<double>(items);
-    } else {
-      engine.unknown += items;
-    }
-  }
-}
-
-bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
-  if (engine.items == 0) return true;
-  if (lane.bound) return engine.items < limits_.bound_items;
-  return engine.unknown == 0 && engine.known < static_cast<double>(limits_.longest_ahead);
-}
-
-void Scheduler::offer(Lane& lane, Engine& engine) {
-  if (!wants(lane, engine)) return;
-  const auto id = static_cast<std::size_t>(engine.id);
-  const bool is_idle = engine.items == 0;
-  std::deque<int>& list = is_idle ? lane.idle : lane.hungry;
-  std::vector<bool>& listed = is_idle ? lane.in_idle : lane.in_hungry;
-  if (listed.size() <= id) listed.resize(id + 1);
-  if (!listed[id]) {
-    listed[id] = true;
-    list.push_back(engine.id);
-  }
-  set_runnable(lane);
-}
-
-void Scheduler::offer(Engine& engine) {
-  for (Lane* lane : engine.lanes) offer(*lane, engine);
+Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
+  if (last_duration_.second == nullptr || last_duration_.first != kind) last_duration_ = {kind, &durations_[kind]};
+  return *last_duration_.second;
 }
 
 // The engine to serve from this lane, -1 if none wants anything.
 int Scheduler::pick(Lane& lane) {
   while (!lane.idle.empty()) {
-    const int id = lane.idle.front();
-    if (engine(id).items == 0) return id;
+    Engine& first = engine(lane.idle.front());
+    if (first.items == 0) return first.id;
     lane.idle.pop_front();
-    lane.in_idle[static_cast<std::size_t>(id)] = false;
-    offer(lane, engine(id));
+    Membership& membership = first.in(lane);
+    membership.in_idle = false;
+    offer(membership, first);
   }
   while (!lane.hungry.empty()) {
-    const int id = lane.hungry.front();
-    if (wants(lane, engine(id))) return id;
+    Engine& first = engine(lane.hungry.front());
+    if (wants(lane, first)) return first.id;
     lane.hungry.pop_front();
-    lane.in_hungry[static_cast<std::size_t>(id)] = false;
+    first.in(lane).in_hungry = false;
   }
   return -1;
 }
@@ -145,31 +171,34 @@ int Scheduler::pick(Lane& lane) {
 // How many chunks to hand out.
 std::uint64_t Scheduler::portion(const Lane& lane, const Engine& engine, const Entry& entry) const {
   const Work& work = entry.work;
+  if (work.alone) return 1;
   const std::uint64_t left = work.chunks - entry.chunk;
   const std::uint64_t chunk_items = std::max<std::uint64_t>(1, work.count / work.chunks);
   const std::uint64_t by_bytes = work.item_bytes == 0 ? left : limits_.batch_bytes / (work.item_bytes * chunk_items);
-  if (work.alone) return 1;
+  const double chunk_time = std::max(1.0, entry.kind->mean * static_cast<double>(chunk_items));
+  const bool known = entry.kind->samples != 0;
   if (lane.bound) {
-    const std::uint64_t room = limits_.bound_items > engine.items ? (limits_.bound_items - engine.items) / chunk_items : 0;
-    const Duration* known = duration(work.kind);
     // Short ones by time, as for everyone; long ones by number.
-    const std::uint64_t by_time =
-        known == nullptr ? 0 : static_cast<std::uint64_t>(static_cast<double>(limits_.batch) / std::max(1.0, known->mean)) / chunk_items;
-    return std::clamp<std::uint64_t>(std::max(room, by_time), 1, std::max<std::uint64_t>(1, std::min(left, by_bytes)));
+    const std::uint64_t by_number = limits_.bound_items > engine.items ? (limits_.bound_items - engine.items) / chunk_items : 0;
+    const auto by_time = known ? static_cast<std::uint64_t>(static_cast<double>(limits_.batch) / chunk_time) : 0;
+    return std::max<std::uint64_t>(1, std::min({std::max(by_number, by_time), by_bytes, left}));
   }
-  const Duration* known = duration(work.kind);
-  if (known == nullptr) return 1;
-  const double chunk_time = std::max(1.0, known->mean * static_cast<double>(chunk_items));
-  const double room = std::min(static_cast<double>(limits_.batch), static_cast<double>(limits_.in_hand) - engine.known);
+  if (!known) return 1;
+  const double room = std::min(static_cast<double>(limits_.batch), static_cast<double>(limits_.in_hand) - engine.backlog().value_or(0));
   const auto by_time = static_cast<std::uint64_t>(std::max(0.0, room) / chunk_time);
-  const std::uint64_t share = left / (2 * lane.engines.size());
-  const std::uint64_t trusted = std::max<std::uint64_t>(1, known->samples / chunk_items);
+  const std::uint64_t share = left / (2 * lane.engines);
+  const std::uint64_t trusted = std::max<std::uint64_t>(1, entry.kind->samples / chunk_items);
   return std::max<std::uint64_t>(1, std::min({by_time, share, by_bytes, trusted, left}));
 }
 
 bool Scheduler::next(Grant& grant) {
   while (!runnable_.empty()) {
-    Lane& lane = *runnable_.begin()->second;
+    const auto [key, top] = runnable_.top();
+    Lane& lane = *top;
+    if (!lane.runnable || lane.key != key) {
+      runnable_.pop();
+      continue;
+    }
     const int id = pick(lane);
     if (id < 0) {
       stop(lane);
@@ -179,24 +208,17 @@ bool Scheduler::next(Grant& grant) {
     Entry& entry = lane.queue.front();
     const std::uint64_t chunks = portion(lane, to, entry);
     grant = {id, entry.work.call, entry.boundary(entry.chunk), entry.boundary(entry.chunk + chunks)};
-    const std::uint64_t items = grant.end - grant.begin;
-    to.items += items;
-    to.by_kind[entry.work.kind] += items;
-    waiting_ -= items;
-    refresh(to);
+    take_in_hand(to, *entry.kind, grant.end - grant.begin);
     entry.chunk += chunks;
     if (entry.chunk == entry.work.chunks) {
       lane.queue.pop_front();
       stop(lane);
     }
-    // It goes to the back of whichever list it belongs to now.
-    if (!lane.idle.empty() && lane.idle.front() == id) {
-      lane.idle.pop_front();
-      lane.in_idle[static_cast<std::size_t>(id)] = false;
-    } else {
-      lane.hungry.pop_front();
-      lane.in_hungry[static_cast<std::size_t>(id)] = false;
-    }
+    // The engine goes to the back of whichever lists it belongs to now.
+    Membership& membership = to.in(lane);
+    const bool was_idle = !lane.idle.empty() && lane.idle.front() == id;
+    (was_idle ? lane.idle : lane.hungry).pop_front();
+    (was_idle ? membership.in_idle : membership.in_hungry) = false;
     offer(to);
     set_runnable(lane);
     return true;
@@ -204,20 +226,34 @@ bool Scheduler::next(Grant& grant) {
   return false;
 }
 
+void Scheduler::take_in_hand(Engine& engine, const Duration& kind, std::uint64_t items) {
+  waiting_ -= items;
+  engine.items += items;
+  for (InHand& held : engine.in_hand) {
+    if (held.kind == &kind) {
+      held.items += items;
+      return;
+    }
+  }
+  engine.in_hand.push_back({&kind, items});
+}
+
 void Scheduler::finished(int id, std::uint64_t kind, std::uint64_t count, Nanoseconds busy) {
-  Engine& by = engine(id);
+  Duration& known = duration(kind);
   const double mean = static_cast<double>(busy) / static_cast<double>(count);
-  Duration& known = durations_[kind];
   // Recent durations count for half, so that a drift shows soon.
   known.mean = known.samples == 0 ? mean : (known.mean + mean) / 2;
   known.samples += count;
 
+  Engine& by = engine(id);
   by.items -= count;
   by.ended += count;
-  const auto held = by.by_kind.find(kind);
-  held->second -= count;
-  if (held->second == 0) by.by_kind.erase(held);
-  refresh(by);
+  const auto held = std::find_if(by.in_hand.begin(), by.in_hand.end(), [&known](const InHand& h) { return h.kind == &known; });
+  held->items -= count;
+  if (held->items == 0) {
+    *held = by.in_hand.back();
+    by.in_hand.pop_back();
+  }
   offer(by);
 }
 

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
+#include <queue>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 // Who runs what, and when: queues of work, what engines have in hand, and the decision what to hand out next. Pure: no MPI, no threads,
@@ -19,7 +22,7 @@ using Nanoseconds = std::int64_t;
 // Consecutive items of one call, cut into `chunks` balanced chunks that are never split.
 struct Work {
   std::uint64_t call = 0;
-  std::uint64_t kind = 0;        // calls of one kind take about equally long an item
+  std::uint64_t kind = 0;  // calls of one kind take about equally long an item
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   std::uint64_t chunks = 0;      // at most count; equal to it: every item by itself
@@ -60,8 +63,8 @@ struct Load {
 };
 
 // Hands out in order of submission, to the engine with the least in hand. An engine gets one item at a time until durations of that
-// kind of call are known; then as many as it will finish within Limits::batch, with the next batch ahead of need, so that messages cost little
-// and their latency is hidden. What one engine gets doubles at most, and is no more than its share of what is left.
+// kind of call are known; then as many as it will finish within Limits::batch, with the next batch ahead of need, so that messages cost
+// little and their latency is hidden. What one engine gets doubles at most, and is no more than its share of what is left.
 //
 // Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets that have
 // work.
@@ -99,20 +102,36 @@ class Scheduler {
     std::uint64_t samples = 0;
   };
 
+  // An engine's part in a lane, and whether it stands in the lane's lists.
+  struct Membership {
+    Lane* lane;
+    bool in_idle = false;
+    bool in_hungry = false;
+  };
+
+  // Items of one kind that an engine has.
+  struct InHand {
+    const Duration* kind;
+    std::uint64_t items;
+  };
+
   struct Engine {
     int id = -1;
-    std::uint64_t items = 0;                     // in hand
-    double known = 0;                            // nanoseconds of work in hand, of known kinds
-    std::uint64_t unknown = 0;                   // items in hand of unknown kinds
-    std::unordered_map<std::uint64_t, std::uint64_t> by_kind;  // items in hand
+    std::uint64_t items = 0;  // in hand, in all
     std::uint64_t ended = 0;
-    std::vector<Lane*> lanes;
+    std::vector<InHand> in_hand;
+    std::vector<Membership> lanes;
     Lane* bound = nullptr;
+
+    // Nanoseconds of work in hand; nothing if some of it is of unknown kind.
+    [[nodiscard]] std::optional<double> backlog() const;
+    Membership& in(const Lane& lane);
   };
 
   // Pending work and how far it was handed out.
   struct Entry {
     Work work;
+    const Duration* kind = nullptr;
     std::uint64_t chunk = 0;  // next to hand out
     std::uint64_t sequence = 0;
 
@@ -121,33 +140,33 @@ class Scheduler {
 
   // A queue and the engines that may draw from it.
   struct Lane {
-    std::vector<int> engines;
+    std::size_t engines = 0;
     bool bound = false;
     std::deque<Entry> queue;
     // Engines that may want work, the idle before the merely hungry. An engine stands in a list at most once; whether it still
     // belongs there shows when it comes up.
     std::deque<int> idle;
     std::deque<int> hungry;
-    std::vector<bool> in_idle;
-    std::vector<bool> in_hungry;
     bool runnable = false;
-    std::uint64_t key = 0;  // under which it stands among the runnable
+    std::uint64_t key = 0;  // under which it then stands among the runnable
   };
 
   Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
   Lane& lane_for(const std::vector<int>& engines);
-  Lane& make_lane(std::vector<int> engines, bool bound);
+  Lane& make_lane(bool bound);
+  static void join(Lane& lane, Engine& engine);
+  void drop_unused_lanes();
   void enqueue(Lane& lane, const Work& work);
   void offer(Engine& engine);
-  void offer(Lane& lane, Engine& engine);
+  void offer(Membership& membership, Engine& engine);
   [[nodiscard]] bool wants(const Lane& lane, const Engine& engine) const;
   int pick(Lane& lane);
+  void take_in_hand(Engine& engine, const Duration& kind, std::uint64_t items);
   void set_runnable(Lane& lane);
   void stop(Lane& lane);
+  Duration& duration(std::uint64_t kind);
   [[nodiscard]] std::uint64_t portion(const Lane& lane, const Engine& engine, const Entry& entry) const;
-  void refresh(Engine& engine) const;
-  [[nodiscard]] const Duration* duration(std::uint64_t kind) const;
 
   Limits limits_;
   std::vector<Engine> engines_;
@@ -155,8 +174,12 @@ class Scheduler {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::map<std::vector<int>, Lane*> by_engines_;
   Lane* everyone_ = nullptr;
-  std::map<std::uint64_t, Lane*> runnable_;  // by the sequence of their first entry
+  // Lanes that have both work and takers, the one whose first entry is oldest on top. An entry whose lane is no longer so, or stands
+  // under another key, is stale.
+  using Runnable = std::pair<std::uint64_t, Lane*>;
+  std::priority_queue<Runnable, std::vector<Runnable>, std::greater<>> runnable_;
   std::unordered_map<std::uint64_t, Duration> durations_;
+  std::pair<std::uint64_t, Duration*> last_duration_{0, nullptr};  // the one last looked up
   std::uint64_t sequence_ = 0;
   std::uint64_t waiting_ = 0;
 };

@@ -20,8 +20,8 @@ using detail::Writer;
 
 // Goes before every message on the wire.
 struct FrameHeader {
-  std::uint64_t size = 0;          // of what follows: records, then the sizes of the attachments
-  std::uint32_t tag = 0;           // of what travels separately
+  std::uint64_t size = 0;  // of what follows: records, then the sizes of the attachments
+  std::uint32_t tag = 0;   // of what travels separately
   std::uint32_t attachments = 0;
 };
 
@@ -67,8 +67,8 @@ class FrameHandler {
   ~FrameHandler() = default;
 };
 
-// One end of the connection between the controller and its engines. Peers are numbered by rank. Calls on one endpoint must not overlap. None of
-// them waits for a peer. Errors of MPI are thrown as MpiError.
+// One end of the connection between the controller and its engines. Peers are numbered by rank. Calls on one endpoint must not overlap.
+// None of them waits for a peer. Errors of MPI are thrown as MpiError.
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
@@ -76,7 +76,7 @@ class Endpoint {
   // Frames between two ends arrive in the order in which they were sent.
   virtual void send(int peer, Message&& message) = 0;
 
-  // Receives what has arrived, completes what was sent. Whether anything happened.
+  // Receives what has arrived, a message or a few, and completes what was sent. Whether anything happened; then there may be more.
   virtual bool poll(FrameHandler& handler) = 0;
 
   // Receives the attachments of a frame into `places`, which are as many as there are attachments, or fewer: the rest is received and
@@ -96,7 +96,7 @@ class Endpoint {
 inline bool Endpoint::doze(Idle& idle) {
   const auto pause = idle.pause();
   if (pause.count() == 0) return false;
-  std::this_thread::sleep_for(pause);
+  nap(pause);
   return true;
 }
 

@@ -15,31 +15,66 @@ struct IdleLimits {
   std::chrono::nanoseconds sleep{1'000'000};
 };
 
-class Idle {
+// How long one waiter spins. Two that wait for each other's answers and have both begun to sleep would stay so, each being late because the
+// other was; so after a wait that ended soon after the spinning did, the next may spin longer.
+class SpinTime {
  public:
-  using clock = std::chrono::steady_clock;
+  explicit SpinTime(const IdleLimits& limits) : limits_(limits), spin_(limits.spin) {}
 
-  explicit Idle(const IdleLimits& limits) : limits_(limits) {}
+  [[nodiscard]] const IdleLimits& limits() const { return limits_; }
+  [[nodiscard]] std::chrono::nanoseconds get() const { return spin_; }
 
-  // Something happened.
-  void reset() { waiting_ = false; }
-
-  // How long to sleep before the next look: zero while spinning.
-  std::chrono::nanoseconds pause() {
-    const auto now = clock::now();
-    if (!waiting_) {
-      waiting_ = true;
-      since_ = now;
-      return {};
-    }
-    const auto waited = now - since_;
-    if (waited < limits_.spin) return {};
-    return std::min<std::chrono::nanoseconds>(limits_.sleep, waited / 8);
+  // A wait that came to sleeping has ended.
+  void learn(std::chrono::nanoseconds waited) {
+    const auto longest = 8 * limits_.spin;
+    spin_ = waited < longest ? std::min<std::chrono::nanoseconds>(2 * spin_, longest)
+                             : std::max<std::chrono::nanoseconds>(spin_ / 2, limits_.spin);
   }
 
  private:
   IdleLimits limits_;
-  bool waiting_ = false;
+  std::chrono::nanoseconds spin_;
+};
+
+// Sleeps for as long as it says: to the microsecond, where the system would otherwise add some fifty to be able to wake several sleepers at
+// once.
+void nap(std::chrono::nanoseconds pause);
+
+// One wait.
+class Idle {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  explicit Idle(SpinTime& spin) : spin_(spin) {}
+
+  // Something happened: the next wait begins.
+  void reset() {
+    if (slept_) spin_.learn(clock::now() - since_);
+    slept_ = false;
+    looks_ = 0;
+  }
+
+  // How long to sleep before the next look: zero while spinning.
+  std::chrono::nanoseconds pause() {
+    // Reading the clock costs about as much as a look; what comes soon should not wait for it.
+    if (!slept_ && ++looks_ % looks_per_reading != 0) return {};
+    const auto now = clock::now();
+    if (looks_ == looks_per_reading && !slept_) {
+      since_ = now;
+      return {};
+    }
+    const auto waited = now - since_;
+    if (waited < spin_.get()) return {};
+    slept_ = true;
+    return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 8);
+  }
+
+ private:
+  static constexpr unsigned looks_per_reading = 16;
+
+  SpinTime& spin_;
+  unsigned looks_ = 0;
+  bool slept_ = false;
   clock::time_point since_;
 };
 

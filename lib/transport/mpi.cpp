@@ -2,13 +2,13 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "transport/mpi.hpp"
 
+#include <unistd.h>
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <string>
-#include <unistd.h>
 #include <utility>
 
 namespace rankview::transport {

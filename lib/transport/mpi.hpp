@@ -4,8 +4,8 @@
 
 #include <rankview/errors.hpp>
 
-#include <cstdint>
 #include <mpi.h>
+#include <cstdint>
 #include <string>
 #include <vector>
 

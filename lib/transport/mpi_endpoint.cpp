@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace rankview::transport {
 namespace {
@@ -38,8 +39,7 @@ void irecv(std::byte* data, std::size_t size, int peer, std::uint32_t tag, MPI_C
 
 bool test_all(std::vector<MPI_Request>& requests) {
   int done = 1;
-  if (!requests.empty())
-    check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
+  if (!requests.empty()) check(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE), "MPI_Testall");
   return done != 0;
 }
 
@@ -134,37 +134,38 @@ void MpiEndpoint::send(int peer, Message&& message) {
   Message& sent = sending.message;
   if (!whole) isend(sent.bytes.data() + sizeof(header), sent.size(), peer, header.tag, comm_, sending.requests);
   for (std::size_t i = 0; i < sent.attachments.size(); ++i)
-    isend(sent.attachments[i].data, sent.attachments[i].size, peer, header.tag + 1 + static_cast<std::uint32_t>(i), comm_, sending.requests);
+    isend(sent.attachments[i].data, sent.attachments[i].size, peer, header.tag + 1 + static_cast<std::uint32_t>(i), comm_,
+          sending.requests);
   sending_.push_back(std::move(sending));
 }
 
 bool MpiEndpoint::poll(FrameHandler& handler) {
-  bool any = poll_slots(handler);
+  bool any = poll_slot(handler);
   if (!arriving_.empty()) any = poll_arriving(handler) || any;
   if (!sending_.empty()) any = poll_sending() || any;
   return any;
 }
 
-bool MpiEndpoint::poll_slots(FrameHandler& handler) {
-  bool any = false;
-  // A flood of messages must not keep the caller for ever.
-  for (std::size_t i = 0; i < 4 * slot_count; ++i) {
-    int done = 0;
-    MPI_Status status;
-    check(MPI_Test(&slot_requests_[slot_], &done, &status), "MPI_Test");
-    if (done == 0) break;
-    int count = 0;
-    check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
-    on_packet(handler, status.MPI_SOURCE, {slots_[slot_].data(), static_cast<std::size_t>(count)});
-    check(MPI_Start(&slot_requests_[slot_]), "MPI_Start");
-    slot_ = (slot_ + 1) % slot_count;
-    any = true;
-  }
-  return any;
+// One message at most: looking for a second one costs more than taking it, and whoever got the first wants to get on. For the same reason
+// its slot is posted again only by the next look.
+bool MpiEndpoint::poll_slot(FrameHandler& handler) {
+  if (std::exchange(slot_taken_, false)) check(MPI_Start(&slot_requests_[(slot_ + slot_count - 1) % slot_count]), "MPI_Start");
+  int done = 0;
+  MPI_Status status;
+  check(MPI_Test(&slot_requests_[slot_], &done, &status), "MPI_Test");
+  if (done == 0) return false;
+  int count = 0;
+  check(MPI_Get_count(&status, MPI_BYTE, &count), "MPI_Get_count");
+  const std::span<const std::byte> packet(slots_[slot_].data(), static_cast<std::size_t>(count));
+  slot_ = (slot_ + 1) % slot_count;
+  slot_taken_ = true;
+  on_packet(handler, status.MPI_SOURCE, packet);
+  return true;
 }
 
 void MpiEndpoint::on_packet(FrameHandler& handler, int peer, std::span<const std::byte> packet) {
-  if (packet.size() < sizeof(FrameHeader)) throw DecodeError("a message of " + std::to_string(packet.size()) + " bytes from rank " + std::to_string(peer));
+  if (packet.size() < sizeof(FrameHeader))
+    throw DecodeError("a message of " + std::to_string(packet.size()) + " bytes from rank " + std::to_string(peer));
   FrameHeader header;
   std::memcpy(&header, packet.data(), sizeof(header));
   const auto body = packet.subspan(sizeof(header));
@@ -206,7 +207,8 @@ bool MpiEndpoint::poll_arriving(FrameHandler& handler) {
 
 void MpiEndpoint::deliver(FrameHandler& handler, int peer, const FrameHeader& header, std::span<const std::byte> body, Buffer* owned) {
   const std::size_t sizes_bytes = header.attachments * sizeof(std::uint64_t);
-  if (sizes_bytes > body.size()) throw DecodeError("a message from rank " + std::to_string(peer) + " announces more attachments than it has bytes");
+  if (sizes_bytes > body.size())
+    throw DecodeError("a message from rank " + std::to_string(peer) + " announces more attachments than it has bytes");
   std::vector<std::uint64_t> sizes(header.attachments);
   if (sizes_bytes != 0) std::memcpy(sizes.data(), body.data() + body.size() - sizes_bytes, sizes_bytes);
   Frame frame;

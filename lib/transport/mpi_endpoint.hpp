@@ -48,7 +48,7 @@ class MpiEndpoint final : public Endpoint {
     std::vector<MPI_Request> requests;
   };
 
-  bool poll_slots(FrameHandler& handler);
+  bool poll_slot(FrameHandler& handler);
   bool poll_arriving(FrameHandler& handler);
   bool poll_sending();
   void on_packet(FrameHandler& handler, int peer, std::span<const std::byte> packet);
@@ -61,7 +61,8 @@ class MpiEndpoint final : public Endpoint {
   std::uint32_t next_tag_;
   std::array<std::array<std::byte, slot_bytes>, slot_count> slots_;
   std::array<MPI_Request, slot_count> slot_requests_;
-  std::size_t slot_ = 0;  // the next to complete: messages match receives in the order in which those were posted
+  std::size_t slot_ = 0;     // the next to complete: messages match receives in the order in which those were posted
+  bool slot_taken_ = false;  // the one before it is to be posted again
   std::deque<Sending> sending_;
   std::deque<Arriving> arriving_;
   std::vector<Buffer> free_buffers_;

@@ -2,8 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "transport/process.hpp"
 
-#include <cstdio>
 #include <unistd.h>
+#include <cstdio>
 
 namespace rankview::transport {
 

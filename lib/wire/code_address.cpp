@@ -3,11 +3,11 @@
 #include <rankview/detail/code_address.hpp>
 #include <rankview/errors.hpp>
 
+#include <elf.h>
+#include <link.h>
 #include <array>
 #include <cstddef>
 #include <cstring>
-#include <elf.h>
-#include <link.h>
 #include <optional>
 #include <string>
 
@@ -143,10 +143,12 @@ const void* local_address(const CodeAddress& address) {
   thread_local Recent<CodeAddress, const void*> recent;
   if (const void** known = recent.find(address, address.offset / 8)) return *known;
   const auto module = find_module(true, [&address](const Module& m) { return m.id == address.module; });
-  if (!module) throw DecodeError("code to run lies in a shared library that is not loaded here; load it on every rank before its functions are used");
+  if (!module)
+    throw DecodeError("code to run lies in a shared library that is not loaded here; load it on every rank before its functions are used");
   const std::uintptr_t place = module->base + address.offset;
   if (place < module->begin || place >= module->end)
-    throw DecodeError("code to run lies " + std::to_string(address.offset) + " bytes into " + module->name + ", which is smaller than that");
+    throw DecodeError("code to run lies " + std::to_string(address.offset) + " bytes into " + module->name +
+                      ", which is smaller than that");
   return recent.put(address, address.offset / 8, reinterpret_cast<const void*>(place));
 }
 

@@ -8,6 +8,7 @@
 #include <boost/archive/detail/common_iarchive.hpp>
 #include <boost/archive/detail/common_oarchive.hpp>
 #include <boost/archive/detail/register_archive.hpp>
+#include <boost/mpl/bool.hpp>
 #include <boost/serialization/collection_size_type.hpp>
 #include <boost/serialization/item_version_type.hpp>
 #include <boost/serialization/string.hpp>
@@ -17,6 +18,10 @@
 #include <type_traits>
 
 namespace rankview::detail {
+
+// Whether a class is sent as it lies in memory, without asking Boost; see codec.hpp.
+template <class T>
+struct travels_as_bytes;
 
 // Boost.Serialization's end of a Writer: native bytes and no header, since both ends are the same build.
 class OutArchive : public boost::archive::detail::common_oarchive<OutArchive> {
@@ -36,7 +41,7 @@ class OutArchive : public boost::archive::detail::common_oarchive<OutArchive> {
 
   struct use_array_optimization {
     template <class T>
-    struct apply : std::is_arithmetic<std::remove_const_t<T>> {};
+    struct apply : boost::mpl::bool_<std::is_arithmetic_v<std::remove_const_t<T>>> {};
   };
 
  private:
@@ -52,7 +57,11 @@ class OutArchive : public boost::archive::detail::common_oarchive<OutArchive> {
 
   template <class T>
   void save_override(T& value) {
-    Base::save_override(value);
+    if constexpr (travels_as_bytes<std::remove_const_t<T>>::value) {
+      out_.value(value);
+    } else {
+      Base::save_override(value);
+    }
   }
   // The archive's own bookkeeping, as narrow as it may be.
   void save_override(const boost::archive::class_id_type& id) { out_.value(static_cast<std::int16_t>(id)); }
@@ -87,7 +96,7 @@ class InArchive : public boost::archive::detail::common_iarchive<InArchive> {
 
   struct use_array_optimization {
     template <class T>
-    struct apply : std::is_arithmetic<std::remove_const_t<T>> {};
+    struct apply : boost::mpl::bool_<std::is_arithmetic_v<std::remove_const_t<T>>> {};
   };
 
  private:
@@ -103,11 +112,13 @@ class InArchive : public boost::archive::detail::common_iarchive<InArchive> {
 
   template <class T>
   void load_override(T& value) {
-    Base::load_override(value);
+    if constexpr (travels_as_bytes<T>::value) {
+      value = in_.value<T>();
+    } else {
+      Base::load_override(value);
+    }
   }
-  void load_override(boost::archive::class_id_type& id) {
-    id = boost::archive::class_id_type(static_cast<int>(in_.value<std::int16_t>()));
-  }
+  void load_override(boost::archive::class_id_type& id) { id = boost::archive::class_id_type(static_cast<int>(in_.value<std::int16_t>())); }
   void load_override(boost::archive::class_id_optional_type&) {}
   void load_override(boost::archive::class_id_reference_type& id) {
     id = boost::archive::class_id_reference_type(boost::archive::class_id_type(static_cast<int>(in_.value<std::int16_t>())));
@@ -119,9 +130,7 @@ class InArchive : public boost::archive::detail::common_iarchive<InArchive> {
   void load_override(boost::archive::version_type& version) {
     version = boost::archive::version_type(static_cast<unsigned>(in_.value<std::uint32_t>()));
   }
-  void load_override(boost::archive::tracking_type& tracking) {
-    tracking = boost::archive::tracking_type(in_.value<std::uint8_t>() != 0);
-  }
+  void load_override(boost::archive::tracking_type& tracking) { tracking = boost::archive::tracking_type(in_.value<std::uint8_t>() != 0); }
   void load_override(boost::archive::class_name_type& name) {
     std::string text;
     load(text);
@@ -130,7 +139,7 @@ class InArchive : public boost::archive::detail::common_iarchive<InArchive> {
     std::memcpy(static_cast<char*>(name), text.c_str(), text.size() + 1);
   }
   void load_override(boost::serialization::collection_size_type& size) {
-    const std::size_t count = in_.count(0);
+    const auto count = in_.value<std::uint64_t>();
     // Every element takes at least a byte, but for empty classes, which nobody sends by the thousand.
     if (count > in_.remaining() + 4096)
       throw DecodeError("a container of " + std::to_string(count) + " elements with " + std::to_string(in_.remaining()) + " bytes left");

@@ -65,26 +65,28 @@ class Call {
   std::shared_ptr<Controller> controller;
   Function function;
   std::string label;
-  bool multiple = false;                // a list of results, or one
-  bool same_arguments = false;          // block 0 holds one item that is every item's
-  bool balanced = false;                // any of `engines` may run an item, or each has its own block of them
-  std::vector<int> engines;             // in target order; none for a balanced call means all
-  std::uint64_t chunk_size = 1;         // items that are handed out together
-  std::int64_t submitted = 0;           // nanoseconds of the wall clock
+  bool multiple = false;         // a list of results, or one
+  bool same_arguments = false;   // block 0 holds one item that is every item's
+  bool balanced = false;         // any of `engines` may run an item, or each has its own block of them
+  std::vector<int> engines;      // in target order; none for a balanced call means all
+  std::uint64_t chunk_size = 1;  // items that are handed out together
+  std::int64_t submitted = 0;    // nanoseconds of the wall clock
 
   // ---- under the controller's lock ----
   std::vector<ArgumentBlock> blocks;
   std::vector<ItemRecord> items;
   std::map<std::uint64_t, std::exception_ptr> errors;
   std::vector<std::weak_ptr<CompletionFeed>> feeds;
-  std::vector<int> object_holders;      // engines that hold the callable's state
+  std::vector<int> object_holders;  // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
   std::atomic<bool> sealed{false};      // no more items will come
   std::atomic<bool> error_seen{false};  // somebody looked at how it ended
   bool abandoned = false;               // nobody has a handle any more
   std::int64_t last_received = 0;
 
-  [[nodiscard]] bool done() const { return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size(); }
+  [[nodiscard]] bool done() const {
+    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
+  }
 
   // ---- the typed side ----
   // Makes room for results of `count` items in all.
@@ -138,8 +140,10 @@ class Submission {
   void wait_for_engines();
 
   std::shared_ptr<Call> call_;
+  std::optional<std::uint64_t> expected_;
   ArgumentBlock block_;
   Writer::Mark item_{};
+  bool begun_ = false;
   bool handed_over_ = false;
   bool finished_ = false;
 };
@@ -149,6 +153,7 @@ class Submission {
 std::vector<int> live_engines(const Controller& controller);
 // Engine numbers as given by the user, negative ones counted from the end. Throws std::out_of_range or UsageError.
 std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets);
+int resolve(const Controller& controller, int target);
 // Throws UsageError when the run that the controller belonged to has ended.
 void check_open(const Controller& controller);
 bool wait_all(Controller& controller, const Deadline& deadline);

@@ -32,8 +32,7 @@ class Invocation {
   const void* object;    // where it has state: what Thunk::load made
 
  protected:
-  Invocation(Reader& in, Writer& out, const void* code, const void* state)
-      : arguments(in), result(out), function(code), object(state) {}
+  Invocation(Reader& in, Writer& out, const void* code, const void* state) : arguments(in), result(out), function(code), object(state) {}
   ~Invocation() = default;
 };
 
@@ -54,7 +53,7 @@ inline constexpr bool is_function = is_function_pointer<F>::value;
 
 // Nothing to send but the type: captureless lambdas and empty function objects.
 template <class F>
-inline constexpr bool is_stateless = std::is_empty_v<F> && std::is_default_constructible_v<F> && !is_by_value<F>::value;
+inline constexpr bool is_stateless = !is_by_value<F>::value && std::is_empty_v<F> && std::is_default_constructible_v<F>;
 
 template <class F>
 inline constexpr bool has_state = !is_function<F> && !is_stateless<F>;
@@ -65,9 +64,10 @@ consteval bool check_callable() {
   static_assert(std::is_class_v<F> || is_function<F>,
                 "rankview: this is not callable; pass a function, a lambda without captures or a function object");
   if constexpr (has_state<F> && !is_by_value<F>::value) {
-    static_assert(SerialisesItself<F>,
-                  "rankview: this callable has captures (or data members), which do not travel by themselves; pass the values as arguments, "
-                  "wrap the lambda in rv::by_value(...) if copying its bytes is right, or give the function object a serialize() member");
+    static_assert(
+        SerialisesItself<F>,
+        "rankview: this callable has captures (or data members), which do not travel by themselves; pass the values as arguments, "
+        "wrap the lambda in rv::by_value(...) if copying its bytes is right, or give the function object a serialize() member");
   }
   return true;
 }
@@ -141,11 +141,11 @@ struct Deduced {};
 // The type that travels for an argument of type A towards a parameter of type P.
 template <class A, class P>
 struct Travelling {
-  static_assert(!std::is_pointer_v<std::decay_t<A>> || is_function<std::decay_t<A>> || !std::is_same_v<owner_t<P>, std::decay_t<A>>,
+  using Owner = owner_t<P>;
+  static_assert(!std::is_pointer_v<A> || is_function<A> || !(std::is_pointer_v<Owner> || std::is_arithmetic_v<Owner>),
                 "rankview: a raw pointer means nothing in another process; pass the value, a container, or rv::ref(\"name\") for data "
                 "that lives on the engine");
-  static_assert(std::is_convertible_v<const A&, owner_t<P>> || std::is_convertible_v<A, owner_t<P>> ||
-                    std::is_constructible_v<owner_t<P>, A>,
+  static_assert(std::is_convertible_v<const A&, Owner> || std::is_convertible_v<A, Owner> || std::is_same_v<owner_t<A>, Owner>,
                 "rankview: an argument cannot be converted to the callable's parameter");
   static_assert(!std::is_lvalue_reference_v<P> || std::is_const_v<std::remove_reference_t<P>>,
                 "rankview: the callable takes this argument by non-const reference, so what it changes would be lost on the engine; pass "
@@ -166,7 +166,11 @@ struct Travelling<char*, Deduced> {
 };
 template <class T, class P>
 struct Travelling<Reference<T>, P> {
-  static_assert(!std::is_void_v<T> || !std::is_same_v<P, Deduced>,
+  using type = Reference<T>;
+};
+template <class T>
+struct Travelling<Reference<T>, Deduced> {
+  static_assert(!std::is_void_v<T>,
                 "rankview: the parameters of a generic callable say no type; write rv::ref<T>(\"name\") instead of rv::ref(\"name\")");
   using type = Reference<T>;
 };
@@ -198,10 +202,12 @@ struct Signature {
 // ---- on the engine ----------------------------------------------------------------------------------------------------------
 
 // What a callable sees of an argument that travelled as W towards a parameter P.
+template <class P>
+inline constexpr bool looks_at = !std::is_same_v<owner_t<P>, std::remove_cvref_t<P>>;  // std::span, std::string_view
+
 template <class W, class P>
 struct Seen {
-  using type = std::conditional_t<std::is_same_v<P, Deduced> || !std::is_reference_v<P>, W&&,
-                                  std::conditional_t<std::is_lvalue_reference_v<P>, const W&, W&&>>;
+  using type = std::conditional_t<looks_at<P>, W&, std::conditional_t<std::is_lvalue_reference_v<P>, const W&, W&&>>;
   static type see(W& value) { return static_cast<type>(value); }
 };
 template <class T, class P>
@@ -319,6 +325,8 @@ template <class W, class A>
 void save_argument(Writer& out, A&& argument, Lifetime lifetime) {
   if constexpr (!std::is_same_v<unborrowed_t<A>, std::remove_cvref_t<A>>) {
     save_argument<W>(out, *argument.value, Lifetime::call);
+  } else if constexpr (is_view<std::remove_cvref_t<A>>::value) {
+    save_argument<W>(out, W(argument.begin(), argument.end()), Lifetime::result);
   } else if constexpr (!std::is_same_v<std::remove_cvref_t<A>, W>) {
     save_argument<W>(out, static_cast<W>(std::forward<A>(argument)), Lifetime::result);
   } else {
@@ -338,7 +346,7 @@ void save_argument(Writer& out, A&& argument, Lifetime lifetime) {
 }
 
 template <class... W, class... P, class... A>
-void save_arguments(Parameters<std::pair<W, P>...>, Writer& out, Lifetime lifetime, A&&... arguments) {
+void save_arguments(Parameters<std::pair<W, P>...>, [[maybe_unused]] Writer& out, [[maybe_unused]] Lifetime lifetime, A&&... arguments) {
   (save_argument<W>(out, std::forward<A>(arguments), lifetime), ...);
 }
 
@@ -346,7 +354,8 @@ void save_arguments(Parameters<std::pair<W, P>...>, Writer& out, Lifetime lifeti
 template <class Sig>
 inline constexpr std::size_t item_size = 0;
 template <class... W, class... P>
-inline constexpr std::size_t item_size<Parameters<std::pair<W, P>...>> =
-    ((fixed_size<W> != 0) && ...) ? (fixed_size<W> + ... + std::size_t{0}) : 0;
+inline constexpr std::size_t item_size<Parameters<std::pair<W, P>...>> = ((fixed_size<W> != 0) && ...)
+                                                                             ? (fixed_size<W> + ... + std::size_t{0})
+                                                                             : 0;
 
 }  // namespace rankview::detail

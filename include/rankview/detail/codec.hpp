@@ -62,14 +62,32 @@ struct is_view<std::span<T, N>> : std::true_type {};
 template <class T>
 struct is_view<std::reference_wrapper<T>> : std::true_type {};
 
+// Whether the standard's own wrappers hold nothing that is only good in this process.
+template <class T>
+inline constexpr bool holds_no_address = !std::is_pointer_v<T> && !std::is_member_pointer_v<T> && !is_view<T>::value;
+template <class T, std::size_t N>
+inline constexpr bool holds_no_address<std::array<T, N>> = holds_no_address<T>;
+template <class T>
+inline constexpr bool holds_no_address<std::optional<T>> = holds_no_address<T>;
+template <class... T>
+inline constexpr bool holds_no_address<std::tuple<T...>> = (holds_no_address<T> && ...);
+template <class... T>
+inline constexpr bool holds_no_address<std::variant<T...>> = (holds_no_address<T> && ...);
+
 // A type that says itself, in public, how it is serialised. What it says goes before its bytes.
 template <class T>
-concept SerialisesItself = requires(T& value, OutArchive& archive) { value.serialize(archive, 0U); } ||
-                           requires(T& value, OutArchive& archive) { serialize(archive, value, 0U); };
+concept SerialisesItself = requires(T& value, OutArchive& archive) {
+  value.serialize(archive, 0U);
+}
+|| requires(T& value, OutArchive& archive) { serialize(archive, value, 0U); };
 
 template <class T>
-concept Bytes = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && !std::is_member_pointer_v<T> && !is_view<T>::value &&
-                (std::is_arithmetic_v<T> || std::is_enum_v<T> || !SerialisesItself<T>);
+concept Bytes = std::is_trivially_copyable_v<T> && holds_no_address<T> &&
+    (std::is_arithmetic_v<T> || std::is_enum_v<T> || !SerialisesItself<T>);
+
+// Plain structs inside of a class that is serialised by Boost.
+template <class T>
+struct travels_as_bytes : std::bool_constant<Bytes<T> && std::is_class_v<T> && std::is_copy_assignable_v<T>> {};
 
 // The encoded size of T where it is the same for every value, 0 otherwise.
 template <class T>
@@ -80,6 +98,10 @@ inline constexpr std::size_t fixed_size = [] {
     return std::size_t{0};
   }
 }();
+
+// The least that an element takes in a message.
+template <class T>
+inline constexpr std::size_t least_size = fixed_size<T> != 0 ? fixed_size<T> : 1;
 
 // Everything that has no better rule below: Boost.Serialization.
 template <class T>
@@ -114,8 +136,7 @@ struct codec<T> {
 };
 
 template <class T>
-  requires is_function_pointer<T>::value
-struct codec<T> {
+requires is_function_pointer<T>::value struct codec<T> {
   static constexpr std::size_t size = sizeof(CodeAddress);
   static void save(Writer& out, T function) { out.value(code_address(reinterpret_cast<const void*>(function))); }
   static T load(Reader& in) { return reinterpret_cast<T>(const_cast<void*>(local_address(in.value<CodeAddress>()))); }
@@ -151,14 +172,15 @@ struct codec<std::vector<T, A>> {
     }
   }
   static Vector load(Reader& in) {
-    const std::size_t count = in.count(fixed_size<T>);
+    const std::size_t count = in.count(least_size<T>);
     if constexpr (Bulk<T>) {
       Vector elements(count);
       in.block(elements.data(), count * sizeof(T));
       return elements;
     } else {
       Vector elements;
-      elements.reserve(std::min(count, in.remaining()));
+      // No more than the bytes at hand make likely, whatever the count says.
+      elements.reserve(std::min(count, 1 + 16 * in.remaining() / sizeof(T)));
       for (std::size_t i = 0; i < count; ++i) elements.push_back(codec<T>::load(in));
       return elements;
     }
@@ -174,7 +196,7 @@ struct element_wise {
     for (const auto& element : elements) codec<Element>::save(out, element);
   }
   static Container load(Reader& in) {
-    const std::size_t count = in.count(fixed_size<Element>);
+    const std::size_t count = in.count(least_size<Element>);
     Container elements;
     for (std::size_t i = 0; i < count; ++i) elements.insert(elements.end(), codec<Element>::load(in));
     return elements;
@@ -207,7 +229,7 @@ struct key_value {
     }
   }
   static Map load(Reader& in) {
-    const std::size_t count = in.count(fixed_size<Key> + fixed_size<Value>);
+    const std::size_t count = in.count(least_size<Key> + least_size<Value>);
     Map map;
     for (std::size_t i = 0; i < count; ++i) {
       Key key = codec<Key>::load(in);
@@ -236,8 +258,7 @@ template <class... T>
 using tuple_size_of = std::conditional_t<((fixed_size<T> != 0) && ...), fixed_tuple<T...>, variable_tuple<T...>>;
 
 template <class A, class B>
-  requires(!Bytes<std::pair<A, B>>)
-struct codec<std::pair<A, B>> : tuple_size_of<A, B> {
+requires(!Bytes<std::pair<A, B>>) struct codec<std::pair<A, B>> : tuple_size_of<A, B> {
   static void save(Writer& out, const std::pair<A, B>& pair) {
     codec<A>::save(out, pair.first);
     codec<B>::save(out, pair.second);
@@ -249,8 +270,7 @@ struct codec<std::pair<A, B>> : tuple_size_of<A, B> {
 };
 
 template <class... T>
-  requires(!Bytes<std::tuple<T...>>)
-struct codec<std::tuple<T...>> : tuple_size_of<T...> {
+requires(!Bytes<std::tuple<T...>>) struct codec<std::tuple<T...>> : tuple_size_of<T...> {
   static void save(Writer& out, const std::tuple<T...>& values) {
     std::apply([&out](const T&... value) { (codec<T>::save(out, value), ...); }, values);
   }
@@ -259,21 +279,18 @@ struct codec<std::tuple<T...>> : tuple_size_of<T...> {
 };
 
 template <class T, std::size_t N>
-  requires(!Bytes<std::array<T, N>>)
-struct codec<std::array<T, N>> {
+requires(!Bytes<std::array<T, N>>) struct codec<std::array<T, N>> {
   static void save(Writer& out, const std::array<T, N>& elements) {
     for (const T& element : elements) codec<T>::save(out, element);
   }
   static std::array<T, N> load(Reader& in) {
-    return [&in]<std::size_t... I>(std::index_sequence<I...>) {
-      return std::array<T, N>{(static_cast<void>(I), codec<T>::load(in))...};
-    }(std::make_index_sequence<N>());
+    return [&in]<std::size_t... I>(std::index_sequence<I...>) { return std::array<T, N>{(static_cast<void>(I), codec<T>::load(in))...}; }
+    (std::make_index_sequence<N>());
   }
 };
 
 template <class T>
-  requires(!Bytes<std::optional<T>>)
-struct codec<std::optional<T>> {
+requires(!Bytes<std::optional<T>>) struct codec<std::optional<T>> {
   static void save(Writer& out, const std::optional<T>& value) {
     out.value(static_cast<std::uint8_t>(value.has_value()));
     if (value) codec<T>::save(out, *value);
@@ -285,8 +302,7 @@ struct codec<std::optional<T>> {
 };
 
 template <class... T>
-  requires(!Bytes<std::variant<T...>>)
-struct codec<std::variant<T...>> {
+requires(!Bytes<std::variant<T...>>) struct codec<std::variant<T...>> {
   using Variant = std::variant<T...>;
   static void save(Writer& out, const Variant& value) {
     if (value.valueless_by_exception()) throw UsageError("a std::variant without a value cannot be sent");
@@ -311,8 +327,7 @@ struct codec<std::variant<T...>> {
 };
 
 template <class T>
-  requires(!SerialisesItself<T> && !std::is_polymorphic_v<T>)
-struct codec<std::unique_ptr<T>> {
+requires(!SerialisesItself<T> && !std::is_polymorphic_v<T>) struct codec<std::unique_ptr<T>> {
   static void save(Writer& out, const std::unique_ptr<T>& value) {
     out.value(static_cast<std::uint8_t>(value != nullptr));
     if (value != nullptr) codec<T>::save(out, *value);

@@ -29,7 +29,7 @@ class Results final : public Call {
     slots_.resize(count);
   }
   void load(std::uint64_t item, Reader& in) override { slots_[item] = codec<R>::load(in); }
-  void discard() noexcept override { slots_ = {}; }
+  void discard() noexcept override { std::vector<Slot>().swap(slots_); }
 
   const R& at(std::size_t item) const {
     if constexpr (boxed) {

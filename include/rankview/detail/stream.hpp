@@ -117,7 +117,9 @@ class Reader {
   template <class T>
   T value() {
     static_assert(std::is_trivially_copyable_v<T>);
-    if constexpr (std::is_default_constructible_v<T>) {
+    if constexpr (std::is_same_v<T, bool>) {
+      return value<std::uint8_t>() != 0;  // any other byte than 0 and 1 would be no bool
+    } else if constexpr (std::is_default_constructible_v<T>) {
       T value;
       std::memcpy(static_cast<void*>(&value), skip(sizeof(T)), sizeof(T));
       return value;
@@ -133,7 +135,7 @@ class Reader {
   // A count of elements that each take at least `element_bytes` here, or that come attached.
   std::size_t count(std::size_t element_bytes) {
     const auto n = value<std::uint64_t>();
-    if (element_bytes != 0 && n > remaining() / element_bytes) {
+    if (n > remaining() / element_bytes) {
       const bool attached = claims_ != nullptr && n <= claims_->next_size() / element_bytes;
       if (!attached) too_many(n);
     }
