@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+// Writes the seeds that the fuzzers begin with: make_corpus DIRECTORY makes DIRECTORY/{messages,codec}/.
+#include "types.hpp"
+#include "wire/messages.hpp"
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace wire = rankview::wire;
+using rankview::detail::codec;
+using rankview::detail::Writer;
+
+namespace {
+
+std::filesystem::path directory;
+
+void put(const std::string& name, const std::string& head, std::span<const std::byte> bytes) {
+  std::ofstream file(directory / name, std::ios::binary);
+  file << head;
+  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  if (!file.flush()) {
+    std::fprintf(stderr, "cannot write %s\n", (directory / name).c_str());
+    std::exit(1);
+  }
+}
+
+void messages() {
+  const std::vector<std::byte> items(24, std::byte{7});
+  Writer sized;
+  for (const char* const text : {"a", "", "ccc"}) codec<std::string>::save(sized, text);
+  Writer failure;
+  wire::write(failure, wire::Failure{wire::FailureKind::name, "rankview::NameError", "no variable"});
+
+  Writer all;
+  const auto record = [&all](const std::string& name, auto write) {
+    Writer out;
+    write(out);
+    put(name, "", out.bytes.bytes());
+    write(all);
+  };
+  record("batch_stride", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items}); });
+  record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {}, 5, 0, 0, 3, 0, sized.bytes.bytes()}); });
+  record("object", [&](Writer& out) { wire::write(out, wire::Object{{1, 2}, 3, items}); });
+  record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
+  record("end", [](Writer& out) { wire::write(out, wire::End{wire::Ending::failed, 3, "because"}); });
+  record("results", [&](Writer& out) {
+    wire::ResultsWriter results(out);
+    results.add(5, 7, 1000, 2000, false, items);
+    results.add(5, 8, 2000, 2500, true, failure.bytes.bytes());
+  });
+  record("bye", [](Writer& out) { wire::write(out, wire::Bye{}); });
+  put("all", "", all.bytes.bytes());
+}
+
+template <std::size_t I>
+void seed(const std::tuple_element_t<I, fuzz::Types>& value, const std::string& name) {
+  Writer out;
+  codec<std::tuple_element_t<I, fuzz::Types>>::save(out, value);
+  std::string head{static_cast<char>(I), static_cast<char>(out.attachments.size())};
+  for (const auto& attachment : out.attachments) {
+    const std::size_t beyond = attachment.size - rankview::detail::attach_bytes;
+    head += static_cast<char>(beyond % 256);
+    head += static_cast<char>(beyond / 256);
+  }
+  put(std::to_string(I) + "_" + name, head, out.bytes.bytes());
+}
+
+void values() {
+  const fuzz::Account account{"ann", {1.5, 2.5}, {"x", "yy"}, {{"day", {1, 2}}, {"week", {}}}, {{1, 2}, {3, 4}}};
+  seed<0>(42, "int");
+  seed<1>({1, 2, 3, 0}, "point");
+  seed<2>("text", "string");
+  seed<2>(std::string(40'000, 'x'), "string_attached");
+  seed<3>({1, 2, 3}, "vector");
+  seed<3>(std::vector<double>(5000), "vector_attached");
+  seed<4>({{1, 2, 3, 0}, {4, 5, 6, 0}}, "points");
+  seed<5>({"a", "", "ccc"}, "strings");
+  seed<6>({true, false, true}, "bools");
+  seed<7>({{1, 2}, {}, {3}}, "nested");
+  seed<8>({{1, 2}, {3}}, "lists");
+  seed<9>({"a", "b"}, "set");
+  seed<10>({{"a", {1, 2}}, {"b", {}}}, "map");
+  seed<10>({{"a", std::vector<double>(4096)}, {"b", std::vector<double>(4100)}}, "map_attached");
+  seed<11>({{1, "one"}, {1, std::nullopt}}, "multimap");
+  seed<12>({"a", 1, {{'x', 'y'}, {}}}, "tuple");
+  seed<13>({1.5, u"wide"}, "pair");
+  seed<14>({"a", "b", "c"}, "array");
+  seed<15>(std::string("alternative"), "variant");
+  seed<16>(std::make_unique<std::vector<std::string>>(2, "owned"), "unique");
+  seed<16>(nullptr, "unique_null");
+  seed<18>(account, "account");
+  seed<19>({account, account}, "accounts");
+  seed<20>({{1, account}}, "account_map");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
+    return 2;
+  }
+  for (const auto& [name, make] : {std::pair("messages", &messages), std::pair("codec", &values)}) {
+    directory = std::filesystem::path(argv[1]) / name;
+    std::filesystem::create_directories(directory);
+    make();
+  }
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "support.hpp"
+#include "wire/messages.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <string>
+#include <vector>
+
+using namespace unit;
+using namespace rankview::wire;
+using rankview::DecodeError;
+
+namespace {
+
+std::vector<std::byte> bytes_of(const std::string& text) {
+  const auto* const from = reinterpret_cast<const std::byte*>(text.data());
+  return {from, from + text.size()};
+}
+
+std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+// Three items of nine bytes.
+const std::vector<std::byte> nine_each = bytes_of("111111111222222222333333333");
+
+Batch fixed_batch() { return {{11, 22}, {33, 44}, 5, 1, 100, 3, 9, nine_each}; }
+
+std::vector<std::byte> sized_items(const std::vector<std::string>& items) {
+  Writer out;
+  for (const auto& item : items) {
+    out.value(static_cast<std::uint64_t>(item.size()));
+    out.raw(item.data(), item.size());
+  }
+  return {out.bytes.bytes().begin(), out.bytes.bytes().end()};
+}
+
+// One of each record.
+void write_all(Writer& out) {
+  Writer failure;
+  write(failure, Failure{FailureKind::name, "rankview::NameError", "no variable"});
+  write(out, fixed_batch());
+  write(out, Object{{1, 2}, 3, nine_each});
+  write(out, Forget{77});
+  const auto items = sized_items({"a", "", "ccc"});
+  write(out, Batch{{1, 2}, {0, 0}, 9, 0, 0, 3, 0, items});
+  ResultsWriter results(out);
+  results.add(5, 7, 1000, 2000, false, nine_each);
+  results.add(5, 8, 2000, 2500, true, failure.bytes.bytes());
+  write(out, End{Ending::failed, 3, "because"});
+  write(out, Bye{});
+}
+
+// Reads a message to its end, and everything that its records hold.
+std::size_t read_all(std::span<const std::byte> message) {
+  Reader in(message);
+  std::size_t records = 0;
+  while (!in.done()) {
+    const Record record = read(in);
+    ++records;
+    if (const auto* batch = std::get_if<Batch>(&record)) {
+      ItemCursor cursor(*batch);
+      for (std::uint64_t i = 0; i < batch->count; ++i) cursor.next();
+    } else if (const auto* results = std::get_if<Results>(&record)) {
+      ResultCursor cursor(*results);
+      for (std::uint64_t i = 0; i < results->count; ++i) {
+        const ItemResult item = cursor.next();
+        if (item.failed) {
+          Reader value(item.value);
+          static_cast<void>(read_failure(value));
+        }
+      }
+    }
+  }
+  return records;
+}
+
+}  // namespace
+
+TEST_CASE("a batch with items of one size", "[messages]") {
+  Writer out;
+  write(out, fixed_batch());
+  Reader in(out.bytes.bytes());
+  const auto batch = std::get<Batch>(read(in));
+  CHECK(in.done());
+  CHECK(batch.thunk == CodeAddress{11, 22});
+  CHECK(batch.function == CodeAddress{33, 44});
+  CHECK(batch.call == 5);
+  CHECK(batch.has_object == 1);
+  CHECK(batch.first == 100);
+  CHECK(batch.count == 3);
+  ItemCursor cursor(batch);
+  CHECK(text_of(cursor.next()) == "111111111");
+  CHECK(text_of(cursor.next()) == "222222222");
+  CHECK(text_of(cursor.next()) == "333333333");
+  CHECK_THROWS_AS(cursor.next(), DecodeError);
+}
+
+TEST_CASE("a batch with items of their own sizes", "[messages]") {
+  const auto items = sized_items({"one", "", "three"});
+  Writer out;
+  write(out, Batch{{1, 2}, {}, 6, 0, 0, 3, 0, items});
+  Reader in(out.bytes.bytes());
+  const auto batch = std::get<Batch>(read(in));
+  ItemCursor cursor(batch);
+  CHECK(text_of(cursor.next()) == "one");
+  CHECK(cursor.next().empty());
+  CHECK(text_of(cursor.next()) == "three");
+}
+
+TEST_CASE("object, forget, end and bye", "[messages]") {
+  Writer out;
+  write(out, Object{{1, 2}, 3, nine_each});
+  write(out, Object{{4, 5}, 6, {}});
+  write(out, Forget{77});
+  write(out, End{Ending::completed, 0, ""});
+  write(out, End{Ending::failed, -7, "the client failed"});
+  write(out, Bye{});
+  Reader in(out.bytes.bytes());
+  const auto object = std::get<Object>(read(in));
+  CHECK(object.thunk == CodeAddress{1, 2});
+  CHECK(object.call == 3);
+  CHECK(text_of(object.state) == text_of(nine_each));
+  CHECK(std::get<Object>(read(in)).state.empty());
+  CHECK(std::get<Forget>(read(in)).call == 77);
+  const auto well = std::get<End>(read(in));
+  CHECK(well.ending == Ending::completed);
+  CHECK(well.exit_code == 0);
+  const auto badly = std::get<End>(read(in));
+  CHECK(badly.ending == Ending::failed);
+  CHECK(badly.exit_code == -7);
+  CHECK(badly.reason == "the client failed");
+  CHECK(std::holds_alternative<Bye>(read(in)));
+  CHECK(in.done());
+}
+
+TEST_CASE("results that follow each other share a record", "[messages]") {
+  Writer out;
+  ResultsWriter writer(out);
+  writer.add(5, 7, 1000, 2000, false, nine_each);
+  writer.add(5, 8, 2000, 2500, true, {});
+  writer.add(5, 10, 2500, 2600, false, {});  // not the next item
+  writer.add(6, 11, 2600, 2700, false, {});  // another call
+  writer.close();
+  writer.add(6, 12, 2800, 2900, false, {});  // after a close
+  Reader in(out.bytes.bytes());
+
+  const auto first = std::get<Results>(read(in));
+  CHECK(first.call == 5);
+  CHECK(first.first == 7);
+  CHECK(first.count == 2);
+  CHECK(first.started == 1000);
+  ResultCursor cursor(first);
+  const ItemResult good = cursor.next();
+  CHECK(good.completed == 2000);
+  CHECK_FALSE(good.failed);
+  CHECK(text_of(good.value) == text_of(nine_each));
+  const ItemResult bad = cursor.next();
+  CHECK(bad.completed == 2500);
+  CHECK(bad.failed);
+  CHECK(bad.value.empty());
+  CHECK_THROWS_AS(cursor.next(), DecodeError);
+
+  CHECK(std::get<Results>(read(in)).first == 10);
+  CHECK(std::get<Results>(read(in)).call == 6);
+  const auto last = std::get<Results>(read(in));
+  CHECK(last.first == 12);
+  CHECK(last.started == 2800);
+  CHECK(in.done());
+}
+
+TEST_CASE("failures keep kind, type and message", "[messages]") {
+  for (const FailureKind kind : {FailureKind::exception, FailureKind::name, FailureKind::type}) {
+    Writer out;
+    write(out, Failure{kind, "std::out_of_range", "too far"});
+    for (std::size_t length = 0; length < out.bytes.size(); ++length) {
+      const Exact bytes(out.bytes.bytes().first(length));
+      Reader in(bytes.bytes());
+      CHECK_THROWS_AS(read_failure(in), DecodeError);
+    }
+    Reader in(out.bytes.bytes());
+    const Failure failure = read_failure(in);
+    CHECK(in.done());
+    CHECK(failure.kind == kind);
+    CHECK(failure.type_name == "std::out_of_range");
+    CHECK(failure.message == "too far");
+  }
+  Writer out;
+  write(out, Failure{});
+  out.bytes.data()[0] = std::byte{3};
+  Reader in(out.bytes.bytes());
+  CHECK_THROWS_AS(read_failure(in), DecodeError);
+}
+
+TEST_CASE("a message that is cut anywhere within a record is refused", "[messages]") {
+  Writer out;
+  std::vector<std::size_t> ends{0};
+  write_all(out);
+  Reader in(out.bytes.bytes());
+  while (!in.done()) {
+    static_cast<void>(read(in));
+    ends.push_back(out.bytes.size() - in.remaining());
+  }
+  CHECK(ends.size() == 8);
+  for (std::size_t length = 0; length < out.bytes.size(); ++length) {
+    CAPTURE(length);
+    const Exact bytes(out.bytes.bytes().first(length));
+    if (std::find(ends.begin(), ends.end(), length) != ends.end()) {
+      CHECK_NOTHROW(read_all(bytes.bytes()));
+    } else {
+      CHECK_THROWS_AS(read_all(bytes.bytes()), DecodeError);
+    }
+  }
+}
+
+TEST_CASE("a message with overwritten bytes is read or refused", "[messages]") {
+  Writer out;
+  write_all(out);
+  std::mt19937 random(11);
+  int refused = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    Exact bytes(out.bytes.bytes());
+    for (std::size_t changes = 1 + random() % 4; changes > 0; --changes)
+      bytes.bytes()[random() % bytes.bytes().size()] = static_cast<std::byte>(random() % 4 == 0 ? 0xff : random() % 256);
+    // Counts may be large and still fit: items of no size, say, so only what is read of them tells.
+    try {
+      Reader in(bytes.bytes());
+      while (!in.done()) static_cast<void>(read(in));
+    } catch (const DecodeError&) {
+      ++refused;
+    }
+  }
+  CHECK(refused > 0);
+}
+
+TEST_CASE("noise is refused", "[messages]") {
+  std::mt19937 random(13);
+  for (int round = 0; round < 5000; ++round) {
+    std::vector<std::byte> noise(1 + random() % 200);
+    for (auto& byte : noise) byte = static_cast<std::byte>(random());
+    const Exact bytes(noise);
+    CHECK_THROWS_AS(read_all(bytes.bytes()), DecodeError);
+  }
+}
+
+TEST_CASE("fixed fields that contradict each other are refused, and named", "[messages]") {
+  const auto refusal = [](const Batch& batch) {
+    Writer out;
+    write(out, batch);
+    Reader in(out.bytes.bytes());
+    return message_of<DecodeError>([&] { static_cast<void>(read(in)); });
+  };
+  Batch none = fixed_batch();
+  none.count = 0;
+  CHECK(contains(refusal(none), "a batch of 0 items"));
+  Batch beyond = fixed_batch();
+  beyond.first = ~std::uint64_t{0};
+  CHECK(contains(refusal(beyond), "from item 18446744073709551615"));
+  Batch many = fixed_batch();
+  many.count = 4;
+  CHECK(contains(refusal(many), "a batch of 4 items of call 5 in 27 bytes"));
+  Batch few = fixed_batch();
+  few.count = 2;
+  CHECK(contains(refusal(few), "in 27 bytes"));
+  Batch wide = fixed_batch();
+  wide.stride = std::uint64_t{1} << 63U;
+  wide.count = 2;
+  CHECK_FALSE(refusal(wide).empty());
+
+  Writer unknown;
+  unknown.value(std::uint64_t{99});
+  Reader in(unknown.bytes.bytes());
+  CHECK(contains(message_of<DecodeError>([&] { static_cast<void>(read(in)); }), "unknown kind 99"));
+
+  Writer end;
+  write(end, End{static_cast<Ending>(2), 0, ""});
+  Reader in_end(end.bytes.bytes());
+  CHECK_THROWS_AS(read(in_end), DecodeError);
+}

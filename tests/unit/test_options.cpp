@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "support.hpp"
+
+#include "cluster/options.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+using namespace std::chrono_literals;
+using rankview::Options;
+using rankview::UsageError;
+using rankview::detail::decide;
+using rankview::detail::to_string;
+
+namespace {
+
+// A variable of the environment for the time of a test.
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) {
+    if (const char* const before = std::getenv(name)) before_ = before;
+    setenv(name, value, 1);
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  ~Environment() {
+    if (before_) {
+      setenv(name_, before_->c_str(), 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+// As if nobody had set anything; an empty variable counts as unset.
+struct Clean {
+  Environment spin{"RANKVIEW_IDLE_SPIN_US", ""};
+  Environment sleep{"RANKVIEW_IDLE_SLEEP_US", ""};
+  Environment pulse{"RANKVIEW_PULSE", ""};
+  Environment grace{"RANKVIEW_SHUTDOWN_GRACE_MS", ""};
+  Environment verbose{"RANKVIEW_VERBOSE", ""};
+};
+
+}  // namespace
+
+TEST_CASE("defaults", "[options]") {
+  const Clean clean;
+  const auto options = decide({});
+  CHECK(options.idle_spin == 50us);
+  CHECK(options.idle_sleep == 1ms);
+  CHECK(options.pulse);
+  CHECK(options.shutdown_grace == 10s);
+  CHECK_FALSE(options.verbose);
+}
+
+TEST_CASE("the environment sets what the program leaves open", "[options]") {
+  const Clean clean;
+  const Environment spin("RANKVIEW_IDLE_SPIN_US", "7");
+  const Environment sleep("RANKVIEW_IDLE_SLEEP_US", "0");
+  const Environment pulse("RANKVIEW_PULSE", "0");
+  const Environment grace("RANKVIEW_SHUTDOWN_GRACE_MS", "250");
+  const Environment verbose("RANKVIEW_VERBOSE", "1");
+  const auto options = decide({});
+  CHECK(options.idle_spin == 7us);
+  CHECK(options.idle_sleep == 0us);
+  CHECK_FALSE(options.pulse);
+  CHECK(options.shutdown_grace == 250ms);
+  CHECK(options.verbose);
+
+  const auto decided = decide({.idle_spin = 9us, .pulse = true, .shutdown_grace = 1s});
+  CHECK(decided.idle_spin == 9us);
+  CHECK(decided.idle_sleep == 0us);
+  CHECK(decided.pulse);
+  CHECK(decided.shutdown_grace == 1s);
+}
+
+TEST_CASE("what the program decides is not even looked for", "[options]") {
+  const Clean clean;
+  const Environment spin("RANKVIEW_IDLE_SPIN_US", "nonsense");
+  CHECK_NOTHROW(decide({.idle_spin = 9us}));
+}
+
+TEST_CASE("nonsense in the environment is an error that names the variable", "[options]") {
+  const Clean clean;
+  for (const char* const text : {"many", "-1", "1.5", "3 ", " 3", "0x10", "99999999999999999999", "3600000001", "+3"}) {
+    CAPTURE(text);
+    const Environment spin("RANKVIEW_IDLE_SPIN_US", text);
+    const std::string message = unit::message_of<UsageError>([] { decide({}); });
+    CHECK(unit::contains(message, "RANKVIEW_IDLE_SPIN_US should be a number from 0 to 3600000000"));
+    CHECK(unit::contains(message, std::string("and is \"") + text + "\""));
+  }
+  const Environment pulse("RANKVIEW_PULSE", "2");
+  CHECK(unit::contains(unit::message_of<UsageError>([] { decide({}); }), "RANKVIEW_PULSE should be a number from 0 to 1"));
+}
+
+TEST_CASE("one line for each effective value", "[options]") {
+  const Clean clean;
+  CHECK(to_string(decide({.idle_spin = 9us, .pulse = false, .verbose = true})) ==
+        "  RANKVIEW_IDLE_SPIN_US=9\n"
+        "  RANKVIEW_IDLE_SLEEP_US=1000\n"
+        "  RANKVIEW_PULSE=0\n"
+        "  RANKVIEW_SHUTDOWN_GRACE_MS=10000\n"
+        "  RANKVIEW_VERBOSE=1\n");
+}
