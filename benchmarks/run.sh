@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSL-1.0
+# Part of rankview: views, engines and load balancing over MPI.
+#
+# benchmarks/run.sh [--quick] [OUT.json]
+#
+# Installs what is missing, builds, runs every benchmark, prints one table and writes it as JSON to build/benchmarks.json or OUT.json. Wants
+# the machine to itself. Ends badly only if a benchmark could not be run; a figure that misses what is required is marked in the table.
+
+quick=
+out=
+for argument; do
+  case $argument in
+    --quick) quick=--quick ;;
+    -*) echo "usage: benchmarks/run.sh [--quick] [OUT.json]" >&2; exit 2 ;;
+    /*) out=$argument ;;
+    *) out=$PWD/$argument ;;
+  esac
+done
+
+. "$(dirname "$0")/../.ci/setup.sh"
+
+need libbenchmark-dev python3 || { echo "cannot install what the benchmarks need" >&2; exit 1; }
+# Without the peers there is still something to measure; their rows then say why they are empty.
+need python3-mpi4py python3-ipyparallel || echo "cannot install the peers" >&2
+# In a folder of its own, so that what the tests have configured in theirs stays.
+cmake --preset release -B build/benchmarks -DRANKVIEW_TESTS=OFF -DRANKVIEW_EXAMPLES=OFF >/dev/null || exit 1
+cmake --build build/benchmarks -j "$jobs" || exit 1
+
+out=${out:-$PWD/build/benchmarks.json}
+programs=$PWD/build/benchmarks/benchmarks
+python=/usr/bin/python3  # Debian's, which has the peers; another may come first in PATH
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+# ipyparallel keeps its profile there.
+export IPYTHONDIR="$work/ipython"
+bad=0
+
+# measure NAME COMMAND...: its lines of JSON go into the table; so does its failure.
+measure() {
+  name=$1
+  shift
+  echo "... $name" >&2
+  timeout 600 "$@" >"$work/out" 2>"$work/err"
+  status=$?
+  grep '^{' "$work/out" >>"$work/lines"
+  [ $status -eq 0 ] && return
+  cat "$work/err" >&2
+  bad=1
+  printf '{"figure": "%s", "error": "exit code %d"}\n' "$name" $status >>"$work/lines"
+}
+
+# peer NAME COMMAND...: the same, but a peer that cannot be run here is no failure of ours.
+peer() {
+  name=$1
+  shift
+  echo "... $name" >&2
+  timeout 600 "$@" >"$work/out" 2>"$work/err"
+  status=$?
+  if grep '^{' "$work/out" >>"$work/lines"; then return; fi
+  reason=$(grep -v '^[[:space:]]*$' "$work/err" | tail -n 1 | tr -d '"\\' | tr '\t' ' ')
+  for figure in map 'round trip'; do
+    printf '{"peer": "%s", "figure": "%s", "error": "exit code %d: %s"}\n' "$name" "$figure" $status "$reason" >>"$work/lines"
+  done
+}
+
+: >"$work/lines"
+measure roundtrip mpirun -np 2 "$programs/roundtrip" $quick
+for ranks in 2 3 5; do
+  measure "throughput, np $ranks" mpirun -np $ranks "$programs/throughput" $quick
+done
+# For codes that initialise MPI without threads, where MPI itself is quicker.
+measure "roundtrip, thread level single" mpirun -np 2 "$programs/roundtrip" $quick --level=single
+measure "throughput, thread level single" mpirun -np 2 "$programs/throughput" $quick --level=single
+measure memory mpirun -np 2 "$programs/memory"
+measure idle mpirun -np 5 "$programs/idle" $quick
+measure bulk mpirun -np 2 "$programs/bulk" $quick
+measure "compile time" $python benchmarks/compile_time.py $quick
+peer mpi4py.futures mpirun -np 3 $python -m mpi4py.futures benchmarks/peers/mpi4py_futures.py $quick
+peer ipyparallel $python benchmarks/peers/ipyparallel_local.py $quick
+echo "... codec" >&2
+timeout 600 "$programs/codec" --benchmark_format=json ${quick:+--benchmark_min_time=0.05} >"$work/codec" 2>"$work/err" ||
+  { cat "$work/err" >&2; : >"$work/codec"; bad=1; }
+
+$python benchmarks/table.py "$work/lines" "$work/codec" "$out" || bad=1
+exit $bad
