@@ -206,7 +206,14 @@ class AsyncResult {
   }
   T take() {
     detail::rethrow(*state_);
-    if constexpr (!std::is_void_v<T>) return state_.use_count() == 1 ? Shape::take(*state_) : T(Shape::value(*state_));
+    if constexpr (!std::is_void_v<T>) {
+      if (state_.use_count() == 1) return Shape::take(*state_);
+      if constexpr (std::is_copy_constructible_v<element_type>) {
+        return T(Shape::value(*state_));
+      } else {
+        throw UsageError("a value that can only be moved leaves its AsyncResult by the last handle: other copies of this one exist");
+      }
+    }
   }
   [[noreturn]] void late(Seconds timeout) const { detail::throw_late(*state_, timeout); }
   detail::Times ended_times(const char* what) const {

@@ -109,7 +109,8 @@ void Submission::isolate() {
 }
 
 void Submission::hand_over() {
-  if (!std::exchange(begun_, true)) call_->controller->begin(call_, expected_);
+  if (!begun_) call_->controller->begin(call_, expected_);
+  begun_ = true;
   block_.data.bytes.shrink_to_fit();
   call_->controller->extend(*call_, std::exchange(block_, {}));
   handed_over_ = true;

@@ -27,6 +27,12 @@ std::uint64_t kind_of(const Call& call) {
   return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
 }
 
+// Whether there is anybody to run its items.
+void check_placeable(const Call& call) {
+  if (!call.balanced && !call.same_arguments && call.engines.empty())
+    throw UsageError("a map over items on a view of no engines: there is nobody to run them");
+}
+
 // The block that holds the arguments of an item.
 auto block_of(Call& call, std::uint64_t item) {
   if (call.same_arguments) return call.blocks.begin();
@@ -52,6 +58,7 @@ Controller::~Controller() {
 // ---- calls -------------------------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
+  check_placeable(*call);
   call->submitted = now();
   call->items.reserve(expected.value_or(0));
   const std::lock_guard guard(lock_);
@@ -74,6 +81,7 @@ void Controller::seal(Call& call, bool unattended) {
 }
 
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
+  if (block.count != 0) check_placeable(*call);
   call->submitted = now();
   {
     const std::lock_guard guard(lock_);
@@ -181,13 +189,15 @@ void Controller::abort_all(const std::string& why) {
   for (const auto& call : calls) withdraw(*call, why);
 }
 
+// Ends what has not been handed out, whether it stands in a queue or was never laid out.
 void Controller::withdraw(Call& call, const std::string& why) {
   const auto kept = calls_.find(call.id);
   if (kept == calls_.end()) return;
   const std::shared_ptr<Call> alive = kept->second;  // beyond the end of its last task
-  for (const scheduler::Range& range : scheduler_.withdraw(call.id)) {
-    for (std::uint64_t item = range.begin; item < range.end; ++item)
-      end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": " + why)));
+  scheduler_.withdraw(call.id);
+  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+    if (call.items[item].status != Status::waiting) continue;
+    end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": " + why)));
   }
   if (call.done()) end_call(call);
 }
@@ -197,6 +207,7 @@ void Controller::abandon(Call& call) noexcept {
   call.abandoned = true;
   const bool landing = std::any_of(landing_.begin(), landing_.end(), [&call](const Landing& l) { return l.call.get() == &call; });
   if (!landing) call.discard();
+  if (call.done()) report_unseen(call);
 }
 
 // ---- driving -----------------------------------------------------------------------------------------------------------------

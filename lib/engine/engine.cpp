@@ -195,8 +195,9 @@ void Engine::run(const Queued& queued) {
     scratch_.bytes.clear();
     bool failed = false;
     try {
+      const auto arguments = items.next();
       if (code.thunk == nullptr) code = code_of(batch);
-      run_task(queued, code, items.next());
+      run_task(queued, code, arguments);
     } catch (...) {
       scratch_.rewind({0, 0, 0});
       wire::write(scratch_, describe_current_exception());

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "fixture.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using test::client;
+using test::engines;
+using test::everyone;
+
+namespace {
+
+std::vector<int> where(const rv::DirectView& view) { return view.apply(rv::this_engine::id).get(test::limit); }
+
+// As Python does it, by counting.
+std::vector<int> sliced(std::optional<int> start, std::optional<int> stop, int step) {
+  const int q = engines();
+  std::vector<int> ids;
+  const auto at = [q](int n) { return n < 0 ? n + q : n; };
+  if (step > 0) {
+    for (int i = 0; i < q; ++i) {
+      const int first = start ? std::max(0, at(*start)) : 0;
+      if (i >= first && (!stop || i < at(*stop)) && (i - first) % step == 0) ids.push_back(i);
+    }
+  } else {
+    for (int i = q - 1; i >= 0; --i) {
+      const int first = start ? std::min(q - 1, at(*start)) : q - 1;
+      if (i <= first && (!stop || i > at(*stop)) && (first - i) % -step == 0) ids.push_back(i);
+    }
+  }
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("ids and size") {
+  const std::vector<int> ids = client().ids();
+  REQUIRE_FALSE(ids.empty());
+  CHECK(client().size() == ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) CHECK(ids[i] == static_cast<int>(i));
+  CHECK(everyone().targets() == ids);
+  CHECK(everyone().size() == ids.size());
+  CHECK(client().direct_view().targets() == ids);
+  CHECK(client().load_balanced_view().targets() == ids);
+}
+
+TEST_CASE("one engine by its number, from the front or the end") {
+  const int q = engines();
+  for (int i = 0; i < q; ++i) {
+    CHECK(client()[i].id() == i);
+    CHECK(client()[i - q].id() == i);
+    CHECK(client()[i].targets() == std::vector{i});
+    CHECK(client()[i - q].apply_sync(rv::this_engine::id) == i);
+  }
+}
+
+TEST_CASE("an engine that does not exist") {
+  const int q = engines();
+  for (const int id : {q, q + 100, -q - 1}) {
+    const auto error = test::thrown<std::out_of_range>([&] { static_cast<void>(client()[id]); });
+    const std::string what = error.what();
+    CHECK(test::contains(what, std::to_string(id)));
+    // The ids there are: a list, or from where to where.
+    CHECK(test::contains(what, "0"));
+    CHECK(test::contains(what, std::to_string(q - 1)));
+    CHECK_THROWS_AS(client().direct_view(std::vector{0, id}), std::out_of_range);
+    CHECK_THROWS_AS(client().load_balanced_view(std::vector{id}), std::out_of_range);
+  }
+}
+
+TEST_CASE("an engine named twice is a usage error") {
+  CHECK_THROWS_AS((client()[{0, 0}]), rv::UsageError);
+  CHECK_THROWS_AS((client()[{0, -engines()}]), rv::UsageError);
+  CHECK_THROWS_AS(client().load_balanced_view(std::vector{0, 0}), rv::UsageError);
+}
+
+TEST_CASE("results come in the order of the targets as given") {
+  CHECK(where(client()[{0}]) == std::vector{0});
+  CHECK(where(client()[{-1}]) == std::vector{engines() - 1});
+  if (engines() < 2) return;
+  CHECK(where(client()[{1, 0}]) == std::vector{1, 0});
+  CHECK(where(client()[{-1, 0}]) == std::vector{engines() - 1, 0});
+  const std::vector<int> named = {1, 0};
+  CHECK(where(client()[named]) == named);
+  CHECK(client()[named].targets() == named);
+  CHECK(client()[named].size() == 2);
+}
+
+TEST_CASE("slices") {
+  const std::optional<int> none;
+  for (const auto& start : {none, std::optional(0), std::optional(1), std::optional(-1), std::optional(-2), std::optional(5)}) {
+    for (const auto& stop : {none, std::optional(0), std::optional(1), std::optional(-1), std::optional(3), std::optional(100)}) {
+      for (const int step : {1, 2, 3, -1, -2}) {
+        const auto wanted = sliced(start, stop, step);
+        CHECK(client()[rv::slice(start, stop, step)].targets() == wanted);
+        CHECK(client().load_balanced_view(rv::slice(start, stop, step)).targets() == wanted);
+      }
+    }
+  }
+  CHECK(where(client()[rv::slice({}, {}, -1)]) == sliced({}, {}, -1));
+  CHECK(where(client()[rv::slice(2)]) == sliced({}, 2, 1));
+  CHECK(client()[rv::slice(-100, -50)].size() == 0);
+}
+
+TEST_CASE("a view of no engines gives empty results") {
+  const rv::DirectView nobody = client()[rv::slice(0, 0)];
+  const rv::DirectView none = client()[std::vector<int>()];
+  CHECK(none.targets().empty());
+  CHECK(none.size() == 0);
+  for (const rv::DirectView& view : {nobody, none}) {
+    CHECK(view.apply_sync([](int n) { return n; }, 1).empty());
+    const auto result = view.apply([](int n) { return n; }, 1);
+    CHECK(result.ready());
+    CHECK(result.get(0s).empty());
+    CHECK(result.size() == 0);
+    view.apply_sync([] {});
+    view.push_sync("x", 1);
+    view["x"] = 2;
+    CHECK(view["x"].get<int>().empty());
+    CHECK(view.names_sync().empty());
+    CHECK(view.map_sync([](int n) { return n; }, std::vector<int>()).empty());
+  }
+}
+
+TEST_CASE("a map over items on a view of no engines ends") {
+  const rv::DirectView nobody = client()[std::vector<int>()];
+  // Nothing to run them on: empty or refused, but not for ever.
+  try {
+    const auto result = nobody.map([](int n) { return n; }, std::vector{1, 2, 3});
+    const bool ended = result.wait(2s);
+    CHECK(ended);
+    if (!ended) result.abort();
+  } catch (const rv::UsageError&) {
+  }
+  CHECK_THROWS_AS(client().load_balanced_view(std::vector<int>()).map([](int n) { return n; }, std::vector{1}), rv::UsageError);
+  CHECK_THROWS_AS(client().load_balanced_view(std::vector<int>()).apply([] {}), rv::UsageError);
+}
+
+TEST_CASE("views are values") {
+  rv::DirectView view = client()[{0}];
+  const rv::DirectView copy = view;
+  view = everyone();
+  CHECK(copy.targets() == std::vector{0});
+  CHECK(view.targets() == client().ids());
+  const rv::Client other = client();
+  CHECK(other.ids() == client().ids());
+  const rv::DirectView flagged = view.with({.label = "flagged"});
+  CHECK(view.apply([] {}).metadata().label.empty());
+  CHECK(flagged.apply([] {}).metadata().label == "flagged");
+}
+
+TEST_CASE("a result outlives the view and the handle of the client that made it") {
+  std::optional<rv::AsyncResult<std::vector<int>>> result;
+  {
+    const rv::Client handle = client();
+    result = handle.load_balanced_view().map([](int n) { return n; }, std::vector{1, 2, 3});
+  }
+  CHECK(result->get(test::limit) == std::vector{1, 2, 3});
+}
+
+TEST_CASE("waiting for everything, or for some results") {
+  const test::Gate gate;
+  const auto pass = [](const std::string& path) { test::Gate::pass(path); };
+  const auto held = everyone().apply(pass, gate.path());
+  const auto more = client().load_balanced_view().map([](int n) { return n; }, std::vector{1, 2});
+  CHECK_FALSE(client().wait(10ms));
+  CHECK_FALSE(held.ready());
+  gate.open();
+  client().wait(held, more);
+  CHECK(held.ready());
+  CHECK(more.ready());
+  CHECK(client().wait(test::limit));
+  CHECK(client().wait(0s));
+  // Also for failed ones, of which it says nothing.
+  const auto failing = everyone().apply([] { throw 1; });
+  client().wait(failing);
+  CHECK_FALSE(failing.successful());
+  client().wait();
+}
+
+TEST_CASE("spinning makes progress") {
+  const auto result = everyone().apply([](int n) { return n; }, 5);
+  for (const auto end = std::chrono::steady_clock::now() + test::limit; !result.ready() && std::chrono::steady_clock::now() < end;)
+    client().spin();
+  CHECK(result.ready());
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+
+// Ends in the way that its first argument names, and prints on each rank what rv::run returned there.
+#include <rankview/rankview.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <optional>
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace rv = rankview;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Makes another build-id of the same source.
+#ifdef OTHER_BUILD
+constexpr int build = 2;
+#else
+constexpr int build = 1;
+#endif
+
+int brief(int n) {
+  std::this_thread::sleep_for(2ms);
+  return n * build;
+}
+
+void say(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+// Waits until the engine has begun with the task.
+template <class T>
+void await_start(const rv::Client& rc, const rv::AsyncResult<T>& result) {
+  while (result.metadata().status == rv::Status::waiting) rc.spin();
+  std::this_thread::sleep_for(100ms);
+}
+
+int client(rv::Client& rc, const std::vector<std::string>& words) {
+  const std::string& how = words[0];
+  const rv::LoadBalancedView pool = rc.load_balanced_view();
+  const auto code = words.size() > 1 ? std::atoi(words[1].c_str()) : 0;
+
+  if (how == "void" || how == "options") {
+    say(std::to_string(rc.size()) + " engines");
+    if (words.size() > 1) say("argument <" + words[1] + ">");
+    return 0;
+  }
+  if (how == "seven") return 7;
+  if (how == "throw") {
+    const auto running = pool.map(brief, std::views::iota(0, 1000));
+    static_cast<void>(*running.begin());
+    throw std::runtime_error("giving up");
+  }
+  if (how == "throw_int") throw 42;
+  if (how == "uncaught") {
+    rc[0].apply_sync([] { throw std::domain_error("in the task"); });
+  } else if (how == "uncaught_later") {
+    const auto result = pool.map([](int n) -> int { return n == 1 ? n : throw std::domain_error("in the task"); }, std::vector{0, 1, 2});
+    static_cast<void>(result.get());
+  } else if (how == "stuck") {
+    const auto endless = rc[0].apply([] { std::this_thread::sleep_for(1h); });
+    const auto waiting = pool.map(brief, std::views::iota(0, 50));
+    await_start(rc, endless);
+    throw std::runtime_error("giving up");
+  } else if (how == "exit") {
+    std::exit(code);
+  } else if (how == "busy_exit") {
+    const auto running = pool.map(brief, std::views::iota(0, 1000));
+    static_cast<void>(*running.begin());
+    std::exit(code);
+  } else if (how == "task_exit") {
+    rc[0].apply_sync([](int c) { std::exit(c); }, code);
+  } else if (how == "terminate") {
+    const auto running = pool.map(brief, std::views::iota(0, 1000));
+    std::terminate();
+  } else if (how == "abort") {
+    const auto running = pool.map(brief, std::views::iota(0, 1000));
+    std::abort();
+  } else if (how == "task_abort") {
+    rc[0].apply_sync([] { std::abort(); });
+  } else if (how == "dropped") {
+    static_cast<void>(pool.apply([] { throw std::runtime_error("nobody will read this"); }));
+    return 0;
+  } else if (how == "unread") {
+    const auto result = rc[rc.ids()].apply([] {
+      if (rv::this_engine::id() == 0) throw std::runtime_error("nobody will read this");
+    });
+    result.wait();
+    return 0;
+  } else if (how == "unfinished") {
+    // What was submitted is done before the run ends, whether somebody waits for it or not.
+    const auto count = [](int) { ++rv::this_engine::vars().get<int>("count"); };
+    rc[rv::all]["count"] = 0;
+    auto all = pool.map(count, std::views::iota(0, 200));
+    all = {};
+    rc.wait();
+    int total = 0;
+    for (const int some : rc[rv::all]["count"].get<int>()) total += some;
+    say("all " + std::to_string(total) + " tasks ran");
+    pool.map(brief, std::views::iota(0, 100));
+    return 0;
+  }
+  say("not reached");
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  rv::Options options;
+  if (words.at(0) == "stuck") options.shutdown_grace = 300ms;
+  if (words[0] == "options") options.idle_spin = 123us;
+
+  // Of another life than the run that they come from.
+  std::optional<rv::DirectView> view;
+  rv::AsyncResult<int> kept;
+  const int returned = rv::run(
+      argc, argv,
+      [&](rv::Client& rc) {
+        if (words[0] != "kept") return client(rc, words);
+        view = rc[rv::all];
+        kept = rc[0].apply([] { return 42; });
+        return 0;
+      },
+      options);
+  if (kept.valid()) {
+    say("kept: " + std::to_string(kept.get()));
+    try {
+      view->apply_sync([] {});
+    } catch (const rv::UsageError&) {
+      say("refused");
+    }
+  }
+  say("rv::run returned " + std::to_string(returned));
+  return returned;
+}

@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSL-1.0
+# Part of rankview: views, engines and load balancing over MPI.
+#
+# expect.sh CODE [CHECK...] -- COMMAND...
+# Runs a command and checks how it ended. CODE is its exit code, or `fails` for any but 0. Each CHECK is about its output, both streams
+# together: `+TEXT` occurs, `-TEXT` does not, `N*TEXT` occurs N times.
+
+code=$1
+shift
+checks=$(mktemp)
+output=$(mktemp)
+trap 'rm -f "$checks" "$output"' EXIT
+while [ "$1" != -- ]; do
+  printf '%s\n' "$1" >>"$checks"
+  shift
+done
+shift
+
+# Far longer than any of these programs takes; who reaches it hangs.
+limit=${EXPECT_LIMIT:-60}
+timeout -k 5 "$limit" "$@" >"$output" 2>&1 </dev/null
+got=$?
+
+bad=0
+complain() {
+  echo "expect.sh: $*"
+  bad=1
+}
+if [ "$got" -eq 124 ] || [ "$got" -eq 137 ]; then
+  complain "it did not end within $limit s"
+elif [ "$code" = fails ]; then
+  [ "$got" -ne 0 ] || complain "it exited with 0, and should have failed"
+else
+  [ "$got" -eq "$code" ] || complain "it exited with $got instead of $code"
+fi
+
+while IFS= read -r check; do
+  case $check in
+    +*) grep -q -F -- "${check#+}" "$output" || complain "its output lacks: ${check#+}" ;;
+    -*) grep -q -F -- "${check#-}" "$output" && complain "its output has: ${check#-}" ;;
+    *)
+      times=$(grep -o -F -- "${check#*\*}" "$output" | wc -l)
+      [ "$times" -eq "${check%%\**}" ] || complain "its output has ${times} times instead of ${check%%\**}: ${check#*\*}"
+      ;;
+  esac
+done <"$checks"
+
+if [ "$bad" -ne 0 ]; then
+  echo "command: $*"
+  echo "output:"
+  cat "$output"
+fi
+exit "$bad"
