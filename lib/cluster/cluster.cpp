@@ -58,7 +58,8 @@ void Cluster::State::tell_level() const {
   if (options.verbose)
     std::fprintf(stderr, "rankview: %d ranks, %s, effective options:\n%s", size, transport::to_string(level),
                  detail::to_string(options).c_str());
-  if (level == transport::ThreadLevel::multiple) return;
+  // An engine that is a thread of this process needs no MPI.
+  if (level == transport::ThreadLevel::multiple || size == 1) return;
   const bool serialized = level == transport::ThreadLevel::serialized;
   std::fprintf(stderr,
                "rankview: MPI runs with %s: results arrive, and waiting tasks are handed out, only while the client waits for a result%s. "

@@ -186,7 +186,11 @@ void Controller::abort_all(const std::string& why) {
   const std::lock_guard guard(lock_);
   std::vector<std::shared_ptr<Call>> calls;
   for (const auto& [id, call] : calls_) calls.push_back(call);
-  for (const auto& call : calls) withdraw(*call, why);
+  for (const auto& call : calls) {
+    // That these are given up is told to the client as a whole.
+    if (call->errors.empty()) call->error_seen = true;
+    withdraw(*call, why);
+  }
 }
 
 // Ends what has not been handed out, whether it stands in a queue or was never laid out.
@@ -317,7 +321,6 @@ void Controller::grant(const scheduler::Grant& grant) {
   if (call.function.thunk->load != nullptr &&
       std::find(call.object_holders.begin(), call.object_holders.end(), grant.engine) == call.object_holders.end()) {
     wire::Object object;
-    object.thunk = code_address(call.function.thunk);
     object.call = call.id;
     object.state = call.function.object.bytes.bytes();
     wire::write(outgoing(grant.engine), object);
@@ -519,6 +522,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   // What engines were told to drop; other threads of the client may wait for it.
   while (!calls_.empty()) {
     Call& call = *calls_.begin()->second;
+    if (call.errors.empty()) call.error_seen = true;
     for (std::uint64_t item = 0; item < call.items.size(); ++item) {
       if (!has_ended(call.items[item].status))
         end_item(call, item, Status::aborted,

@@ -172,8 +172,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
       activity_.notify_one();
     }
   } else if (const auto* object = std::get_if<wire::Object>(&record)) {
-    const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(object->thunk));
-    objects_[object->call] = {thunk, object->state, message, nullptr};
+    objects_[object->call] = {object->state, message, nullptr};
   } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
     objects_.erase(forget->call);
   } else if (const auto* end = std::get_if<wire::End>(&record)) {

@@ -111,7 +111,6 @@ class Engine final : private transport::FrameHandler {
   std::deque<Queued> queue_;
   std::shared_ptr<Pending> last_pending_;  // used again when nobody needs it any more
   struct State {
-    const detail::Thunk* thunk;
     std::span<const std::byte> bytes;
     std::shared_ptr<Pending> message;
     std::shared_ptr<const void> object;

@@ -64,7 +64,6 @@ Batch read_batch(Reader& in) {
 
 Object read_object(Reader& in) {
   Object record;
-  record.thunk = in.value<CodeAddress>();
   record.call = in.value<std::uint64_t>();
   record.state = read_bytes(in);
   return record;
@@ -111,7 +110,6 @@ void write(Writer& out, const Batch& record) {
 
 void write(Writer& out, const Object& record) {
   out.value(Kind::object);
-  out.value(record.thunk);
   out.value(record.call);
   write_bytes(out, record.state);
 }

@@ -36,7 +36,6 @@ struct Batch {
 
 // The state of a call's callable.
 struct Object {
-  CodeAddress thunk;
   std::uint64_t call = 0;
   std::span<const std::byte> state;
 };

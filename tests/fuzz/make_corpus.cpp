@@ -43,7 +43,7 @@ void messages() {
   };
   record("batch_stride", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items}); });
   record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {}, 5, 0, 0, 3, 0, sized.bytes.bytes()}); });
-  record("object", [&](Writer& out) { wire::write(out, wire::Object{{1, 2}, 3, items}); });
+  record("object", [&](Writer& out) { wire::write(out, wire::Object{3, items}); });
   record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
   record("end", [](Writer& out) { wire::write(out, wire::End{wire::Ending::failed, 3, "because"}); });
   record("results", [&](Writer& out) {
