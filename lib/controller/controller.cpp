@@ -209,8 +209,7 @@ void Controller::withdraw(Call& call, const std::string& why) {
 void Controller::abandon(Call& call) noexcept {
   const std::lock_guard guard(lock_);
   call.abandoned = true;
-  const bool landing = std::any_of(landing_.begin(), landing_.end(), [&call](const Landing& l) { return l.call.get() == &call; });
-  if (!landing) call.discard();
+  if (!landing(call)) call.discard();
   if (call.done()) report_unseen(call);
 }
 
@@ -437,6 +436,11 @@ void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, s
   landing_.push_back({std::move(transfer), calls_.at(call.id), item, error});
 }
 
+// Whether results of the call are being written into their places.
+bool Controller::landing(const Call& call) const {
+  return std::any_of(landing_.begin(), landing_.end(), [&call](const Landing& l) { return l.call.get() == &call; });
+}
+
 bool Controller::land() {
   bool any = false;
   for (std::size_t i = 0; i < landing_.size();) {
@@ -449,7 +453,7 @@ bool Controller::land() {
     landed.call->items[landed.item].received = now();
     landed.call->last_received = landed.call->items[landed.item].received;
     end_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
-    if (landed.call->abandoned) landed.call->discard();
+    if (landed.call->abandoned && !landing(*landed.call)) landed.call->discard();
     if (landed.call->done()) end_call(*landed.call);
     any = true;
   }

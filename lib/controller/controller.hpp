@@ -144,6 +144,7 @@ class Controller final : private transport::FrameHandler {
   void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
   std::exception_ptr remote_error(Call& call, std::uint64_t item, std::span<const std::byte> value) const;
   bool land();
+  [[nodiscard]] bool landing(const Call& call) const;
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
   void end_call(Call& call);
   void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);

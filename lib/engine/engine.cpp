@@ -302,9 +302,8 @@ void Engine::beat() {
   const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
   if (end_ && end_->ending == wire::Ending::failed && since_end > settings_.grace)
     transport::end_process(static_cast<int>(end_->exit_code),
-                           "engine " + std::to_string(settings_.id) +
-                               " ends its process: the client failed, and the running task did not stop within " +
-                               std::to_string(settings_.grace.count()) + " ms (shutdown_grace)");
+                           "the client failed (" + end_->reason + "), and the running task of engine " + std::to_string(settings_.id) +
+                               " did not stop within " + std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS)");
 }
 
 }  // namespace rankview::engine
