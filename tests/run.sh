@@ -3,7 +3,7 @@
 # Part of rankview: views, engines and load balancing over MPI.
 #
 # Builds and runs the tests: sh tests/run.sh [debug|asan|tsan|release|fuzz|all]...
-# Without arguments: debug, asan and fuzz. The last line says how many passed and failed. Test cases are counted one by one, a test
+# Without arguments: debug and fuzz. The last line says how many passed and failed. Test cases are counted one by one, a test
 # without cases as one.
 
 wanted=
@@ -17,7 +17,7 @@ for argument in "$@"; do
       ;;
   esac
 done
-[ -n "$wanted" ] || wanted="debug asan fuzz"
+[ -n "$wanted" ] || wanted="debug fuzz"
 
 . "$(dirname "$0")/../.ci/setup.sh"
 need catch2 || exit 1
