@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/controller.hpp"
+#include "wire/error_text.hpp"
 
 #include <rankview/detail/call.hpp>
 #include <rankview/detail/results.hpp>
@@ -38,16 +39,6 @@ namespace {
 
 // So many items may wait on rank 0 while a range is still being read.
 constexpr std::uint64_t read_ahead = 64 * 1024;
-
-std::string what(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (...) {
-    return "an exception that is not derived from std::exception";
-  }
-}
 
 Metadata::Time time_point(std::int64_t nanoseconds) {
   return Metadata::Time(std::chrono::duration_cast<Metadata::Time::duration>(std::chrono::nanoseconds(nanoseconds)));
@@ -257,7 +248,7 @@ Metadata metadata_of(Call& call, std::uint64_t index) {
     metadata.received = time_point(item.received);
     if (const auto error = call.errors.find(index); error != call.errors.end()) {
       call.error_seen = true;
-      metadata.error = what(error->second);
+      metadata.error = wire::error_text(error->second);
     }
     return metadata;
   });
@@ -289,7 +280,7 @@ void report_unseen(Call& call) noexcept {
   call.error_seen = true;
   std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
                call.errors.size(), call.items.size(), static_cast<unsigned long long>(call.id), call.label.empty() ? "" : " ",
-               call.label.c_str(), what(call.errors.begin()->second).c_str());
+               call.label.c_str(), wire::error_text(call.errors.begin()->second).c_str());
 }
 
 // ---- targets -----------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,24 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "wire/error_text.hpp"
+
 #include <rankview/errors.hpp>
 
 #include <ostream>
+
+namespace rankview::wire {
+
+std::string error_text(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "an exception that is not derived from std::exception";
+  }
+}
+
+}  // namespace rankview::wire
 
 namespace rankview {
 namespace {
@@ -13,21 +29,11 @@ std::string describe(const TaskPlace& place) {
          to_string(place.task) + ": ";
 }
 
-std::string text_of(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    return e.what();
-  } catch (...) {
-    return "an exception that is not derived from std::exception";
-  }
-}
-
 std::string list(const std::vector<CompositeError::Failure>& failures, std::size_t total) {
   constexpr std::size_t most = 10;
   std::string text = std::to_string(failures.size()) + " of " + std::to_string(total) + (total == 1 ? " task" : " tasks") + " failed:";
   for (std::size_t i = 0; i < failures.size() && i < most; ++i)
-    text += "\n  [" + std::to_string(failures[i].index) + "] " + text_of(failures[i].error);
+    text += "\n  [" + std::to_string(failures[i].index) + "] " + wire::error_text(failures[i].error);
   if (failures.size() > most) text += "\n  and " + std::to_string(failures.size() - most) + " more";
   return text;
 }

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <exception>
+#include <string>
+
+namespace rankview::wire {
+
+// what() of an exception that is not null, whatever it is.
+std::string error_text(const std::exception_ptr& error);
+
+}  // namespace rankview::wire
