@@ -69,7 +69,7 @@ count() {
       if (n + 0 > cases) cases = n + 0
       if (f > bad) bad = f
     }
-    /^Test Passed\./ { ok = 1 }
+    /^Test Passed\.|^Test Pass Reason:/ { ok = 1 }
     /^Test Skipped\.|^Test not run/ { skipped = 1 }
     END { finish(); print good_sum + 0, bad_sum + 0 }
   ' "$2"
