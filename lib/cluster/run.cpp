@@ -26,8 +26,9 @@ struct Program {
   std::function<void(int)> on_exit;
 };
 
-// One to a process, like MPI itself and the exit handlers.
-Program program;
+// One to a process, like MPI itself and the exit handlers. Never destroyed: after std::exit, threads of the run that was left may still be
+// on their way out.
+Program& program = *new Program;
 
 void at_exit(int status, void*) {
   if (program.on_exit) std::exchange(program.on_exit, nullptr)(status);
