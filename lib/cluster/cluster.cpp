@@ -105,9 +105,10 @@ int Cluster::State::control(const Main& f) {
 int Cluster::State::control_alone(const Main& f) {
   const auto ends = transport::LocalEndpoint::pair();
   const auto running = std::make_shared<detail::Controller>(*ends.first, controller_settings(1));
-  // run_client() always ends with the engine being told to end, so that joining does not wait for ever.
-  const std::jthread serving([this, &ends] { engine->serve(*ends.second); });
-  return run_client(running, f);
+  serving_ = std::jthread([this, &ends] { engine->serve(*ends.second); });
+  const int exit_code = run_client(running, f);
+  serving_.join();
+  return exit_code;
 }
 
 int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
@@ -132,6 +133,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
   controller_ = nullptr;
+  if (serving_.joinable()) serving_.join();
 }
 
 Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}

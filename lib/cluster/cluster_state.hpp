@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace rankview {
@@ -51,6 +52,7 @@ struct Cluster::State {
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
 
   detail::Controller* controller_ = nullptr;  // while f runs
+  std::jthread serving_;                      // with one rank, the engine; ends when the controller has closed
 };
 
 }  // namespace rankview
