@@ -91,7 +91,7 @@ void Scheduler::drop_unused_lanes() {
 }
 
 void Scheduler::set_runnable(Lane& lane) {
-  if (lane.queue.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
+  if (lane.held || lane.queue.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
   const std::uint64_t key = lane.queue.front().sequence;
   if (lane.runnable && lane.key == key) return;
   lane.runnable = true;
@@ -127,6 +127,22 @@ void Scheduler::offer(Engine& engine) {
 void Scheduler::submit(const Work& work) { enqueue(*everyone_, work); }
 void Scheduler::submit(const Work& work, const std::vector<int>& engines) { enqueue(lane_for(engines), work); }
 void Scheduler::submit_bound(const Work& work, int id) { enqueue(*engine(id).bound, work); }
+
+void Scheduler::submit_together(const Work& work, const std::vector<int>& engines) {
+  const auto gang = std::make_shared<Gang>();
+  gang->engines = engines;
+  const std::uint64_t sequence = sequence_++;
+  waiting_ += work.count;
+  for (std::size_t i = 0; i < engines.size(); ++i) {
+    Work own = work;
+    own.first = work.first + i;
+    own.count = own.chunks = 1;
+    own.alone = true;  // what follows is not to be merged with it
+    Lane& lane = *engine(engines[i]).bound;
+    lane.queue.push_back({own, &duration(work.kind), 0, sequence, gang});
+    set_runnable(lane);
+  }
+}
 
 void Scheduler::enqueue(Lane& lane, const Work& work) {
   if (work.count == 0) return;
@@ -191,7 +207,30 @@ std::uint64_t Scheduler::portion(const Lane& lane, const Engine& engine, const E
   return std::max<std::uint64_t>(1, std::min({by_time, share, by_bytes, trusted, left}));
 }
 
+// The lane has come to the gang's item. When all have, they are handed out.
+void Scheduler::hold(Lane& lane, Gang& gang) {
+  lane.held = true;
+  stop(lane);
+  if (++gang.ready < gang.engines.size()) return;
+  for (const int id : gang.engines) {
+    Engine& member = engine(id);
+    Lane& own = *member.bound;
+    const Entry entry = std::move(own.queue.front());
+    own.queue.pop_front();
+    own.held = false;
+    together_.push_back({id, entry.work.call, entry.work.first, entry.work.first + 1});
+    take_in_hand(member, *entry.kind, 1);
+    offer(member);
+    set_runnable(own);
+  }
+}
+
 bool Scheduler::next(Grant& grant) {
+  if (!together_.empty()) {
+    grant = together_.front();
+    together_.pop_front();
+    return true;
+  }
   while (!runnable_.empty()) {
     const auto [key, top] = runnable_.top();
     Lane& lane = *top;
@@ -206,6 +245,11 @@ bool Scheduler::next(Grant& grant) {
     }
     Engine& to = engine(id);
     Entry& entry = lane.queue.front();
+    if (entry.gang != nullptr) {
+      hold(lane, *entry.gang);
+      if (!together_.empty()) return next(grant);
+      continue;
+    }
     const std::uint64_t chunks = portion(lane, to, entry);
     grant = {id, entry.work.call, entry.boundary(entry.chunk), entry.boundary(entry.chunk + chunks)};
     take_in_hand(to, *entry.kind, grant.end - grant.begin);
@@ -263,6 +307,7 @@ std::vector<Range> Scheduler::withdraw(std::uint64_t call) {
     for (const Entry& entry : lane->queue) {
       if (entry.work.call == call) ranges.push_back({entry.boundary(entry.chunk), entry.work.first + entry.work.count});
     }
+    if (!lane->queue.empty() && lane->queue.front().work.call == call) lane->held = false;
     std::erase_if(lane->queue, [call](const Entry& entry) { return entry.work.call == call; });
     stop(*lane);
     set_runnable(*lane);

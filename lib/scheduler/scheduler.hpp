@@ -79,6 +79,9 @@ class Scheduler {
   void submit(const Work& work, const std::vector<int>& engines);
   // Work for one engine.
   void submit_bound(const Work& work, int engine);
+  // One item for each of `engines`, handed out to all of them at once, when each has been handed what it was to do before. So whatever is
+  // handed out together comes in one order everywhere.
+  void submit_together(const Work& work, const std::vector<int>& engines);
 
   // The next hand-out. False if nothing can be handed out before an engine has finished something.
   bool next(Grant& grant);
@@ -128,12 +131,19 @@ class Scheduler {
     Membership& in(const Lane& lane);
   };
 
+  // Work that several engines are handed at once; it stands in the bound lane of each.
+  struct Gang {
+    std::vector<int> engines;
+    std::size_t ready = 0;  // engines whose turn it is
+  };
+
   // Pending work and how far it was handed out.
   struct Entry {
     Work work;
     const Duration* kind = nullptr;
     std::uint64_t chunk = 0;  // next to hand out
     std::uint64_t sequence = 0;
+    std::shared_ptr<Gang> gang{};
 
     [[nodiscard]] std::uint64_t boundary(std::uint64_t chunk_index) const;
   };
@@ -148,6 +158,7 @@ class Scheduler {
     std::deque<int> idle;
     std::deque<int> hungry;
     bool runnable = false;
+    bool held = false;      // its first entry waits for the other engines of its gang
     std::uint64_t key = 0;  // under which it then stands among the runnable
   };
 
@@ -162,6 +173,7 @@ class Scheduler {
   void offer(Membership& membership, Engine& engine);
   [[nodiscard]] bool wants(const Lane& lane, const Engine& engine) const;
   int pick(Lane& lane);
+  void hold(Lane& lane, Gang& gang);
   void take_in_hand(Engine& engine, const Duration& kind, std::uint64_t items);
   void set_runnable(Lane& lane);
   void stop(Lane& lane);
@@ -180,6 +192,7 @@ class Scheduler {
   std::priority_queue<Runnable, std::vector<Runnable>, std::greater<>> runnable_;
   std::unordered_map<std::uint64_t, Duration> durations_;
   std::pair<std::uint64_t, Duration*> last_duration_{0, nullptr};  // the one last looked up
+  std::deque<Grant> together_;                                     // the rest of a gang
   std::uint64_t sequence_ = 0;
   std::uint64_t waiting_ = 0;
 };

@@ -9,6 +9,7 @@
 #include <map>
 #include <numeric>
 #include <optional>
+#include <random>
 #include <set>
 #include <vector>
 
@@ -581,4 +582,132 @@ TEST_CASE("a hundred thousand engines", "[scheduler]") {
   CHECK(running.empty());
   CHECK(*std::max_element(per_engine.begin(), per_engine.end()) == 2);
   CHECK(*std::min_element(per_engine.begin(), per_engine.end()) == 2);
+}
+
+TEST_CASE("what is for several engines together is handed out to all at once, in one order", "[scheduler]") {
+  Scheduler scheduler;
+  add_engines(scheduler, 3);
+  const auto together = [&](std::uint64_t call, const std::vector<int>& engines) {
+    scheduler.submit_together(items(call, engines.size()), engines);
+  };
+  scheduler.submit_bound(items(1, 1), 2);
+  together(2, {0, 1});
+  together(3, {2, 1});
+  together(4, {2, 0});
+  const auto grants = drain(scheduler);
+  REQUIRE(grants.size() == 7);
+  std::map<int, std::vector<std::uint64_t>> order;  // calls by engine
+  for (const Grant& grant : grants) order[grant.engine].push_back(grant.call);
+  CHECK(order[0] == std::vector<std::uint64_t>{2, 4});
+  CHECK(order[1] == std::vector<std::uint64_t>{2, 3});
+  CHECK(order[2] == std::vector<std::uint64_t>{1, 3, 4});
+  // Item i is for the i-th engine as named.
+  for (const Grant& grant : grants) {
+    if (grant.call == 3) CHECK(grant.begin == (grant.engine == 2 ? 0 : 1));
+  }
+  CHECK(scheduler.waiting() == 0);
+}
+
+TEST_CASE("a gang waits for the engine that has too much before it, and holds up only its own", "[scheduler]") {
+  const Limits limits;
+  Scheduler scheduler(limits);
+  add_engines(scheduler, 3);
+  const std::uint64_t many = limits.bound_items + 10;
+  scheduler.submit_bound(items(1, many), 0);
+  scheduler.submit_together(items(2, 2), {0, 1});
+  scheduler.submit_bound(items(3, 1), 1);
+  scheduler.submit_bound(items(4, 1), 2);
+  std::uint64_t of_first = 0;
+  std::vector<std::uint64_t> others;
+  for (const Grant& grant : drain(scheduler)) {
+    if (grant.call == 1) {
+      of_first += size_of(grant);
+    } else {
+      others.push_back(grant.call);
+    }
+  }
+  CHECK(of_first == limits.bound_items);
+  CHECK(others == std::vector<std::uint64_t>{4});
+
+  scheduler.finished(0, 1, limits.bound_items, static_cast<Nanoseconds>(limits.bound_items) * ms);
+  others.clear();
+  for (const Grant& grant : drain(scheduler)) others.push_back(grant.call);
+  CHECK(others == std::vector<std::uint64_t>{1, 2, 2, 3});
+}
+
+TEST_CASE("a gang that waits can be withdrawn, and what stood behind it goes on", "[scheduler]") {
+  const Limits limits;
+  Scheduler scheduler(limits);
+  add_engines(scheduler, 2);
+  scheduler.submit_bound(items(1, limits.bound_items + 1), 0);
+  scheduler.submit_together(items(2, 2), {0, 1});
+  scheduler.submit_bound(items(3, 1), 1);
+  drain(scheduler);
+  CHECK(scheduler.withdraw(2).size() == 2);
+  std::vector<std::uint64_t> calls;
+  for (const Grant& grant : drain(scheduler)) calls.push_back(grant.call);
+  CHECK(calls == std::vector<std::uint64_t>{3});
+  scheduler.finished(0, 1, 1, ms);
+  calls.clear();
+  for (const Grant& grant : drain(scheduler)) calls.push_back(grant.call);
+  CHECK(calls == std::vector<std::uint64_t>{1});
+  CHECK(scheduler.waiting() == 0);
+}
+
+TEST_CASE("random gangs, bound and balanced work: everything is handed out, gangs in one order", "[scheduler]") {
+  std::mt19937 random(5);
+  for (int history = 0; history < 200; ++history) {
+    Scheduler scheduler;
+    const int engines = 1 + static_cast<int>(random() % 5);
+    add_engines(scheduler, engines);
+    std::map<std::pair<int, std::uint64_t>, std::uint64_t> in_hand;  // by engine and call
+    std::map<int, std::vector<std::uint64_t>> order;
+    std::set<std::uint64_t> gangs;
+    std::uint64_t submitted = 0;
+    std::uint64_t handed_out = 0;
+    const auto hand_out = [&] {
+      for (const Grant& grant : drain(scheduler)) {
+        handed_out += size_of(grant);
+        in_hand[{grant.engine, grant.call}] += size_of(grant);
+        if (gangs.contains(grant.call)) order[grant.engine].push_back(grant.call);
+      }
+    };
+    for (std::uint64_t call = 1; call <= 60; ++call) {
+      std::vector<int> some;
+      for (int id = 0; id < engines; ++id) {
+        if (random() % 2 == 0) some.push_back(id);
+      }
+      if (some.empty()) some.push_back(0);
+      std::shuffle(some.begin(), some.end(), random);
+      const std::uint64_t count = 1 + random() % 400;
+      switch (random() % 4) {
+        case 0:
+          scheduler.submit(items(call, count));
+          submitted += count;
+          break;
+        case 1:
+          scheduler.submit_bound(items(call, count), some.front());
+          submitted += count;
+          break;
+        default:
+          gangs.insert(call);
+          scheduler.submit_together(items(call, some.size()), some);
+          submitted += some.size();
+      }
+      if (random() % 3 == 0) hand_out();
+      if (random() % 3 == 0 && !in_hand.empty()) {
+        const auto [who, items_there] = *std::next(in_hand.begin(), static_cast<std::ptrdiff_t>(random() % in_hand.size()));
+        in_hand.erase(who);
+        scheduler.finished(who.first, who.second, items_there, ms);
+      }
+    }
+    for (hand_out(); !in_hand.empty(); hand_out()) {
+      const auto [who, items_there] = *in_hand.begin();
+      in_hand.erase(in_hand.begin());
+      scheduler.finished(who.first, who.second, items_there, ms);
+    }
+    CHECK(handed_out == submitted);
+    CHECK(scheduler.waiting() == 0);
+    for (const auto& [engine, calls] : order) CHECK(std::is_sorted(calls.begin(), calls.end()));
+  }
 }
