@@ -123,7 +123,7 @@ class AsyncResult {
   [[nodiscard]] bool successful() const {
     if (!ready()) throw UsageError("successful() before the result is ready: wait() first");
     state_->error_seen = true;
-    return state_->errors.empty();
+    return !detail::failed(*state_);
   }
 
   /// How many tasks there are: items of a map, engines of a direct apply, 1 for a single one.

@@ -37,7 +37,10 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   level = transport::thread_level();
   if (rank == 0) tell_level();
 
-  if (size > 1) endpoint = std::make_unique<transport::MpiEndpoint>(comm.get());
+  if (size > 1) {
+    team_parent = transport::Communicator::duplicate(comm.get());
+    endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
+  }
   if (size == 1) {
     engine = std::make_unique<engine::Engine>(engine_settings(0, 1), variables);
   } else if (rank > 0) {
@@ -67,11 +70,12 @@ void Cluster::State::tell_level() const {
                transport::to_string(level), serialized ? "" : " in the thread that initialised MPI");
 }
 
-detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) const {
+detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) {
   detail::ControllerSettings settings;
   settings.idle = {options.idle_spin, options.idle_sleep};
   settings.clock = clock;
   settings.grace = options.shutdown_grace;
+  settings.teams = &teams;
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
     settings.engines.push_back({static_cast<int>(i) + 1, static_cast<int>(on), ranks[on].host, static_cast<long>(ranks[on].pid)});

@@ -34,6 +34,7 @@ struct Cluster::State {
 
   detail::Effective options;
   transport::Communicator comm;
+  transport::Communicator team_parent;  // of the same ranks
   int rank = 0;
   int size = 1;
   std::vector<transport::Identity> ranks;
@@ -42,11 +43,12 @@ struct Cluster::State {
   std::unique_ptr<transport::MpiEndpoint> endpoint;  // null with one rank
   Variables variables;                               // of this rank's engine
   std::unique_ptr<engine::Engine> engine;
+  controller::Teams teams;  // on rank 0
 
  private:
   void check_builds() const;
   void tell_level() const;
-  [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines) const;
+  [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines);
   [[nodiscard]] engine::Settings engine_settings(int id, int engines) const;
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);

@@ -63,6 +63,8 @@ std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64
 
 Call::~Call() = default;
 
+std::byte* Call::room(std::uint64_t) { return nullptr; }
+
 // ---- submission --------------------------------------------------------------------------------------------------------------
 
 Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
@@ -138,6 +140,7 @@ std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
   std::exception_ptr error;
   call.controller->drive(deadline, [&call, &error] {
     if (!call.errors.empty()) error = call.errors.begin()->second;
+    if (call.failure) error = call.failure;
     return error != nullptr || call.done();
   });
   if (error) call.error_seen = true;
@@ -155,6 +158,9 @@ bool wait_all(Controller& controller, const Deadline& deadline) {
 
 void spin(Controller& controller) { controller.try_progress(); }
 
+// Under the controller's lock, or when the call is done.
+bool failed(const Call& call) { return call.failure != nullptr || !call.errors.empty(); }
+
 std::exception_ptr error_of(Call& call, std::uint64_t item) {
   return call.controller->locked([&]() -> std::exception_ptr {
     const auto found = call.errors.find(item);
@@ -165,13 +171,23 @@ std::exception_ptr error_of(Call& call, std::uint64_t item) {
 }
 
 void rethrow(Call& call) {
-  if (call.errors.empty()) return;
+  if (!failed(call)) return;
   call.error_seen = true;
-  if (!call.multiple) std::rethrow_exception(call.errors.begin()->second);
+  if (call.failure) std::rethrow_exception(call.failure);
+  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors.begin()->second);
   std::vector<CompositeError::Failure> failures;
   failures.reserve(call.errors.size());
   for (const auto& [item, error] : call.errors) failures.push_back({item, error});
   throw CompositeError(std::move(failures), call.items.size());
+}
+
+std::exception_ptr error_of(Call& call) {
+  try {
+    rethrow(call);
+    return nullptr;
+  } catch (...) {
+    return std::current_exception();
+  }
 }
 
 std::shared_ptr<CompletionFeed> subscribe(Call& call) {
@@ -276,8 +292,13 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval) {
 }
 
 void report_unseen(Call& call) noexcept {
-  if (call.error_seen || call.errors.empty()) return;
+  if (call.error_seen || !failed(call)) return;
   call.error_seen = true;
+  if (call.failure) {
+    std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
+                 wire::error_text(call.failure).c_str());
+    return;
+  }
   std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
                call.errors.size(), call.items.size(), static_cast<unsigned long long>(call.id), call.label.empty() ? "" : " ",
                call.label.c_str(), wire::error_text(call.errors.begin()->second).c_str());

@@ -44,7 +44,8 @@ auto block_of(Call& call, std::uint64_t item) {
 }  // namespace
 
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
-    : endpoint_(endpoint), settings_(settings), spin_(settings.idle), outgoing_(settings.engines.size()) {
+    : endpoint_(endpoint), settings_(settings), spin_(settings.idle), outgoing_(settings.engines.size()), teams_(*settings.teams) {
+  for (const EngineInfo& engine : settings_.engines) peers_.push_back(engine.peer);
   for (std::size_t id = 0; id < settings_.engines.size(); ++id) scheduler_.add_engine(static_cast<int>(id));
   if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
 }
@@ -126,7 +127,13 @@ void Controller::lay_out(Call& call) {
     call.blocks.front().unfinished = engines;
     call.items.resize(engines);
     call.grow(engines);
-    for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
+    if (call.together && engines != 0) {
+      scheduler_.submit_together(work_for(call, 0, engines, call.blocks.front()), call.engines);
+    } else {
+      for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
+    }
+  } else if (call.together) {
+    if (engines != 0) scheduler_.submit_together(work_for(call, 0, engines, call.blocks.front()), call.engines);
   } else if (!call.balanced) {
     // Block parts: the first few get one item more.
     const std::uint64_t count = call.items.size();
@@ -138,7 +145,7 @@ void Controller::lay_out(Call& call) {
   } else if (call.chunk_size > 1 && !call.items.empty()) {
     schedule(call, 0, call.items.size(), call.blocks.front());
   }
-  call.sealed.store(true, std::memory_order_release);
+  if (call.root.kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
   if (call.done()) {
     end_call(call);
   } else if (may_drive()) {
@@ -199,6 +206,8 @@ void Controller::withdraw(Call& call, const std::string& why) {
   if (kept == calls_.end()) return;
   const std::shared_ptr<Call> alive = kept->second;  // beyond the end of its last task
   scheduler_.withdraw(call.id);
+  // Rank 0 has no part in what nobody was handed.
+  if (call.together && call.team == 0) call.sealed.store(true, std::memory_order_release);
   for (std::uint64_t item = 0; item < call.items.size(); ++item) {
     if (call.items[item].status != Status::waiting) continue;
     end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": " + why)));
@@ -209,7 +218,8 @@ void Controller::withdraw(Call& call, const std::string& why) {
 void Controller::abandon(Call& call) noexcept {
   const std::lock_guard guard(lock_);
   call.abandoned = true;
-  if (!landing(call)) call.discard();
+  const bool being_filled = call.team != 0 && !call.sealed;
+  if (!landing(call) && !being_filled) call.discard();
   if (call.done()) report_unseen(call);
 }
 
@@ -226,6 +236,9 @@ bool Controller::progress() {
   if (!open()) return false;
   bool any = endpoint_.poll(*this);
   if (!landing_.empty()) any = land() || any;
+  if (!teams_.idle()) {
+    any = teams_.progress(endpoint_, peers_, [this](Call& call) { end_root_part(call); }) || any;
+  }
   if (scheduler_.waiting() != 0) dispatch();
   return any;
 }
@@ -309,8 +322,22 @@ void Controller::send_all() {
   while (!to_send_.empty()) send(to_send_.back());
 }
 
+// The call's team, with what rank 0 does in it.
+void Controller::enter_team(Call& call) {
+  call.team = teams_.enter(call.engines, [this](int engine) -> transport::Message& { return outgoing(engine); });
+  if (call.root.kind != RootPart::Kind::none) teams_.begin(call.team, calls_.at(call.id));
+}
+
+void Controller::end_root_part(Call& call) {
+  call.root.kept.reset();
+  call.last_received = now();
+  call.sealed.store(true, std::memory_order_release);
+  if (call.done()) end_call(call);
+}
+
 void Controller::grant(const scheduler::Grant& grant) {
   Call& call = *find(grant.call);
+  if (call.together && call.team == 0) enter_team(call);
   for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
     ItemRecord& record = call.items[item];
     record.status = Status::handed_out;
@@ -347,6 +374,8 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine,
   batch.first = begin;
   batch.count = end - begin;
   batch.stride = block.stride;
+  batch.team = call.team;
+  if (call.root.kind != RootPart::Kind::none && call.root.votes) batch.votes = call.root.rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.
   const bool attached = !block.data.attachments.empty();
@@ -368,6 +397,8 @@ void Controller::on_frame(transport::Frame& frame) {
       const wire::Record record = wire::read(in);
       if (const auto* results = std::get_if<wire::Results>(&record)) {
         on_results(frame, *results);
+      } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
+        teams_.on_join(at_join->team, frame.peer - 1);
       } else if (std::holds_alternative<wire::Bye>(record)) {
         ++goodbyes_;
       } else {
@@ -399,7 +430,9 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
     record.received = received;
     started = result.completed;
     if (result.failed) {
-      end_item(call, item, Status::failed, remote_error(call, item, result.value));
+      auto error = remote_error(call, item, result.value);
+      const Status status = error ? Status::failed : Status::aborted;
+      end_item(call, item, status, std::move(error));
     } else {
       load(frame, call, item, result.value);
     }
@@ -470,6 +503,8 @@ std::exception_ptr Controller::remote_error(Call& call, std::uint64_t item, std:
       return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place)));
     case wire::FailureKind::type:
       return std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place)));
+    case wire::FailureKind::stood_back:
+      return nullptr;
     case wire::FailureKind::exception:
       break;
   }
@@ -487,6 +522,14 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
     const auto block = block_of(call, item);
     if (--block->unfinished == 0) block->data = {};
   }
+  // From the next line on the client may look at the value.
+  if (call.sealed && call.ended + 1 == call.items.size() && !failed(call) && !call.abandoned) {
+    try {
+      call.complete();
+    } catch (...) {
+      call.failure = std::current_exception();
+    }
+  }
   call.ended.fetch_add(1, std::memory_order_release);
 }
 
@@ -496,8 +539,10 @@ void Controller::end_call(Call& call) {
   const std::shared_ptr<Call> alive = std::move(found->second);
   calls_.erase(found);
   last_call_ = nullptr;
+  if (call.team != 0) teams_.leave(call.team);
   for (const int engine : call.object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
   send_all();
+  call.root.kept.reset();
   call.blocks.clear();
   call.function.object = {};
   if (call.abandoned) report_unseen(call);
@@ -519,7 +564,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   Deadline limit;
   // Engines enforce the grace period themselves where they have a pulse; they get a little longer to do so.
   if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
-  const bool ended = drive(limit, [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && endpoint_.flushed(); });
+  const bool ended =
+      drive(limit, [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && teams_.idle() && endpoint_.flushed(); });
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
   guard.lock();
   open_.store(false, std::memory_order_release);

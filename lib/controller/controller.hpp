@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/lock.hpp"
+#include "controller/teams.hpp"
 #include "scheduler/scheduler.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
@@ -45,6 +46,7 @@ struct ControllerSettings {
   bool pulse = false;               // a second thread may drive
   bool any_thread_drives = true;    // else only the one that initialised MPI
   std::chrono::milliseconds grace{10'000};
+  controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -134,6 +136,8 @@ class Controller final : private transport::FrameHandler {
   bool catch_up();
   void dispatch();
   void grant(const scheduler::Grant& grant);
+  void enter_team(Call& call);
+  void end_root_part(Call& call);
   void write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end);
   transport::Message& outgoing(int engine);
   void send(int engine);
@@ -166,6 +170,8 @@ class Controller final : private transport::FrameHandler {
   std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
   std::vector<int> to_send_;                                 // engines with something there
   std::vector<Landing> landing_;
+  controller::Teams& teams_;
+  std::vector<int> peers_;  // by engine
   std::size_t goodbyes_ = 0;
   std::atomic<bool> open_{true};
 

@@ -3,6 +3,7 @@
 #include "engine/engine.hpp"
 
 #include "engine/failure.hpp"
+#include "engine/group.hpp"
 #include "transport/process.hpp"
 
 #include <rankview/detail/callable.hpp>
@@ -37,8 +38,8 @@ Engine* current() { return running_here != nullptr ? running_here : serving_proc
 // What a thunk sees of the engine.
 class Engine::Running final : public detail::Invocation {
  public:
-  Running(Engine& engine, const Queued& queued, const Code& code, detail::Reader& in, detail::Claims& claims)
-      : Invocation(in, engine.scratch_, code.function, code.object), engine_(engine), queued_(queued), claims_(claims) {}
+  Running(Engine& engine, const Pending& message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
+      : Invocation(in, engine.scratch_, code.function, code.object, with), engine_(engine), message_(message), claims_(claims) {}
 
   void await_attachments() override {
     if (claims_.sizes().empty()) return;
@@ -60,12 +61,12 @@ class Engine::Running final : public detail::Invocation {
  private:
   void receive(const std::vector<detail::Claims::Place>& places) {
     received_ = true;
-    const auto transfer = engine_.endpoint_->receive(queued_.message->frame, places);
+    const auto transfer = engine_.endpoint_->receive(message_.frame, places);
     engine_.await(*transfer);
   }
 
   Engine& engine_;
-  const Queued& queued_;
+  const Pending& message_;
   detail::Claims& claims_;
   bool received_ = false;
 };
@@ -90,7 +91,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
     if (!queue_.empty()) {
       const Queued next = std::move(queue_.front());
       queue_.pop_front();
-      run(next);
+      carry_out(next);
       idle.reset();
       continue;
     }
@@ -104,6 +105,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   // What arrives from here on belongs to the next run.
   const wire::End end = *std::exchange(end_, std::nullopt);
   objects_.clear();
+  assembling_.clear();
   leave();
 
   activity_ = parked;
@@ -165,7 +167,8 @@ void Engine::on_frame(transport::Frame& frame) {
 
 void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending>& message) {
   if (const auto* batch = std::get_if<wire::Batch>(&record)) {
-    if (end_ && end_->ending == wire::Ending::failed) return;
+    // What others do with this engine is done to its end.
+    if (end_ && end_->ending == wire::Ending::failed && batch->team == 0) return;
     queue_.push_back({*batch, message});
     if (settings_.pulse && activity_.load(std::memory_order_relaxed) == parked) {
       activity_ = busy;
@@ -178,16 +181,63 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
   } else if (const auto* end = std::get_if<wire::End>(&record)) {
     end_ = *end;
     end_seen_ = settings_.clock.now();
-    if (end->ending == wire::Ending::failed) queue_.clear();
+    if (end->ending == wire::Ending::failed) give_up_queue();
+  } else if (const auto* join = std::get_if<wire::Join>(&record)) {
+    queue_.push_back({*join, nullptr});
+  } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
+    queue_.push_back({*disband, nullptr});
+  } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
+    assembling_.insert(assemble->team);
   } else {
     throw DecodeError("a record that only engines send");
   }
 }
 
-void Engine::run(const Queued& queued) {
-  const wire::Batch& batch = queued.batch;
+// Drops what has not begun, but for what others would miss this engine in.
+void Engine::give_up_queue() {
+  std::erase_if(queue_, [](const Queued& queued) {
+    const auto* const batch = std::get_if<wire::Batch>(&queued.command);
+    return batch != nullptr && batch->team == 0;
+  });
+}
+
+void Engine::carry_out(const Queued& queued) {
+  if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {
+    run(*batch, *queued.message);
+  } else if (const auto* join_team = std::get_if<wire::Join>(&queued.command)) {
+    join(*join_team);
+  } else {
+    teams_.erase(std::get<wire::Disband>(queued.command).team);
+  }
+}
+
+// Making a communicator blocks, so nobody begins before all are there.
+void Engine::join(const wire::Join& join) {
+  wire::write(outbox_, wire::AtJoin{join.team});
+  flush();
+  transport::Idle idle(spin_);
+  while (!assembling_.contains(join.team)) {
+    if (endpoint_->poll(*this)) {
+      idle.reset();
+    } else if (const auto pause = idle.pause(); pause.count() != 0) {
+      transport::nap(pause);
+    }
+  }
+  assembling_.erase(join.team);
+  std::vector<int> peers;
+  for (const std::int32_t id : join.engines) peers.push_back(id + 1);
+  teams_[join.team] = endpoint_->assemble(join.team, peers);
+}
+
+void Engine::run(const wire::Batch& batch, const Pending& message) {
   Code code;
   wire::ItemCursor items(batch);
+  std::optional<Group> group;
+  if (batch.team != 0) {
+    // Others may need what this engine has done before they can come.
+    flush();
+    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
+  }
   std::int64_t started = settings_.clock.now();
   for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
     ++items_begun_;
@@ -196,18 +246,19 @@ void Engine::run(const Queued& queued) {
     try {
       const auto arguments = items.next();
       if (code.thunk == nullptr) code = code_of(batch);
-      run_task(queued, code, arguments);
+      run_task(message, code, arguments, group ? &*group : nullptr);
     } catch (...) {
       scratch_.rewind({0, 0, 0});
       wire::write(scratch_, describe_current_exception());
       failed = true;
+      if (group) group->refuse();
     }
     const std::int64_t completed = settings_.clock.now();
     add_result(batch.call, item, started, completed, failed);
     started = completed;
     if (completed - last_look_ < look_after) continue;
     look(completed);
-    if (end_ && end_->ending == wire::Ending::failed) return;
+    if (end_ && end_->ending == wire::Ending::failed && batch.team == 0) return;
     results_.close();
     started = settings_.clock.now();
   }
@@ -229,10 +280,10 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
   return code;
 }
 
-void Engine::run_task(const Queued& queued, const Code& code, std::span<const std::byte> bytes) {
-  detail::Claims claims(queued.message->attachment_sizes);
+void Engine::run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group) {
+  detail::Claims claims(message.attachment_sizes);
   detail::Reader arguments(bytes, &claims);
-  Running running(*this, queued, code, arguments, claims);
+  Running running(*this, message, code, arguments, claims, group);
   baton_.give();
   try {
     code.thunk->run(running);

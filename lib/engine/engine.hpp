@@ -15,9 +15,11 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <variant>
 
 namespace rankview::engine {
 
@@ -76,8 +78,8 @@ class Engine final : private transport::FrameHandler {
     detail::Writer local;
   };
   struct Queued {
-    wire::Batch batch;
-    std::shared_ptr<Pending> message;
+    std::variant<wire::Batch, wire::Join, wire::Disband> command;
+    std::shared_ptr<Pending> message;  // of a batch
   };
   std::shared_ptr<Pending> new_pending();
 
@@ -90,8 +92,11 @@ class Engine final : private transport::FrameHandler {
 
   void on_frame(transport::Frame& frame) override;
   void on_record(const wire::Record& record, const std::shared_ptr<Pending>& message);
-  void run(const Queued& queued);
-  void run_task(const Queued& queued, const Code& code, std::span<const std::byte> bytes);
+  void carry_out(const Queued& queued);
+  void join(const wire::Join& join);
+  void run(const wire::Batch& batch, const Pending& message);
+  void run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
+  void give_up_queue();
   Code code_of(const wire::Batch& batch);
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
   void await(transport::Transfer& transfer);
@@ -116,6 +121,8 @@ class Engine final : private transport::FrameHandler {
     std::shared_ptr<const void> object;
   };
   std::unordered_map<std::uint64_t, State> objects_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
+  std::set<std::uint64_t> assembling_;  // teams that may be made now
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
 

@@ -4,6 +4,7 @@
 
 #include "engine/type_name.hpp"
 
+#include <rankview/detail/collective.hpp>
 #include <rankview/errors.hpp>
 
 #include <cxxabi.h>
@@ -25,6 +26,8 @@ wire::Failure describe_current_exception() {
   using enum wire::FailureKind;
   try {
     throw;
+  } catch (const detail::StoodBack&) {
+    return {stood_back, "", ""};
   } catch (const NameError& error) {
     return {name, "rankview::NameError", error.message()};
   } catch (const TypeError& error) {

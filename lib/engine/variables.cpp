@@ -21,7 +21,20 @@ std::vector<std::string> Variables::names() const {
   return names;
 }
 
-void Variables::put(std::string_view name, const std::type_info& type, std::shared_ptr<void> value) {
+std::vector<VariableInfo> Variables::list() const {
+  std::vector<VariableInfo> all;
+  for (const auto& [name, variable] : variables_)
+    all.push_back({name, engine::type_name(*variable.type->type), variable.type->bytes(variable.value.get())});
+  return all;
+}
+
+std::size_t Variables::bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& [name, variable] : variables_) bytes += variable.type->bytes(variable.value.get());
+  return bytes;
+}
+
+void Variables::put(std::string_view name, const detail::VariableType& type, std::shared_ptr<void> value) {
   Variable variable{&type, std::move(value)};
   if (const auto found = variables_.find(name); found != variables_.end()) {
     found->second = std::move(variable);
@@ -30,22 +43,24 @@ void Variables::put(std::string_view name, const std::type_info& type, std::shar
   }
 }
 
-void* Variables::find(std::string_view name, const std::type_info& type) const {
+const Variables::Variable& Variables::raw(std::string_view name) const {
   const auto found = variables_.find(name);
-  if (found == variables_.end()) {
-    std::string known;
-    for (const auto& entry : variables_) {
-      if (known.size() > 200) {
-        known += ", ...";
-        break;
-      }
-      known += (known.empty() ? "" : ", ") + entry.first;
+  if (found != variables_.end()) return found->second;
+  std::string known;
+  for (const auto& entry : variables_) {
+    if (known.size() > 200) {
+      known += ", ...";
+      break;
     }
-    throw NameError("no variable \"" + std::string(name) + "\" on this engine, which has " + (known.empty() ? "none" : known));
+    known += (known.empty() ? "" : ", ") + entry.first;
   }
-  const Variable& variable = found->second;
-  if (*variable.type != type)
-    throw TypeError("variable \"" + std::string(name) + "\" is a " + engine::type_name(*variable.type) + ", not a " +
+  throw NameError("no variable \"" + std::string(name) + "\" on this engine, which has " + (known.empty() ? "none" : known));
+}
+
+void* Variables::at(std::string_view name, const std::type_info& type) const {
+  const Variable& variable = raw(name);
+  if (*variable.type->type != type)
+    throw TypeError("variable \"" + std::string(name) + "\" is a " + engine::type_name(*variable.type->type) + ", not a " +
                     engine::type_name(type));
   return variable.value.get();
 }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "transport/idle.hpp"
+#include "transport/team.hpp"
+#include "transport/transfer.hpp"
 
 #include <rankview/detail/stream.hpp>
 
@@ -50,14 +52,6 @@ struct Frame {
   Writer* local = nullptr;  // whoever keeps the frame moves from this too
 };
 
-// Attachments on their way into place.
-class Transfer {
- public:
-  virtual ~Transfer() = default;
-  // Whether all have arrived. Does not wait.
-  virtual bool done() = 0;
-};
-
 class FrameHandler {
  public:
   // Must not throw.
@@ -82,6 +76,10 @@ class Endpoint {
   // Receives the attachments of a frame into `places`, which are as many as there are attachments, or fewer: the rest is received and
   // dropped. Must be called once for each frame with attachments, while it is handled or, for a frame that was kept, later.
   virtual std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) = 0;
+
+  // Makes a team of rank 0 and these engines, given as peers, in this order. All of them must call it, with the same `number`, of those
+  // teams that any two of them make at a time the only one; waits until they do.
+  virtual std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) = 0;
 
   // Whether everything that was sent has left.
   [[nodiscard]] virtual bool flushed() const = 0;

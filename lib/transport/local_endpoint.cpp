@@ -17,7 +17,9 @@ class Arrived final : public Transfer {
 std::pair<std::unique_ptr<LocalEndpoint>, std::unique_ptr<LocalEndpoint>> LocalEndpoint::pair() {
   auto down = std::make_shared<Pipe>();
   auto up = std::make_shared<Pipe>();
-  return {std::unique_ptr<LocalEndpoint>(new LocalEndpoint(up, down, 1)), std::unique_ptr<LocalEndpoint>(new LocalEndpoint(down, up, 0))};
+  auto meetings = std::make_shared<Meetings>();
+  return {std::unique_ptr<LocalEndpoint>(new LocalEndpoint(up, down, meetings, 1)),
+          std::unique_ptr<LocalEndpoint>(new LocalEndpoint(down, up, meetings, 0))};
 }
 
 void LocalEndpoint::send(int, Message&& message) {
@@ -50,6 +52,17 @@ bool LocalEndpoint::poll(FrameHandler& handler) {
 std::unique_ptr<Transfer> LocalEndpoint::receive(const Frame& frame, const std::vector<Claims::Place>& places) {
   for (std::size_t i = 0; i < places.size(); ++i) std::memcpy(places[i].data, frame.local->attachments[i].data, places[i].size);
   return std::make_unique<Arrived>();
+}
+
+// There is nobody to wait for: who comes second finds what the first has left.
+std::unique_ptr<Team> LocalEndpoint::assemble(std::uint64_t number, const std::vector<int>&) {
+  const std::lock_guard lock(meetings_->mutex);
+  std::shared_ptr<LocalTeam::Meeting>& left = meetings_->open[number];
+  const bool first = left == nullptr;
+  if (first) left = LocalTeam::meeting();
+  auto team = std::make_unique<LocalTeam>(left, peer_ == 1 ? 0 : 1);
+  if (!first) meetings_->open.erase(number);
+  return team;
 }
 
 // A thread of this process can be told, so it need not look: it spins as others do, and then sleeps until the next message.

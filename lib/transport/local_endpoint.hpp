@@ -3,9 +3,11 @@
 #pragma once
 
 #include "transport/endpoint.hpp"
+#include "transport/local_team.hpp"
 
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -20,6 +22,7 @@ class LocalEndpoint final : public Endpoint {
   void send(int peer, Message&& message) override;
   bool poll(FrameHandler& handler) override;
   std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
+  std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
   [[nodiscard]] bool flushed() const override { return true; }
 
   bool doze(Idle& idle) override;
@@ -31,10 +34,18 @@ class LocalEndpoint final : public Endpoint {
     std::deque<Message> messages;
   };
 
-  LocalEndpoint(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, int peer) : in_(std::move(in)), out_(std::move(out)), peer_(peer) {}
+  // Teams that one end has and the other will have.
+  struct Meetings {
+    std::mutex mutex;
+    std::map<std::uint64_t, std::shared_ptr<LocalTeam::Meeting>> open;
+  };
+
+  LocalEndpoint(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::shared_ptr<Meetings> meetings, int peer)
+      : in_(std::move(in)), out_(std::move(out)), meetings_(std::move(meetings)), peer_(peer) {}
 
   std::shared_ptr<Pipe> in_;
   std::shared_ptr<Pipe> out_;
+  std::shared_ptr<Meetings> meetings_;
   int peer_;
 };
 

@@ -46,6 +46,20 @@ Communicator Communicator::duplicate(MPI_Comm parent) {
   return made;
 }
 
+Communicator Communicator::among(MPI_Comm parent, const std::vector<int>& ranks, int tag) {
+  MPI_Group all = MPI_GROUP_NULL;
+  MPI_Group some = MPI_GROUP_NULL;
+  MPI_Comm comm = MPI_COMM_NULL;
+  check(MPI_Comm_group(parent, &all), "MPI_Comm_group");
+  check(MPI_Group_incl(all, static_cast<int>(ranks.size()), ranks.data(), &some), "MPI_Group_incl");
+  check(MPI_Comm_create_group(parent, some, tag, &comm), "MPI_Comm_create_group");
+  Communicator made(comm);
+  check(MPI_Group_free(&some), "MPI_Group_free");
+  check(MPI_Group_free(&all), "MPI_Group_free");
+  check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  return made;
+}
+
 Communicator::Communicator(Communicator&& other) noexcept : comm_(std::exchange(other.comm_, MPI_COMM_NULL)) {}
 
 Communicator& Communicator::operator=(Communicator&& other) noexcept {

@@ -23,6 +23,8 @@ class Communicator {
  public:
   // Collective over `parent`.
   static Communicator duplicate(MPI_Comm parent);
+  // Of these ranks of `parent`, in this order; collective over them alone, which use the same tag.
+  static Communicator among(MPI_Comm parent, const std::vector<int>& ranks, int tag);
   Communicator() = default;
   Communicator(Communicator&& other) noexcept;
   Communicator& operator=(Communicator&& other) noexcept;

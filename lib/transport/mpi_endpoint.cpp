@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "transport/mpi_endpoint.hpp"
 
+#include "transport/mpi_team.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -67,7 +69,7 @@ class MpiTransfer final : public Transfer {
 
 }  // namespace
 
-MpiEndpoint::MpiEndpoint(MPI_Comm comm) : comm_(comm), next_tag_(first_body_tag) {
+MpiEndpoint::MpiEndpoint(MPI_Comm comm, const Communicator& teams) : comm_(comm), teams_(teams), next_tag_(first_body_tag) {
   void* limit = nullptr;
   int found = 0;
   check(MPI_Comm_get_attr(comm_, MPI_TAG_UB, &limit, &found), "MPI_Comm_get_attr");
@@ -234,6 +236,10 @@ bool MpiEndpoint::poll_sending() {
     }
   }
   return any;
+}
+
+std::unique_ptr<Team> MpiEndpoint::assemble(std::uint64_t number, const std::vector<int>& engines) {
+  return std::make_unique<MpiTeam>(teams_, engines, static_cast<int>(number % highest_tag_));
 }
 
 std::unique_ptr<Transfer> MpiEndpoint::receive(const Frame& frame, const std::vector<Claims::Place>& places) {

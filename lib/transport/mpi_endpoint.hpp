@@ -16,8 +16,8 @@ namespace rankview::transport {
 // tag of its own.
 class MpiEndpoint final : public Endpoint {
  public:
-  // Uses a communicator that nobody else sends on.
-  explicit MpiEndpoint(MPI_Comm comm);
+  // Uses a communicator that nobody else sends on, and another, of the same ranks, to make teams of.
+  MpiEndpoint(MPI_Comm comm, const Communicator& teams);
   MpiEndpoint(const MpiEndpoint&) = delete;
   MpiEndpoint& operator=(const MpiEndpoint&) = delete;
   // Gives up whatever is still on its way.
@@ -26,6 +26,7 @@ class MpiEndpoint final : public Endpoint {
   void send(int peer, Message&& message) override;
   bool poll(FrameHandler& handler) override;
   std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
+  std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
   [[nodiscard]] bool flushed() const override { return sending_.empty(); }
   Message message() override;
 
@@ -57,6 +58,7 @@ class MpiEndpoint final : public Endpoint {
   std::uint32_t take_tags(std::size_t count);
 
   MPI_Comm comm_;
+  const Communicator& teams_;
   std::uint32_t highest_tag_ = 32767;
   std::uint32_t next_tag_;
   std::array<std::array<std::byte, slot_bytes>, slot_count> slots_;

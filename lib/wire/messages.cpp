@@ -9,7 +9,7 @@
 namespace rankview::wire {
 namespace {
 
-enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye };
+enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye, join, assemble, disband, at_join, memory };
 
 void write_text(Writer& out, const std::string& text) {
   out.value(static_cast<std::uint64_t>(text.size()));
@@ -52,6 +52,8 @@ Batch read_batch(Reader& in) {
   record.first = in.value<std::uint64_t>();
   record.count = in.value<std::uint64_t>();
   record.stride = in.value<std::uint64_t>();
+  record.team = in.value<std::uint64_t>();
+  record.votes = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
@@ -66,6 +68,23 @@ Object read_object(Reader& in) {
   Object record;
   record.call = in.value<std::uint64_t>();
   record.state = read_bytes(in);
+  return record;
+}
+
+Join read_join(Reader& in) {
+  Join record;
+  record.team = in.value<std::uint64_t>();
+  const std::size_t count = in.count(sizeof(std::int32_t));
+  record.engines.resize(count);
+  in.raw(record.engines.data(), count * sizeof(std::int32_t));
+  if (count == 0) throw DecodeError("team " + std::to_string(record.team) + " has no engines");
+  return record;
+}
+
+Memory read_memory(Reader& in) {
+  Memory record;
+  record.variables = in.value<std::uint64_t>();
+  record.bytes = in.value<std::uint64_t>();
   return record;
 }
 
@@ -105,6 +124,8 @@ void write(Writer& out, const Batch& record) {
   out.value(record.first);
   out.value(record.count);
   out.value(record.stride);
+  out.value(record.team);
+  out.value(record.votes);
   write_bytes(out, record.items);
 }
 
@@ -117,6 +138,34 @@ void write(Writer& out, const Object& record) {
 void write(Writer& out, const Forget& record) {
   out.value(Kind::forget);
   out.value(record.call);
+}
+
+void write(Writer& out, const Join& record) {
+  out.value(Kind::join);
+  out.value(record.team);
+  out.value(static_cast<std::uint64_t>(record.engines.size()));
+  out.raw(record.engines.data(), record.engines.size() * sizeof(std::int32_t));
+}
+
+void write(Writer& out, const Assemble& record) {
+  out.value(Kind::assemble);
+  out.value(record.team);
+}
+
+void write(Writer& out, const Disband& record) {
+  out.value(Kind::disband);
+  out.value(record.team);
+}
+
+void write(Writer& out, const AtJoin& record) {
+  out.value(Kind::at_join);
+  out.value(record.team);
+}
+
+void write(Writer& out, const Memory& record) {
+  out.value(Kind::memory);
+  out.value(record.variables);
+  out.value(record.bytes);
 }
 
 void write(Writer& out, const End& record) {
@@ -143,6 +192,16 @@ Record read(Reader& in) {
       return read_results(in);
     case Kind::bye:
       return Bye{};
+    case Kind::join:
+      return read_join(in);
+    case Kind::assemble:
+      return Assemble{in.value<std::uint64_t>()};
+    case Kind::disband:
+      return Disband{in.value<std::uint64_t>()};
+    case Kind::at_join:
+      return AtJoin{in.value<std::uint64_t>()};
+    case Kind::memory:
+      return read_memory(in);
   }
   throw DecodeError("a record of unknown kind " + std::to_string(kind));
 }
@@ -182,7 +241,7 @@ void write(Writer& out, const Failure& failure) {
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::type)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::stood_back)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);

@@ -32,6 +32,8 @@ struct Batch {
   std::uint64_t count = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> items;
+  std::uint64_t team = 0;   // the engines that run it together, or 0
+  std::uint64_t votes = 0;  // each of them tells rank 0 first whether it can take part
 };
 
 // The state of a call's callable.
@@ -46,6 +48,23 @@ struct Forget {
 };
 
 enum class Ending : std::uint64_t { completed, failed };
+
+// These engines, in this order, are to be known as a team from here on. Making it takes all of them at once: each says that it is at it,
+// and goes on when it is told to.
+struct Join {
+  std::uint64_t team = 0;
+  std::vector<std::int32_t> engines;
+};
+
+// All engines of the team are at it; rank 0 begins, too.
+struct Assemble {
+  std::uint64_t team = 0;
+};
+
+// The team will not be asked for any more.
+struct Disband {
+  std::uint64_t team = 0;
+};
 
 // No more batches come. After Ending::failed, those that have not begun shall not.
 struct End {
@@ -66,15 +85,31 @@ struct Results {
   std::span<const std::byte> items;
 };
 
+// The engine has come to the Join of a team, and waits.
+struct AtJoin {
+  std::uint64_t team = 0;
+};
+
+// What the engine's variables take, told now and then.
+struct Memory {
+  std::uint64_t variables = 0;
+  std::uint64_t bytes = 0;
+};
+
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Forget, End, Results, Bye>;
+using Record = std::variant<Batch, Object, Forget, Join, Assemble, Disband, End, Results, AtJoin, Memory, Bye>;
 
 // Appends a record. A Batch, Object or Results refers to bytes that are copied into the message behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const Object& record);
 void write(Writer& out, const Forget& record);
+void write(Writer& out, const Join& record);
+void write(Writer& out, const Assemble& record);
+void write(Writer& out, const Disband& record);
+void write(Writer& out, const AtJoin& record);
+void write(Writer& out, const Memory& record);
 void write(Writer& out, const End& record);
 void write(Writer& out, const Bye& record);
 
@@ -139,7 +174,8 @@ class ResultsWriter {
 };
 
 // What is sent of an exception.
-enum class FailureKind : std::uint8_t { exception, name, type };
+// `stood_back`: the engine itself could have taken part in a collective that did not come about.
+enum class FailureKind : std::uint8_t { exception, name, type, stood_back };
 
 struct Failure {
   FailureKind kind = FailureKind::exception;

@@ -39,6 +39,11 @@ void walk(const Results& results) {
 }
 void walk(const Object& object) { touch(object.state); }
 void walk(const Forget&) {}
+void walk(const Join&) {}
+void walk(const Assemble&) {}
+void walk(const Disband&) {}
+void walk(const AtJoin&) {}
+void walk(const Memory&) {}
 void walk(const End&) {}
 void walk(const Bye&) {}
 

@@ -45,6 +45,11 @@ void messages() {
   record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {}, 5, 0, 0, 3, 0, sized.bytes.bytes()}); });
   record("object", [&](Writer& out) { wire::write(out, wire::Object{3, items}); });
   record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
+  record("join", [](Writer& out) { wire::write(out, wire::Join{3, {0, 2, 1}}); });
+  record("assemble", [](Writer& out) { wire::write(out, wire::Assemble{3}); });
+  record("disband", [](Writer& out) { wire::write(out, wire::Disband{3}); });
+  record("at_join", [](Writer& out) { wire::write(out, wire::AtJoin{3}); });
+  record("memory", [](Writer& out) { wire::write(out, wire::Memory{4, 4096}); });
   record("end", [](Writer& out) { wire::write(out, wire::End{wire::Ending::failed, 3, "because"}); });
   record("results", [&](Writer& out) {
     wire::ResultsWriter results(out);

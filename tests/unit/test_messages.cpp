@@ -168,8 +168,39 @@ TEST_CASE("results that follow each other share a record", "[messages]") {
   CHECK(in.done());
 }
 
+TEST_CASE("what makes teams keeps its fields, and a team has engines", "[messages]") {
+  Writer out;
+  write(out, Join{7, {2, 0, 1}});
+  write(out, Assemble{8});
+  write(out, Disband{9});
+  write(out, AtJoin{10});
+  write(out, Memory{11, 12});
+  Batch batch = fixed_batch();
+  batch.team = 13;
+  batch.votes = 2;
+  write(out, batch);
+  Reader in(out.bytes.bytes());
+  const auto join = std::get<Join>(read(in));
+  CHECK(join.team == 7);
+  CHECK(join.engines == std::vector<std::int32_t>{2, 0, 1});
+  CHECK(std::get<Assemble>(read(in)).team == 8);
+  CHECK(std::get<Disband>(read(in)).team == 9);
+  CHECK(std::get<AtJoin>(read(in)).team == 10);
+  const auto memory = std::get<Memory>(read(in));
+  CHECK(memory.variables == 11);
+  CHECK(memory.bytes == 12);
+  const auto together = std::get<Batch>(read(in));
+  CHECK(together.team == 13);
+  CHECK(together.votes == 2);
+  CHECK(in.done());
+  Writer nobody;
+  write(nobody, Join{7, {}});
+  Reader none(nobody.bytes.bytes());
+  CHECK_THROWS_AS(read(none), DecodeError);
+}
+
 TEST_CASE("failures keep kind, type and message", "[messages]") {
-  for (const FailureKind kind : {FailureKind::exception, FailureKind::name, FailureKind::type}) {
+  for (const FailureKind kind : {FailureKind::exception, FailureKind::name, FailureKind::type, FailureKind::stood_back}) {
     Writer out;
     write(out, Failure{kind, "std::out_of_range", "too far"});
     for (std::size_t length = 0; length < out.bytes.size(); ++length) {
@@ -186,7 +217,7 @@ TEST_CASE("failures keep kind, type and message", "[messages]") {
   }
   Writer out;
   write(out, Failure{});
-  out.bytes.data()[0] = std::byte{3};
+  out.bytes.data()[0] = std::byte{4};
   Reader in(out.bytes.bytes());
   CHECK_THROWS_AS(read_failure(in), DecodeError);
 }

@@ -70,16 +70,21 @@ class Call {
   bool balanced = false;         // any of `engines` may run an item, or each has its own block of them
   std::vector<int> engines;      // in target order; none for a balanced call means all
   std::uint64_t chunk_size = 1;  // items that are handed out together
+  bool together = false;         // one item for each of `engines`, which run them as a team
+  bool composite = false;        // failures are told together, also where there is one result
+  RootPart root;                 // what rank 0 does meanwhile
   std::int64_t submitted = 0;    // nanoseconds of the wall clock
 
   // ---- under the controller's lock ----
   std::vector<ArgumentBlock> blocks;
   std::vector<ItemRecord> items;
-  std::map<std::uint64_t, std::exception_ptr> errors;
+  std::map<std::uint64_t, std::exception_ptr> errors;  // by item
+  std::exception_ptr failure;                          // of a collective call as a whole
+  std::uint64_t team = 0;                              // where the call is handed out to one
   std::vector<std::weak_ptr<CompletionFeed>> feeds;
   std::vector<int> object_holders;  // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
-  std::atomic<bool> sealed{false};      // no more items will come
+  std::atomic<bool> sealed{false};      // no more items will come, and rank 0's own part is over
   std::atomic<bool> error_seen{false};  // somebody looked at how it ended
   bool abandoned = false;               // nobody has a handle any more
   std::int64_t last_received = 0;
@@ -95,6 +100,10 @@ class Call {
   virtual void load(std::uint64_t item, Reader& in) = 0;
   // Drops what results there are.
   virtual void discard() noexcept = 0;
+  // Where a collective call is to put `count` elements on rank 0.
+  virtual std::byte* room(std::uint64_t count);
+  // All has arrived, and nothing failed.
+  virtual void complete() {}
 };
 
 // Adds items to a call that is being made. Encodes in the caller's thread and hands over block by block, so that engines begin while the
@@ -171,10 +180,14 @@ std::exception_ptr wait_first_error(Call& call, const Deadline& deadline);
 // Whether the call is done, after a look at what has arrived.
 bool poll(Call& call);
 
+// Whether anything failed. The call must be done.
+bool failed(const Call& call);
 // How one item ended: null for a value. The item must have ended.
 std::exception_ptr error_of(Call& call, std::uint64_t item);
 // Throws what get() throws if any item failed. The call must be done.
 void rethrow(Call& call);
+// The same, for a call with one value, as a pointer; null if all is well.
+std::exception_ptr error_of(Call& call);
 
 // A feed with everything that has ended so far, in the order in which it was received.
 std::shared_ptr<CompletionFeed> subscribe(Call& call);

@@ -5,6 +5,7 @@
 #include <rankview/borrow.hpp>
 #include <rankview/by_value.hpp>
 #include <rankview/detail/codec.hpp>
+#include <rankview/detail/collective.hpp>
 #include <rankview/this_engine.hpp>
 
 #include <concepts>
@@ -30,9 +31,11 @@ class Invocation {
   Writer& result;
   const void* function;  // where the callable is a function pointer
   const void* object;    // where it has state: what Thunk::load made
+  Group* group;          // where several engines run the call together
 
  protected:
-  Invocation(Reader& in, Writer& out, const void* code, const void* state) : arguments(in), result(out), function(code), object(state) {}
+  Invocation(Reader& in, Writer& out, const void* code, const void* state, Group* together)
+      : arguments(in), result(out), function(code), object(state), group(together) {}
   ~Invocation() = default;
 };
 
@@ -103,6 +106,26 @@ struct parameters_of<F, std::void_t<decltype(&F::operator())>> : parameters_of<d
 template <class F>
 struct parameters_of<ByValue<F>, void> : parameters_of<F> {};
 
+// A callable whose first parameter is a communicator gets one of the engines that run it together; its arguments are the rest.
+template <class P>
+struct without_communicator {
+  static constexpr bool stripped = false;
+  using type = P;
+};
+template <class... P>
+struct without_communicator<Parameters<const boost::mpi::communicator&, P...>> {
+  static constexpr bool stripped = true;
+  using type = Parameters<P...>;
+};
+template <class F>
+inline constexpr bool takes_communicator = [] {
+  if constexpr (parameters_of<F>::known) {
+    return without_communicator<typename parameters_of<F>::type>::stripped;
+  } else {
+    return false;
+  }
+}();
+
 // What owns, on the engine, the value that a parameter of type P looks at.
 template <class P>
 struct owner {
@@ -118,11 +141,6 @@ struct owner<std::span<T, N>> {
 };
 template <class P>
 using owner_t = typename owner<std::remove_cvref_t<P>>::type;
-
-template <class T>
-struct is_reference : std::false_type {};
-template <class T>
-struct is_reference<Reference<T>> : std::true_type {};
 
 template <class A>
 struct unborrowed {
@@ -190,7 +208,7 @@ struct Signature {
   }
   static auto deduce() {
     if constexpr (parameters_of<F>::known) {
-      return pair(typename parameters_of<F>::type());
+      return pair(typename without_communicator<typename parameters_of<F>::type>::type());
     } else {
       return Parameters<std::pair<wire_t<A, Deduced>, Deduced>...>();
     }
@@ -237,20 +255,35 @@ decltype(auto) callable(const Invocation& invocation) {
 template <class R>
 using result_owner_t = std::conditional_t<std::is_void_v<R>, void, owner_t<R>>;
 
+// Encodes the result of a task.
+template <class R>
+void give_result(Invocation& invocation, R&& result) {
+  using Result = std::remove_cvref_t<R>;
+  static_assert(!std::is_pointer_v<Result> || is_function<Result>,
+                "rankview: the callable returns a raw pointer, which means nothing in another process; return the value or a container");
+  const Writer::Mark mark = invocation.result.mark();
+  codec<Result>::save(invocation.result, result);
+  // Attachments point into the heap that `result` owns, and go on doing so when it moves.
+  if (invocation.result.attached_since(mark)) invocation.result.kept.push_back(std::make_shared<const Result>(std::forward<R>(result)));
+}
+
+template <class F, class... Ready>
+decltype(auto) invoke(Invocation& invocation, Ready&&... arguments) {
+  if constexpr (takes_communicator<F>) {
+    return std::invoke(callable<F>(invocation), invocation.group->communicator(), std::forward<Ready>(arguments)...);
+  } else {
+    return std::invoke(callable<F>(invocation), std::forward<Ready>(arguments)...);
+  }
+}
+
 template <class R, class F, class... Ready>
 void call(Invocation& invocation, Ready&&... arguments) {
   invocation.await_attachments();
   if constexpr (std::is_void_v<R>) {
-    std::invoke(callable<F>(invocation), std::forward<Ready>(arguments)...);
+    invoke<F>(invocation, std::forward<Ready>(arguments)...);
   } else {
     using Result = result_owner_t<R>;
-    static_assert(!std::is_pointer_v<Result> || is_function<Result>,
-                  "rankview: the callable returns a raw pointer, which means nothing in another process; return the value or a container");
-    Result result(std::invoke(callable<F>(invocation), std::forward<Ready>(arguments)...));
-    const Writer::Mark mark = invocation.result.mark();
-    codec<Result>::save(invocation.result, result);
-    // Attachments point into the heap that `result` owns, and go on doing so when it moves.
-    if (invocation.result.attached_since(mark)) invocation.result.kept.push_back(std::make_shared<const Result>(std::move(result)));
+    give_result(invocation, Result(invoke<F>(invocation, std::forward<Ready>(arguments)...)));
   }
 }
 
@@ -270,9 +303,20 @@ struct Invoked;
 template <class F, class... W, class... P>
 struct Invoked<F, Parameters<std::pair<W, P>...>> {
   using Target = std::conditional_t<is_function<F>, F, const F&>;
-  static_assert(std::is_invocable_v<Target, typename Seen<W, P>::type...>,
-                "rankview: the callable cannot be called with these arguments (it must be callable as const)");
-  using type = std::invoke_result_t<Target, typename Seen<W, P>::type...>;
+  template <class... First>
+  static auto result() {
+    static_assert(std::is_invocable_v<Target, First..., typename Seen<W, P>::type...>,
+                  "rankview: the callable cannot be called with these arguments (it must be callable as const)");
+    return std::invoke_result<Target, First..., typename Seen<W, P>::type...>();
+  }
+  static auto decide() {
+    if constexpr (takes_communicator<F>) {
+      return result<const boost::mpi::communicator&>();
+    } else {
+      return result();
+    }
+  }
+  using type = typename decltype(decide())::type;
 };
 
 template <class F, class Sig>

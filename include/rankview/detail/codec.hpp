@@ -106,21 +106,28 @@ inline constexpr std::size_t least_size = fixed_size<T> != 0 ? fixed_size<T> : 1
 // Everything that has no better rule below: Boost.Serialization.
 template <class T>
 struct codec {
-  static_assert(!std::is_pointer_v<T>,
-                "rankview: a raw pointer means nothing in another process; pass the value, a container, or rv::ref(\"name\") for data "
-                "that lives on the engine");
-  static_assert(!std::is_member_pointer_v<T>, "rankview: a pointer to member cannot be sent; wrap the access in a lambda");
-  static_assert(!is_view<T>::value,
-                "rankview: a view (std::span, std::string_view, std::reference_wrapper) does not own its data and cannot be a result or "
-                "an element; use std::vector or std::string");
-  static_assert(std::is_default_constructible_v<T>,
-                "rankview: a type that is not trivially copyable must be default-constructible to be sent to another process");
+  static constexpr bool sends = SerialisesItself<T> && std::is_default_constructible_v<T> && !std::is_pointer_v<T>;
+
+  static consteval bool check() {
+    static_assert(!std::is_pointer_v<T>,
+                  "rankview: a raw pointer means nothing in another process; pass the value, a container, or rv::ref(\"name\") for data "
+                  "that lives on the engine");
+    static_assert(!std::is_member_pointer_v<T>, "rankview: a pointer to member cannot be sent; wrap the access in a lambda");
+    static_assert(!is_view<T>::value,
+                  "rankview: a view (std::span, std::string_view, std::reference_wrapper) does not own its data and cannot be a result or "
+                  "an element; use std::vector or std::string");
+    static_assert(std::is_default_constructible_v<T>,
+                  "rankview: a type that is not trivially copyable must be default-constructible to be sent to another process");
+    return true;
+  }
 
   static void save(Writer& out, const T& value) {
+    static_assert(check());
     OutArchive archive(out);
     archive << value;
   }
   static T load(Reader& in) {
+    static_assert(check());
     T value;
     InArchive archive(in);
     archive >> value;
@@ -128,8 +135,14 @@ struct codec {
   }
 };
 
+// Whether a value can be sent, as far as it can be told without trying: types that only Boost knows how to serialise may be sent all the
+// same.
+template <class T>
+inline constexpr bool sendable = codec<T>::sends;
+
 template <Bytes T>
 struct codec<T> {
+  static constexpr bool sends = true;
   static constexpr std::size_t size = sizeof(T);
   static void save(Writer& out, const T& value) { out.value(value); }
   static T load(Reader& in) { return in.value<T>(); }
@@ -137,6 +150,7 @@ struct codec<T> {
 
 template <class T>
 requires is_function_pointer<T>::value struct codec<T> {
+  static constexpr bool sends = true;
   static constexpr std::size_t size = sizeof(CodeAddress);
   static void save(Writer& out, T function) { out.value(code_address(reinterpret_cast<const void*>(function))); }
   static T load(Reader& in) { return reinterpret_cast<T>(const_cast<void*>(local_address(in.value<CodeAddress>()))); }
@@ -145,6 +159,7 @@ requires is_function_pointer<T>::value struct codec<T> {
 template <class C, class Traits, class A>
 struct codec<std::basic_string<C, Traits, A>> {
   using Text = std::basic_string<C, Traits, A>;
+  static constexpr bool sends = true;
   static void save(Writer& out, const Text& text) {
     out.value(static_cast<std::uint64_t>(text.size()));
     out.block(text.data(), text.size() * sizeof(C));
@@ -163,6 +178,7 @@ concept Bulk = Bytes<T> && std::is_default_constructible_v<T> && !std::is_same_v
 template <class T, class A>
 struct codec<std::vector<T, A>> {
   using Vector = std::vector<T, A>;
+  static constexpr bool sends = sendable<T>;
   static void save(Writer& out, const Vector& elements) {
     out.value(static_cast<std::uint64_t>(elements.size()));
     if constexpr (Bulk<T>) {
@@ -191,6 +207,7 @@ struct codec<std::vector<T, A>> {
 template <class Container>
 struct element_wise {
   using Element = typename Container::value_type;
+  static constexpr bool sends = sendable<Element>;
   static void save(Writer& out, const Container& elements) {
     out.value(static_cast<std::uint64_t>(elements.size()));
     for (const auto& element : elements) codec<Element>::save(out, element);
@@ -221,6 +238,7 @@ template <class Map>
 struct key_value {
   using Key = typename Map::key_type;
   using Value = typename Map::mapped_type;
+  static constexpr bool sends = sendable<Key> && sendable<Value>;
   static void save(Writer& out, const Map& map) {
     out.value(static_cast<std::uint64_t>(map.size()));
     for (const auto& [key, value] : map) {
@@ -259,6 +277,7 @@ using tuple_size_of = std::conditional_t<((fixed_size<T> != 0) && ...), fixed_tu
 
 template <class A, class B>
 requires(!Bytes<std::pair<A, B>>) struct codec<std::pair<A, B>> : tuple_size_of<A, B> {
+  static constexpr bool sends = sendable<A> && sendable<B>;
   static void save(Writer& out, const std::pair<A, B>& pair) {
     codec<A>::save(out, pair.first);
     codec<B>::save(out, pair.second);
@@ -271,6 +290,7 @@ requires(!Bytes<std::pair<A, B>>) struct codec<std::pair<A, B>> : tuple_size_of<
 
 template <class... T>
 requires(!Bytes<std::tuple<T...>>) struct codec<std::tuple<T...>> : tuple_size_of<T...> {
+  static constexpr bool sends = (sendable<T> && ...);
   static void save(Writer& out, const std::tuple<T...>& values) {
     std::apply([&out](const T&... value) { (codec<T>::save(out, value), ...); }, values);
   }
@@ -280,6 +300,7 @@ requires(!Bytes<std::tuple<T...>>) struct codec<std::tuple<T...>> : tuple_size_o
 
 template <class T, std::size_t N>
 requires(!Bytes<std::array<T, N>>) struct codec<std::array<T, N>> {
+  static constexpr bool sends = sendable<T>;
   static void save(Writer& out, const std::array<T, N>& elements) {
     for (const T& element : elements) codec<T>::save(out, element);
   }
@@ -291,6 +312,7 @@ requires(!Bytes<std::array<T, N>>) struct codec<std::array<T, N>> {
 
 template <class T>
 requires(!Bytes<std::optional<T>>) struct codec<std::optional<T>> {
+  static constexpr bool sends = sendable<T>;
   static void save(Writer& out, const std::optional<T>& value) {
     out.value(static_cast<std::uint8_t>(value.has_value()));
     if (value) codec<T>::save(out, *value);
@@ -304,6 +326,7 @@ requires(!Bytes<std::optional<T>>) struct codec<std::optional<T>> {
 template <class... T>
 requires(!Bytes<std::variant<T...>>) struct codec<std::variant<T...>> {
   using Variant = std::variant<T...>;
+  static constexpr bool sends = (sendable<T> && ...);
   static void save(Writer& out, const Variant& value) {
     if (value.valueless_by_exception()) throw UsageError("a std::variant without a value cannot be sent");
     out.value(static_cast<std::uint32_t>(value.index()));
@@ -328,6 +351,7 @@ requires(!Bytes<std::variant<T...>>) struct codec<std::variant<T...>> {
 
 template <class T>
 requires(!SerialisesItself<T> && !std::is_polymorphic_v<T>) struct codec<std::unique_ptr<T>> {
+  static constexpr bool sends = sendable<T>;
   static void save(Writer& out, const std::unique_ptr<T>& value) {
     out.value(static_cast<std::uint8_t>(value != nullptr));
     if (value != nullptr) codec<T>::save(out, *value);
@@ -340,6 +364,7 @@ requires(!SerialisesItself<T> && !std::is_polymorphic_v<T>) struct codec<std::un
 
 template <class T>
 struct codec<Reference<T>> {
+  static constexpr bool sends = true;
   static void save(Writer& out, const Reference<T>& reference) { codec<std::string>::save(out, reference.name); }
   static Reference<T> load(Reader& in) { return {codec<std::string>::load(in)}; }
 };

@@ -18,7 +18,7 @@ namespace rankview::detail {
 
 // Where the results of one call are put together. `R` is what each task returns.
 template <class R>
-class Results final : public Call {
+class Results : public Call {
  public:
   // std::vector<bool> has no elements to write to one by one, and some types cannot be made before their value is there.
   static constexpr bool boxed = std::is_same_v<R, bool> || !std::is_default_constructible_v<R>;
@@ -67,17 +67,19 @@ class Results final : public Call {
     }
   }
 
+ protected:
+  std::vector<Slot> slots_;
+
  private:
   struct Nothing {};
 
-  std::vector<Slot> slots_;
   std::conditional_t<boxed, std::vector<R>, Nothing> whole_;
   std::conditional_t<boxed, std::once_flag, Nothing> unboxed_;
 };
 
 // Tasks without a result.
 template <>
-class Results<void> final : public Call {
+class Results<void> : public Call {
  public:
   void grow(std::uint64_t) override {}
   void load(std::uint64_t, Reader&) override {}
@@ -114,7 +116,7 @@ struct Shape {
     return value(call);
   }
   static const T& element(Call& call, std::size_t) { return value(call); }
-  static std::exception_ptr error(Call& call, std::size_t i) { return error_of(call, i); }
+  static std::exception_ptr error(Call& call, std::size_t) { return error_of(call); }
   static const T& task_value(Call& call, std::size_t i) { return await_element(call, i); }
 };
 
@@ -152,19 +154,23 @@ struct Shape<std::vector<R>> {
   static std::vector<R> take(Call& call) { return call.multiple ? many(call).take_all() : single(call).take(0); }
   static std::size_t count(Call& call) {
     if (call.multiple) return call.items.size();
-    return error_of(call, 0) ? 1 : value(call).size();
+    return failed(call) ? 1 : value(call).size();
   }
   static std::size_t await_count(Call& call, std::size_t) {
     if (!call.multiple) wait(call, {});
     return count(call);
   }
   static Reference await_element(Call& call, std::size_t i) {
-    wait(call, call.multiple ? i : 0, {});
+    if (call.multiple) {
+      wait(call, i, {});
+    } else {
+      wait(call, {});
+    }
     if (auto error = Shape::error(call, i)) std::rethrow_exception(error);
     return element(call, i);
   }
   static Reference element(Call& call, std::size_t i) { return call.multiple ? many(call).at(i) : Reference(value(call)[i]); }
-  static std::exception_ptr error(Call& call, std::size_t i) { return error_of(call, call.multiple ? i : 0); }
+  static std::exception_ptr error(Call& call, std::size_t i) { return call.multiple ? error_of(call, i) : error_of(call); }
   // By task, not by element.
   static R task_value(Call& call, std::size_t i) { return await_element(call, i); }
 };

@@ -35,6 +35,7 @@ class Writer {
   Buffer bytes;
   std::vector<Attachment> attachments;
   std::vector<std::shared_ptr<const void>> kept;
+  bool flat = false;  // everything goes into the message, whatever its size
 
   void raw(const void* from, std::size_t count) { bytes.append(from, count); }
 
@@ -46,7 +47,7 @@ class Writer {
 
   // Contiguous data whose size the reader knows already: in the message if it is short, attached to it otherwise.
   void block(const void* from, std::size_t count) {
-    if (count < attach_bytes) {
+    if (count < attach_bytes || flat) {
       raw(from, count);
     } else {
       attachments.push_back({static_cast<const std::byte*>(from), count});
@@ -90,11 +91,15 @@ class Claims {
   std::vector<Place> places_;
 };
 
+// Says that a message was written flat.
+struct Flat {};
+
 // Reads what a Writer wrote. Never trusts a length: what does not fit throws DecodeError.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes, Claims* claims = nullptr)
       : at_(bytes.data()), end_(bytes.data() + bytes.size()), claims_(claims) {}
+  Reader(std::span<const std::byte> bytes, Flat) : Reader(bytes) { flat_ = true; }
 
   [[nodiscard]] std::size_t remaining() const { return static_cast<std::size_t>(end_ - at_); }
   [[nodiscard]] bool done() const { return at_ == end_; }
@@ -143,7 +148,7 @@ class Reader {
   }
 
   void block(void* to, std::size_t count) {
-    if (count < attach_bytes) {
+    if (count < attach_bytes || flat_) {
       raw(to, count);
     } else if (claims_ != nullptr) {
       claims_->claim(to, count);
@@ -163,6 +168,7 @@ class Reader {
   const std::byte* at_;
   const std::byte* end_;
   Claims* claims_;
+  bool flat_ = false;
 };
 
 }  // namespace rankview::detail

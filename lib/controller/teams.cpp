@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/teams.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <utility>
+
+namespace rankview::controller {
+
+using detail::RootPart;
+
+std::uint64_t Teams::enter(const std::vector<int>& engines, const Outgoing& outgoing) {
+  std::uint64_t& number = by_engines_[engines];
+  if (number == 0) {
+    if (teams_.size() >= most) drop_unused(outgoing);
+    number = next_number_++;
+    Team& added = teams_[number];
+    added.number = number;
+    added.engines = engines;
+    const wire::Join join{number, {engines.begin(), engines.end()}};
+    for (const int engine : engines) wire::write(outgoing(engine), join);
+    busy_.push_back(number);
+  }
+  Team& team = teams_.at(number);
+  ++team.calls;
+  team.used = ++uses_;
+  return number;
+}
+
+void Teams::leave(std::uint64_t number) { --teams_.at(number).calls; }
+
+// The one that was used longest ago. While all are in use there may be more than are kept.
+void Teams::drop_unused(const Outgoing& outgoing) {
+  Team* oldest = nullptr;
+  for (auto& [number, team] : teams_) {
+    if (team.calls == 0 && (oldest == nullptr || team.used < oldest->used)) oldest = &team;
+  }
+  if (oldest == nullptr) return;
+  for (const int engine : oldest->engines) wire::write(outgoing(engine), wire::Disband{oldest->number});
+  by_engines_.erase(oldest->engines);
+  teams_.erase(oldest->number);
+}
+
+void Teams::begin(std::uint64_t number, std::shared_ptr<detail::Call> call) {
+  Team& team = teams_.at(number);
+  if (team.made != nullptr && team.parts.empty()) busy_.push_back(number);
+  team.parts.emplace_back();
+  team.parts.back().call = std::move(call);
+  if (team.made != nullptr && team.parts.size() == 1) start(team, team.parts.front());
+}
+
+void Teams::on_join(std::uint64_t number, int engine) {
+  const auto found = teams_.find(number);
+  if (found == teams_.end() || found->second.made != nullptr || found->second.joining == found->second.engines.size())
+    throw DecodeError("engine " + std::to_string(engine) + " joins team " + std::to_string(number) + ", which it was not asked to");
+  ++found->second.joining;
+}
+
+bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over) {
+  bool any = false;
+  for (std::size_t i = 0; i < busy_.size();) {
+    Team& team = teams_.at(busy_[i]);
+    if (team.made == nullptr) {
+      if (team.joining < team.engines.size()) {
+        ++i;
+        continue;
+      }
+      std::vector<int> members;
+      for (const int engine : team.engines) {
+        members.push_back(peers[static_cast<std::size_t>(engine)]);
+        transport::Message message = endpoint.message();
+        wire::write(message, wire::Assemble{team.number});
+        endpoint.send(members.back(), std::move(message));
+      }
+      team.made = endpoint.assemble(team.number, members);
+      if (!team.parts.empty()) start(team, team.parts.front());
+      any = true;
+    }
+    while (!team.parts.empty()) {
+      const Moved moved = move(team);
+      any = any || moved.any;
+      if (!moved.over) break;
+      const std::shared_ptr<detail::Call> call = std::move(team.parts.front().call);
+      team.parts.pop_front();
+      if (!team.parts.empty()) start(team, team.parts.front());
+      over(*call);
+    }
+    if (team.parts.empty()) {
+      busy_.erase(busy_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
+  return any;
+}
+
+// ---- rank 0's part, step by step ---------------------------------------------------------------------------------------------
+
+void Teams::start(Team& team, Part& part) {
+  const RootPart& root = part.call->root;
+  part.votes.resize(static_cast<std::size_t>(team.made->members()));
+  part.counts.resize(team.engines.size());
+  part.rounds = root.rounds;
+  part.own = {1, 0};
+  if (root.votes) {
+    part.begun = team.made->gather_votes(part.own, part.votes);
+    return;
+  }
+  part.phase = Phase::data;
+  part.verdict = {1, root.deal.total};
+  part.to = part.call->room(root.deal.total);
+  if (root.kind == RootPart::Kind::reduce) part.begun = team.made->reduce(part.to, root.deal.total, root.element, root.operation);
+}
+
+Teams::Moved Teams::move(Team& team) {
+  Part& part = team.parts.front();
+  Moved moved;
+  while (part.begun == nullptr || part.begun->done()) {
+    moved.any = true;
+    if (!next(team, part)) {
+      moved.over = true;
+      return moved;
+    }
+  }
+  // From the decision on nobody is late, and looking is what moves the data.
+  moved.any = moved.any || (part.phase == Phase::data && part.call->root.votes);
+  return moved;
+}
+
+// What was begun is done: begins what comes next. False at the end.
+bool Teams::next(Team& team, Part& part) {
+  const RootPart& root = part.call->root;
+  transport::Team& with = *team.made;
+  switch (part.phase) {
+    case Phase::vote:
+      decide(part);
+      part.phase = Phase::announcement;
+      part.begun = with.announce(part.verdict);
+      return true;
+    case Phase::announcement:
+      if (part.verdict.go == 0) return false;
+      if (--part.rounds != 0) {
+        part.phase = Phase::vote;
+        part.begun = with.gather_votes(part.own, part.votes);
+        return true;
+      }
+      part.phase = Phase::data;
+      break;
+    case Phase::data:
+      return false;
+  }
+  detail::Deal deal = root.deal;
+  switch (root.kind) {
+    case RootPart::Kind::broadcast:
+      part.begun = with.broadcast(const_cast<std::byte*>(root.from), deal.total);
+      return true;
+    case RootPart::Kind::scatter:
+      part.begun = with.scatter(root.from, nullptr, deal);
+      return true;
+    case RootPart::Kind::gather:
+      deal.total = part.verdict.total;
+      part.begun = with.gather(nullptr, part.to, 0, part.counts, deal);
+      return true;
+    case RootPart::Kind::reduce:
+      part.begun = with.reduce(part.to, part.counts.front(), root.element, root.operation);
+      return true;
+    case RootPart::Kind::none:
+    case RootPart::Kind::attend:
+      return false;
+  }
+  return false;
+}
+
+// From the votes: whether the call comes about. What is wrong beyond single engines becomes the error of the call.
+void Teams::decide(Part& part) {
+  detail::Call& call = *part.call;
+  const RootPart& root = call.root;
+  part.verdict = {1, 0};
+  for (std::size_t i = 0; i < part.counts.size(); ++i) {
+    const transport::Vote& vote = part.votes[i + 1];
+    if (vote.ready == 0) part.verdict.go = 0;
+    part.counts[i] = vote.count;
+    part.verdict.total += vote.count;
+  }
+  if (part.verdict.go == 0 || part.rounds != root.rounds) return;
+  const auto& counts = part.counts;
+  const auto list = [&] {
+    std::string text;
+    for (std::size_t i = 0; i < counts.size() && i < 20; ++i) text += (i == 0 ? "" : ", ") + std::to_string(counts[i]);
+    return text + (counts.size() > 20 ? ", ..." : "");
+  };
+  try {
+    if (root.equal_counts && std::adjacent_find(counts.begin(), counts.end(), std::not_equal_to<>()) != counts.end())
+      throw UsageError(root.what + " wants equally many elements on each engine, which have, in target order, " + list());
+    if (root.some && part.verdict.total == 0) throw UsageError(root.what + ": there is no element on any engine");
+    if (root.kind == RootPart::Kind::gather && root.deal.dist == Distribution::round_robin) {
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        if (counts[i] != detail::part_size(part.verdict.total, counts.size(), i))
+          throw UsageError(
+              root.what + ": parts that were dealt round robin differ by one element at most, the longer ones first; these have " + list());
+      }
+    }
+    if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
+    if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
+  } catch (...) {
+    call.failure = std::current_exception();
+    part.verdict.go = 0;
+  }
+}
+
+}  // namespace rankview::controller

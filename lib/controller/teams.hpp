@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "transport/endpoint.hpp"
+#include "transport/team.hpp"
+#include "wire/messages.hpp"
+
+#include <rankview/detail/call.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace rankview::controller {
+
+// The teams of engines that rank 0 has made for its views, and what it does in their collective calls.
+//
+// A team is announced to its engines with the first call that wants it. Making its communicators blocks, so rank 0 waits with it until all
+// of them have come to that point. The parts that rank 0 has in a team's calls are done one after the other, in the order in which the
+// calls were handed out; those of different teams go on side by side.
+class Teams {
+ public:
+  // Where a record for an engine goes.
+  using Outgoing = std::function<transport::Message&(int engine)>;
+
+  // So many teams are kept for the next call on the same engines.
+  static constexpr std::size_t most = 64;
+
+  // A call is being handed out to these engines: their team, announced to them if it is new.
+  std::uint64_t enter(const std::vector<int>& engines, const Outgoing& outgoing);
+  // The call is over.
+  void leave(std::uint64_t team);
+
+  // Rank 0's part in a call that has been handed out to the team.
+  void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
+
+  // An engine waits for a team to be made. True if that was the last.
+  void on_join(std::uint64_t team, int engine);
+
+  // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
+  // anything happened, or data is on the move.
+  bool progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over);
+
+  // Whether rank 0 has nothing to do in any of them.
+  [[nodiscard]] bool idle() const { return busy_.empty(); }
+
+ private:
+  enum class Phase : std::uint8_t { vote, announcement, data };
+
+  // Rank 0's part in a call, as far as it has come.
+  struct Part {
+    std::shared_ptr<detail::Call> call;
+    Phase phase = Phase::vote;
+    unsigned rounds = 0;
+    std::vector<transport::Vote> votes;
+    std::vector<std::uint64_t> counts;
+    transport::Vote own;
+    transport::Verdict verdict;
+    std::byte* to = nullptr;
+    transport::Team::Begun begun;
+  };
+
+  struct Team {
+    std::uint64_t number = 0;
+    std::vector<int> engines;
+    std::size_t joining = 0;
+    std::unique_ptr<transport::Team> made;
+    std::deque<Part> parts;
+    std::size_t calls = 0;
+    std::uint64_t used = 0;
+  };
+
+  void drop_unused(const Outgoing& outgoing);
+  // Whether the first part has ended, and whether it got any further.
+  struct Moved {
+    bool any = false;
+    bool over = false;
+  };
+  static Moved move(Team& team);
+  static void start(Team& team, Part& part);
+  static bool next(Team& team, Part& part);
+  static void decide(Part& part);
+
+  std::map<std::uint64_t, Team> teams_;
+  std::map<std::vector<int>, std::uint64_t> by_engines_;
+  std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
+  std::uint64_t next_number_ = 1;
+  std::uint64_t uses_ = 0;
+};
+
+}  // namespace rankview::controller

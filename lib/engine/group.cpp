@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "engine/group.hpp"
+
+#include "transport/process.hpp"
+
+#include <new>
+#include <utility>
+
+namespace rankview::engine {
+namespace {
+
+const std::byte* bytes(const void* data) { return static_cast<const std::byte*>(data); }
+std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
+
+}  // namespace
+
+// Before the vote others may be late by any time, so who waits sleeps in the end. After it all are there, and looking is what moves the
+// data.
+void Group::wait(transport::Team::Begun transfer) {
+  transport::Idle idle(spin_);
+  while (!transfer->done()) {
+    if (agreed_) continue;
+    if (const auto pause = idle.pause(); pause.count() != 0) transport::nap(pause);
+  }
+  idle.reset();
+}
+
+transport::Verdict Group::vote(const transport::Vote& own) {
+  --votes_;
+  transport::Verdict verdict;
+  auto cast = team_.gather_votes(own, {});
+  wait(team_.announce(verdict));
+  wait(std::move(cast));
+  if (verdict.go == 0) votes_ = 0;
+  return verdict;
+}
+
+std::uint64_t Group::agree(std::uint64_t count) {
+  const transport::Verdict verdict = vote({1, count});
+  if (verdict.go == 0) throw detail::StoodBack();
+  agreed_ = votes_ == 0;
+  return verdict.total;
+}
+
+void Group::refuse() {
+  if (votes_ != 0) vote({0, 0});
+}
+
+void Group::broadcast(void* to, std::uint64_t size) { wait(team_.broadcast(bytes(to), size)); }
+
+void Group::scatter(void* to, const detail::Deal& deal) { wait(team_.scatter(nullptr, bytes(to), deal)); }
+
+void Group::gather(const void* from, std::uint64_t count, const detail::Deal& deal) {
+  wait(team_.gather(bytes(from), nullptr, count, {}, deal));
+}
+
+void Group::reduce(const void* from, std::uint64_t count, detail::Element element, detail::Operation operation) {
+  wait(team_.reduce(const_cast<std::byte*>(bytes(from)), count, element, operation));
+}
+
+void Group::barrier() { wait(team_.barrier()); }
+
+void Group::allreduce(const void* from, void* to, std::uint64_t count, detail::Element element, detail::Operation operation) {
+  wait(team_.allreduce(bytes(from), bytes(to), count, element, operation));
+}
+
+void Group::allgather_counts(std::uint64_t count, std::span<std::uint64_t> counts) { wait(team_.allgather_counts(count, counts)); }
+
+void Group::allgather(const void* from, void* to, std::span<const std::uint64_t> counts, std::uint64_t element_bytes) {
+  wait(team_.allgather(bytes(from), bytes(to), index(), counts, element_bytes));
+}
+
+void Group::share(void* data, std::uint64_t size, std::size_t source) { wait(team_.share(bytes(data), size, source)); }
+
+void Group::send(std::size_t to, std::span<const std::byte> data) { wait(team_.send(to, data)); }
+
+detail::Buffer Group::receive(std::size_t from) {
+  detail::Buffer arrived;
+  try {
+    wait(team_.receive(from, arrived));
+  } catch (const std::bad_alloc&) {
+    // The others are beyond the point where anybody could stand back.
+    transport::end_process(1, "an engine ran out of memory in the middle of a collective");
+  }
+  return arrived;
+}
+
+}  // namespace rankview::engine

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "transport/idle.hpp"
+#include "transport/team.hpp"
+
+#include <rankview/detail/collective.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace rankview::engine {
+
+// What a task of a collective call sees of its team.
+class Group final : public detail::Group {
+ public:
+  // `votes`: rounds of voting that the call has.
+  Group(transport::Team& team, transport::SpinTime& spin, std::uint64_t votes) : team_(team), spin_(spin), votes_(votes) {}
+
+  [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
+  [[nodiscard]] std::size_t size() const override { return team_.engines(); }
+
+  std::uint64_t agree(std::uint64_t count) override;
+  // The task has failed: votes against, if others wait for this engine's vote.
+  void refuse();
+
+  void broadcast(void* to, std::uint64_t bytes) override;
+  void scatter(void* to, const detail::Deal& deal) override;
+  void gather(const void* from, std::uint64_t count, const detail::Deal& deal) override;
+  void reduce(const void* from, std::uint64_t count, detail::Element element, detail::Operation operation) override;
+
+  void barrier() override;
+  void allreduce(const void* from, void* to, std::uint64_t count, detail::Element element, detail::Operation operation) override;
+  void allgather_counts(std::uint64_t count, std::span<std::uint64_t> counts) override;
+  void allgather(const void* from, void* to, std::span<const std::uint64_t> counts, std::uint64_t element_bytes) override;
+  void share(void* data, std::uint64_t bytes, std::size_t source) override;
+  void send(std::size_t to, std::span<const std::byte> bytes) override;
+  detail::Buffer receive(std::size_t from) override;
+
+  const boost::mpi::communicator& communicator() override { return team_.communicator(); }
+
+ private:
+  transport::Verdict vote(const transport::Vote& own);
+  void wait(transport::Team::Begun transfer);
+
+  transport::Team& team_;
+  transport::SpinTime& spin_;
+  std::uint64_t votes_;
+  bool agreed_ = false;
+};
+
+}  // namespace rankview::engine
