@@ -2,10 +2,17 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/among_engines.hpp>
+#include <rankview/detail/gather.hpp>
+#include <rankview/detail/push.hpp>
+#include <rankview/detail/reduce.hpp>
+#include <rankview/detail/scatter.hpp>
 #include <rankview/detail/view.hpp>
 #include <rankview/targets.hpp>
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,11 +22,7 @@ namespace rankview {
 
 namespace detail {
 
-// The tasks behind the verbs on variables: ordinary callables, shipped like any other.
-template <class T>
-struct Push {
-  void operator()(std::string_view name, T value) const { this_engine::vars().set(name, std::move(value)); }
-};
+// The tasks behind some of the verbs on variables: ordinary callables, shipped like any other.
 template <class T>
 struct Pull {
   const T& operator()(std::string_view name) const { return this_engine::vars().get<T>(name); }
@@ -34,7 +37,7 @@ struct Contains {
   bool operator()(std::string_view name) const { return this_engine::vars().contains(name); }
 };
 struct Names {
-  std::vector<std::string> operator()() const { return this_engine::vars().names(); }
+  std::vector<VariableInfo> operator()() const { return this_engine::vars().list(); }
 };
 
 // A variable on the engines of a view.
@@ -68,6 +71,10 @@ class DirectVerbs {
  public:
   /// Calls `f(arguments...)` on each engine of the view. See DirectView and EngineView for what comes back. Cost: one message to each
   /// engine, and one back.
+  ///
+  /// If the first parameter of `f` is a `const boost::mpi::communicator&`, it gets one of exactly the view's engines, in target order, on
+  /// which they run as one MPI program: `f(communicator, arguments...)` may use any MPI on it. They begin together. Should one of them
+  /// throw while the others wait for it in MPI, those go on waiting, as in any MPI program.
   template <class F, class... A>
   auto apply(F f, A&&... arguments) const {
     using M = Made<F, A...>;
@@ -104,14 +111,27 @@ class DirectVerbs {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
   }
 
+  // ---- data ----
+  // Except for pull(), erase() and the like these are collective over the view's engines: each engine begins when it has done what it was
+  // asked to before, and waits for the others. If one of them cannot take part (no such variable, another type, no memory), the call comes
+  // about on none: it fails with the reasons, no variable has changed, and the view can be used as before. Waiting costs no CPU to speak
+  // of, and rank 0 does other things meanwhile.
+  //
+  // Costs are told as MPI calls; besides those, each call takes a message to each engine and one back. "A vote" is an MPI_Igather and an
+  // MPI_Ibcast of 16 bytes. The first call on a set of engines makes a communicator of them with rank 0, and one of them alone.
+
   /// Stores a copy of `value` as the variable `name` of each engine.
+  ///
+  /// Cost: values of less than 32 KiB travel with the call. Longer vectors and strings of trivially copyable elements take a vote and one
+  /// MPI_Ibcast from the caller's memory into the engines', without a copy; into the variable's own memory where it has the type and size
+  /// already. Other types are encoded first, and decoded on each engine.
   template <class T>
   auto push(std::string_view name, T&& value) const {
-    return apply(Push<wire_t<T, Deduced>>(), name, std::forward<T>(value));
+    return AsyncResult<void>(detail::push(caller(true), Lifetime::result, name, std::forward<T>(value)));
   }
   template <class T>
   void push_sync(std::string_view name, T&& value) const {
-    apply_sync(Push<wire_t<T, Deduced>>(), name, std::forward<T>(value));
+    take_result<void>(*detail::push(caller(false), Lifetime::call, name, std::forward<T>(value)));
   }
 
   /// The variable `name`, which must be a `T`: fails with NameError on engines that have none, with TypeError on those where it is
@@ -134,9 +154,131 @@ class DirectVerbs {
   /// Whether there is a variable `name`.
   auto contains(std::string_view name) const { return apply(Contains(), name); }
   auto contains_sync(std::string_view name) const { return apply_sync(Contains(), name); }
-  /// The names of the variables, in alphabetical order.
+  /// The variables in alphabetical order, with their types and sizes in bytes.
   auto names() const { return apply(Names()); }
   auto names_sync() const { return apply_sync(Names()); }
+
+  /// Deals the elements of `range` out to the engines, where each part becomes the variable `name`, a `std::vector` of the range's elements
+  /// (with `flatten`, the single element itself). Any input range will do. Of n elements each of q engines gets n / q, in target order, and
+  /// the first n mod q one more; those that get none have an empty vector.
+  ///
+  /// Throws UsageError before anything moves if `flatten` is set and there is not exactly one element for each engine.
+  ///
+  /// Cost: contiguous ranges of trivially copyable elements take a vote and one MPI_Iscatterv from the caller's memory into the engines'
+  /// vectors, without a copy (round robin, and beyond 2^31 elements, an MPI_Isend to each with a derived datatype). Where an engine's
+  /// variable is such a vector of the right size already, its memory is used again. Other elements are encoded, each part for its engine,
+  /// and only take the vote. An asynchronous call copies a range given as an lvalue; move it in, or rv::borrow() it.
+  template <class Range>
+  auto scatter(std::string_view name, Range&& range, Layout layout = {}) const {
+    return AsyncResult<void>(detail::scatter(caller(true), Lifetime::result, name, std::forward<Range>(range), layout));
+  }
+  template <class Range>
+  void scatter_sync(std::string_view name, Range&& range, Layout layout = {}) const {
+    take_result<void>(*detail::scatter(caller(false), Lifetime::call, name, std::forward<Range>(range), layout));
+  }
+
+  /// The inverse: puts the parts that the engines hold as variable `name` together, in target order or, with `rv::round_robin`, in that of
+  /// the range that was scattered so. Each part is a `std::vector<T>` of any size, or a single `T`.
+  ///
+  /// Cost: trivially copyable elements take a vote and one MPI_Igatherv from the engines' memory into the result (an MPI_Irecv for each as
+  /// above); others are encoded and come with the engines' answers.
+  template <class T>
+  auto gather(std::string_view name, Layout layout = {}) const {
+    return AsyncResult<std::vector<T>>(detail::gather<T>(caller(true), name, layout));
+  }
+  template <class T>
+  std::vector<T> gather_sync(std::string_view name, Layout layout = {}) const {
+    return take_result<std::vector<T>>(*detail::gather<T>(caller(false), name, layout));
+  }
+  /// The same into memory of the caller's, which must have room for exactly as many elements as there are: UsageError otherwise. It must
+  /// live until the result is ready.
+  template <class T, std::size_t N>
+  auto gather_into(std::string_view name, std::span<T, N> into, Layout layout = {}) const {
+    return AsyncResult<void>(detail::gather_into<T>(caller(true), name, into, layout));
+  }
+  template <class T, std::size_t N>
+  void gather_into_sync(std::string_view name, std::span<T, N> into, Layout layout = {}) const {
+    take_result<void>(*detail::gather_into<T>(caller(false), name, into, layout));
+  }
+  template <class T>
+  auto gather_into(std::string_view name, std::vector<T>& into, Layout layout = {}) const {
+    return gather_into(name, std::span<T>(into), layout);
+  }
+  template <class T>
+  void gather_into_sync(std::string_view name, std::vector<T>& into, Layout layout = {}) const {
+    gather_into_sync(name, std::span<T>(into), layout);
+  }
+
+  /// Folds the engines' variables `name`, each a `T`, with `op`: values as they are, vectors element by element (`T = std::vector<double>`,
+  /// all of one length; UsageError otherwise). `op` is any associative callable; it need not be commutative, since values are folded in
+  /// target order.
+  ///
+  /// Sums, products, `rv::min`, `rv::max`, logical and bitwise operations of `<functional>` on arithmetic types are MPI's own; what is
+  /// rounded is then rounded in an order that MPI chooses, the same each time for the same engines, sizes and MPI. Anything else is folded
+  /// by the engines over a binomial tree, always in the same way.
+  ///
+  /// Cost: for a single number one MPI_Ireduce and no vote; for vectors a vote and one MPI_Ireduce for each 256 KiB; for other types and
+  /// operations a vote and log2 q rounds of messages among the engines.
+  template <class T, class Op>
+  auto reduce(std::string_view name, Op op) const {
+    return AsyncResult<T>(detail::reduce<T>(caller(true), name, op));
+  }
+  template <class T, class Op>
+  T reduce_sync(std::string_view name, Op op) const {
+    return take_result<T>(*detail::reduce<T>(caller(false), name, op));
+  }
+
+  /// Folds all elements of the engines' variables `name`, each a `std::vector<T>` or a `T`, into one `T`: on each engine, then among them.
+  /// Empty parts do not count; where all are empty a sum is 0, a product 1, and so on, and an operation without such a value fails with
+  /// UsageError. Order, rounding and cost as reduce() of one value.
+  template <class T, class Op>
+  auto reduce_all(std::string_view name, Op op) const {
+    return AsyncResult<T>(detail::reduce_all<T>(caller(true), name, op));
+  }
+  template <class T, class Op>
+  T reduce_all_sync(std::string_view name, Op op) const {
+    return take_result<T>(*detail::reduce_all<T>(caller(false), name, op));
+  }
+
+  /// As reduce(), with the result as variable `into` of every engine. Cost: a vote and MPI_Iallreduce in pieces of 256 KiB, or a fold and
+  /// two MPI_Ibcast.
+  template <class T, class Op>
+  auto allreduce(std::string_view name, std::string_view into, Op op) const {
+    return AsyncResult<void>(detail::allreduce<T>(caller(true), name, into, op));
+  }
+  template <class T, class Op>
+  void allreduce_sync(std::string_view name, std::string_view into, Op op) const {
+    take_result<void>(*detail::allreduce<T>(caller(false), name, into, op));
+  }
+
+  /// Puts all engines' elements of `name` together, in target order, as variable `into` of each, a `std::vector<T>`. Cost: two votes, an
+  /// MPI_Iallgather of sizes and an MPI_Iallgatherv.
+  template <class T>
+  auto allgather(std::string_view name, std::string_view into) const {
+    return AsyncResult<void>(detail::allgather<T>(caller(true), name, into));
+  }
+  template <class T>
+  auto allgather(std::string_view name) const {
+    return allgather<T>(name, name);
+  }
+  template <class T>
+  void allgather_sync(std::string_view name, std::string_view into) const {
+    take_result<void>(*detail::allgather<T>(caller(false), name, into));
+  }
+  template <class T>
+  void allgather_sync(std::string_view name) const {
+    allgather_sync<T>(name, name);
+  }
+
+  /// Copies the variable `name` of engine `from`, one of the view's, to all others. Its type need not be told: rankview knows how to send
+  /// what is trivially copyable, standard containers, and classes with a `serialize` of their own; UsageError for others. Cost: two votes
+  /// and one MPI_Ibcast of the encoded value.
+  auto broadcast(int from, std::string_view name) const { return AsyncResult<void>(detail::broadcast(caller(true), live(from), name)); }
+  void broadcast_sync(int from, std::string_view name) const { take_result<void>(*detail::broadcast(caller(false), live(from), name)); }
+
+  /// Ends when every engine of the view has come to it. Cost: one MPI_Ibarrier.
+  auto barrier() const { return AsyncResult<void>(detail::barrier(caller(true))); }
+  void barrier_sync() const { take_result<void>(*detail::barrier(caller(false))); }
 
   /// `view["x"] = value` pushes and waits; `view["x"].get<T>()` pulls and waits. Both throw what went wrong.
   [[nodiscard]] auto operator[](std::string name) const { return Subscript<View>(self(), std::move(name)); }
@@ -160,18 +302,22 @@ class DirectVerbs {
 
  private:
   [[nodiscard]] const View& self() const { return static_cast<const View&>(*this); }
+  [[nodiscard]] Caller caller(bool unattended) const { return {controller_, flags_, self().engines(), View::multiple, unattended}; }
+  [[nodiscard]] int live(int engine) const { return resolve(*controller_, engine); }
 
   template <class Sig, class R, class F, class... A>
   std::shared_ptr<Results<R>> make(const F& f, Lifetime lifetime, A&&... arguments) const {
     auto call = new_call<Sig, R>(controller_, f, flags_);
     call->multiple = View::multiple;
     call->same_arguments = true;
+    call->together = takes_communicator<F>;
     call->engines = self().engines();
     submit_apply<R, Sig>(call, lifetime, std::forward<A>(arguments)...);
     return call;
   }
   template <class Sig, class R, class F, class... Ranges>
   std::shared_ptr<Results<R>> make_map(const F& f, Lifetime lifetime, Ranges&&... ranges) const {
+    static_assert(!takes_communicator<F>, "rankview: a callable that wants a communicator is run by all engines at once; use apply()");
     auto call = new_call<Sig, R>(controller_, f, flags_);
     call->engines = self().engines();
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);

@@ -76,6 +76,8 @@ class LoadBalancedView {
  private:
   template <class Sig, class R, class F>
   auto prepare(const F& f) const {
+    static_assert(!detail::takes_communicator<F>,
+                  "rankview: a callable that wants a communicator needs engines that run it together; use a DirectView");
     auto call = detail::new_call<Sig, R>(controller_, f, flags_);
     call->balanced = true;
     if (!all_) {

@@ -8,10 +8,12 @@
 #include <rankview/client.hpp>
 #include <rankview/cluster.hpp>
 #include <rankview/direct_view.hpp>
+#include <rankview/distribution.hpp>
 #include <rankview/errors.hpp>
 #include <rankview/flags.hpp>
 #include <rankview/load_balanced_view.hpp>
 #include <rankview/metadata.hpp>
+#include <rankview/operations.hpp>
 #include <rankview/options.hpp>
 #include <rankview/reference.hpp>
 #include <rankview/run.hpp>

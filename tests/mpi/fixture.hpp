@@ -32,6 +32,13 @@ inline int engines() { return static_cast<int>(client().size()); }
 inline rv::DirectView everyone() { return client()[rv::all]; }
 inline rv::LoadBalancedView balanced() { return client().load_balanced_view(); }
 
+// Sanitizers want address space of their own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = false;
+#endif
+
 // Whether all engines still do what they are asked.
 inline bool alive() {
   std::vector<int> wanted = client().ids();

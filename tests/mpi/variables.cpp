@@ -100,7 +100,7 @@ TEST_CASE("erase, clear, contains and names") {
   CHECK(everyone().erase_sync("a") == std::vector<bool>(client().size(), true));
   CHECK(everyone().contains_sync("a") == std::vector<bool>(client().size(), false));
   everyone().clear().get(test::limit);
-  CHECK(everyone().names_sync() == std::vector<std::vector<std::string>>(client().size()));
+  for (const auto& names : everyone().names_sync()) CHECK(names.empty());
 }
 
 TEST_CASE("a missing variable is a NameError that says what there is") {

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/detail/collective_call.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// gather: the parts that the engines hold become one vector on rank 0.
+namespace rankview::detail {
+
+// Elements that travel as they lie in memory: MPI_Igatherv, from the engines' variables into the result.
+template <class T>
+struct Gather {
+  static void run(Invocation& invocation) {
+    Group& group = *invocation.group;
+    const auto name = load<std::string>(invocation.arguments);
+    auto deal = load<Deal>(invocation.arguments);
+    const std::span<const T> elements = elements_of<T>(name);
+    deal.total = group.agree(elements.size());
+    group.gather(elements.data(), elements.size(), deal);
+  }
+};
+
+template <class T>
+class Gathered final : public Results<std::vector<T>> {
+ public:
+  Gathered() { this->slots_.resize(1); }
+  void grow(std::uint64_t) override {}
+  void load(std::uint64_t, Reader&) override {}
+  std::byte* room(std::uint64_t count) override {
+    this->slots_.resize(1);
+    this->slots_.front().resize(static_cast<std::size_t>(count));
+    return reinterpret_cast<std::byte*>(this->slots_.front().data());
+  }
+};
+
+// Into memory of the caller's.
+template <class T>
+class GatheredInto final : public Results<void> {
+ public:
+  explicit GatheredInto(std::span<T> into) : into_(into) {}
+  std::byte* room(std::uint64_t count) override {
+    if (count != into_.size())
+      throw UsageError(root.what + ": there are " + std::to_string(count) + " elements on the engines, and room for " +
+                       std::to_string(into_.size()));
+    return reinterpret_cast<std::byte*>(into_.data());
+  }
+
+ private:
+  std::span<T> into_;
+};
+
+// Elements that must be encoded: each engine returns its part.
+template <class T>
+struct GatherEncoded {
+  static_assert(std::is_copy_constructible_v<T>,
+                "rankview: gather() wants elements that can be copied; what is gathered stays where it is");
+
+  static void run(Invocation& invocation) {
+    const auto name = load<std::string>(invocation.arguments);
+    Variables& vars = this_engine::vars();
+    // A copy, since the next task may change the variable before what is long has left.
+    std::vector<T> part;
+    if (const T* const one = vars.find<T>(name)) {
+      part.push_back(*one);
+    } else {
+      part = vars.get<std::vector<T>>(name);
+    }
+    give_result(invocation, std::move(part));
+  }
+};
+
+template <class T>
+class GatheredParts final : public Results<std::vector<T>> {
+ public:
+  explicit GatheredParts(Distribution dist) : dist_(dist) { this->slots_.resize(1); }
+  void grow(std::uint64_t count) override { parts_.resize(count); }
+  void load(std::uint64_t item, Reader& in) override { parts_[item] = codec<std::vector<T>>::load(in); }
+  void discard() noexcept override {
+    parts_.clear();
+    Results<std::vector<T>>::discard();
+  }
+
+  void complete() override {
+    std::vector<T>& whole = this->slots_.front();
+    std::size_t total = 0;
+    std::size_t longest = 0;
+    for (const auto& part : parts_) {
+      total += part.size();
+      longest = std::max(longest, part.size());
+    }
+    whole.reserve(total);
+    if (dist_ == block) {
+      for (auto& part : parts_) std::move(part.begin(), part.end(), std::back_inserter(whole));
+    } else {
+      for (std::size_t i = 0; i < longest; ++i) {
+        for (auto& part : parts_) {
+          if (i < part.size()) whole.push_back(std::move(part[i]));
+        }
+      }
+    }
+    parts_.clear();
+  }
+
+ private:
+  Distribution dist_;
+  std::vector<std::vector<T>> parts_;  // by engine
+};
+
+template <class T, class C>
+void submit_gather(const std::shared_ptr<C>& call, const Caller& caller, std::string_view name, Layout layout) {
+  call->root.what = quoted("gather", name);
+  call->root.deal = {0, sizeof(T), layout.dist};
+  submit_verb(call, caller, std::string(name), call->root.deal);
+}
+
+template <class T>
+std::shared_ptr<Results<std::vector<T>>> gather(const Caller& caller, std::string_view name, Layout layout) {
+  if constexpr (Bulk<T>) {
+    auto call = new_collective<Gather<T>, Gathered<T>>(caller, RootPart::Kind::gather);
+    submit_gather<T>(call, caller, name, layout);
+    return call;
+  } else {
+    auto call = std::make_shared<GatheredParts<T>>(layout.dist);
+    prepare_verb_call<GatherEncoded<T>>(*call, caller);
+    submit_verb(call, caller, std::string(name));
+    return call;
+  }
+}
+
+template <class T>
+std::shared_ptr<Results<void>> gather_into(const Caller& caller, std::string_view name, std::span<T> into, Layout layout) {
+  static_assert(Bulk<T>, "rankview: gather_into() wants elements that can be copied as bytes; use gather()");
+  auto call = std::make_shared<GatheredInto<T>>(into);
+  prepare_collective<Gather<T>>(*call, caller, RootPart::Kind::gather);
+  submit_gather<T>(call, caller, name, layout);
+  return call;
+}
+
+}  // namespace rankview::detail
