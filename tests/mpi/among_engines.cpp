@@ -10,7 +10,7 @@
 using test::client;
 using test::everyone;
 
-TEST_CASE("allgather puts everybody's elements together, everywhere") {
+TEST_CASE("allgather puts everybody's elements together, everywhere", "[data]") {
   const auto q = client().size();
   everyone().apply_sync([] {
     const auto id = static_cast<std::size_t>(rv::this_engine::id());
@@ -34,7 +34,7 @@ TEST_CASE("allgather puts everybody's elements together, everywhere") {
   for (const auto& each : everyone().pull_sync<std::vector<double>>("one")) CHECK(each == ones);
 }
 
-TEST_CASE("broadcast copies one engine's variable to the others, whatever it is") {
+TEST_CASE("broadcast copies one engine's variable to the others, whatever it is", "[data]") {
   everyone().clear_sync();
   const rv::EngineView last = client()[-1];
   const std::map<std::string, std::vector<double>> map = {{"a", {1, 2}}, {"b", {}}};
@@ -54,7 +54,7 @@ TEST_CASE("broadcast copies one engine's variable to the others, whatever it is"
   CHECK_THROWS_AS(everyone().broadcast_sync(test::engines(), "map"), std::out_of_range);
 }
 
-TEST_CASE("a barrier ends when the last engine has come") {
+TEST_CASE("a barrier ends when the last engine has come", "[data]") {
   test::Gate gate;
   client()[-1].apply(test::Gate::pass, gate.path());
   const auto barrier = everyone().barrier();
@@ -64,7 +64,7 @@ TEST_CASE("a barrier ends when the last engine has come") {
   for (int i = 0; i < 20; ++i) everyone().barrier_sync();
 }
 
-TEST_CASE("names tell types and sizes") {
+TEST_CASE("names tell types and sizes", "[data]") {
   everyone().clear_sync();
   everyone()["d"] = 1.0;
   everyone()["v"] = std::vector<double>(1000);
@@ -78,7 +78,7 @@ TEST_CASE("names tell types and sizes") {
   CHECK(names[2].bytes == sizeof(std::vector<double>) + 8000);
 }
 
-TEST_CASE("long values of every kind are pushed") {
+TEST_CASE("long values of every kind are pushed", "[data]") {
   everyone().clear_sync();
   const std::map<int, std::string> map = [] {
     std::map<int, std::string> made;

@@ -98,3 +98,23 @@ TEST_CASE("an argument and a result of more than 2^31 elements' bytes, asynchron
       rv::borrow(numbers));
   CHECK(sum.get(test::limit) == 3 * gib / 8 + 3);
 }
+
+TEST_CASE("more than 2^31 elements scattered, reduced, gathered and pushed", "[.][big]") {
+  const std::size_t size = 2 * gib + 11;
+  std::vector<std::uint8_t> bytes = marked(size);
+  everyone().scatter_sync("bytes", bytes);
+  CHECK(everyone().apply_sync([](const std::vector<std::uint8_t>& b) { return b.size(); }, rv::ref("bytes")).front() ==
+        (size + client().size() - 1) / client().size());
+  bytes.assign(size, 0);
+  everyone().gather_into_sync("bytes", bytes);
+  CHECK(right(bytes, size));
+  const auto ors = everyone().reduce_sync<std::vector<std::uint8_t>>("bytes", std::bit_or<>());
+  if (client().size() == 1) CHECK(right(ors, size));
+  everyone().scatter_sync("bytes", bytes, {.dist = rv::round_robin});
+  bytes.assign(size, 0);
+  everyone().gather_into_sync("bytes", bytes, {.dist = rv::round_robin});
+  CHECK(right(bytes, size));
+  everyone().push_sync("bytes", bytes);
+  CHECK(everyone().apply_sync([](const std::vector<std::uint8_t>& b) { return right(b, 2 * gib + 11); }, rv::ref("bytes")).back());
+  everyone().clear_sync();
+}

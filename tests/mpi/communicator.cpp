@@ -30,7 +30,7 @@ std::vector<int> around(const boost::mpi::communicator& comm, int added) {
 
 }  // namespace
 
-TEST_CASE("a callable that takes a communicator runs on exactly the view's engines, in target order") {
+TEST_CASE("a callable that takes a communicator runs on exactly the view's engines, in target order", "[data]") {
   std::vector<int> ids = client().ids();
   for (std::size_t count = 1; count <= ids.size(); ++count) {
     std::vector<int> some(ids.end() - static_cast<std::ptrdiff_t>(count), ids.end());
@@ -44,7 +44,7 @@ TEST_CASE("a callable that takes a communicator runs on exactly the view's engin
   CHECK(client()[-1].apply_sync(around, 0)[1] == 1);
 }
 
-TEST_CASE("callables with a communicator take references and return nothing, too") {
+TEST_CASE("callables with a communicator take references and return nothing, too", "[data]") {
   everyone()["total"] = 0;
   everyone().apply_sync([](const boost::mpi::communicator& comm, int& total,
                            const std::string& text) { total = boost::mpi::all_reduce(comm, static_cast<int>(text.size()), std::plus<>()); },
@@ -52,7 +52,7 @@ TEST_CASE("callables with a communicator take references and return nothing, too
   CHECK(everyone()["total"].get<int>() == std::vector<int>(client().size(), 4 * test::engines()));
 }
 
-TEST_CASE("overlapping groups and load-balanced work in any order do not cross") {
+TEST_CASE("overlapping groups and load-balanced work in any order do not cross", "[data]") {
   const int q = test::engines();
   std::vector<rv::AsyncResult<std::vector<std::vector<int>>>> groups;
   std::vector<rv::AsyncResult<std::vector<int>>> maps;
@@ -71,7 +71,7 @@ TEST_CASE("overlapping groups and load-balanced work in any order do not cross")
   }
 }
 
-TEST_CASE("MPI returns errors on a task's communicator, and kills nothing") {
+TEST_CASE("MPI returns errors on a task's communicator, and kills nothing", "[data]") {
   const auto classes = everyone().apply_sync([](const boost::mpi::communicator& comm) {
     const int value = 1;
     int error_class = 0;

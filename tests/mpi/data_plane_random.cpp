@@ -407,7 +407,7 @@ class Campaign {
 
 }  // namespace
 
-TEST_CASE("1,000 random calls on random views do what a serial model does") {
+TEST_CASE("1,000 random calls on random views do what a serial model does", "[data]") {
   const char* const given = std::getenv("RANKVIEW_TEST_SEED");
   const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
   std::printf("data plane: 1000 cases, RANKVIEW_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));

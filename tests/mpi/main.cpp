@@ -3,9 +3,12 @@
 #define CATCH_CONFIG_RUNNER
 #include "fixture.hpp"
 
+#include <mpi.h>
 #include <unistd.h>
 #include <csignal>
 #include <cstdlib>
+#include <map>
+#include <string>
 
 namespace {
 
@@ -22,12 +25,20 @@ void too_late(int) {
 
 rv::Client& test::client() { return *running; }
 
+// RANKVIEW_TEST_LEVEL: as a code initialises MPI that asks for less than rankview would.
 int main(int argc, char** argv) {
+  const char* const level = std::getenv("RANKVIEW_TEST_LEVEL");
+  const std::map<std::string, int> levels = {
+      {"single", MPI_THREAD_SINGLE}, {"funneled", MPI_THREAD_FUNNELED}, {"serialized", MPI_THREAD_SERIALIZED}};
+  int provided = 0;
+  if (level != nullptr) MPI_Init_thread(&argc, &argv, levels.at(level), &provided);
   std::signal(SIGALRM, too_late);
   alarm(280);
-  return rv::run(argc, argv, [&](rv::Client& rc) {
+  const int result = rv::run(argc, argv, [&](rv::Client& rc) {
     running = &rc;
     const int failures = Catch::Session().run(argc, argv);
     return failures == 0 ? 0 : 1;
   });
+  if (level != nullptr) MPI_Finalize();
+  return result;
 }

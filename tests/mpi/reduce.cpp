@@ -46,7 +46,7 @@ void check_number() {
 
 }  // namespace
 
-TEST_CASE("numbers of every kind are reduced by MPI's operations") {
+TEST_CASE("numbers of every kind are reduced by MPI's operations", "[data]") {
   check_number<signed char>();
   check_number<short>();
   check_number<int>();
@@ -61,7 +61,7 @@ TEST_CASE("numbers of every kind are reduced by MPI's operations") {
   check_number<long double>();
 }
 
-TEST_CASE("logical and bitwise operations") {
+TEST_CASE("logical and bitwise operations", "[data]") {
   everyone().apply_sync([] {
     rv::this_engine::vars().set("bits", 3U << rv::this_engine::id());
     rv::this_engine::vars().set("yes", true);
@@ -84,7 +84,7 @@ TEST_CASE("logical and bitwise operations") {
   CHECK(everyone().reduce_sync<bool>("first", std::logical_and<>()) == (q == 1));
 }
 
-TEST_CASE("arrays are reduced element by element, also longer ones than a segment") {
+TEST_CASE("arrays are reduced element by element, also longer ones than a segment", "[data]") {
   for (const std::size_t size : {0UL, 1UL, 1000UL, 32'768UL, 100'001UL}) {
     everyone().apply_sync(
         [](std::size_t n) {
@@ -106,7 +106,7 @@ TEST_CASE("arrays are reduced element by element, also longer ones than a segmen
   }
 }
 
-TEST_CASE("arrays of different lengths are an error of the call that tells the lengths") {
+TEST_CASE("arrays of different lengths are an error of the call that tells the lengths", "[data]") {
   if (client().size() < 2) return;
   everyone()["v"] = std::vector<double>{1, 2};
   client()[0]["v"] = std::vector<double>{1, 2, 3};
@@ -119,7 +119,7 @@ TEST_CASE("arrays of different lengths are an error of the call that tells the l
   CHECK(everyone().reduce_all_sync<double>("v", std::plus<>()) == 6.0 + 3.0 * static_cast<double>(client().size() - 1));
 }
 
-TEST_CASE("a fold that is not commutative goes in target order") {
+TEST_CASE("a fold that is not commutative goes in target order", "[data]") {
   everyone().apply_sync([] { rv::this_engine::vars().set("s", std::string(1, static_cast<char>('a' + rv::this_engine::id()))); });
   std::string forwards;
   for (const int id : client().ids()) forwards += static_cast<char>('a' + id);
@@ -136,7 +136,7 @@ TEST_CASE("a fold that is not commutative goes in target order") {
   CHECK(everyone().reduce_all_sync<std::string>("w", concatenate) == dashed);
 }
 
-TEST_CASE("any type and any operation") {
+TEST_CASE("any type and any operation", "[data]") {
   everyone()["z"] = std::complex<double>(1, 2);
   const auto q = static_cast<double>(client().size());
   CHECK(everyone().reduce_sync<std::complex<double>>("z", std::plus<>()) == std::complex<double>(q, 2 * q));
@@ -152,7 +152,7 @@ TEST_CASE("any type and any operation") {
   CHECK(everyone().reduce_sync<std::vector<int>>("v", merge).size() == 2 * client().size());
 }
 
-TEST_CASE("reduce_all folds containers, empty ones as well") {
+TEST_CASE("reduce_all folds containers, empty ones as well", "[data]") {
   const auto q = client().size();
   everyone().scatter_sync("v", std::vector<double>{4, -1, 7});
   CHECK(everyone().reduce_all_sync<double>("v", std::plus<>()) == 10);
@@ -169,7 +169,7 @@ TEST_CASE("reduce_all folds containers, empty ones as well") {
   CHECK(everyone().reduce_all_sync<double>("one", std::plus<>()) == 2.0 * static_cast<double>(q));
 }
 
-TEST_CASE("an operation that throws is an error of its engine, and nobody hangs") {
+TEST_CASE("an operation that throws is an error of its engine, and nobody hangs", "[data]") {
   const auto q = client().size();
   everyone().apply_sync([] { rv::this_engine::vars().set("n", rv::this_engine::id()); });
   const auto picky = [](int a, int b) {
@@ -188,7 +188,7 @@ TEST_CASE("an operation that throws is an error of its engine, and nobody hangs"
   CHECK(everyone().reduce_sync<int>("n", std::plus<>()) == static_cast<int>(q * (q - 1) / 2));
 }
 
-TEST_CASE("sums of floating-point numbers are the same each time") {
+TEST_CASE("sums of floating-point numbers are the same each time", "[data]") {
   everyone().apply_sync([] {
     std::vector<double> values(50'000);
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = 1.0 / (1.0 + static_cast<double>(i) + 0.37 * rv::this_engine::id());

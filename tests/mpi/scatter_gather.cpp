@@ -30,7 +30,7 @@ struct Celsius {
 
 }  // namespace
 
-TEST_CASE("scatter deals blocks in target order, the first few one longer") {
+TEST_CASE("scatter deals blocks in target order, the first few one longer", "[data]") {
   const std::size_t q = client().size();
   for (const int n : {0, 1, 4, 7, 10, 1000}) {
     everyone().scatter_sync("x", iota(n));
@@ -45,7 +45,7 @@ TEST_CASE("scatter deals blocks in target order, the first few one longer") {
   }
 }
 
-TEST_CASE("round robin deals every q-th element, and gather restores the order") {
+TEST_CASE("round robin deals every q-th element, and gather restores the order", "[data]") {
   const std::size_t q = client().size();
   everyone().scatter_sync("x", iota(11), {.dist = rv::round_robin});
   const auto parts = everyone().pull_sync<std::vector<int>>("x");
@@ -58,7 +58,7 @@ TEST_CASE("round robin deals every q-th element, and gather restores the order")
   CHECK(everyone().gather_sync<std::string>("w", {.dist = rv::round_robin}) == words);
 }
 
-TEST_CASE("parts that cannot have been dealt round robin are an error of the call") {
+TEST_CASE("parts that cannot have been dealt round robin are an error of the call", "[data]") {
   if (client().size() < 2) return;
   everyone()["x"] = std::vector{1};
   client()[-1]["x"] = std::vector{1, 2, 3};
@@ -68,7 +68,7 @@ TEST_CASE("parts that cannot have been dealt round robin are an error of the cal
   CHECK(everyone().gather_sync<int>("x").size() == client().size() + 2);
 }
 
-TEST_CASE("scatter follows the order of the targets") {
+TEST_CASE("scatter follows the order of the targets", "[data]") {
   std::vector<int> backwards = client().ids();
   std::reverse(backwards.begin(), backwards.end());
   const int q = test::engines();
@@ -80,7 +80,7 @@ TEST_CASE("scatter follows the order of the targets") {
   CHECK(everyone().gather_sync<int>("x") == forwards);
 }
 
-TEST_CASE("flatten stores the element itself, and wants one for each engine") {
+TEST_CASE("flatten stores the element itself, and wants one for each engine", "[data]") {
   const int q = test::engines();
   everyone().scatter_sync("x", iota(q), {.flatten = true});
   CHECK(everyone().pull_sync<int>("x") == iota(q));
@@ -98,7 +98,7 @@ TEST_CASE("flatten stores the element itself, and wants one for each engine") {
   CHECK(everyone().pull_sync<int>("x") == iota(q));
 }
 
-TEST_CASE("any range can be scattered") {
+TEST_CASE("any range can be scattered", "[data]") {
   const std::list<int> list = {3, 1, 2};
   everyone().scatter_sync("x", list);
   CHECK(everyone().gather_sync<int>("x") == std::vector{3, 1, 2});
@@ -118,7 +118,7 @@ TEST_CASE("any range can be scattered") {
   CHECK(everyone().gather_sync<Celsius>("c").at(4).degrees == 20.5);
 }
 
-TEST_CASE("asynchronous scatters keep what they were given") {
+TEST_CASE("asynchronous scatters keep what they were given", "[data]") {
   std::vector<double> values(100'000, 1.5);
   const auto lvalue = everyone().scatter("lvalue", values);
   values.assign(values.size(), 0);
@@ -135,7 +135,7 @@ TEST_CASE("asynchronous scatters keep what they were given") {
   CHECK(everyone().gather_sync<std::string>("words") == std::vector<std::string>(10, std::string(50'000, 'x')));
 }
 
-TEST_CASE("scatter and push write into a vector that has the size, and replace one that has not") {
+TEST_CASE("scatter and push write into a vector that has the size, and replace one that has not", "[data]") {
   const auto address = [](const std::string& name) {
     return reinterpret_cast<std::uintptr_t>(rv::this_engine::vars().get<std::vector<double>>(name).data());
   };
@@ -155,7 +155,7 @@ TEST_CASE("scatter and push write into a vector that has the size, and replace o
   CHECK(everyone().pull_sync<std::vector<float>>("x").back().back() == 5);
 }
 
-TEST_CASE("gather_into fills the caller's memory, or says what does not fit") {
+TEST_CASE("gather_into fills the caller's memory, or says what does not fit", "[data]") {
   everyone().scatter_sync("x", iota(100));
   std::vector<int> into(100, -1);
   everyone().gather_into_sync("x", into);
@@ -173,7 +173,7 @@ TEST_CASE("gather_into fills the caller's memory, or says what does not fit") {
   CHECK(everyone().gather_sync<int>("x") == iota(100));
 }
 
-TEST_CASE("an engine that cannot take part makes a collective fail everywhere, and the view works on") {
+TEST_CASE("an engine that cannot take part makes a collective fail everywhere, and the view works on", "[data]") {
   everyone().scatter_sync("x", iota(20));
   client()[-1].erase_sync("x");
   everyone()["y"] = 1;
@@ -201,7 +201,7 @@ TEST_CASE("an engine that cannot take part makes a collective fail everywhere, a
   CHECK(test::contains(test::held<rv::TypeError>(type.failures()[0].error).what(), "std::vector<double>"));
 }
 
-TEST_CASE("those that could have taken part end as aborted, without an error of their own") {
+TEST_CASE("those that could have taken part end as aborted, without an error of their own", "[data]") {
   if (client().size() < 2) return;
   everyone()["x"] = std::vector{1};
   client()[0].erase_sync("x");
@@ -214,7 +214,7 @@ TEST_CASE("those that could have taken part end as aborted, without an error of 
   CHECK(result.results()[0].error() != nullptr);
 }
 
-TEST_CASE("an engine without memory makes the call fail, and keeps what it has") {
+TEST_CASE("an engine without memory makes the call fail, and keeps what it has", "[data]") {
   if (client().size() < 2 || test::sanitized) return;
   everyone().push_sync("x", std::vector<char>(40'000, 'x'));
   client()[-1].apply_sync([] {
@@ -239,7 +239,7 @@ TEST_CASE("an engine without memory makes the call fail, and keeps what it has")
   CHECK(everyone().pull_sync<std::vector<char>>("x").back().size() == 50'000);
 }
 
-TEST_CASE("a view of one engine, and one of none") {
+TEST_CASE("a view of one engine, and one of none", "[data]") {
   const rv::EngineView one = client()[-1];
   one.scatter_sync("x", iota(5));
   CHECK(one["x"].get<std::vector<int>>() == iota(5));
@@ -260,7 +260,7 @@ TEST_CASE("a view of one engine, and one of none") {
   CHECK_THROWS_AS(none.reduce_sync<int>("x", std::plus<>()), rv::UsageError);
 }
 
-TEST_CASE("collectives come after what was asked before, whatever the views") {
+TEST_CASE("collectives come after what was asked before, whatever the views", "[data]") {
   const int q = test::engines();
   for (int round = 0; round < 50; ++round) {
     std::vector<rv::AsyncResult<void>> results;
@@ -280,7 +280,7 @@ TEST_CASE("collectives come after what was asked before, whatever the views") {
   }
 }
 
-TEST_CASE("rank 0 serves other views while a collective waits for a late engine") {
+TEST_CASE("rank 0 serves other views while a collective waits for a late engine", "[data]") {
   if (client().size() < 2) return;
   test::Gate gate;
   everyone()["x"] = std::vector{1};
@@ -299,7 +299,7 @@ TEST_CASE("rank 0 serves other views while a collective waits for a late engine"
   late.get(test::limit);
 }
 
-TEST_CASE("collectives that still wait can be aborted") {
+TEST_CASE("collectives that still wait can be aborted", "[data]") {
   test::Gate gate;
   std::vector<rv::AsyncResult<void>> busy;
   // More than an engine is handed ahead of need, so that the next waits on rank 0.
@@ -314,7 +314,7 @@ TEST_CASE("collectives that still wait can be aborted") {
   CHECK(test::alive());
 }
 
-TEST_CASE("more views than communicators are kept for") {
+TEST_CASE("more views than communicators are kept for", "[data]") {
   const int q = test::engines();
   everyone().scatter_sync("x", iota(q), {.flatten = true});
   std::vector<int> order = client().ids();
