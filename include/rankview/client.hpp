@@ -56,6 +56,9 @@ class Client {
   template <class... T>
   requires(sizeof...(T) > 0) void wait(const AsyncResult<T>&... results) const { (results.wait(), ...); }
 
+  /// What every engine has to do and holds, as rank 0 knows it now. Asks no engine; cost: proportional to the number of engines.
+  [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, ids()); }
+
   /// Takes what has arrived and hands out what can be handed out, without waiting. Never needed under `MPI_THREAD_MULTIPLE`.
   void spin() const { detail::spin(*controller_); }
 

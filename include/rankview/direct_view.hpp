@@ -290,6 +290,9 @@ class DirectVerbs {
     return copy;
   }
 
+  /// What the view's engines have to do and hold, as rank 0 knows it now.
+  [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, targets()); }
+
   /// The engines, in the order of results.
   [[nodiscard]] std::vector<int> targets() const { return self().engines(); }
   [[nodiscard]] std::size_t size() const { return targets().size(); }

@@ -69,6 +69,9 @@ class LoadBalancedView {
     return copy;
   }
 
+  /// What the view's engines have to do and hold, as rank 0 knows it now.
+  [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, targets()); }
+
   /// The engines that may run its tasks.
   [[nodiscard]] std::vector<int> targets() const { return all_ ? detail::live_engines(*controller_) : engines_; }
   [[nodiscard]] std::size_t size() const { return targets().size(); }

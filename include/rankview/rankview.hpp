@@ -15,6 +15,7 @@
 #include <rankview/metadata.hpp>
 #include <rankview/operations.hpp>
 #include <rankview/options.hpp>
+#include <rankview/queue_status.hpp>
 #include <rankview/reference.hpp>
 #include <rankview/run.hpp>
 #include <rankview/targets.hpp>

@@ -156,6 +156,11 @@ bool wait_all(Controller& controller, const Deadline& deadline) {
   return controller.drive(deadline, [&controller] { return controller.idle(); });
 }
 
+QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
+  controller.try_progress();
+  return controller.queue_status(engines);
+}
+
 void spin(Controller& controller) { controller.try_progress(); }
 
 // Under the controller's lock, or when the call is done.

@@ -44,7 +44,12 @@ auto block_of(Call& call, std::uint64_t item) {
 }  // namespace
 
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
-    : endpoint_(endpoint), settings_(settings), spin_(settings.idle), outgoing_(settings.engines.size()), teams_(*settings.teams) {
+    : endpoint_(endpoint),
+      settings_(settings),
+      spin_(settings.idle),
+      outgoing_(settings.engines.size()),
+      teams_(*settings.teams),
+      accounts_(settings.engines.size()) {
   for (const EngineInfo& engine : settings_.engines) peers_.push_back(engine.peer);
   for (std::size_t id = 0; id < settings_.engines.size(); ++id) scheduler_.add_engine(static_cast<int>(id));
   if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
@@ -223,6 +228,20 @@ void Controller::abandon(Call& call) noexcept {
   if (call.done()) report_unseen(call);
 }
 
+QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
+  const std::lock_guard guard(lock_);
+  QueueStatus status;
+  status.unassigned = scheduler_.waiting();
+  for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler_.load(id).waiting;
+  for (const int id : engines) {
+    const scheduler::Load load = scheduler_.load(id);
+    const Account& account = accounts_[static_cast<std::size_t>(id)];
+    status.engines.push_back({id, load.waiting, load.handed_out, account.completed, account.failed,
+                              static_cast<std::size_t>(account.memory.variables), static_cast<std::size_t>(account.memory.bytes)});
+  }
+  return status;
+}
+
 // ---- driving -----------------------------------------------------------------------------------------------------------------
 
 bool Controller::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
@@ -399,6 +418,8 @@ void Controller::on_frame(transport::Frame& frame) {
         on_results(frame, *results);
       } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
         teams_.on_join(at_join->team, frame.peer - 1);
+      } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
+        accounts_.at(static_cast<std::size_t>(frame.peer) - 1).memory = *memory;
       } else if (std::holds_alternative<wire::Bye>(record)) {
         ++goodbyes_;
       } else {
@@ -420,6 +441,7 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
   const std::int64_t received = now();
   wire::ResultCursor items(results);
   std::int64_t started = results.started;
+  std::uint64_t failures = 0;
   const int engine = call.items[results.first].engine;
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
@@ -430,6 +452,7 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
     record.received = received;
     started = result.completed;
     if (result.failed) {
+      ++failures;
       auto error = remote_error(call, item, result.value);
       const Status status = error ? Status::failed : Status::aborted;
       end_item(call, item, status, std::move(error));
@@ -438,6 +461,9 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
     }
   }
   call.last_received = received;
+  Account& account = accounts_[static_cast<std::size_t>(engine)];
+  account.completed += results.count - failures;
+  account.failed += failures;
   scheduler_.finished(engine, kind_of(call), results.count, started - results.started);
   if (call.done()) end_call(call);
 }

@@ -94,6 +94,7 @@ class Controller final : private transport::FrameHandler {
   // Engines are numbered from 0; none is ever lost.
   [[nodiscard]] int engine_count() const { return static_cast<int>(settings_.engines.size()); }
   [[nodiscard]] const EngineInfo& engine(int id) const { return settings_.engines[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
   [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
 
@@ -118,6 +119,13 @@ class Controller final : private transport::FrameHandler {
 
    private:
     std::atomic<int>* drivers_;
+  };
+
+  // What an engine has done in this run, and what it told of its variables.
+  struct Account {
+    std::uint64_t completed = 0;
+    std::uint64_t failed = 0;
+    wire::Memory memory;
   };
 
   // A result whose attachments are on their way.
@@ -171,7 +179,8 @@ class Controller final : private transport::FrameHandler {
   std::vector<int> to_send_;                                 // engines with something there
   std::vector<Landing> landing_;
   controller::Teams& teams_;
-  std::vector<int> peers_;  // by engine
+  std::vector<int> peers_;         // by engine
+  std::vector<Account> accounts_;  // likewise
   std::size_t goodbyes_ = 0;
   std::atomic<bool> open_{true};
 

@@ -20,6 +20,9 @@ constexpr std::int64_t flush_after = 50'000;
 constexpr std::size_t flush_bytes = 32 * 1024;
 // Between short tasks the engine looks so often for messages.
 constexpr std::int64_t look_after = 50'000;
+// When nothing has come for so many looks, there is time to tell how much memory the variables take; it may take a twentieth of the time.
+constexpr unsigned looks_before_report = 16;
+constexpr std::int64_t report_share = 20;
 constexpr auto pulse_period = std::chrono::milliseconds(1);
 
 // What activity_ says.
@@ -86,6 +89,10 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   running_here = this;
   if (settings_.own_process) serving_process.store(this, std::memory_order_release);
 
+  tasks_since_report_ = true;
+  next_report_ = 0;
+  reported_ = {};
+  unsigned idle_looks = 0;
   transport::Idle idle(spin_);
   while (!end_ || !queue_.empty()) {
     if (!queue_.empty()) {
@@ -98,7 +105,11 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
     flush();
     if (endpoint.poll(*this)) {
       idle.reset();
-    } else if (endpoint.doze(idle) && activity_.load(std::memory_order_relaxed) == busy) {
+      idle_looks = 0;
+      continue;
+    }
+    if (tasks_since_report_ && ++idle_looks > looks_before_report) report_memory();
+    if (endpoint.doze(idle) && activity_.load(std::memory_order_relaxed) == busy) {
       activity_ = parked;
     }
   }
@@ -238,6 +249,7 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     flush();
     group.emplace(*teams_.at(batch.team), spin_, batch.votes);
   }
+  tasks_since_report_ = true;
   std::int64_t started = settings_.clock.now();
   for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
     ++items_begun_;
@@ -311,6 +323,20 @@ void Engine::flush() {
   endpoint_->send(0, std::exchange(outbox_, endpoint_->message()));
   results_.close();
   oldest_result_ = 0;
+}
+
+void Engine::report_memory() {
+  const std::int64_t begin = settings_.clock.now();
+  if (begin < next_report_) return;
+  const wire::Memory memory{variables_.size(), variables_.bytes()};
+  const std::int64_t end = settings_.clock.now();
+  next_report_ = end + report_share * (end - begin);
+  tasks_since_report_ = false;
+  if (memory.variables == reported_.variables && memory.bytes == reported_.bytes) return;
+  reported_ = memory;
+  wire::write(outbox_, memory);
+  results_.close();
+  flush();
 }
 
 void Engine::look(std::int64_t now) {

@@ -101,6 +101,7 @@ class Engine final : private transport::FrameHandler {
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
   void await(transport::Transfer& transfer);
   void flush();
+  void report_memory();
   void look(std::int64_t now);
   void leave();
 
@@ -130,7 +131,10 @@ class Engine final : private transport::FrameHandler {
   wire::ResultsWriter results_{outbox_};
   std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
   std::int64_t last_look_ = 0;
-  detail::Writer scratch_;  // the result of the item that runs
+  wire::Memory reported_;           // what was last told of the variables
+  bool tasks_since_report_ = true;  // at the start of a run nothing has been told
+  std::int64_t next_report_ = 0;    // not before
+  detail::Writer scratch_;          // the result of the item that runs
 
   // What the pulse sees of the loop without the baton.
   std::atomic<std::uint64_t> items_begun_{0};

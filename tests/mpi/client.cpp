@@ -188,3 +188,39 @@ TEST_CASE("spinning makes progress") {
     client().spin();
   CHECK(result.ready());
 }
+
+TEST_CASE("queue_status tells what engines have to do, have done, and hold") {
+  test::everyone().clear_sync();
+  test::Gate gate;
+  const auto before = test::client().queue_status();
+  REQUIRE(before.engines.size() == test::client().size());
+  const rv::EngineView first = test::client()[0];
+  std::vector<rv::AsyncResult<void>> results;
+  for (int i = 0; i < 300; ++i) results.push_back(first.apply(test::Gate::pass, gate.path()));
+  const auto failing = first.apply([] { throw std::runtime_error("failed"); });
+  const auto status = first.queue_status();
+  REQUIRE(status.engines.size() == 1);
+  CHECK(status.engines[0].engine == 0);
+  CHECK(status.engines[0].handed_out + status.engines[0].waiting == 301);
+  CHECK(status.engines[0].waiting > 0);
+  gate.open();
+  test::client().wait(test::limit);
+  CHECK_FALSE(failing.successful());
+  test::everyone()["x"] = std::vector<double>(1000);
+  const auto told = [] {
+    const auto after = test::client().queue_status();
+    for (const auto& engine : after.engines) {
+      if (engine.variables != 1 || engine.bytes < 8000) return false;
+    }
+    return true;
+  };
+  for (const auto end = std::chrono::steady_clock::now() + test::limit; !told() && std::chrono::steady_clock::now() < end;)
+    std::this_thread::sleep_for(1ms);
+  CHECK(told());
+  const auto after = test::client().queue_status();
+  CHECK(after.unassigned == 0);
+  CHECK(after.engines[0].waiting + after.engines[0].handed_out == 0);
+  CHECK(after.engines[0].completed == before.engines[0].completed + 301);
+  CHECK(after.engines[0].failed == before.engines[0].failed + 1);
+  CHECK(test::balanced().queue_status().engines.size() == test::client().size());
+}

@@ -4,6 +4,7 @@
 
 #include <rankview/detail/callable.hpp>
 #include <rankview/metadata.hpp>
+#include <rankview/queue_status.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -167,6 +168,7 @@ int resolve(const Controller& controller, int target);
 void check_open(const Controller& controller);
 bool wait_all(Controller& controller, const Deadline& deadline);
 void spin(Controller& controller);
+QueueStatus queue_status(Controller& controller, const std::vector<int>& engines);
 
 // Says on stderr that a call failed and nobody looked, once.
 void report_unseen(Call& call) noexcept;

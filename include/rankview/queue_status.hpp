@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace rankview {
+
+/// What one engine has to do, has done, and holds.
+struct EngineStatus {
+  int engine = -1;
+  std::uint64_t waiting = 0;     ///< tasks on rank 0 that only this engine may run
+  std::uint64_t handed_out = 0;  ///< tasks on their way to it, in its queue, or running
+  std::uint64_t completed = 0;   ///< in this run of the client
+  std::uint64_t failed = 0;      ///< likewise; tasks that threw, and those of collectives that did not come about
+  std::size_t variables = 0;     ///< as the engine told last: some milliseconds after its last task
+  std::size_t bytes = 0;         ///< what its variables take, likewise
+};
+
+/// A snapshot of the queues.
+struct QueueStatus {
+  std::vector<EngineStatus> engines;  ///< in the order of the view's targets
+  std::uint64_t unassigned = 0;       ///< load-balanced tasks of all views that wait on rank 0 for any engine to be free
+};
+
+}  // namespace rankview
