@@ -45,6 +45,16 @@ class Client {
     return {controller_, detail::resolve(*controller_, engines)};
   }
 
+  /// A load-balanced view whose tasks each run on a team of `ranks_per_task` engines, with a communicator of those. Throws UsageError if
+  /// there are not as many engines.
+  [[nodiscard]] TeamView team_view(int ranks_per_task, All = {}) const { return {controller_, ids(), ranks_per_task}; }
+  [[nodiscard]] TeamView team_view(int ranks_per_task, const slice& engines) const {
+    return {controller_, engines.of(ids()), ranks_per_task};
+  }
+  [[nodiscard]] TeamView team_view(int ranks_per_task, const std::vector<int>& engines) const {
+    return {controller_, detail::resolve(*controller_, engines), ranks_per_task};
+  }
+
   /// Waits until everything that was submitted has ended, however it ended.
   void wait() const { detail::wait_all(*controller_, {}); }
   /// At most for `timeout`; whether everything has ended.

@@ -73,8 +73,10 @@ class DirectVerbs {
   /// engine, and one back.
   ///
   /// If the first parameter of `f` is a `const boost::mpi::communicator&`, it gets one of exactly the view's engines, in target order, on
-  /// which they run as one MPI program: `f(communicator, arguments...)` may use any MPI on it. They begin together. Should one of them
-  /// throw while the others wait for it in MPI, those go on waiting, as in any MPI program.
+  /// which they run as one MPI program: `f(communicator, arguments...)` may use any MPI on it. They begin together, and end together. If
+  /// one of them has thrown, the next call gets a new communicator. If others then wait in MPI for the one that threw, nothing can free
+  /// them: after the grace period (`Options::shutdown_grace`) the job ends with an error that names the task and why it failed. Cost: an
+  /// MPI_Iallreduce among the engines besides.
   template <class F, class... A>
   auto apply(F f, A&&... arguments) const {
     using M = Made<F, A...>;
@@ -314,13 +316,16 @@ class DirectVerbs {
     call->multiple = View::multiple;
     call->same_arguments = true;
     call->together = takes_communicator<F>;
+    call->communicator = takes_communicator<F>;
     call->engines = self().engines();
     submit_apply<R, Sig>(call, lifetime, std::forward<A>(arguments)...);
     return call;
   }
   template <class Sig, class R, class F, class... Ranges>
   std::shared_ptr<Results<R>> make_map(const F& f, Lifetime lifetime, Ranges&&... ranges) const {
-    static_assert(!takes_communicator<F>, "rankview: a callable that wants a communicator is run by all engines at once; use apply()");
+    static_assert(!takes_communicator<F>,
+                  "rankview: a callable that wants a communicator is run by all engines at once; use apply(), or team_view() for many "
+                  "tasks");
     auto call = new_call<Sig, R>(controller_, f, flags_);
     call->engines = self().engines();
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);

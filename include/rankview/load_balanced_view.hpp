@@ -4,6 +4,7 @@
 
 #include <rankview/detail/view.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,51 +12,41 @@
 
 namespace rankview {
 
-/// Engines as a pool: each task runs on whichever of them is free first (least load). Tasks start in the order in which they were
-/// submitted. A cheap value; usable from several threads at once.
-///
-/// Cost: short tasks are handed out many at a time, as measured durations allow, so that a task costs a fraction of a microsecond; long
-/// ones travel alone. On rank 0 a waiting task takes its encoded arguments, its result and some 40 bytes.
-class LoadBalancedView {
- public:
-  /// Over all live engines.
-  explicit LoadBalancedView(std::shared_ptr<detail::Controller> controller) : controller_(std::move(controller)), all_(true) {}
-  /// Over these.
-  LoadBalancedView(std::shared_ptr<detail::Controller> controller, std::vector<int> engines)
-      : controller_(std::move(controller)), engines_(std::move(engines)) {}
+namespace detail {
 
-  /// Calls `f(arguments...)` on one engine and gives its `R`.
+// The verbs of views that leave it to the scheduler where a task runs. `View` says among whom.
+template <class View>
+class BalancedVerbs {
+ public:
+  /// Calls `f(arguments...)` once and gives its `R`.
   template <class F, class... A>
   auto apply(F f, A&&... arguments) const {
-    using M = detail::Made<F, A...>;
-    return AsyncResult<typename M::Result>(
-        make<typename M::Sig, typename M::Result>(f, detail::Lifetime::result, std::forward<A>(arguments)...));
+    using M = Made<F, A...>;
+    return AsyncResult<typename M::Result>(make<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<A>(arguments)...));
   }
   template <class F, class... A>
   auto apply_sync(F f, A&&... arguments) const {
-    using M = detail::Made<F, A...>;
-    return detail::take_result<typename M::Result>(
-        *make<typename M::Sig, typename M::Result>(f, detail::Lifetime::call, std::forward<A>(arguments)...));
+    using M = Made<F, A...>;
+    return take_result<typename M::Result>(*make<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<A>(arguments)...));
   }
   template <class F, class... A>
   auto apply_async(F f, A&&... arguments) const {
     return apply(std::move(f), std::forward<A>(arguments)...);
   }
 
-  /// One task an element, in any order on any engine; results in element order. Several ranges go in step until the shortest ends. Any
-  /// input range will do: map() has read it when it returns, map_sync() reads as it goes, some tens of thousands of elements ahead of the
-  /// engines.
+  /// One task an element, in any order; results in element order. Several ranges go in step until the shortest ends. Any input range will
+  /// do: map() has read it when it returns, map_sync() reads as it goes, some tens of thousands of elements ahead of the engines.
   template <class F, class... Ranges>
   auto map(F f, Ranges&&... ranges) const {
-    using M = detail::Made<F, typename detail::Source<Ranges>::Element...>;
-    return AsyncResult<detail::many_t<typename M::Result>>(
-        make_map<typename M::Sig, typename M::Result>(f, detail::Lifetime::result, std::forward<Ranges>(ranges)...));
+    using M = Made<F, typename Source<Ranges>::Element...>;
+    return AsyncResult<many_t<typename M::Result>>(
+        make_map<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<Ranges>(ranges)...));
   }
   template <class F, class... Ranges>
   auto map_sync(F f, Ranges&&... ranges) const {
-    using M = detail::Made<F, typename detail::Source<Ranges>::Element...>;
-    return detail::take_result<detail::many_t<typename M::Result>>(
-        *make_map<typename M::Sig, typename M::Result>(f, detail::Lifetime::call, std::forward<Ranges>(ranges)...));
+    using M = Made<F, typename Source<Ranges>::Element...>;
+    return take_result<many_t<typename M::Result>>(
+        *make_map<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<Ranges>(ranges)...));
   }
   template <class F, class... Ranges>
   auto map_async(F f, Ranges&&... ranges) const {
@@ -63,51 +54,135 @@ class LoadBalancedView {
   }
 
   /// A copy of the view that makes its calls with other flags.
-  [[nodiscard]] LoadBalancedView with(Flags flags) const {
-    LoadBalancedView copy = *this;
+  [[nodiscard]] View with(Flags flags) const {
+    View copy = self();
     copy.flags_ = std::move(flags);
     return copy;
   }
 
   /// What the view's engines have to do and hold, as rank 0 knows it now.
-  [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, targets()); }
+  [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, self().targets()); }
+
+ protected:
+  explicit BalancedVerbs(std::shared_ptr<Controller> controller) : controller_(std::move(controller)) {}
+
+  std::shared_ptr<Controller> controller_;
+  Flags flags_;
+
+ private:
+  [[nodiscard]] const View& self() const { return static_cast<const View&>(*this); }
+
+  template <class Sig, class R, class F>
+  auto prepare(const F& f) const {
+    View::template check<F>();
+    auto call = new_call<Sig, R>(controller_, f, flags_);
+    call->balanced = true;
+    self().place(*call);
+    return call;
+  }
+  template <class Sig, class R, class F, class... A>
+  auto make(const F& f, Lifetime lifetime, A&&... arguments) const {
+    auto call = prepare<Sig, R>(f);
+    submit_apply<R, Sig>(call, lifetime, std::forward<A>(arguments)...);
+    return call;
+  }
+  template <class Sig, class R, class F, class... Ranges>
+  auto make_map(const F& f, Lifetime lifetime, Ranges&&... ranges) const {
+    if (flags_.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(flags_.chunksize));
+    auto call = prepare<Sig, R>(f);
+    call->chunk_size = static_cast<std::uint64_t>(flags_.chunksize);
+    submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
+    return call;
+  }
+};
+
+}  // namespace detail
+
+/// Engines as a pool: each task runs on whichever of them is free first (least load). Tasks start in the order in which they were
+/// submitted. A cheap value; usable from several threads at once.
+///
+/// Cost: short tasks are handed out many at a time, as measured durations allow, so that a task costs a fraction of a microsecond; long
+/// ones travel alone. On rank 0 a waiting task takes its encoded arguments, its result and some 40 bytes.
+class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
+ public:
+  /// Over all live engines.
+  explicit LoadBalancedView(std::shared_ptr<detail::Controller> controller) : BalancedVerbs(std::move(controller)), all_(true) {}
+  /// Over these.
+  LoadBalancedView(std::shared_ptr<detail::Controller> controller, std::vector<int> engines)
+      : BalancedVerbs(std::move(controller)), engines_(std::move(engines)) {}
 
   /// The engines that may run its tasks.
   [[nodiscard]] std::vector<int> targets() const { return all_ ? detail::live_engines(*controller_) : engines_; }
   [[nodiscard]] std::size_t size() const { return targets().size(); }
 
  private:
-  template <class Sig, class R, class F>
-  auto prepare(const F& f) const {
+  friend BalancedVerbs;
+
+  template <class F>
+  static void check() {
     static_assert(!detail::takes_communicator<F>,
-                  "rankview: a callable that wants a communicator needs engines that run it together; use a DirectView");
-    auto call = detail::new_call<Sig, R>(controller_, f, flags_);
-    call->balanced = true;
-    if (!all_) {
-      if (engines_.empty()) throw UsageError("a load-balanced view of no engines cannot run tasks");
-      call->engines = engines_;
-    }
-    return call;
+                  "rankview: a callable that wants a communicator needs engines that run it together; use a DirectView or team_view()");
   }
-  template <class Sig, class R, class F, class... A>
-  auto make(const F& f, detail::Lifetime lifetime, A&&... arguments) const {
-    auto call = prepare<Sig, R>(f);
-    detail::submit_apply<R, Sig>(call, lifetime, std::forward<A>(arguments)...);
-    return call;
-  }
-  template <class Sig, class R, class F, class... Ranges>
-  auto make_map(const F& f, detail::Lifetime lifetime, Ranges&&... ranges) const {
-    if (flags_.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(flags_.chunksize));
-    auto call = prepare<Sig, R>(f);
-    call->chunk_size = static_cast<std::uint64_t>(flags_.chunksize);
-    detail::submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
-    return call;
+  void place(detail::Call& call) const {
+    if (all_) return;
+    if (engines_.empty()) throw UsageError("a load-balanced view of no engines cannot run tasks");
+    call.engines = engines_;
   }
 
-  std::shared_ptr<detail::Controller> controller_;
-  std::vector<int> engines_;
   bool all_ = false;
-  Flags flags_;
+  std::vector<int> engines_;
+};
+
+/// Teams of engines as a pool: each task runs on one team, all its engines together as one MPI program, `f(communicator, arguments...)`.
+/// The result of a task is that of its team's first engine, and a task whose callable throws on any of them has failed. A cheap value;
+/// usable from several threads at once.
+///
+/// Teams are made of consecutive engines once, and used again for every task; what does not fill a team is left over and has no part. A
+/// team begins its next task when its first engine is free and the others have come to it. A team one of whose members has thrown gets a
+/// new communicator for its next task. If others then wait in MPI for the one that threw, nothing can free them: after the grace period
+/// (`Options::shutdown_grace`) the job ends with an error that names the task and why it failed.
+class TeamView : public detail::BalancedVerbs<TeamView> {
+ public:
+  /// \param engines  resolved ids, dealt out to teams in this order
+  /// \param ranks    engines a team; UsageError if there are not as many
+  TeamView(std::shared_ptr<detail::Controller> controller, const std::vector<int>& engines, int ranks)
+      : BalancedVerbs(std::move(controller)) {
+    const auto count = static_cast<std::ptrdiff_t>(engines.size());
+    if (ranks < 1 || ranks > count) throw UsageError("a team of " + std::to_string(ranks) + " engines out of " + std::to_string(count));
+    auto at = engines.begin();
+    for (; engines.end() - at >= ranks; at += ranks) teams_.emplace_back(at, at + ranks);
+    leftover_.assign(at, engines.end());
+  }
+
+  /// The engines of each team.
+  [[nodiscard]] const std::vector<std::vector<int>>& teams() const noexcept { return teams_; }
+  /// Engines that are in no team.
+  [[nodiscard]] const std::vector<int>& leftover() const noexcept { return leftover_; }
+  /// The engines that run its tasks.
+  [[nodiscard]] std::vector<int> targets() const {
+    std::vector<int> engines;
+    for (const auto& team : teams_) engines.insert(engines.end(), team.begin(), team.end());
+    return engines;
+  }
+  /// How many teams there are.
+  [[nodiscard]] std::size_t size() const noexcept { return teams_.size(); }
+
+ private:
+  friend BalancedVerbs;
+
+  template <class F>
+  static void check() {
+    static_assert(detail::takes_communicator<F>,
+                  "rankview: the tasks of a team_view() run on several engines together; the callable's first parameter must be a "
+                  "const boost::mpi::communicator&");
+  }
+  void place(detail::Call& call) const {
+    call.teams = teams_;
+    call.communicator = true;
+  }
+
+  std::vector<std::vector<int>> teams_;
+  std::vector<int> leftover_;
 };
 
 }  // namespace rankview

@@ -4,6 +4,7 @@
 
 #include "transport/mpi.hpp"
 #include "transport/process.hpp"
+#include "wire/error_text.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -174,6 +175,8 @@ void Controller::schedule(Call& call, std::uint64_t first, std::uint64_t count, 
   const scheduler::Work work = work_for(call, first, count, block);
   if (!call.balanced) {
     scheduler_.submit_bound(work, call.engines[first]);
+  } else if (!call.teams.empty()) {
+    scheduler_.submit_to_teams(work, call.teams);
   } else if (call.engines.empty()) {
     scheduler_.submit(work);
   } else {
@@ -259,6 +262,7 @@ bool Controller::progress() {
     any = teams_.progress(endpoint_, peers_, [this](Call& call) { end_root_part(call); }) || any;
   }
   if (scheduler_.waiting() != 0) dispatch();
+  if (!desertions_.empty()) check_desertions();
   return any;
 }
 
@@ -347,6 +351,17 @@ void Controller::enter_team(Call& call) {
   if (call.root.kind != RootPart::Kind::none) teams_.begin(call.team, calls_.at(call.id));
 }
 
+// The same for a call whose items go to one of several teams each; their first engines are granted first.
+void Controller::enter_team(Call& call, const scheduler::Grant& grant) {
+  const auto team =
+      std::find_if(call.teams.begin(), call.teams.end(), [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
+  if (team == call.teams.end()) return;
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.team_items[item].pending = team->size();
+  if (call.team_numbers.contains(grant.engine)) return;
+  const std::uint64_t number = teams_.enter(*team, [this](int engine) -> transport::Message& { return outgoing(engine); });
+  for (const int engine : *team) call.team_numbers[engine] = number;
+}
+
 void Controller::end_root_part(Call& call) {
   call.root.kept.reset();
   call.last_received = now();
@@ -357,8 +372,11 @@ void Controller::end_root_part(Call& call) {
 void Controller::grant(const scheduler::Grant& grant) {
   Call& call = *find(grant.call);
   if (call.together && call.team == 0) enter_team(call);
+  if (!call.teams.empty()) enter_team(call, grant);
   for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
     ItemRecord& record = call.items[item];
+    // The first engine of a team stands for all.
+    if (record.status == Status::handed_out) continue;
     record.status = Status::handed_out;
     record.engine = grant.engine;
     ++record.attempts;
@@ -393,7 +411,9 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine,
   batch.first = begin;
   batch.count = end - begin;
   batch.stride = block.stride;
-  batch.team = call.team;
+  batch.team = call.teams.empty() ? call.team : call.team_numbers.at(engine);
+  batch.communicator = call.communicator ? 1 : 0;
+  batch.first_only = call.teams.empty() ? 0 : 1;
   if (call.root.kind != RootPart::Kind::none && call.root.votes) batch.votes = call.root.rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.
@@ -442,22 +462,27 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
   wire::ResultCursor items(results);
   std::int64_t started = results.started;
   std::uint64_t failures = 0;
-  const int engine = call.items[results.first].engine;
+  const int engine = frame.peer - 1;
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     ItemRecord& record = call.items[item];
     if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call.id, item}));
-    record.started = started;
-    record.completed = result.completed;
-    record.received = received;
+    if (record.engine == engine) {
+      record.started = started;
+      record.completed = result.completed;
+      record.received = received;
+    }
     started = result.completed;
     if (result.failed) {
       ++failures;
-      auto error = remote_error(call, item, result.value);
+      auto error = remote_error(call, item, engine, result.value);
+      if (call.communicator) note_desertion(call, item, error);
       const Status status = error ? Status::failed : Status::aborted;
-      end_item(call, item, status, std::move(error));
-    } else {
+      finish_item(call, item, status, std::move(error));
+    } else if (record.engine == engine) {
       load(frame, call, item, result.value);
+    } else {
+      finish_item(call, item, Status::completed, nullptr);
     }
   }
   call.last_received = received;
@@ -487,7 +512,8 @@ void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, s
     }
   }
   if (!attached) {
-    end_item(call, item, error ? Status::failed : Status::completed, std::move(error));
+    const Status status = error ? Status::failed : Status::completed;
+    finish_item(call, item, status, std::move(error));
     return;
   }
   const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
@@ -511,7 +537,7 @@ bool Controller::land() {
     landing_.erase(landing_.begin() + static_cast<std::ptrdiff_t>(i));
     landed.call->items[landed.item].received = now();
     landed.call->last_received = landed.call->items[landed.item].received;
-    end_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
+    finish_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
     if (landed.call->abandoned && !landing(*landed.call)) landed.call->discard();
     if (landed.call->done()) end_call(*landed.call);
     any = true;
@@ -519,11 +545,11 @@ bool Controller::land() {
   return any;
 }
 
-std::exception_ptr Controller::remote_error(Call& call, std::uint64_t item, std::span<const std::byte> value) const {
+std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const {
   Reader in(value);
   wire::Failure failure = wire::read_failure(in);
-  const EngineInfo& at = engine(call.items[item].engine);
-  TaskPlace place{call.items[item].engine, at.rank, at.host, at.pid, {call.id, item}};
+  const EngineInfo& at = engine(by);
+  TaskPlace place{by, at.rank, at.host, at.pid, {call.id, item}};
   switch (failure.kind) {
     case wire::FailureKind::name:
       return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place)));
@@ -535,6 +561,40 @@ std::exception_ptr Controller::remote_error(Call& call, std::uint64_t item, std:
       break;
   }
   return std::make_exception_ptr(RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message)));
+}
+
+void Controller::note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error) {
+  const bool known = std::any_of(desertions_.begin(), desertions_.end(),
+                                 [&](const Desertion& d) { return d.call == call.id && (call.together || d.item == item); });
+  if (!known) desertions_.push_back({call.id, item, now(), error});
+}
+
+// Who waits in MPI for an engine that has thrown cannot be called back. After a while that is an error of the whole job.
+void Controller::check_desertions() {
+  const std::int64_t limit = now() - std::chrono::nanoseconds(settings_.grace).count();
+  std::erase_if(desertions_, [&](const Desertion& desertion) {
+    const auto found = calls_.find(desertion.call);
+    if (found == calls_.end()) return true;
+    const Call& call = *found->second;
+    if (!call.together && !call.team_items.contains(desertion.item)) return true;
+    if (desertion.since > limit) return false;
+    transport::end_process(1, wire::error_text(desertion.error) + "\nThe other engines of that task still wait for this one in MPI after " +
+                                  std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS), and cannot be freed");
+  });
+}
+
+// One engine has ended the item. What a team runs has ended when all of it have, with the first error if there was one.
+void Controller::finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  if (!call.teams.empty()) {
+    const auto found = call.team_items.find(item);
+    TeamItem& running = found->second;
+    if (error && !running.error) running.error = std::move(error);
+    if (--running.pending != 0) return;
+    error = std::move(running.error);
+    status = error ? Status::failed : Status::completed;
+    call.team_items.erase(found);
+  }
+  end_item(call, item, status, std::move(error));
 }
 
 void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
@@ -566,6 +626,9 @@ void Controller::end_call(Call& call) {
   calls_.erase(found);
   last_call_ = nullptr;
   if (call.team != 0) teams_.leave(call.team);
+  for (const std::vector<int>& team : call.teams) {
+    if (const auto number = call.team_numbers.find(team.front()); number != call.team_numbers.end()) teams_.leave(number->second);
+  }
   for (const int engine : call.object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
   send_all();
   call.root.kept.reset();

@@ -128,6 +128,14 @@ class Controller final : private transport::FrameHandler {
     wire::Memory memory;
   };
 
+  // A task that threw on one of the engines that run it together, where others may wait for that one in MPI.
+  struct Desertion {
+    std::uint64_t call = 0;
+    std::uint64_t item = 0;  // where teams run items
+    std::int64_t since = 0;  // nanoseconds of the clock
+    std::exception_ptr error;
+  };
+
   // A result whose attachments are on their way.
   struct Landing {
     std::unique_ptr<transport::Transfer> transfer;
@@ -145,6 +153,7 @@ class Controller final : private transport::FrameHandler {
   void dispatch();
   void grant(const scheduler::Grant& grant);
   void enter_team(Call& call);
+  void enter_team(Call& call, const scheduler::Grant& grant);
   void end_root_part(Call& call);
   void write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end);
   transport::Message& outgoing(int engine);
@@ -154,7 +163,10 @@ class Controller final : private transport::FrameHandler {
   void on_frame(transport::Frame& frame) override;
   void on_results(transport::Frame& frame, const wire::Results& results);
   void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
-  std::exception_ptr remote_error(Call& call, std::uint64_t item, std::span<const std::byte> value) const;
+  std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const;
+  void note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error);
+  void check_desertions();
+  void finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
   bool land();
   [[nodiscard]] bool landing(const Call& call) const;
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
@@ -178,6 +190,7 @@ class Controller final : private transport::FrameHandler {
   std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
   std::vector<int> to_send_;                                 // engines with something there
   std::vector<Landing> landing_;
+  std::vector<Desertion> desertions_;
   controller::Teams& teams_;
   std::vector<int> peers_;         // by engine
   std::vector<Account> accounts_;  // likewise

@@ -50,7 +50,6 @@ void Teams::begin(std::uint64_t number, std::shared_ptr<detail::Call> call) {
   if (team.made != nullptr && team.parts.empty()) busy_.push_back(number);
   team.parts.emplace_back();
   team.parts.back().call = std::move(call);
-  if (team.made != nullptr && team.parts.size() == 1) start(team, team.parts.front());
 }
 
 void Teams::on_join(std::uint64_t number, int engine) {
@@ -77,7 +76,6 @@ bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peer
         endpoint.send(members.back(), std::move(message));
       }
       team.made = endpoint.assemble(team.number, members);
-      if (!team.parts.empty()) start(team, team.parts.front());
       any = true;
     }
     while (!team.parts.empty()) {
@@ -86,7 +84,6 @@ bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peer
       if (!moved.over) break;
       const std::shared_ptr<detail::Call> call = std::move(team.parts.front().call);
       team.parts.pop_front();
-      if (!team.parts.empty()) start(team, team.parts.front());
       over(*call);
     }
     if (team.parts.empty()) {
@@ -107,6 +104,7 @@ void Teams::start(Team& team, Part& part) {
   part.rounds = root.rounds;
   part.own = {1, 0};
   if (root.votes) {
+    part.phase = Phase::vote;
     part.begun = team.made->gather_votes(part.own, part.votes);
     return;
   }
@@ -119,6 +117,7 @@ void Teams::start(Team& team, Part& part) {
 Teams::Moved Teams::move(Team& team) {
   Part& part = team.parts.front();
   Moved moved;
+  if (part.phase == Phase::handed_out) start(team, part);
   while (part.begun == nullptr || part.begun->done()) {
     moved.any = true;
     if (!next(team, part)) {
@@ -150,6 +149,7 @@ bool Teams::next(Team& team, Part& part) {
       }
       part.phase = Phase::data;
       break;
+    case Phase::handed_out:
     case Phase::data:
       return false;
   }

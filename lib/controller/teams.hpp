@@ -36,7 +36,7 @@ class Teams {
   // The call is over.
   void leave(std::uint64_t team);
 
-  // Rank 0's part in a call that has been handed out to the team.
+  // Rank 0 has a part in a call that is being handed out to the team. It begins with the next progress(), when the engines have been told.
   void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
 
   // An engine waits for a team to be made. True if that was the last.
@@ -50,12 +50,12 @@ class Teams {
   [[nodiscard]] bool idle() const { return busy_.empty(); }
 
  private:
-  enum class Phase : std::uint8_t { vote, announcement, data };
+  enum class Phase : std::uint8_t { handed_out, vote, announcement, data };
 
   // Rank 0's part in a call, as far as it has come.
   struct Part {
     std::shared_ptr<detail::Call> call;
-    Phase phase = Phase::vote;
+    Phase phase = Phase::handed_out;
     unsigned rounds = 0;
     std::vector<transport::Vote> votes;
     std::vector<std::uint64_t> counts;

@@ -255,10 +255,12 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     ++items_begun_;
     scratch_.bytes.clear();
     bool failed = false;
+    if (batch.communicator != 0) group->prepare();
     try {
       const auto arguments = items.next();
       if (code.thunk == nullptr) code = code_of(batch);
       run_task(message, code, arguments, group ? &*group : nullptr);
+      if (batch.first_only != 0 && group->index() != 0) scratch_.rewind({0, 0, 0});
     } catch (...) {
       scratch_.rewind({0, 0, 0});
       wire::write(scratch_, describe_current_exception());
@@ -267,6 +269,7 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     }
     const std::int64_t completed = settings_.clock.now();
     add_result(batch.call, item, started, completed, failed);
+    if (batch.communicator != 0) group->settle(failed, [this] { flush(); });
     started = completed;
     if (completed - last_look_ < look_after) continue;
     look(completed);

@@ -17,13 +17,29 @@ std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
 
 // Before the vote others may be late by any time, so who waits sleeps in the end. After it all are there, and looking is what moves the
 // data.
-void Group::wait(transport::Team::Begun transfer) {
+void Group::wait(transport::Team::Begun transfer, const std::function<void()>& late) {
   transport::Idle idle(spin_);
+  bool told = false;
   while (!transfer->done()) {
     if (agreed_) continue;
-    if (const auto pause = idle.pause(); pause.count() != 0) transport::nap(pause);
+    const auto pause = idle.pause();
+    if (pause.count() == 0) continue;
+    if (late && !std::exchange(told, true)) late();
+    transport::nap(pause);
   }
   idle.reset();
+}
+
+void Group::prepare() {
+  if (team_.has_communicator()) return;
+  wait(team_.barrier());  // making one blocks, so all come first
+  team_.make_communicator();
+}
+
+void Group::settle(bool failed, const std::function<void()>& late) {
+  std::int64_t ill = failed ? 1 : 0;
+  wait(team_.count_ill(ill), late);
+  if (ill != 0) team_.drop_communicator();
 }
 
 transport::Verdict Group::vote(const transport::Vote& own) {

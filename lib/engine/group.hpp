@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 
 namespace rankview::engine {
@@ -23,6 +24,12 @@ class Group final : public detail::Group {
   [[nodiscard]] std::size_t size() const override { return team_.engines(); }
 
   std::uint64_t agree(std::uint64_t count) override;
+  // Before and after a task with a communicator: has one made if there is none; tells the others how the task ended, and gives the
+  // communicator up if it failed on any of them, since messages of that task may still be under way on it. `late` is called once if others
+  // keep this engine waiting.
+  void prepare();
+  void settle(bool failed, const std::function<void()>& late);
+
   // The task has failed: votes against, if others wait for this engine's vote.
   void refuse();
 
@@ -43,7 +50,7 @@ class Group final : public detail::Group {
 
  private:
   transport::Verdict vote(const transport::Vote& own);
-  void wait(transport::Team::Begun transfer);
+  void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
 
   transport::Team& team_;
   transport::SpinTime& spin_;

@@ -74,13 +74,32 @@ Scheduler::Lane& Scheduler::lane_for(const std::vector<int>& engines) {
   return *lane;
 }
 
+Scheduler::Lane& Scheduler::lane_for(const std::vector<std::vector<int>>& teams) {
+  Lane*& lane = by_teams_[teams];
+  if (lane == nullptr) {
+    if (by_teams_.size() > kept_lanes) drop_unused_lanes();
+    lane = &make_lane(false);
+    for (const std::vector<int>& team : teams) {
+      Engine& first = engine(team.front());
+      lane->followers[first.id] = {team.begin() + 1, team.end()};
+      join(*lane, first);
+      offer(first.lanes.back(), first);
+    }
+  }
+  return *lane;
+}
+
 void Scheduler::drop_unused_lanes() {
   const auto unused = [](const auto& entry) { return entry.second != nullptr && entry.second->queue.empty(); };
   std::unordered_set<const Lane*> dropped;
-  for (const auto& entry : by_engines_) {
-    if (unused(entry)) dropped.insert(entry.second);
-  }
-  std::erase_if(by_engines_, unused);
+  const auto drop = [&](auto& lanes) {
+    for (const auto& entry : lanes) {
+      if (unused(entry)) dropped.insert(entry.second);
+    }
+    std::erase_if(lanes, unused);
+  };
+  drop(by_engines_);
+  drop(by_teams_);
   for (Engine& member : engines_) std::erase_if(member.lanes, [&dropped](const Membership& m) { return dropped.contains(m.lane); });
   decltype(runnable_) kept;
   for (; !runnable_.empty(); runnable_.pop()) {
@@ -126,6 +145,7 @@ void Scheduler::offer(Engine& engine) {
 
 void Scheduler::submit(const Work& work) { enqueue(*everyone_, work); }
 void Scheduler::submit(const Work& work, const std::vector<int>& engines) { enqueue(lane_for(engines), work); }
+void Scheduler::submit_to_teams(const Work& work, const std::vector<std::vector<int>>& teams) { enqueue(lane_for(teams), work); }
 void Scheduler::submit_bound(const Work& work, int id) { enqueue(*engine(id).bound, work); }
 
 void Scheduler::submit_together(const Work& work, const std::vector<int>& engines) {
@@ -253,6 +273,13 @@ bool Scheduler::next(Grant& grant) {
     const std::uint64_t chunks = portion(lane, to, entry);
     grant = {id, entry.work.call, entry.boundary(entry.chunk), entry.boundary(entry.chunk + chunks)};
     take_in_hand(to, *entry.kind, grant.end - grant.begin);
+    if (const auto team = lane.followers.find(id); team != lane.followers.end()) {
+      for (const int follower : team->second) {
+        together_.push_back({follower, grant.call, grant.begin, grant.end});
+        take_in_hand(engine(follower), *entry.kind, grant.end - grant.begin);
+        waiting_ += grant.end - grant.begin;  // they waited once
+      }
+    }
     entry.chunk += chunks;
     if (entry.chunk == entry.work.chunks) {
       lane.queue.pop_front();

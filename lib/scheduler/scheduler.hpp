@@ -83,6 +83,10 @@ class Scheduler {
   // handed out together comes in one order everywhere.
   void submit_together(const Work& work, const std::vector<int>& engines);
 
+  // Work whose items are each run by one of `teams`, all its engines together: a grant for each of them, the team's first engine before the
+  // others. A team is given more when its first engine wants it.
+  void submit_to_teams(const Work& work, const std::vector<std::vector<int>>& teams);
+
   // The next hand-out. False if nothing can be handed out before an engine has finished something.
   bool next(Grant& grant);
 
@@ -158,13 +162,15 @@ class Scheduler {
     std::deque<int> idle;
     std::deque<int> hungry;
     bool runnable = false;
-    bool held = false;      // its first entry waits for the other engines of its gang
-    std::uint64_t key = 0;  // under which it then stands among the runnable
+    std::map<int, std::vector<int>> followers;  // where teams draw from it: by first engine, the others
+    bool held = false;                          // its first entry waits for the other engines of its gang
+    std::uint64_t key = 0;                      // under which it then stands among the runnable
   };
 
   Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
   Lane& lane_for(const std::vector<int>& engines);
+  Lane& lane_for(const std::vector<std::vector<int>>& teams);
   Lane& make_lane(bool bound);
   static void join(Lane& lane, Engine& engine);
   void drop_unused_lanes();
@@ -185,6 +191,7 @@ class Scheduler {
   std::vector<int> ids_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::map<std::vector<int>, Lane*> by_engines_;
+  std::map<std::vector<std::vector<int>>, Lane*> by_teams_;
   Lane* everyone_ = nullptr;
   // Lanes that have both work and takers, the one whose first entry is oldest on top. An entry whose lane is no longer so, or stands
   // under another key, is stale.

@@ -114,12 +114,16 @@ Team::Begun LocalTeam::share(std::byte*, std::uint64_t, std::size_t) { return st
 Team::Begun LocalTeam::send(std::size_t, std::span<const std::byte>) { throw UsageError("a team of one engine has nobody to send to"); }
 Team::Begun LocalTeam::receive(std::size_t, Buffer&) { throw UsageError("a team of one engine has nobody to receive from"); }
 
-const boost::mpi::communicator& LocalTeam::communicator() {
-  if (attached_ == nullptr) {
-    own_ = Communicator::duplicate(MPI_COMM_SELF);
-    attached_ = std::make_unique<const boost::mpi::communicator>(own_.get(), boost::mpi::comm_attach);
-  }
-  return *attached_;
+Team::Begun LocalTeam::count_ill(std::int64_t&) { return std::make_unique<Over>(); }
+
+void LocalTeam::drop_communicator() {
+  attached_.reset();
+  own_ = Communicator();
+}
+
+void LocalTeam::make_communicator() {
+  own_ = Communicator::duplicate(MPI_COMM_SELF);
+  attached_ = std::make_unique<const boost::mpi::communicator>(own_.get(), boost::mpi::comm_attach);
 }
 
 }  // namespace rankview::transport

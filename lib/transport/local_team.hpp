@@ -40,7 +40,11 @@ class LocalTeam final : public Team {
   Begun send(std::size_t to, std::span<const std::byte> bytes) override;
   Begun receive(std::size_t from, Buffer& into) override;
 
-  const boost::mpi::communicator& communicator() override;
+  Begun count_ill(std::int64_t& ill) override;
+  void make_communicator() override;
+  void drop_communicator() override;
+  [[nodiscard]] bool has_communicator() const override { return attached_ != nullptr; }
+  const boost::mpi::communicator& communicator() override { return *attached_; }
 
  private:
   Begun give(const void* from, std::uint64_t bytes);

@@ -144,7 +144,6 @@ MpiTeam::MpiTeam(const Communicator& parent, const std::vector<int>& engines, in
   members_ = with_root_.size();
   if (member_ == 0) return;
   engines_ = Communicator::among(parent.get(), engines, tag);
-  attached_ = std::make_unique<const boost::mpi::communicator>(engines_.get(), boost::mpi::comm_attach);
 }
 
 MpiTeam::~MpiTeam() = default;
@@ -332,6 +331,20 @@ Team::Begun MpiTeam::receive(std::size_t from, Buffer& into) {
   return std::make_unique<Arrival>(static_cast<int>(from) + 1, into, with_root_.get());
 }
 
-const boost::mpi::communicator& MpiTeam::communicator() { return *attached_; }
+Team::Begun MpiTeam::count_ill(std::int64_t& ill) {
+  auto requests = std::make_unique<Requests>();
+  check(MPI_Iallreduce(MPI_IN_PLACE, &ill, 1, MPI_INT64_T, MPI_SUM, engines_.get(), requests->next()), "MPI_Iallreduce");
+  return requests;
+}
+
+void MpiTeam::drop_communicator() {
+  attached_.reset();
+  for_callables_ = Communicator();
+}
+
+void MpiTeam::make_communicator() {
+  for_callables_ = Communicator::duplicate(engines_.get());
+  attached_ = std::make_unique<const boost::mpi::communicator>(for_callables_.get(), boost::mpi::comm_attach);
+}
 
 }  // namespace rankview::transport

@@ -10,8 +10,8 @@
 
 namespace rankview::transport {
 
-// A team as two communicators: one with rank 0, for data, and one of the engines alone. Everything is an MPI collective in its non-blocking
-// form.
+// A team as two communicators: one with rank 0, for data, and one of the engines alone, with a duplicate for callables. Everything is an
+// MPI collective in its non-blocking form.
 class MpiTeam final : public Team {
  public:
   // Collective over rank 0 of `parent` and `engines`, its ranks. Uses `tag` on `parent`.
@@ -37,7 +37,11 @@ class MpiTeam final : public Team {
   Begun send(std::size_t to, std::span<const std::byte> bytes) override;
   Begun receive(std::size_t from, Buffer& into) override;
 
-  const boost::mpi::communicator& communicator() override;
+  Begun count_ill(std::int64_t& ill) override;
+  void make_communicator() override;
+  void drop_communicator() override;
+  [[nodiscard]] bool has_communicator() const override { return attached_ != nullptr; }
+  const boost::mpi::communicator& communicator() override { return *attached_; }
 
  private:
   class Requests;
@@ -47,7 +51,8 @@ class MpiTeam final : public Team {
                       Requests& requests);
 
   Communicator with_root_;
-  Communicator engines_;  // none on rank 0
+  Communicator engines_;        // none on rank 0
+  Communicator for_callables_;  // a duplicate of those, made when first wanted
   std::unique_ptr<const boost::mpi::communicator> attached_;
   int member_;
   int members_;

@@ -67,7 +67,13 @@ class Team {
   // Null while nothing has come.
   virtual Begun receive(std::size_t from, Buffer& into) = 0;
 
-  // The engines alone. Not on rank 0.
+  // Tells all engines whether each is well: `ill` is how many are not.
+  virtual Begun count_ill(std::int64_t& ill) = 0;
+
+  // A communicator of the engines alone, for callables. All of them make it together, which waits for them, and drop it together.
+  virtual void make_communicator() = 0;
+  virtual void drop_communicator() = 0;
+  [[nodiscard]] virtual bool has_communicator() const = 0;
   virtual const boost::mpi::communicator& communicator() = 0;
 };
 

@@ -54,6 +54,8 @@ Batch read_batch(Reader& in) {
   record.stride = in.value<std::uint64_t>();
   record.team = in.value<std::uint64_t>();
   record.votes = in.value<std::uint64_t>();
+  record.communicator = in.value<std::uint64_t>();
+  record.first_only = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
@@ -126,6 +128,8 @@ void write(Writer& out, const Batch& record) {
   out.value(record.stride);
   out.value(record.team);
   out.value(record.votes);
+  out.value(record.communicator);
+  out.value(record.first_only);
   write_bytes(out, record.items);
 }
 

@@ -32,8 +32,10 @@ struct Batch {
   std::uint64_t count = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> items;
-  std::uint64_t team = 0;   // the engines that run it together, or 0
-  std::uint64_t votes = 0;  // each of them tells rank 0 first whether it can take part
+  std::uint64_t team = 0;          // the engines that run it together, or 0
+  std::uint64_t votes = 0;         // each of them tells rank 0 first whether it can take part, in so many rounds
+  std::uint64_t communicator = 0;  // each item is run with a communicator of the team
+  std::uint64_t first_only = 0;    // only the result of the team's first engine is wanted
 };
 
 // The state of a call's callable.

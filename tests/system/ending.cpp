@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 
 // Ends in the way that its first argument names, and prints on each rank what rv::run returned there.
+#include <boost/mpi/communicator.hpp>
 #include <rankview/rankview.hpp>
 
 #include <chrono>
@@ -55,6 +56,17 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
     return 0;
   }
   if (how == "seven") return 7;
+  if (how == "desert") {
+    const auto lonely = [](const boost::mpi::communicator& comm) {
+      if (comm.rank() == 0) throw std::runtime_error("left the others alone");
+      comm.barrier();
+    };
+    const auto result = words.size() > 1 ? rc[rv::all].apply(lonely) : rc.team_view(2).apply(lonely);
+    say("waiting");
+    result.wait();
+    say("not reached");
+    return 0;
+  }
   if (how == "throw") {
     const auto running = pool.map(brief, std::views::iota(0, 1000));
     static_cast<void>(*running.begin());

@@ -11,6 +11,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 using namespace rankview::scheduler;
@@ -710,4 +711,40 @@ TEST_CASE("random gangs, bound and balanced work: everything is handed out, gang
     CHECK(scheduler.waiting() == 0);
     for (const auto& [engine, calls] : order) CHECK(std::is_sorted(calls.begin(), calls.end()));
   }
+}
+
+TEST_CASE("what teams run is handed to all of a team, once to a team", "[scheduler]") {
+  Scheduler scheduler;
+  add_engines(scheduler, 5);
+  scheduler.submit_to_teams(items(1, 6), {{0, 1}, {3, 2}});
+  std::map<int, std::uint64_t> given;
+  std::map<std::uint64_t, std::set<int>> runners;  // by item
+  const auto hand_out = [&] {
+    for (const Grant& grant : drain(scheduler)) {
+      for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
+        ++given[grant.engine];
+        runners[item].insert(grant.engine);
+      }
+    }
+  };
+  hand_out();
+  CHECK(runners.size() == 2);
+  CHECK(scheduler.waiting() == 4);
+  // Engine 4 belongs to no team, and others are not held up.
+  scheduler.submit(items(2, 1, 100));
+  hand_out();
+  CHECK(runners[100] == std::set<int>{4});
+  scheduler.finished(4, 2, 1, ms);
+  while (scheduler.waiting() != 0) {
+    for (const auto& [engine, count] : std::exchange(given, {})) {
+      if (engine != 4) scheduler.finished(engine, 1, count, static_cast<Nanoseconds>(count) * ms);
+    }
+    hand_out();
+  }
+  CHECK(runners.size() == 7);
+  for (std::uint64_t item = 0; item < 6; ++item) {
+    CHECK(runners[item].size() == 2);
+    CHECK((runners[item] == std::set<int>{0, 1} || runners[item] == std::set<int>{2, 3}));
+  }
+  CHECK(scheduler.load(0).handed_out == scheduler.load(1).handed_out);
 }

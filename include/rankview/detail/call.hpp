@@ -47,6 +47,12 @@ struct ItemRecord {
   Status status = Status::waiting;
 };
 
+// An item that a team of engines runs, while some of them have not ended it.
+struct TeamItem {
+  std::size_t pending = 0;
+  std::exception_ptr error;
+};
+
 // Indices of items in the order in which they end, for whoever reads them so.
 struct CompletionFeed {
   std::deque<std::uint64_t> ended;
@@ -66,15 +72,17 @@ class Call {
   std::shared_ptr<Controller> controller;
   Function function;
   std::string label;
-  bool multiple = false;         // a list of results, or one
-  bool same_arguments = false;   // block 0 holds one item that is every item's
-  bool balanced = false;         // any of `engines` may run an item, or each has its own block of them
-  std::vector<int> engines;      // in target order; none for a balanced call means all
-  std::uint64_t chunk_size = 1;  // items that are handed out together
-  bool together = false;         // one item for each of `engines`, which run them as a team
-  bool composite = false;        // failures are told together, also where there is one result
-  RootPart root;                 // what rank 0 does meanwhile
-  std::int64_t submitted = 0;    // nanoseconds of the wall clock
+  bool multiple = false;                // a list of results, or one
+  bool same_arguments = false;          // block 0 holds one item that is every item's
+  bool balanced = false;                // any of `engines` may run an item, or each has its own block of them
+  std::vector<int> engines;             // in target order; none for a balanced call means all
+  std::uint64_t chunk_size = 1;         // items that are handed out together
+  bool communicator = false;            // who runs an item together gets a communicator
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  bool together = false;                // one item for each of `engines`, which run them as a team
+  bool composite = false;               // failures are told together, also where there is one result
+  RootPart root;                        // what rank 0 does meanwhile
+  std::int64_t submitted = 0;           // nanoseconds of the wall clock
 
   // ---- under the controller's lock ----
   std::vector<ArgumentBlock> blocks;
@@ -82,6 +90,8 @@ class Call {
   std::map<std::uint64_t, std::exception_ptr> errors;  // by item
   std::exception_ptr failure;                          // of a collective call as a whole
   std::uint64_t team = 0;                              // where the call is handed out to one
+  std::map<int, std::uint64_t> team_numbers;           // where it is handed out to several, by engine
+  std::map<std::uint64_t, TeamItem> team_items;        // those that are being run
   std::vector<std::weak_ptr<CompletionFeed>> feeds;
   std::vector<int> object_holders;  // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
