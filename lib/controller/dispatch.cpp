@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+#include "controller/items.hpp"
+
+#include <algorithm>
+#include <utility>
+
+// The controller towards the engines: what the scheduler grants becomes messages.
+namespace rankview::detail {
+
+void Controller::dispatch() {
+  scheduler::Grant next;
+  while (scheduler_.next(next)) grant(next);
+  send_all();
+}
+
+transport::Message& Controller::outgoing(int engine) {
+  auto& message = outgoing_[static_cast<std::size_t>(engine)];
+  if (!message) {
+    message = endpoint_.message();
+    to_send_.push_back(engine);
+  }
+  return *message;
+}
+
+void Controller::send(int engine) {
+  auto& message = outgoing_[static_cast<std::size_t>(engine)];
+  if (!message) return;
+  endpoint_.send(settings_.engines[static_cast<std::size_t>(engine)].peer, std::move(*message));
+  message.reset();
+  std::erase(to_send_, engine);
+}
+
+void Controller::send_all() {
+  while (!to_send_.empty()) send(to_send_.back());
+}
+
+// The call's team, with what rank 0 does in it.
+void Controller::enter_team(Call& call) {
+  call.team = teams_.enter(call.engines, [this](int engine) -> transport::Message& { return outgoing(engine); });
+  if (call.root.kind != RootPart::Kind::none) teams_.begin(call.team, calls_.at(call.id));
+}
+
+// The same for a call whose items go to one of several teams each; their first engines are granted first.
+void Controller::enter_team(Call& call, const scheduler::Grant& grant) {
+  const auto team =
+      std::find_if(call.teams.begin(), call.teams.end(), [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
+  if (team == call.teams.end()) return;
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.team_items[item].pending = team->size();
+  if (call.team_numbers.contains(grant.engine)) return;
+  const std::uint64_t number = teams_.enter(*team, [this](int engine) -> transport::Message& { return outgoing(engine); });
+  for (const int engine : *team) call.team_numbers[engine] = number;
+}
+
+void Controller::end_root_part(Call& call) {
+  call.root.kept.reset();
+  call.last_received = now();
+  call.sealed.store(true, std::memory_order_release);
+  if (call.done()) end_call(call);
+}
+
+void Controller::grant(const scheduler::Grant& grant) {
+  Call& call = *find(grant.call);
+  if (call.together && call.team == 0) enter_team(call);
+  if (!call.teams.empty()) enter_team(call, grant);
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
+    ItemRecord& record = call.items[item];
+    // The first engine of a team stands for all.
+    if (record.status == Status::handed_out) continue;
+    record.status = Status::handed_out;
+    record.engine = grant.engine;
+    ++record.attempts;
+  }
+  if (call.function.thunk->load != nullptr &&
+      std::find(call.object_holders.begin(), call.object_holders.end(), grant.engine) == call.object_holders.end()) {
+    wire::Object object;
+    object.call = call.id;
+    object.state = call.function.object.bytes.bytes();
+    wire::write(outgoing(grant.engine), object);
+    call.object_holders.push_back(grant.engine);
+  }
+  if (call.same_arguments) {
+    write_batch(call, call.blocks.front(), grant.engine, grant.begin, grant.end);
+    return;
+  }
+  // One batch for each block that the grant touches.
+  auto block = block_of(call, grant.begin);
+  for (std::uint64_t item = grant.begin; item < grant.end; ++block) {
+    const std::uint64_t end = std::min(grant.end, block->first + block->count);
+    write_batch(call, *block, grant.engine, item, end);
+    item = end;
+  }
+}
+
+void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end) {
+  wire::Batch batch;
+  batch.thunk = code_address(call.function.thunk);
+  if (call.function.code != nullptr) batch.function = code_address(call.function.code);
+  batch.call = call.id;
+  batch.has_object = call.function.thunk->load != nullptr ? 1 : 0;
+  batch.first = begin;
+  batch.count = end - begin;
+  batch.stride = block.stride;
+  batch.team = call.teams.empty() ? call.team : call.team_numbers.at(engine);
+  batch.communicator = call.communicator ? 1 : 0;
+  batch.first_only = call.teams.empty() ? 0 : 1;
+  if (call.root.kind != RootPart::Kind::none && call.root.votes) batch.votes = call.root.rounds;
+  batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
+  // What has attachments travels alone, so that they are known to belong to it.
+  const bool attached = !block.data.attachments.empty();
+  if (attached) send(engine);
+  transport::Message& message = outgoing(engine);
+  wire::write(message, batch);
+  if (!attached) return;
+  message.attachments = block.data.attachments;
+  message.kept = block.data.kept;
+  send(engine);
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/detail/call.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
+// What the controller's parts ask of a call's items.
+namespace rankview::detail {
+
+inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
+
+// Calls of one kind take about equally long: those of the same code.
+inline std::uint64_t kind_of(const Call& call) {
+  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
+}
+
+// The block that holds the arguments of an item.
+inline auto block_of(Call& call, std::uint64_t item) {
+  if (call.same_arguments) return call.blocks.begin();
+  const auto behind = std::upper_bound(call.blocks.begin(), call.blocks.end(), item,
+                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
+  return std::prev(behind);
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+#include "controller/items.hpp"
+#include "transport/process.hpp"
+#include "wire/error_text.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <algorithm>
+#include <exception>
+#include <string>
+#include <utility>
+#include <variant>
+
+// What comes from the engines: results are put in place, and calls end.
+namespace rankview::detail {
+
+void Controller::on_frame(transport::Frame& frame) {
+  try {
+    Reader in(frame.records);
+    while (!in.done()) {
+      const wire::Record record = wire::read(in);
+      if (const auto* results = std::get_if<wire::Results>(&record)) {
+        on_results(frame, *results);
+      } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
+        teams_.on_join(at_join->team, frame.peer - 1);
+      } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
+        accounts_.at(static_cast<std::size_t>(frame.peer) - 1).memory = *memory;
+      } else if (std::holds_alternative<wire::Bye>(record)) {
+        ++goodbyes_;
+      } else {
+        throw DecodeError("a record that only the controller sends");
+      }
+    }
+  } catch (const DecodeError& error) {
+    // Without it some task would never end, and its client wait for ever.
+    transport::end_process(1,
+                           "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + error.what());
+  }
+}
+
+void Controller::on_results(transport::Frame& frame, const wire::Results& results) {
+  Call* const found = find(results.call);
+  if (found == nullptr || results.first + results.count > found->items.size())
+    throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
+  Call& call = *found;
+  const std::int64_t received = now();
+  wire::ResultCursor items(results);
+  std::int64_t started = results.started;
+  std::uint64_t failures = 0;
+  const int engine = frame.peer - 1;
+  for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
+    const wire::ItemResult result = items.next();
+    ItemRecord& record = call.items[item];
+    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call.id, item}));
+    if (record.engine == engine) {
+      record.started = started;
+      record.completed = result.completed;
+      record.received = received;
+    }
+    started = result.completed;
+    if (result.failed) {
+      ++failures;
+      auto error = remote_error(call, item, engine, result.value);
+      if (call.communicator) note_desertion(call, item, error);
+      const Status status = error ? Status::failed : Status::aborted;
+      finish_item(call, item, status, std::move(error));
+    } else if (record.engine == engine) {
+      load(frame, call, item, result.value);
+    } else {
+      finish_item(call, item, Status::completed, nullptr);
+    }
+  }
+  call.last_received = received;
+  Account& account = accounts_[static_cast<std::size_t>(engine)];
+  account.completed += results.count - failures;
+  account.failed += failures;
+  scheduler_.finished(engine, kind_of(call), results.count, started - results.started);
+  if (call.done()) end_call(call);
+}
+
+void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  const bool attached = !frame.attachment_sizes.empty();
+  Claims claims(frame.attachment_sizes);
+  std::exception_ptr error;
+  const auto unreadable = [&](const char* why) {
+    error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                                std::to_string(call.items[item].engine) + " cannot be read: " + why));
+  };
+  if (!call.abandoned) {
+    try {
+      Reader in(value, &claims);
+      call.load(item, in);
+    } catch (const std::exception& e) {
+      unreadable(e.what());
+    } catch (...) {
+      unreadable("reading it threw something that is not derived from std::exception");
+    }
+  }
+  if (!attached) {
+    const Status status = error ? Status::failed : Status::completed;
+    finish_item(call, item, status, std::move(error));
+    return;
+  }
+  const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
+  auto transfer = endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>());
+  landing_.push_back({std::move(transfer), calls_.at(call.id), item, error});
+}
+
+// Whether results of the call are being written into their places.
+bool Controller::landing(const Call& call) const {
+  return std::any_of(landing_.begin(), landing_.end(), [&call](const Landing& l) { return l.call.get() == &call; });
+}
+
+bool Controller::land() {
+  bool any = false;
+  for (std::size_t i = 0; i < landing_.size();) {
+    if (!landing_[i].transfer->done()) {
+      ++i;
+      continue;
+    }
+    Landing landed = std::move(landing_[i]);
+    landing_.erase(landing_.begin() + static_cast<std::ptrdiff_t>(i));
+    landed.call->items[landed.item].received = now();
+    landed.call->last_received = landed.call->items[landed.item].received;
+    finish_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
+    if (landed.call->abandoned && !landing(*landed.call)) landed.call->discard();
+    if (landed.call->done()) end_call(*landed.call);
+    any = true;
+  }
+  return any;
+}
+
+std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const {
+  Reader in(value);
+  wire::Failure failure = wire::read_failure(in);
+  const EngineInfo& at = engine(by);
+  TaskPlace place{by, at.rank, at.host, at.pid, {call.id, item}};
+  switch (failure.kind) {
+    case wire::FailureKind::name:
+      return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place)));
+    case wire::FailureKind::type:
+      return std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place)));
+    case wire::FailureKind::stood_back:
+      return nullptr;
+    case wire::FailureKind::exception:
+      break;
+  }
+  return std::make_exception_ptr(RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message)));
+}
+
+void Controller::note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error) {
+  const bool known = std::any_of(desertions_.begin(), desertions_.end(),
+                                 [&](const Desertion& d) { return d.call == call.id && (call.together || d.item == item); });
+  if (!known) desertions_.push_back({call.id, item, now(), error});
+}
+
+// Who waits in MPI for an engine that has thrown cannot be called back. After a while that is an error of the whole job.
+void Controller::check_desertions() {
+  const std::int64_t limit = now() - std::chrono::nanoseconds(settings_.grace).count();
+  std::erase_if(desertions_, [&](const Desertion& desertion) {
+    const auto found = calls_.find(desertion.call);
+    if (found == calls_.end()) return true;
+    const Call& call = *found->second;
+    if (!call.together && !call.team_items.contains(desertion.item)) return true;
+    if (desertion.since > limit) return false;
+    transport::end_process(1, wire::error_text(desertion.error) + "\nThe other engines of that task still wait for this one in MPI after " +
+                                  std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS), and cannot be freed");
+  });
+}
+
+// One engine has ended the item. What a team runs has ended when all of it have, with the first error if there was one.
+void Controller::finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  if (!call.teams.empty()) {
+    const auto found = call.team_items.find(item);
+    TeamItem& running = found->second;
+    if (error && !running.error) running.error = std::move(error);
+    if (--running.pending != 0) return;
+    error = std::move(running.error);
+    status = error ? Status::failed : Status::completed;
+    call.team_items.erase(found);
+  }
+  end_item(call, item, status, std::move(error));
+}
+
+void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  call.items[item].status = status;
+  if (error) call.errors.emplace(item, std::move(error));
+  for (const auto& feed : call.feeds) {
+    if (const auto alive = feed.lock()) alive->ended.push_back(item);
+  }
+  if (!call.same_arguments) {
+    // Arguments are kept no longer than they may be needed.
+    const auto block = block_of(call, item);
+    if (--block->unfinished == 0) block->data = {};
+  }
+  // From the next line on the client may look at the value.
+  if (call.sealed && call.ended + 1 == call.items.size() && !failed(call) && !call.abandoned) {
+    try {
+      call.complete();
+    } catch (...) {
+      call.failure = std::current_exception();
+    }
+  }
+  call.ended.fetch_add(1, std::memory_order_release);
+}
+
+void Controller::end_call(Call& call) {
+  const auto found = calls_.find(call.id);
+  if (found == calls_.end()) return;
+  const std::shared_ptr<Call> alive = std::move(found->second);
+  calls_.erase(found);
+  last_call_ = nullptr;
+  if (call.team != 0) teams_.leave(call.team);
+  for (const std::vector<int>& team : call.teams) {
+    if (const auto number = call.team_numbers.find(team.front()); number != call.team_numbers.end()) teams_.leave(number->second);
+  }
+  for (const int engine : call.object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
+  send_all();
+  call.root.kept.reset();
+  call.blocks.clear();
+  call.function.object = {};
+  if (call.abandoned) report_unseen(call);
+}
+
+}  // namespace rankview::detail
