@@ -22,7 +22,7 @@ done
 
 need libbenchmark-dev python3 || { echo "cannot install what the benchmarks need" >&2; exit 1; }
 # Without the peers there is still something to measure; their rows then say why they are empty.
-need python3-mpi4py python3-ipyparallel || echo "cannot install the peers" >&2
+need python3-mpi4py python3-ipyparallel python3-numpy || echo "cannot install the peers" >&2
 # In a folder of its own, so that what the tests have configured in theirs stays.
 cmake --preset release -B build/benchmarks -DRANKVIEW_TESTS=OFF -DRANKVIEW_EXAMPLES=OFF >/dev/null || exit 1
 cmake --build build/benchmarks -j "$jobs" || exit 1
@@ -51,16 +51,18 @@ measure() {
   printf '{"figure": "%s", "error": "exit code %d"}\n' "$name" $status >>"$work/lines"
 }
 
-# peer NAME COMMAND...: the same, but a peer that cannot be run here is no failure of ours.
+# peer NAME FIGURES COMMAND...: the same, but a peer that cannot be run here is no failure of ours. FIGURES, with commas between them, are
+# what it measures.
 peer() {
   name=$1
-  shift
+  figures=$2
+  shift 2
   echo "... $name" >&2
   timeout 600 "$@" >"$work/out" 2>"$work/err"
   status=$?
   if grep '^{' "$work/out" >>"$work/lines"; then return; fi
   reason=$(grep -v '^[[:space:]]*$' "$work/err" | tail -n 1 | tr -d '"\\' | tr '\t' ' ')
-  for figure in map 'round trip'; do
+  echo "$figures" | tr ',' '\n' | while read -r figure; do
     printf '{"peer": "%s", "figure": "%s", "error": "exit code %d: %s"}\n' "$name" "$figure" $status "$reason" >>"$work/lines"
   done
 }
@@ -76,9 +78,15 @@ measure "throughput, thread level single" mpirun -np 2 "$programs/throughput" $q
 measure memory mpirun -np 2 "$programs/memory"
 measure idle mpirun -np 5 "$programs/idle" $quick
 measure bulk mpirun -np 2 "$programs/bulk" $quick
+for ranks in 3 5; do
+  measure "collectives, np $ranks" mpirun -np $ranks "$programs/collectives" $quick
+done
+measure "memory of collectives" mpirun -np 3 "$programs/collectives_memory"
 measure "compile time" $python benchmarks/compile_time.py $quick
-peer mpi4py.futures mpirun -np 3 $python -m mpi4py.futures benchmarks/peers/mpi4py_futures.py $quick
-peer ipyparallel $python benchmarks/peers/ipyparallel_local.py $quick
+peer mpi4py.futures 'map,round trip' mpirun -np 3 $python -m mpi4py.futures benchmarks/peers/mpi4py_futures.py $quick
+peer mpi4py scatter,gather,push,reduce mpirun -np 3 $python benchmarks/peers/mpi4py_collectives.py $quick
+peer ipyparallel 'map,round trip' $python benchmarks/peers/ipyparallel_local.py $quick
+peer ipyparallel 'scatter into new memory,gather into new memory' $python benchmarks/peers/ipyparallel_collectives.py $quick
 echo "... codec" >&2
 timeout 600 "$programs/codec" --benchmark_format=json ${quick:+--benchmark_min_time=0.05} >"$work/codec" 2>"$work/err" ||
   { cat "$work/err" >&2; : >"$work/codec"; bad=1; }

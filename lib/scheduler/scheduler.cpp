@@ -40,7 +40,6 @@ void Scheduler::add_engine(int id) {
   if (engines_.size() <= static_cast<std::size_t>(id)) engines_.resize(static_cast<std::size_t>(id) + 1);
   Engine& added = engine(id);
   added.id = id;
-  ids_.push_back(id);
   added.bound = &make_lane(true);
   join(*added.bound, added);
   join(*everyone_, added);

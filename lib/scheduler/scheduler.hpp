@@ -99,7 +99,6 @@ class Scheduler {
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
   [[nodiscard]] Load load(int engine) const;
-  [[nodiscard]] const std::vector<int>& engines() const { return ids_; }
 
  private:
   struct Lane;
@@ -188,7 +187,6 @@ class Scheduler {
 
   Limits limits_;
   std::vector<Engine> engines_;
-  std::vector<int> ids_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::map<std::vector<int>, Lane*> by_engines_;
   std::map<std::vector<std::vector<int>>, Lane*> by_teams_;
