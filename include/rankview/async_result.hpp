@@ -283,6 +283,16 @@ class AsyncResult<T>::Completions {
 
    private:
     void advance() {
+      // One value, of one task or of many together, has elements and no order of arrival.
+      if constexpr (!std::is_void_v<T>) {
+        detail::Call& call = range_->result_.call();
+        if (!call.multiple) {
+          detail::wait(call, {});
+          current_.reset();
+          if (range_->read_ < Shape::count(call)) current_ = range_->read_++;
+          return;
+        }
+      }
       current_ = detail::next_ended(range_->result_.call(), *range_->feed_, range_->read_);
       if (current_) ++range_->read_;
     }

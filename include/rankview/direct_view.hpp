@@ -75,8 +75,8 @@ class DirectVerbs {
   /// If the first parameter of `f` is a `const boost::mpi::communicator&`, it gets one of exactly the view's engines, in target order, on
   /// which they run as one MPI program: `f(communicator, arguments...)` may use any MPI on it. They begin together, and end together. If
   /// one of them has thrown, the next call gets a new communicator. If others then wait in MPI for the one that threw, nothing can free
-  /// them: after the grace period (`Options::shutdown_grace`) the job ends with an error that names the task and why it failed. Cost: an
-  /// MPI_Iallreduce among the engines besides.
+  /// them: when they have not ended within `Options::team_grace`, the job ends with an error that names the task and why it failed. Cost:
+  /// an MPI_Iallreduce among the engines besides.
   template <class F, class... A>
   auto apply(F f, A&&... arguments) const {
     using M = Made<F, A...>;
@@ -117,7 +117,8 @@ class DirectVerbs {
   // Except for pull(), erase() and the like these are collective over the view's engines: each engine begins when it has done what it was
   // asked to before, and waits for the others. If one of them cannot take part (no such variable, another type, no memory), the call comes
   // about on none: it fails with the reasons, no variable has changed, and the view can be used as before. Waiting costs no CPU to speak
-  // of, and rank 0 does other things meanwhile.
+  // of, and rank 0 does other things meanwhile. Two kinds of calls are not collective, and each engine does its part by itself: push() of
+  // what is short, and gather() of what must be encoded. A value that cannot be decoded on an engine is an error of that engine alone.
   //
   // Costs are told as MPI calls; besides those, each call takes a message to each engine and one back. "A vote" is an MPI_Igather and an
   // MPI_Ibcast of 16 bytes. The first call on a set of engines makes a communicator of them with rank 0, and one of them alone.
@@ -126,7 +127,8 @@ class DirectVerbs {
   ///
   /// Cost: values of less than 32 KiB travel with the call. Longer vectors and strings of trivially copyable elements take a vote and one
   /// MPI_Ibcast from the caller's memory into the engines', without a copy; into the variable's own memory where it has the type and size
-  /// already. Other types are encoded first, and decoded on each engine.
+  /// already. (An asynchronous call copies a vector given as an lvalue; move it in, or rv::borrow() it.) Other types are encoded first, and
+  /// decoded on each engine.
   template <class T>
   auto push(std::string_view name, T&& value) const {
     return AsyncResult<void>(detail::push(caller(true), Lifetime::result, name, std::forward<T>(value)));
@@ -180,7 +182,8 @@ class DirectVerbs {
   }
 
   /// The inverse: puts the parts that the engines hold as variable `name` together, in target order or, with `rv::round_robin`, in that of
-  /// the range that was scattered so. Each part is a `std::vector<T>` of any size, or a single `T`.
+  /// the range that was scattered so. Each part is a `std::vector<T>`, or a single `T`; with `rv::block` of any size, with
+  /// `rv::round_robin` of the sizes that scatter() makes, else UsageError.
   ///
   /// Cost: trivially copyable elements take a vote and one MPI_Igatherv from the engines' memory into the result (an MPI_Irecv for each as
   /// above); others are encoded and come with the engines' answers.
@@ -193,7 +196,7 @@ class DirectVerbs {
     return take_result<std::vector<T>>(*detail::gather<T>(caller(false), name, layout));
   }
   /// The same into memory of the caller's, which must have room for exactly as many elements as there are: UsageError otherwise. It must
-  /// live until the result is ready.
+  /// live until the result is ready, also when its handle has gone.
   template <class T, std::size_t N>
   auto gather_into(std::string_view name, std::span<T, N> into, Layout layout = {}) const {
     return AsyncResult<void>(detail::gather_into<T>(caller(true), name, into, layout));
@@ -215,9 +218,9 @@ class DirectVerbs {
   /// all of one length; UsageError otherwise). `op` is any associative callable; it need not be commutative, since values are folded in
   /// target order.
   ///
-  /// Sums, products, `rv::min`, `rv::max`, logical and bitwise operations of `<functional>` on arithmetic types are MPI's own; what is
-  /// rounded is then rounded in an order that MPI chooses, the same each time for the same engines, sizes and MPI. Anything else is folded
-  /// by the engines over a binomial tree, always in the same way.
+  /// Sums, products, `rv::min`, `rv::max` and bitwise operations of `<functional>` on arithmetic types, and logical ones on bool, are MPI's
+  /// own; what is rounded is then rounded in an order that MPI chooses, the same each time for the same engines, sizes and MPI. Anything
+  /// else is folded by the engines over a binomial tree, always in the same way.
   ///
   /// Cost: for a single number one MPI_Ireduce and no vote; for vectors a vote and one MPI_Ireduce for each 256 KiB; for other types and
   /// operations a vote and log2 q rounds of messages among the engines.
@@ -232,7 +235,8 @@ class DirectVerbs {
 
   /// Folds all elements of the engines' variables `name`, each a `std::vector<T>` or a `T`, into one `T`: on each engine, then among them.
   /// Empty parts do not count; where all are empty a sum is 0, a product 1, and so on, and an operation without such a value fails with
-  /// UsageError. Order, rounding and cost as reduce() of one value.
+  /// UsageError. Order and rounding as in reduce(). Cost: one MPI_Ireduce for operations of MPI that have such a value, and for `rv::min`,
+  /// `rv::max` and others a vote and log2 q rounds of messages among the engines.
   template <class T, class Op>
   auto reduce_all(std::string_view name, Op op) const {
     return AsyncResult<T>(detail::reduce_all<T>(caller(true), name, op));

@@ -139,8 +139,8 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
 ///
 /// Teams are made of consecutive engines once, and used again for every task; what does not fill a team is left over and has no part. A
 /// team begins its next task when its first engine is free and the others have come to it. A team one of whose members has thrown gets a
-/// new communicator for its next task. If others then wait in MPI for the one that threw, nothing can free them: after the grace period
-/// (`Options::shutdown_grace`) the job ends with an error that names the task and why it failed.
+/// new communicator for its next task. If others then wait in MPI for the one that threw, nothing can free them: when they have not
+/// ended within `Options::team_grace`, the job ends with an error that names the task and why it failed.
 class TeamView : public detail::BalancedVerbs<TeamView> {
  public:
   /// \param engines  resolved ids, dealt out to teams in this order

@@ -19,6 +19,9 @@ struct Options {
   std::optional<bool> pulse{};
   /// `RANKVIEW_SHUTDOWN_GRACE_MS` (10000): how long a task may go on running after the client failed, before the job is killed.
   std::optional<std::chrono::milliseconds> shutdown_grace{};
+  /// `RANKVIEW_TEAM_GRACE_MS` (60000): when a task has thrown on one of the engines that run it together, the others may go on with it for
+  /// so long. After that they are taken to wait in MPI for the one that threw, and the job ends with its error.
+  std::optional<std::chrono::milliseconds> team_grace{};
   /// `RANKVIEW_VERBOSE` (0): print the effective values of all of these on rank 0 at start.
   std::optional<bool> verbose{};
 };

@@ -75,6 +75,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.idle = {options.idle_spin, options.idle_sleep};
   settings.clock = clock;
   settings.grace = options.shutdown_grace;
+  settings.team_grace = options.team_grace;
   settings.teams = &teams;
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;

@@ -44,6 +44,7 @@ Effective decide(const Options& options) {
   decide(effective.idle_sleep, options.idle_sleep, "RANKVIEW_IDLE_SLEEP_US", hour_in_us);
   decide(effective.pulse, options.pulse, "RANKVIEW_PULSE", 1);
   decide(effective.shutdown_grace, options.shutdown_grace, "RANKVIEW_SHUTDOWN_GRACE_MS", hour_in_us);
+  decide(effective.team_grace, options.team_grace, "RANKVIEW_TEAM_GRACE_MS", hour_in_us);
   decide(effective.verbose, options.verbose, "RANKVIEW_VERBOSE", 1);
   return effective;
 }
@@ -53,6 +54,7 @@ std::string to_string(const Effective& options) {
          "\n  RANKVIEW_IDLE_SLEEP_US=" + std::to_string(options.idle_sleep.count()) +
          "\n  RANKVIEW_PULSE=" + std::to_string(static_cast<int>(options.pulse)) +
          "\n  RANKVIEW_SHUTDOWN_GRACE_MS=" + std::to_string(options.shutdown_grace.count()) +
+         "\n  RANKVIEW_TEAM_GRACE_MS=" + std::to_string(options.team_grace.count()) +
          "\n  RANKVIEW_VERBOSE=" + std::to_string(static_cast<int>(options.verbose)) + "\n";
 }
 

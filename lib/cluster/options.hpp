@@ -15,6 +15,7 @@ struct Effective {
   std::chrono::microseconds idle_sleep{1000};
   bool pulse = true;
   std::chrono::milliseconds shutdown_grace{10'000};
+  std::chrono::milliseconds team_grace{60'000};
   bool verbose = false;
 };
 

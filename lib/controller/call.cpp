@@ -169,9 +169,13 @@ bool failed(const Call& call) { return call.failure != nullptr || !call.errors.e
 std::exception_ptr error_of(Call& call, std::uint64_t item) {
   return call.controller->locked([&]() -> std::exception_ptr {
     const auto found = call.errors.find(item);
-    if (found == call.errors.end()) return nullptr;
+    const bool aborted = item < call.items.size() && call.items[item].status == Status::aborted;
+    if (found == call.errors.end() && call.failure == nullptr && !aborted) return nullptr;
     call.error_seen = true;
-    return found->second;
+    if (found != call.errors.end()) return found->second;
+    if (call.failure) return call.failure;
+    return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
+                                               ": this engine could have taken part in the collective, and another could not"));
   });
 }
 
@@ -226,6 +230,22 @@ void abort(Call& call) {
 }
 
 void abandon(Call& call) noexcept { call.controller->abandon(call); }
+
+std::string listed(std::span<const std::uint64_t> counts) {
+  constexpr std::size_t most = 20;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(counts.size(), most); ++i) text += (i == 0 ? "" : ", ") + std::to_string(counts[i]);
+  return text + (counts.size() > most ? ", ..." : "");
+}
+
+void check_round_robin(const std::string& what, std::span<const std::uint64_t> counts) {
+  const std::uint64_t total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] != part_size(total, counts.size(), i))
+      throw UsageError(what + ": parts that were dealt round robin differ by one element at most, the longer ones first; these have " +
+                       listed(counts));
+  }
+}
 
 void throw_late(Call& call, Seconds timeout) {
   throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +

@@ -86,7 +86,7 @@ void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block
 }
 
 void Controller::add(const std::shared_ptr<Call>& call) {
-  if (!open()) throw UsageError("the run that this view belongs to has ended");
+  if (!open() || closing_) throw UsageError("the run that this view belongs to has ended");
   call->id = next_call_++;
   calls_.emplace(call->id, call);
   last_call_ = call.get();
@@ -101,6 +101,7 @@ Call* Controller::find(std::uint64_t id) {
 }
 
 void Controller::add(Call& call, ArgumentBlock&& block) {
+  if (find(call.id) == nullptr) return;  // given up while it was being made
   block.first = call.items.size();
   block.unfinished = block.count;
   call.blocks.push_back(std::move(block));
@@ -114,6 +115,7 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
 
 // All items are there. Places those whose place depends on how many there are.
 void Controller::lay_out(Call& call) {
+  if (find(call.id) == nullptr) return;
   const std::uint64_t engines = call.engines.size();
   if (call.same_arguments) {
     call.blocks.front().unfinished = engines;
@@ -306,6 +308,7 @@ void Controller::pulse() {
 
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
   std::unique_lock guard(lock_);
+  closing_ = true;
   wire::End end;
   end.ending = ending;
   end.exit_code = exit_code;

@@ -46,6 +46,7 @@ struct ControllerSettings {
   bool pulse = false;               // a second thread may drive
   bool any_thread_drives = true;    // else only the one that initialised MPI
   std::chrono::milliseconds grace{10'000};
+  std::chrono::milliseconds team_grace{60'000};
   controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
 };
 
@@ -128,7 +129,7 @@ class Controller final : private transport::FrameHandler {
     wire::Memory memory;
   };
 
-  // A task that threw on one of the engines that run it together, where others may wait for that one in MPI.
+  // A task that threw on one of the engines that run it together, while others are still at it, and may wait for that one in MPI.
   struct Desertion {
     std::uint64_t call = 0;
     std::uint64_t item = 0;  // where teams run items
@@ -195,6 +196,7 @@ class Controller final : private transport::FrameHandler {
   std::vector<int> peers_;         // by engine
   std::vector<Account> accounts_;  // likewise
   std::size_t goodbyes_ = 0;
+  bool closing_ = false;  // engines have been told that no more comes
   std::atomic<bool> open_{true};
 
   std::atomic<int> drivers_{0};  // threads that wait and drive; the pulse leaves the work to them

@@ -156,17 +156,19 @@ void Controller::note_desertion(const Call& call, std::uint64_t item, const std:
   if (!known) desertions_.push_back({call.id, item, now(), error});
 }
 
-// Who waits in MPI for an engine that has thrown cannot be called back. After a while that is an error of the whole job.
+// Who waits in MPI for an engine that has thrown cannot be called back, nor told from who computes. After a while that is an error of the
+// whole job.
 void Controller::check_desertions() {
-  const std::int64_t limit = now() - std::chrono::nanoseconds(settings_.grace).count();
+  const std::int64_t limit = now() - std::chrono::nanoseconds(settings_.team_grace).count();
   std::erase_if(desertions_, [&](const Desertion& desertion) {
     const auto found = calls_.find(desertion.call);
     if (found == calls_.end()) return true;
     const Call& call = *found->second;
     if (!call.together && !call.team_items.contains(desertion.item)) return true;
     if (desertion.since > limit) return false;
-    transport::end_process(1, wire::error_text(desertion.error) + "\nThe other engines of that task still wait for this one in MPI after " +
-                                  std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS), and cannot be freed");
+    transport::end_process(1, wire::error_text(desertion.error) + "\nOther engines have not ended that task " +
+                                  std::to_string(settings_.team_grace.count()) +
+                                  " ms later (RANKVIEW_TEAM_GRACE_MS): they wait in MPI for the one that threw, and cannot be freed");
   });
 }
 

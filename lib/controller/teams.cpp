@@ -188,22 +188,11 @@ void Teams::decide(Part& part) {
   }
   if (part.verdict.go == 0 || part.rounds != root.rounds) return;
   const auto& counts = part.counts;
-  const auto list = [&] {
-    std::string text;
-    for (std::size_t i = 0; i < counts.size() && i < 20; ++i) text += (i == 0 ? "" : ", ") + std::to_string(counts[i]);
-    return text + (counts.size() > 20 ? ", ..." : "");
-  };
   try {
     if (root.equal_counts && std::adjacent_find(counts.begin(), counts.end(), std::not_equal_to<>()) != counts.end())
-      throw UsageError(root.what + " wants equally many elements on each engine, which have, in target order, " + list());
+      throw UsageError(root.what + " wants equally many elements on each engine, which have, in target order, " + detail::listed(counts));
     if (root.some && part.verdict.total == 0) throw UsageError(root.what + ": there is no element on any engine");
-    if (root.kind == RootPart::Kind::gather && root.deal.dist == Distribution::round_robin) {
-      for (std::size_t i = 0; i < counts.size(); ++i) {
-        if (counts[i] != detail::part_size(part.verdict.total, counts.size(), i))
-          throw UsageError(
-              root.what + ": parts that were dealt round robin differ by one element at most, the longer ones first; these have " + list());
-      }
-    }
+    if (root.kind == RootPart::Kind::gather && root.deal.dist == Distribution::round_robin) detail::check_round_robin(root.what, counts);
     if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
     if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
   } catch (...) {

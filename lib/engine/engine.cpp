@@ -255,8 +255,8 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     ++items_begun_;
     scratch_.bytes.clear();
     bool failed = false;
-    if (batch.communicator != 0) group->prepare();
     try {
+      if (batch.communicator != 0) group->prepare();
       const auto arguments = items.next();
       if (code.thunk == nullptr) code = code_of(batch);
       run_task(message, code, arguments, group ? &*group : nullptr);
@@ -269,7 +269,10 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     }
     const std::int64_t completed = settings_.clock.now();
     add_result(batch.call, item, started, completed, failed);
-    if (batch.communicator != 0) group->settle(failed, [this] { flush(); });
+    if (batch.communicator != 0) {
+      if (failed) flush();  // others may be in MPI for good
+      group->settle(failed, [this] { flush(); });
+    }
     started = completed;
     if (completed - last_look_ < look_after) continue;
     look(completed);
@@ -330,7 +333,8 @@ void Engine::flush() {
 
 void Engine::report_memory() {
   const std::int64_t begin = settings_.clock.now();
-  if (begin < next_report_) return;
+  // A thread of the client's process may be about to sleep until the next message.
+  if (begin < next_report_ && settings_.own_process) return;
   const wire::Memory memory{variables_.size(), variables_.bytes()};
   const std::int64_t end = settings_.clock.now();
   next_report_ = end + report_share * (end - begin);

@@ -122,6 +122,11 @@ void LocalTeam::drop_communicator() {
 }
 
 void LocalTeam::make_communicator() {
+  if (thread_level() < ThreadLevel::serialized)
+    throw UsageError(
+        "with one rank the engine is a thread, and a callable that wants a communicator needs MPI_THREAD_SERIALIZED or more; MPI runs "
+        "with " +
+        std::string(to_string(thread_level())));
   own_ = Communicator::duplicate(MPI_COMM_SELF);
   attached_ = std::make_unique<const boost::mpi::communicator>(own_.get(), boost::mpi::comm_attach);
 }

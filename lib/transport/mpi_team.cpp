@@ -339,11 +339,12 @@ Team::Begun MpiTeam::count_ill(std::int64_t& ill) {
 
 void MpiTeam::drop_communicator() {
   attached_.reset();
-  for_callables_ = Communicator();
+  dropped_ = std::move(for_callables_);
 }
 
 void MpiTeam::make_communicator() {
   for_callables_ = Communicator::duplicate(engines_.get());
+  dropped_ = Communicator();
   attached_ = std::make_unique<const boost::mpi::communicator>(for_callables_.get(), boost::mpi::comm_attach);
 }
 

@@ -52,6 +52,7 @@ class MpiTeam final : public Team {
 
   Communicator with_root_;
   Communicator engines_;        // none on rank 0
+  Communicator dropped_;        // the last one that was given up; until there is another, so that this does not get its context
   Communicator for_callables_;  // a duplicate of those, made when first wanted
   std::unique_ptr<const boost::mpi::communicator> attached_;
   int member_;

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <complex>
 #include <functional>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 using test::client;
@@ -200,4 +202,51 @@ TEST_CASE("sums of floating-point numbers are the same each time", "[data]") {
     CHECK(everyone().reduce_sync<std::vector<double>>("v", std::plus<>()) == first);
     CHECK(everyone().reduce_all_sync<double>("v", std::plus<>()) == all);
   }
+}
+
+namespace {
+
+// Cannot be encoded on one engine.
+struct Reluctant {
+  int engine = -1;
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    if (engine == 1) throw std::runtime_error("not to be sent");
+    archive& engine;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a value that cannot be encoded is an error of its engine, and nobody hangs", "[data]") {
+  everyone().apply_sync([] { rv::this_engine::vars().set("r", Reluctant{rv::this_engine::id()}); });
+  const auto second = [](const Reluctant&, const Reluctant& b) { return b; };
+  const auto reduced = everyone().reduce<Reluctant>("r", second);
+  REQUIRE(reduced.wait(test::limit));
+  CHECK(reduced.successful() == (client().size() == 1));
+  const auto everywhere = everyone().allreduce<Reluctant>("r", "s", second);
+  REQUIRE(everywhere.wait(test::limit));
+  CHECK(everywhere.successful() == (client().size() == 1));
+  CHECK(test::alive());
+}
+
+TEST_CASE("one value has one outcome, and its elements in order of completion are its elements", "[data]") {
+  everyone().scatter_sync("v", std::vector<int>{5});
+  const auto gathered = everyone().gather<int>("v");
+  std::vector<std::pair<std::size_t, int>> seen;
+  for (const auto& [index, value] : gathered.as_completed()) seen.emplace_back(index, value);
+  CHECK(seen == std::vector<std::pair<std::size_t, int>>{{0, 5}});
+  seen.clear();
+  for (const auto& [index, value] : client()[0].apply([] { return std::vector<int>(); }).as_completed()) seen.emplace_back(index, value);
+  CHECK(seen.empty());
+  std::vector<int> small;
+  const auto into = everyone().gather_into("v", small);
+  REQUIRE(into.wait(test::limit));
+  for (const auto& outcome : into.results()) CHECK_FALSE(outcome.has_value());
+}
+
+TEST_CASE("logical operations on numbers do what the callable does", "[data]") {
+  everyone()["i"] = 5;
+  CHECK(everyone().reduce_sync<int>("i", std::logical_and<>()) == (client().size() == 1 ? 5 : 1));
+  CHECK(client()[0].reduce_sync<int>("i", std::logical_and<>()) == 5);
 }

@@ -66,6 +66,9 @@ TEST_CASE("parts that cannot have been dealt round robin are an error of the cal
   CHECK(test::contains(error.what(), "\"x\""));
   CHECK(test::contains(error.what(), "1, 3"));
   CHECK(everyone().gather_sync<int>("x").size() == client().size() + 2);
+  everyone()["w"] = std::vector<std::string>{"a"};
+  client()[-1]["w"] = std::vector<std::string>{"a", "b"};
+  CHECK_THROWS_AS(everyone().gather_sync<std::string>("w", {.dist = rv::round_robin}), rv::UsageError);
 }
 
 TEST_CASE("scatter follows the order of the targets", "[data]") {

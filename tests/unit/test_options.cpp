@@ -46,6 +46,7 @@ struct Clean {
   Environment sleep{"RANKVIEW_IDLE_SLEEP_US", ""};
   Environment pulse{"RANKVIEW_PULSE", ""};
   Environment grace{"RANKVIEW_SHUTDOWN_GRACE_MS", ""};
+  Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
   Environment verbose{"RANKVIEW_VERBOSE", ""};
 };
 
@@ -108,5 +109,6 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_IDLE_SLEEP_US=1000\n"
         "  RANKVIEW_PULSE=0\n"
         "  RANKVIEW_SHUTDOWN_GRACE_MS=10000\n"
+        "  RANKVIEW_TEAM_GRACE_MS=60000\n"
         "  RANKVIEW_VERBOSE=1\n");
 }

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -217,6 +218,11 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval);
 
 // The last handle of the call has gone: drops its results, now or when they arrive, and says on stderr if it failed unseen.
 void abandon(Call& call) noexcept;
+
+// Some numbers, as an error shows them.
+std::string listed(std::span<const std::uint64_t> counts);
+// Throws UsageError if parts of these sizes cannot have been dealt round robin. `what`: the verb and the variable.
+void check_round_robin(const std::string& what, std::span<const std::uint64_t> counts);
 
 [[noreturn]] void throw_late(Call& call, Seconds timeout);
 [[noreturn]] void throw_not_ready(const char* what);

@@ -66,6 +66,18 @@ struct Folded {
   [[nodiscard]] Partial kind() const { return failed ? Partial::failure : value ? Partial::value : Partial::nothing; }
 };
 
+// What this engine has, encoded; what cannot be encoded is a failure like any other.
+template <class T>
+Writer encode(Folded<T>& own) {
+  try {
+    return encode_partial(own.kind(), own.value);
+  } catch (...) {
+    own.failed = true;
+    own.error = std::current_exception();
+  }
+  return encode_partial<T>(Partial::failure, std::nullopt);
+}
+
 // Folds the engines' values in target order, over a binomial tree of messages; the first engine ends up with all of it. `combine(a, b)`
 // makes an a of both. Does not throw for what goes wrong with values, since others wait.
 template <class T, class Combine>
@@ -73,7 +85,7 @@ void fold(Group& group, Folded<T>& own, Combine combine) {
   const std::size_t index = group.index();
   for (std::size_t step = 1; step < group.size(); step *= 2) {
     if (index % (2 * step) != 0) {
-      const Writer out = encode_partial(own.kind(), own.value);
+      const Writer out = encode(own);
       group.send(index - step, out.bytes.bytes());
       return;
     }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <iterator>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <string_view>
@@ -90,18 +91,15 @@ class GatheredParts final : public Results<std::vector<T>> {
   }
 
   void complete() override {
+    std::vector<std::uint64_t> sizes;
+    for (const auto& part : parts_) sizes.push_back(part.size());
+    if (dist_ == round_robin) check_round_robin(this->root.what, sizes);
     std::vector<T>& whole = this->slots_.front();
-    std::size_t total = 0;
-    std::size_t longest = 0;
-    for (const auto& part : parts_) {
-      total += part.size();
-      longest = std::max(longest, part.size());
-    }
-    whole.reserve(total);
+    whole.reserve(static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0})));
     if (dist_ == block) {
       for (auto& part : parts_) std::move(part.begin(), part.end(), std::back_inserter(whole));
     } else {
-      for (std::size_t i = 0; i < longest; ++i) {
+      for (std::size_t i = 0; !parts_.empty() && i < parts_.front().size(); ++i) {
         for (auto& part : parts_) {
           if (i < part.size()) whole.push_back(std::move(part[i]));
         }
@@ -131,6 +129,7 @@ std::shared_ptr<Results<std::vector<T>>> gather(const Caller& caller, std::strin
   } else {
     auto call = std::make_shared<GatheredParts<T>>(layout.dist);
     prepare_verb_call<GatherEncoded<T>>(*call, caller);
+    call->root.what = quoted("gather", name);
     submit_verb(call, caller, std::string(name));
     return call;
   }

@@ -266,7 +266,7 @@ struct AllreduceFold {
     fold(group, folded, Combine<T, Op>{op});
     // What the first engine has is for all.
     Writer out;
-    if (group.index() == 0) out = encode_partial(folded.kind(), folded.value);
+    if (group.index() == 0) out = encode(folded);
     std::uint64_t size = out.bytes.size();
     group.share(&size, sizeof(size), 0);
     if (group.index() != 0) out.bytes.extend(size);

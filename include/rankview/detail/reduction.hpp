@@ -63,9 +63,9 @@ constexpr std::optional<Operation> mpi_operation() {
     return Operation::minimum;
   } else if constexpr (number && std::is_same_v<Op, Max>) {
     return Operation::maximum;
-  } else if constexpr (!std::is_floating_point_v<T> && is_one_of<Op, T, std::logical_and>) {
+  } else if constexpr (std::is_same_v<T, bool> && is_one_of<Op, T, std::logical_and>) {
     return Operation::logical_and;
-  } else if constexpr (!std::is_floating_point_v<T> && is_one_of<Op, T, std::logical_or>) {
+  } else if constexpr (std::is_same_v<T, bool> && is_one_of<Op, T, std::logical_or>) {
     return Operation::logical_or;
   } else if constexpr (whole && is_one_of<Op, T, std::bit_and>) {
     return Operation::bit_and;
