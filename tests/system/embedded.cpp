@@ -86,6 +86,41 @@ void level(const std::vector<std::string>&) {
   cluster.run(work_in_threads);
 }
 
+// Teams and what engines hold outlast a run, also one that fails with collectives under way.
+void collectives(const std::vector<std::string>&) {
+  rv::Cluster cluster(MPI_COMM_WORLD);
+  const std::vector<int> numbers = {3, 1, 4, 1, 5, 9, 2, 6};
+  for (int round = 0; round < 4; ++round) {
+    cluster.run([&](rv::Client& rc) {
+      const auto all = rc[rv::all];
+      if (round > 0) check::that(all.gather_sync<int>("x") == numbers, "what an earlier run has scattered");
+      all.scatter_sync("x", numbers);
+      all.apply_sync([](const boost::mpi::communicator& comm) { comm.barrier(); });
+    });
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+  bool thrown = false;
+  try {
+    cluster.run([&](rv::Client& rc) {
+      const auto all = rc[rv::all];
+      const auto late = rc[0].apply([] { std::this_thread::sleep_for(200ms); });
+      all.scatter("y", std::vector<int>(100'000));
+      const auto gathered = all.gather<int>("y");
+      const auto group = all.apply([](const boost::mpi::communicator& comm) { comm.barrier(); });
+      while (late.metadata().status == rv::Status::waiting) rc.spin();
+      throw std::runtime_error("with collectives under way");
+    });
+  } catch (const std::exception& error) {
+    thrown = std::string(error.what()).find("with collectives under way") != std::string::npos;
+  }
+  check::that(thrown, "a client that throws with collectives under way");
+  MPI_Barrier(MPI_COMM_WORLD);
+  cluster.run([&](rv::Client& rc) {
+    check::that(rc[rv::all].gather_sync<int>("x") == numbers, "the variable after a run that failed");
+    check::that(rc[rv::all].reduce_all_sync<int>("x", std::plus<>()) == 31, "a reduction after a run that failed");
+  });
+}
+
 void several(const std::vector<std::string>&) {
   rv::Cluster cluster(MPI_COMM_WORLD);
   for (int round = 1; round <= 5; ++round) {
@@ -322,7 +357,7 @@ int main(int argc, char** argv) {
   const std::map<std::string, Scenario> scenarios = {
       {"level", level},    {"several", several}, {"boost", boost_communicator}, {"split", split},
       {"throw", throwing}, {"usage", usage},     {"task_throws", task_throws},  {"nested", nested},
-      {"run", run},        {"late", late}};
+      {"run", run},        {"late", late},       {"collectives", collectives}};
   if (words.at(0) == "usage") check::throws<rv::UsageError>("before MPI_Init", [] { rv::Cluster cluster(MPI_COMM_WORLD); });
 
   const std::map<std::string, int> levels = {{"SINGLE", MPI_THREAD_SINGLE},
