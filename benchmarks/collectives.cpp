@@ -69,8 +69,6 @@ class Collectives {
       gather();
       push();
       reduce();
-    }
-    for (int i = 0; i < 3; ++i) {
       scatter_anew();
       gather_anew();
       push_anew();
@@ -345,6 +343,6 @@ int main(int argc, char** argv) {
   Collectives collectives(mpi, static_cast<std::size_t>(bench::number(argc, argv, "bytes", 80'000'000)) / sizeof(double));
   collectives.round(calls);
   collectives.forget();
-  for (long round = bench::number(argc, argv, "rounds", quick ? 3 : 9); round > 0; --round) collectives.round(calls);
+  for (long round = bench::number(argc, argv, "rounds", quick ? 3 : 7); round > 0; --round) collectives.round(calls);
   collectives.report();
 }

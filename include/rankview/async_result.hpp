@@ -160,7 +160,8 @@ class AsyncResult {
     return outcomes;
   }
 
-  /// Tasks that wait on rank 0 end as TaskAborted at once; those that an engine already has run to their end.
+  /// Gives the tasks up that have not ended. Those that wait on rank 0 end as TaskAborted at once, those that wait on an engine when their
+  /// turn comes. A task that runs is told, see this_task::stop_requested(), and ends however it ends.
   void abort() const { detail::abort(call()); }
 
   /// In result order.

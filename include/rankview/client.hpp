@@ -69,6 +69,12 @@ class Client {
   /// What every engine has to do and holds, as rank 0 knows it now. Asks no engine; cost: proportional to the number of engines.
   [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, ids()); }
 
+  /// Gives up everything that has not ended, as AsyncResult::abort() does.
+  void abort() const { detail::abort_all(*controller_); }
+  /// Gives up these.
+  template <class... T>
+  requires(sizeof...(T) > 0) void abort(const AsyncResult<T>&... results) const { (results.abort(), ...); }
+
   /// Takes what has arrived and hands out what can be handed out, without waiting. Never needed under `MPI_THREAD_MULTIPLE`.
   void spin() const { detail::spin(*controller_); }
 

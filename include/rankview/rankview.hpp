@@ -21,4 +21,5 @@
 #include <rankview/targets.hpp>
 #include <rankview/task_id.hpp>
 #include <rankview/this_engine.hpp>
+#include <rankview/this_task.hpp>
 #include <rankview/variables.hpp>

@@ -229,6 +229,8 @@ void abort(Call& call) {
   call.controller->abort(call);
 }
 
+void abort_all(Controller& controller) { controller.abort_all(); }
+
 void abandon(Call& call) noexcept { call.controller->abandon(call); }
 
 std::string listed(std::span<const std::uint64_t> counts) {

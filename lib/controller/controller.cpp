@@ -183,6 +183,42 @@ void Controller::cancel(Call& call) {
 void Controller::abort(Call& call) {
   const std::lock_guard guard(lock_);
   withdraw(call, "aborted while it waited");
+  stop(call);
+  send_all();
+}
+
+void Controller::abort_all() {
+  const std::lock_guard guard(lock_);
+  std::vector<std::shared_ptr<Call>> calls;
+  for (const auto& [id, call] : calls_) calls.push_back(call);
+  for (const auto& call : calls) {
+    call->error_seen = true;
+    withdraw(*call, "aborted while it waited");
+    stop(*call);
+  }
+  send_all();
+}
+
+// Tells the engines which of the items that they were handed are not wanted any more.
+void Controller::stop(Call& call) {
+  const auto told = [&](int engine, std::uint64_t first, std::uint64_t count) {
+    const auto team = std::find_if(call.teams.begin(), call.teams.end(), [engine](const auto& t) { return t.front() == engine; });
+    if (team == call.teams.end()) {
+      wire::write(outgoing(engine), wire::Stop{call.id, first, count});
+    } else {
+      for (const int member : *team) wire::write(outgoing(member), wire::Stop{call.id, first, count});
+    }
+  };
+  // In ranges of neighbours that one engine has.
+  for (std::uint64_t item = 0; item < call.items.size();) {
+    const ItemRecord& record = call.items[item];
+    std::uint64_t end = item + 1;
+    if (record.status == Status::handed_out) {
+      while (end < call.items.size() && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
+      told(record.engine, item, end - item);
+    }
+    item = end;
+  }
 }
 
 void Controller::abort_all(const std::string& why) {

@@ -88,6 +88,7 @@ class Controller final : private transport::FrameHandler {
   void cancel(Call& call);
   void abort(Call& call);
   void abort_all(const std::string& why);
+  void abort_all();
   void abandon(Call& call) noexcept;
 
   [[nodiscard]] bool idle() const { return calls_.empty(); }  // under the lock
@@ -164,7 +165,7 @@ class Controller final : private transport::FrameHandler {
   void on_frame(transport::Frame& frame) override;
   void on_results(transport::Frame& frame, const wire::Results& results);
   void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
-  std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const;
+  std::pair<Status, std::exception_ptr> remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const;
   void note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error);
   void check_desertions();
   void finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
@@ -174,6 +175,7 @@ class Controller final : private transport::FrameHandler {
   void end_call(Call& call);
   void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
   void withdraw(Call& call, const std::string& why);
+  void stop(Call& call);
   [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
 
   [[nodiscard]] bool may_drive() const;

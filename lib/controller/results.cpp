@@ -62,9 +62,8 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
     started = result.completed;
     if (result.failed) {
       ++failures;
-      auto error = remote_error(call, item, engine, result.value);
+      auto [status, error] = remote_error(call, item, engine, result.value);
       if (call.communicator) note_desertion(call, item, error);
-      const Status status = error ? Status::failed : Status::aborted;
       finish_item(call, item, status, std::move(error));
     } else if (record.engine == engine) {
       load(frame, call, item, result.value);
@@ -132,22 +131,26 @@ bool Controller::land() {
   return any;
 }
 
-std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const {
+std::pair<Status, std::exception_ptr> Controller::remote_error(const Call& call, std::uint64_t item, int by,
+                                                               std::span<const std::byte> value) const {
   Reader in(value);
   wire::Failure failure = wire::read_failure(in);
   const EngineInfo& at = engine(by);
   TaskPlace place{by, at.rank, at.host, at.pid, {call.id, item}};
   switch (failure.kind) {
     case wire::FailureKind::name:
-      return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place)));
+      return {Status::failed, std::make_exception_ptr(NameError(std::move(failure.message), std::move(place)))};
     case wire::FailureKind::type:
-      return std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place)));
+      return {Status::failed, std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place)))};
     case wire::FailureKind::stood_back:
-      return nullptr;
+      return {Status::aborted, nullptr};
+    case wire::FailureKind::stopped:
+      return {Status::aborted,
+              std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted before it ran"))};
     case wire::FailureKind::exception:
       break;
   }
-  return std::make_exception_ptr(RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message)));
+  return {Status::failed, std::make_exception_ptr(RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message)))};
 }
 
 void Controller::note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error) {

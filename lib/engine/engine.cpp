@@ -8,7 +8,9 @@
 
 #include <rankview/detail/callable.hpp>
 #include <rankview/errors.hpp>
+#include <rankview/this_task.hpp>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -103,6 +105,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
       continue;
     }
     flush();
+    stops_.clear();  // they were about what was here by then, and that is done
     if (endpoint.poll(*this)) {
       idle.reset();
       idle_looks = 0;
@@ -193,6 +196,8 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
     end_ = *end;
     end_seen_ = settings_.clock.now();
     if (end->ending == wire::Ending::failed) give_up_queue();
+  } else if (const auto* stop_items = std::get_if<wire::Stop>(&record)) {
+    stop(*stop_items);
   } else if (const auto* join = std::get_if<wire::Join>(&record)) {
     queue_.push_back({*join, nullptr});
   } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
@@ -210,6 +215,22 @@ void Engine::give_up_queue() {
     const auto* const batch = std::get_if<wire::Batch>(&queued.command);
     return batch != nullptr && batch->team == 0;
   });
+}
+
+void Engine::stop(const wire::Stop& stop) {
+  stops_.push_back(stop);
+  if (stopped(running_call_, running_item_)) stop_requested_.store(true, std::memory_order_release);
+}
+
+bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
+  return std::any_of(stops_.begin(), stops_.end(),
+                     [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
+}
+
+// Below MPI_THREAD_MULTIPLE there is no pulse to receive the request.
+bool Engine::stop_requested() {
+  if (!settings_.pulse && running_here == this) endpoint_->poll(*this);
+  return stop_requested_.load(std::memory_order_acquire);
 }
 
 void Engine::carry_out(const Queued& queued) {
@@ -255,6 +276,15 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     ++items_begun_;
     scratch_.bytes.clear();
     bool failed = false;
+    // What engines run together is begun by all, or others would wait.
+    if (!stops_.empty() && batch.team == 0 && stopped(batch.call, item)) {
+      wire::write(scratch_, wire::Failure{wire::FailureKind::stopped, "", ""});
+      add_result(batch.call, item, started, started, true);
+      continue;
+    }
+    running_call_ = batch.call;
+    running_item_ = item;
+    stop_requested_.store(!stops_.empty() && stopped(batch.call, item), std::memory_order_release);
     try {
       if (batch.communicator != 0) group->prepare();
       const auto arguments = items.next();
@@ -392,19 +422,25 @@ void Engine::beat() {
 
 }  // namespace rankview::engine
 
-namespace rankview::this_engine {
+namespace rankview {
 namespace {
 
 engine::Engine& here() {
   engine::Engine* const engine = engine::current();
-  if (engine == nullptr) throw UsageError("rv::this_engine is only known inside a task that runs on an engine");
+  if (engine == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
   return *engine;
 }
 
 }  // namespace
 
+namespace this_engine {
+
 int id() { return here().settings().id; }
 int size() { return here().settings().size; }
 Variables& vars() { return here().variables(); }
 
-}  // namespace rankview::this_engine
+}  // namespace this_engine
+
+bool this_task::stop_requested() { return here().stop_requested(); }
+
+}  // namespace rankview

@@ -64,6 +64,9 @@ class Engine final : private transport::FrameHandler {
   // Serves until the controller says that it is over; returns how it ended.
   wire::End serve(transport::Endpoint& endpoint);
 
+  // Whether the running task has been given up. For the task's threads.
+  [[nodiscard]] bool stop_requested();
+
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] Variables& variables() { return variables_; }
 
@@ -97,6 +100,8 @@ class Engine final : private transport::FrameHandler {
   void run(const wire::Batch& batch, const Pending& message);
   void run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
   void give_up_queue();
+  void stop(const wire::Stop& stop);
+  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
   Code code_of(const wire::Batch& batch);
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
   void await(transport::Transfer& transfer);
@@ -124,6 +129,9 @@ class Engine final : private transport::FrameHandler {
   std::unordered_map<std::uint64_t, State> objects_;
   std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
+  std::vector<wire::Stop> stops_;       // of calls that may have items here
+  std::uint64_t running_call_ = 0;
+  std::uint64_t running_item_ = 0;
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
 
@@ -138,6 +146,7 @@ class Engine final : private transport::FrameHandler {
 
   // What the pulse sees of the loop without the baton.
   std::atomic<std::uint64_t> items_begun_{0};
+  std::atomic<bool> stop_requested_{false};
   std::atomic<int> activity_{0};
   std::thread pulse_;
 };

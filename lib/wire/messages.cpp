@@ -9,7 +9,7 @@
 namespace rankview::wire {
 namespace {
 
-enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye, join, assemble, disband, at_join, memory };
+enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye, join, assemble, disband, at_join, memory, stop };
 
 void write_text(Writer& out, const std::string& text) {
   out.value(static_cast<std::uint64_t>(text.size()));
@@ -83,6 +83,15 @@ Join read_join(Reader& in) {
   return record;
 }
 
+Stop read_stop(Reader& in) {
+  Stop record;
+  record.call = in.value<std::uint64_t>();
+  record.first = in.value<std::uint64_t>();
+  record.count = in.value<std::uint64_t>();
+  check_items(record.first, record.count, "a stop");
+  return record;
+}
+
 Memory read_memory(Reader& in) {
   Memory record;
   record.variables = in.value<std::uint64_t>();
@@ -137,6 +146,13 @@ void write(Writer& out, const Object& record) {
   out.value(Kind::object);
   out.value(record.call);
   write_bytes(out, record.state);
+}
+
+void write(Writer& out, const Stop& record) {
+  out.value(Kind::stop);
+  out.value(record.call);
+  out.value(record.first);
+  out.value(record.count);
 }
 
 void write(Writer& out, const Forget& record) {
@@ -206,6 +222,8 @@ Record read(Reader& in) {
       return AtJoin{in.value<std::uint64_t>()};
     case Kind::memory:
       return read_memory(in);
+    case Kind::stop:
+      return read_stop(in);
   }
   throw DecodeError("a record of unknown kind " + std::to_string(kind));
 }
@@ -245,7 +263,7 @@ void write(Writer& out, const Failure& failure) {
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::stood_back)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::stopped)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);

@@ -44,6 +44,13 @@ struct Object {
   std::span<const std::byte> state;
 };
 
+// Items [first, first + count) of a call are not wanted any more: those that have not begun shall not, one that runs is told.
+struct Stop {
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
 // The call is over: its Object may go.
 struct Forget {
   std::uint64_t call = 0;
@@ -101,11 +108,12 @@ struct Memory {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Forget, Join, Assemble, Disband, End, Results, AtJoin, Memory, Bye>;
+using Record = std::variant<Batch, Object, Stop, Forget, Join, Assemble, Disband, End, Results, AtJoin, Memory, Bye>;
 
 // Appends a record. A Batch, Object or Results refers to bytes that are copied into the message behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const Object& record);
+void write(Writer& out, const Stop& record);
 void write(Writer& out, const Forget& record);
 void write(Writer& out, const Join& record);
 void write(Writer& out, const Assemble& record);
@@ -176,8 +184,9 @@ class ResultsWriter {
 };
 
 // What is sent of an exception.
-// `stood_back`: the engine itself could have taken part in a collective that did not come about.
-enum class FailureKind : std::uint8_t { exception, name, type, stood_back };
+// `stood_back`: the engine itself could have taken part in a collective that did not come about. `stopped`: it was told in time not to
+// begin.
+enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped };
 
 struct Failure {
   FailureKind kind = FailureKind::exception;

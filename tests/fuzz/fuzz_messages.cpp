@@ -39,6 +39,7 @@ void walk(const Results& results) {
 }
 void walk(const Object& object) { touch(object.state); }
 void walk(const Forget&) {}
+void walk(const Stop&) {}
 void walk(const Join&) {}
 void walk(const Assemble&) {}
 void walk(const Disband&) {}

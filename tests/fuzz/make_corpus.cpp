@@ -45,6 +45,7 @@ void messages() {
   record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {}, 5, 0, 0, 3, 0, sized.bytes.bytes()}); });
   record("object", [&](Writer& out) { wire::write(out, wire::Object{3, items}); });
   record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
+  record("stop", [](Writer& out) { wire::write(out, wire::Stop{3, 4, 5}); });
   record("join", [](Writer& out) { wire::write(out, wire::Join{3, {0, 2, 1}}); });
   record("assemble", [](Writer& out) { wire::write(out, wire::Assemble{3}); });
   record("disband", [](Writer& out) { wire::write(out, wire::Disband{3}); });

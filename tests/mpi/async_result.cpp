@@ -533,3 +533,46 @@ TEST_CASE("results complete while the client computes") {
   check(bound);
   CHECK(long_ones.get()[0].size() == 100'000);
 }
+
+TEST_CASE("a running task sees that it was given up, and what is behind it does not begin") {
+  test::Gate gate;
+  const rv::EngineView one = client()[-1];
+  const auto patient = one.apply([] {
+    const auto end = std::chrono::steady_clock::now() + 30s;
+    while (!rv::this_task::stop_requested()) {
+      if (std::chrono::steady_clock::now() > end) return std::string("nobody asked");
+      std::this_thread::sleep_for(1ms);
+    }
+    return std::string("stopped");
+  });
+  // Handed out at once, and behind the first.
+  const auto behind = one.map([](int i) { return i; }, std::vector{1, 2, 3});
+  const auto kept = one.apply([] { return rv::this_task::stop_requested(); });
+  while (behind.metadata(2).status == rv::Status::waiting) client().spin();
+  behind.abort();
+  patient.abort();
+  CHECK(patient.get(test::limit) == "stopped");
+  const auto error = test::thrown<rv::CompositeError>([&] { behind.get(test::limit); });
+  REQUIRE(error.size() == 3);
+  for (const auto& failure : error.failures()) test::held<rv::TaskAborted>(failure.error);
+  CHECK(behind.metadata(1).status == rv::Status::aborted);
+  // It was not given up, and does not see that another was.
+  CHECK_FALSE(kept.get(test::limit));
+  CHECK_THROWS_AS(rv::this_task::stop_requested(), rv::UsageError);
+}
+
+TEST_CASE("the client gives up everything, or some") {
+  const auto until_stopped = [](int) {
+    while (!rv::this_task::stop_requested()) std::this_thread::sleep_for(1ms);
+    return 1;
+  };
+  const auto some = test::balanced().map(until_stopped, std::vector<int>(20));
+  const auto more = test::everyone().apply(until_stopped, 0);
+  client().abort(some);
+  REQUIRE(some.wait(test::limit));
+  CHECK_FALSE(some.successful());
+  client().abort();
+  REQUIRE(client().wait(test::limit));
+  CHECK(more.ready());
+  CHECK(test::alive());
+}

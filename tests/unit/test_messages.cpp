@@ -173,6 +173,7 @@ TEST_CASE("what makes teams keeps its fields, and a team has engines", "[message
   write(out, Join{7, {2, 0, 1}});
   write(out, Assemble{8});
   write(out, Disband{9});
+  write(out, Stop{14, 15, 16});
   write(out, AtJoin{10});
   write(out, Memory{11, 12});
   Batch batch = fixed_batch();
@@ -185,6 +186,10 @@ TEST_CASE("what makes teams keeps its fields, and a team has engines", "[message
   CHECK(join.engines == std::vector<std::int32_t>{2, 0, 1});
   CHECK(std::get<Assemble>(read(in)).team == 8);
   CHECK(std::get<Disband>(read(in)).team == 9);
+  const auto stop = std::get<Stop>(read(in));
+  CHECK(stop.call == 14);
+  CHECK(stop.first == 15);
+  CHECK(stop.count == 16);
   CHECK(std::get<AtJoin>(read(in)).team == 10);
   const auto memory = std::get<Memory>(read(in));
   CHECK(memory.variables == 11);
@@ -200,7 +205,8 @@ TEST_CASE("what makes teams keeps its fields, and a team has engines", "[message
 }
 
 TEST_CASE("failures keep kind, type and message", "[messages]") {
-  for (const FailureKind kind : {FailureKind::exception, FailureKind::name, FailureKind::type, FailureKind::stood_back}) {
+  for (const FailureKind kind :
+       {FailureKind::exception, FailureKind::name, FailureKind::type, FailureKind::stood_back, FailureKind::stopped}) {
     Writer out;
     write(out, Failure{kind, "std::out_of_range", "too far"});
     for (std::size_t length = 0; length < out.bytes.size(); ++length) {
@@ -217,7 +223,7 @@ TEST_CASE("failures keep kind, type and message", "[messages]") {
   }
   Writer out;
   write(out, Failure{});
-  out.bytes.data()[0] = std::byte{4};
+  out.bytes.data()[0] = std::byte{5};
   Reader in(out.bytes.bytes());
   CHECK_THROWS_AS(read_failure(in), DecodeError);
 }

@@ -208,6 +208,7 @@ std::shared_ptr<CompletionFeed> subscribe(Call& call);
 std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read);
 
 void abort(Call& call);
+void abort_all(Controller& controller);
 
 struct Times {
   Seconds elapsed, wall, serial;
