@@ -284,3 +284,19 @@ TEST_CASE("overwritten bytes give a value or an error", "[codec]") {
   survive_corruption(std::deque<std::list<int>>{{1, 2}, {3}});
   survive_corruption(std::vector<double (*)(int)>{&half, &third});
 }
+
+TEST_CASE("long keys travel within the message, so that they are there when they are put in order", "[codec]") {
+  const std::string a(40'000, 'a');
+  const std::string b(40'000, 'b');
+  const std::set<std::string> set = {b, a};
+  Writer out;
+  codec<std::set<std::string>>::save(out, set);
+  CHECK(out.attachments.empty());
+  CHECK_FALSE(out.flat);
+  Reader in(out.bytes.bytes());
+  CHECK((codec<std::set<std::string>>::load(in) == set));
+  const std::map<std::string, std::string> map = {{a, a}, {b, b}};
+  Writer values;
+  codec<std::map<std::string, std::string>>::save(values, map);
+  CHECK(values.attachments.size() == 2);
+}

@@ -203,6 +203,31 @@ struct codec<std::vector<T, A>> {
   }
 };
 
+// A key decides where it goes, and so must be there when its container is filled: before what is attached to a message has arrived. All of
+// it goes into the message.
+class WholeKey {
+ public:
+  explicit WholeKey(bool& flat) : flat_(flat), before_(std::exchange(flat, true)) {}
+  WholeKey(const WholeKey&) = delete;
+  WholeKey& operator=(const WholeKey&) = delete;
+  ~WholeKey() { flat_ = before_; }
+
+ private:
+  bool& flat_;
+  bool before_;
+};
+
+template <class K>
+void save_key(Writer& out, const K& key) {
+  const WholeKey whole(out.flat);
+  codec<K>::save(out, key);
+}
+template <class K>
+K load_key(Reader& in) {
+  const WholeKey whole(in.flat());
+  return codec<K>::load(in);
+}
+
 // Containers that are filled one element after the other.
 template <class Container>
 struct element_wise {
@@ -220,18 +245,35 @@ struct element_wise {
   }
 };
 
+// Sets, whose elements are keys.
+template <class Set>
+struct key_wise {
+  using Key = typename Set::key_type;
+  static constexpr bool sends = sendable<Key>;
+  static void save(Writer& out, const Set& keys) {
+    out.value(static_cast<std::uint64_t>(keys.size()));
+    for (const Key& key : keys) save_key(out, key);
+  }
+  static Set load(Reader& in) {
+    const std::size_t count = in.count(least_size<Key>);
+    Set keys;
+    for (std::size_t i = 0; i < count; ++i) keys.insert(keys.end(), load_key<Key>(in));
+    return keys;
+  }
+};
+
 template <class T, class A>
 struct codec<std::deque<T, A>> : element_wise<std::deque<T, A>> {};
 template <class T, class A>
 struct codec<std::list<T, A>> : element_wise<std::list<T, A>> {};
 template <class K, class C, class A>
-struct codec<std::set<K, C, A>> : element_wise<std::set<K, C, A>> {};
+struct codec<std::set<K, C, A>> : key_wise<std::set<K, C, A>> {};
 template <class K, class C, class A>
-struct codec<std::multiset<K, C, A>> : element_wise<std::multiset<K, C, A>> {};
+struct codec<std::multiset<K, C, A>> : key_wise<std::multiset<K, C, A>> {};
 template <class K, class H, class E, class A>
-struct codec<std::unordered_set<K, H, E, A>> : element_wise<std::unordered_set<K, H, E, A>> {};
+struct codec<std::unordered_set<K, H, E, A>> : key_wise<std::unordered_set<K, H, E, A>> {};
 template <class K, class H, class E, class A>
-struct codec<std::unordered_multiset<K, H, E, A>> : element_wise<std::unordered_multiset<K, H, E, A>> {};
+struct codec<std::unordered_multiset<K, H, E, A>> : key_wise<std::unordered_multiset<K, H, E, A>> {};
 
 // Maps, whose value_type has a const key.
 template <class Map>
@@ -242,7 +284,7 @@ struct key_value {
   static void save(Writer& out, const Map& map) {
     out.value(static_cast<std::uint64_t>(map.size()));
     for (const auto& [key, value] : map) {
-      codec<Key>::save(out, key);
+      save_key(out, key);
       codec<Value>::save(out, value);
     }
   }
@@ -250,8 +292,10 @@ struct key_value {
     const std::size_t count = in.count(least_size<Key> + least_size<Value>);
     Map map;
     for (std::size_t i = 0; i < count; ++i) {
-      Key key = codec<Key>::load(in);
+      Key key = load_key<Key>(in);
       map.emplace_hint(map.end(), std::move(key), codec<Value>::load(in));
+      // Something may be on its way into a value that was not taken.
+      if (map.size() != i + 1) throw DecodeError("a map that has a key twice");
     }
     return map;
   }

@@ -101,6 +101,9 @@ class Reader {
       : at_(bytes.data()), end_(bytes.data() + bytes.size()), claims_(claims) {}
   Reader(std::span<const std::byte> bytes, Flat) : Reader(bytes) { flat_ = true; }
 
+  // Whether everything lies in the message, whatever its size.
+  bool& flat() { return flat_; }
+
   [[nodiscard]] std::size_t remaining() const { return static_cast<std::size_t>(end_ - at_); }
   [[nodiscard]] bool done() const { return at_ == end_; }
 
