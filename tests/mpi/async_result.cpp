@@ -535,20 +535,24 @@ TEST_CASE("results complete while the client computes") {
 }
 
 TEST_CASE("a running task sees that it was given up, and what is behind it does not begin") {
-  test::Gate gate;
+  const test::Gate begun;
   const rv::EngineView one = client()[-1];
-  const auto patient = one.apply([] {
-    const auto end = std::chrono::steady_clock::now() + 30s;
-    while (!rv::this_task::stop_requested()) {
-      if (std::chrono::steady_clock::now() > end) return std::string("nobody asked");
-      std::this_thread::sleep_for(1ms);
-    }
-    return std::string("stopped");
-  });
+  const auto patient = one.apply(
+      [](const std::string& path) {
+        test::Gate::open(path);
+        const auto end = std::chrono::steady_clock::now() + 30s;
+        while (!rv::this_task::stop_requested()) {
+          if (std::chrono::steady_clock::now() > end) return std::string("nobody asked");
+          std::this_thread::sleep_for(1ms);
+        }
+        return std::string("stopped");
+      },
+      begun.path());
   // Handed out at once, and behind the first.
   const auto behind = one.map([](int i) { return i; }, std::vector{1, 2, 3});
   const auto kept = one.apply([] { return rv::this_task::stop_requested(); });
   while (behind.metadata(2).status == rv::Status::waiting) client().spin();
+  test::Gate::pass(begun.path());  // else it might never begin
   behind.abort();
   patient.abort();
   CHECK(patient.get(test::limit) == "stopped");

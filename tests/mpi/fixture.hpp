@@ -94,11 +94,12 @@ class Gate {
 
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  void open() const {
-    if (std::FILE* file = std::fopen(path_.c_str(), "w")) std::fclose(file);
-  }
+  void open() const { open(path_); }
 
   // For tasks.
+  static void open(const std::string& path) {
+    if (std::FILE* file = std::fopen(path.c_str(), "w")) std::fclose(file);
+  }
   static void pass(const std::string& path) {
     for (const auto end = std::chrono::steady_clock::now() + limit; access(path.c_str(), F_OK) != 0;) {
       if (std::chrono::steady_clock::now() > end) throw std::runtime_error("the gate did not open");
