@@ -273,7 +273,7 @@ void schedule(benchmark::State& state, scheduler::Nanoseconds busy) {
     const scheduler::Grant done = running.front();
     running.pop_front();
     const std::uint64_t items = done.end - done.begin;
-    tasks.finished(done.engine, kind, items, busy * static_cast<scheduler::Nanoseconds>(items));
+    tasks.finished(done.engine, call, done.begin, done.end, busy * static_cast<scheduler::Nanoseconds>(items));
     return items;
   };
   fill();

@@ -122,18 +122,18 @@ void Controller::lay_out(Call& call) {
     call.items.resize(engines);
     call.grow(engines);
     if (call.together && engines != 0) {
-      scheduler_.submit_together(work_for(call, 0, engines, call.blocks.front()), call.engines);
+      schedule(call, 0, engines, call.blocks.front());
     } else {
       for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
     }
   } else if (call.together) {
-    if (engines != 0) scheduler_.submit_together(work_for(call, 0, engines, call.blocks.front()), call.engines);
+    if (engines != 0) schedule(call, 0, engines, call.blocks.front());
   } else if (!call.balanced) {
     // Block parts: the first few get one item more.
     const std::uint64_t count = call.items.size();
     for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
       const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-      scheduler_.submit_bound(work_for(call, first, part, call.blocks.front()), call.engines[i]);
+      scheduler_.submit(work_for(call, first, part, call.blocks.front()), scheduler::Placement::bound(call.engines[i]));
       first += part;
     }
   } else if (call.chunk_size > 1 && !call.items.empty()) {
@@ -159,17 +159,18 @@ scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std:
   return work;
 }
 
+// Who may run what of a call that is not dealt out in blocks: all of it, or an item that is an engine's own.
+scheduler::Placement Controller::placement(const Call& call, std::uint64_t item) {
+  using scheduler::Placement;
+  if (call.together) return Placement::together(call.engines);
+  if (!call.balanced) return Placement::bound(call.engines[item]);
+  if (!call.teams.empty()) return Placement::to(call.teams);
+  if (!call.engines.empty()) return Placement::among(call.engines);
+  return {};
+}
+
 void Controller::schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  const scheduler::Work work = work_for(call, first, count, block);
-  if (!call.balanced) {
-    scheduler_.submit_bound(work, call.engines[first]);
-  } else if (!call.teams.empty()) {
-    scheduler_.submit_to_teams(work, call.teams);
-  } else if (call.engines.empty()) {
-    scheduler_.submit(work);
-  } else {
-    scheduler_.submit(work, call.engines);
-  }
+  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
 }
 
 void Controller::cancel(Call& call) {
@@ -237,7 +238,11 @@ void Controller::withdraw(Call& call, const std::string& why) {
   const auto kept = calls_.find(call.id);
   if (kept == calls_.end()) return;
   const std::shared_ptr<Call> alive = kept->second;  // beyond the end of its last task
-  scheduler_.withdraw(call.id);
+  if (call.together || call.balanced) {
+    scheduler_.withdraw(call.id, placement(call, 0));
+  } else {
+    for (const int engine : call.engines) scheduler_.withdraw(call.id, scheduler::Placement::bound(engine));
+  }
   // Rank 0 has no part in what nobody was handed.
   if (call.together && call.team == 0) call.sealed.store(true, std::memory_order_release);
   for (std::uint64_t item = 0; item < call.items.size(); ++item) {

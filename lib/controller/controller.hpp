@@ -173,6 +173,7 @@ class Controller final : private transport::FrameHandler {
   [[nodiscard]] bool landing(const Call& call) const;
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
   void end_call(Call& call);
+  static scheduler::Placement placement(const Call& call, std::uint64_t item);
   void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
   void withdraw(Call& call, const std::string& why);
   void stop(Call& call);

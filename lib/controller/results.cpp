@@ -75,7 +75,7 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
   Account& account = accounts_[static_cast<std::size_t>(engine)];
   account.completed += results.count - failures;
   account.failed += failures;
-  scheduler_.finished(engine, kind_of(call), results.count, started - results.started);
+  scheduler_.finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call.done()) end_call(call);
 }
 

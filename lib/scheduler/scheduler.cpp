@@ -3,6 +3,7 @@
 #include "scheduler/scheduler.hpp"
 
 #include <algorithm>
+#include <set>
 #include <unordered_set>
 
 namespace rankview::scheduler {
@@ -10,6 +11,8 @@ namespace {
 
 // Target sets without work that are remembered.
 constexpr std::size_t kept_lanes = 64;
+
+bool contains(const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
 
 }  // namespace
 
@@ -22,15 +25,19 @@ std::uint64_t Scheduler::Entry::boundary(std::uint64_t chunk_index) const {
 
 std::optional<double> Scheduler::Engine::backlog() const {
   double backlog = 0;
-  for (const InHand& held : in_hand) {
-    if (held.kind->samples == 0) return std::nullopt;
-    backlog += held.kind->mean * static_cast<double>(held.items);
+  for (const InHand& of_kind : in_hand) {
+    if (of_kind.kind->samples == 0) return std::nullopt;
+    backlog += of_kind.kind->mean * static_cast<double>(of_kind.items);
   }
   return backlog;
 }
 
 Scheduler::Membership& Scheduler::Engine::in(const Lane& lane) {
   return *std::find_if(lanes.begin(), lanes.end(), [&lane](const Membership& m) { return m.lane == &lane; });
+}
+
+bool Scheduler::Lane::empty() const {
+  return std::all_of(queues.begin(), queues.end(), [](const auto& queue) { return queue->entries.empty(); });
 }
 
 // ---- engines and lanes -------------------------------------------------------------------------------------------------------
@@ -40,11 +47,16 @@ void Scheduler::add_engine(int id) {
   if (engines_.size() <= static_cast<std::size_t>(id)) engines_.resize(static_cast<std::size_t>(id) + 1);
   Engine& added = engine(id);
   added.id = id;
+  added.live = true;
+  ++live_;
+  ++idle_;
   added.bound = &make_lane(true);
   join(*added.bound, added);
   join(*everyone_, added);
   offer(added);
 }
+
+bool Scheduler::live(int id) const { return static_cast<std::size_t>(id) < engines_.size() && engine(id).live; }
 
 Scheduler::Lane& Scheduler::make_lane(bool bound) {
   lanes_.push_back(std::make_unique<Lane>());
@@ -57,81 +69,238 @@ void Scheduler::join(Lane& lane, Engine& engine) {
   engine.lanes.push_back({&lane});
 }
 
+Scheduler::Lane& Scheduler::lane_for(const Placement& placement) {
+  switch (placement.kind) {
+    case Placement::Kind::among:
+      return lane_for(*placement.engines);
+    case Placement::Kind::teams:
+      return lane_for(*placement.teams);
+    case Placement::Kind::bound:
+      return *engine(placement.engine).bound;
+    case Placement::Kind::anyone:
+    case Placement::Kind::together:
+      break;
+  }
+  return *everyone_;
+}
+
 Scheduler::Lane& Scheduler::lane_for(const std::vector<int>& engines) {
   std::vector<int> sorted = engines;
   std::sort(sorted.begin(), sorted.end());
-  Lane*& lane = by_engines_[sorted];
-  if (lane == nullptr) {
-    // Each lane costs its engines a little whenever they have finished something.
-    if (by_engines_.size() > kept_lanes) drop_unused_lanes();
-    lane = &make_lane(false);
-    for (const int id : sorted) {
-      join(*lane, engine(id));
-      offer(engine(id).lanes.back(), engine(id));
-    }
+  if (const auto known = by_engines_.find(sorted); known != by_engines_.end()) return *known->second;
+  // Each lane costs its engines a little whenever they have finished something.
+  if (by_engines_.size() > kept_lanes) drop_unused_lanes();
+  Lane& lane = make_lane(false);
+  for (const int id : sorted) {
+    if (!live(id)) continue;
+    join(lane, engine(id));
+    offer(engine(id).lanes.back(), engine(id));
   }
-  return *lane;
+  by_engines_.emplace(std::move(sorted), &lane);
+  return lane;
 }
 
 Scheduler::Lane& Scheduler::lane_for(const std::vector<std::vector<int>>& teams) {
-  Lane*& lane = by_teams_[teams];
-  if (lane == nullptr) {
-    if (by_teams_.size() > kept_lanes) drop_unused_lanes();
-    lane = &make_lane(false);
-    for (const std::vector<int>& team : teams) {
-      Engine& first = engine(team.front());
-      lane->followers[first.id] = {team.begin() + 1, team.end()};
-      join(*lane, first);
-      offer(first.lanes.back(), first);
-    }
+  if (const auto known = by_teams_.find(teams); known != by_teams_.end()) return *known->second;
+  if (by_teams_.size() > kept_lanes) drop_unused_lanes();
+  Lane& lane = make_lane(false);
+  for (const std::vector<int>& team : teams) {
+    if (!std::all_of(team.begin(), team.end(), [this](int id) { return live(id); })) continue;
+    Engine& first = engine(team.front());
+    lane.followers[first.id] = {team.begin() + 1, team.end()};
+    join(lane, first);
+    offer(first.lanes.back(), first);
   }
-  return *lane;
+  by_teams_.emplace(teams, &lane);
+  return lane;
 }
 
 void Scheduler::drop_unused_lanes() {
-  const auto unused = [](const auto& entry) { return entry.second != nullptr && entry.second->queue.empty(); };
   std::unordered_set<const Lane*> dropped;
+  std::unordered_set<const Queue*> dropped_queues;
   const auto drop = [&](auto& lanes) {
-    for (const auto& entry : lanes) {
-      if (unused(entry)) dropped.insert(entry.second);
-    }
-    std::erase_if(lanes, unused);
+    std::erase_if(lanes, [&](const auto& known) {
+      Lane& lane = *known.second;
+      if (!lane.empty() || lane.in_hand != 0) return false;
+      dropped.insert(&lane);
+      for (const auto& queue : lane.queues) dropped_queues.insert(queue.get());
+      return true;
+    });
   };
   drop(by_engines_);
   drop(by_teams_);
   for (Engine& member : engines_) std::erase_if(member.lanes, [&dropped](const Membership& m) { return dropped.contains(m.lane); });
   decltype(runnable_) kept;
   for (; !runnable_.empty(); runnable_.pop()) {
-    if (!dropped.contains(runnable_.top().second)) kept.push(runnable_.top());
+    if (!dropped_queues.contains(runnable_.top().second)) kept.push(runnable_.top());
   }
   runnable_ = std::move(kept);
   std::erase_if(lanes_, [&dropped](const auto& lane) { return dropped.contains(lane.get()); });
 }
 
-void Scheduler::set_runnable(Lane& lane) {
-  if (lane.held || lane.queue.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
-  const std::uint64_t key = lane.queue.front().sequence;
-  if (lane.runnable && lane.key == key) return;
-  lane.runnable = true;
-  lane.key = key;
-  runnable_.emplace(key, &lane);
+Scheduler::Lost Scheduler::lose_engine(int id) {
+  Lost lost;
+  Engine& gone = engine(id);
+  const auto strand = [&](Queue& queue) {
+    for (const Entry& entry : queue.entries) {
+      if (entry.over()) continue;
+      lost.stranded.push_back({entry.work.call, entry.boundary(entry.chunk), entry.work.first + entry.work.count});
+      waiting_ -= entry.left();
+    }
+    queue.entries.clear();
+    queue.runnable = false;
+  };
+  // What waits for several engines together does not come about.
+  std::set<Gang*> broken;
+  for (const auto& queue : gone.bound->queues) {
+    for (const Entry& entry : queue->entries) {
+      if (entry.gang != nullptr) broken.insert(entry.gang.get());
+    }
+  }
+  for (Gang* const gang : broken) {
+    const std::vector<int> members = gang->engines;  // the gang goes with its last entry
+    for (const int member : members) {
+      if (member == id) continue;
+      Lane& lane = *engine(member).bound;
+      Queue& queue = *lane.queues.front();
+      if (lane.held && queue.entries.front().gang.get() == gang) lane.held = false;
+      std::erase_if(queue.entries, [&](const Entry& entry) {
+        if (entry.gang.get() != gang) return false;
+        lost.stranded.push_back({entry.work.call, entry.work.first, entry.work.first + 1});
+        --waiting_;
+        return true;
+      });
+      queue.runnable = false;
+      set_runnable(lane);
+    }
+  }
+  if (gone.idle()) --idle_;
+  --live_;
+  gone.live = false;
+  for (const Held& held : gone.held) {
+    lost.in_hand.push_back({held.work.call, held.work.first, held.work.first + held.work.count});
+    --held.lane->in_hand;
+  }
+  gone.held.clear();
+  gone.in_hand.clear();
+  gone.items = gone.suspended = 0;
+
+  const auto leave = [&](Lane& lane) {
+    --lane.engines;
+    if (lane.engines == 0) {
+      for (const auto& queue : lane.queues) strand(*queue);
+      return;
+    }
+    // Those that were kept from all others may have nobody left.
+    std::vector<Entry> moved;
+    for (const auto& queue : lane.queues) {
+      if (queue->entries.empty() || avoided(lane, queue->entries.front().work) == queue->avoids()) continue;
+      for (Entry& entry : queue->entries) {
+        if (!entry.over()) moved.push_back(std::move(entry));
+      }
+      queue->entries.clear();
+      queue->runnable = false;
+    }
+    for (Entry& entry : moved) {
+      if (const auto avoid = avoided(lane, entry.work)) {
+        Queue& queue = queue_for(lane, entry.work, *avoid);
+        insert(queue, std::move(entry));
+        set_runnable(queue);
+      } else {
+        waiting_ -= entry.left();
+        lost.stranded.push_back({entry.work.call, entry.boundary(entry.chunk), entry.work.first + entry.work.count});
+      }
+    }
+  };
+  for (const Membership& membership : gone.lanes) leave(*membership.lane);
+  // Teams that it followed in end, too.
+  for (const auto& known : by_teams_) {
+    Lane& lane = *known.second;
+    std::vector<int> ended;
+    for (const auto& [first, others] : lane.followers) {
+      if (first == id || contains(others, id)) ended.push_back(first);
+    }
+    for (const int first : ended) {
+      lane.followers.erase(first);
+      if (first == id) continue;
+      unlist(lane, engine(first));
+      std::erase_if(engine(first).lanes, [&lane](const Membership& m) { return m.lane == &lane; });
+      leave(lane);
+    }
+  }
+  gone.lanes.clear();
+  return lost;
 }
 
-void Scheduler::stop(Lane& lane) { lane.runnable = false; }
+// ---- queues ------------------------------------------------------------------------------------------------------------------
+
+Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Work& work, std::vector<int> avoid) {
+  // What one engine is to do is done in order.
+  QueueId id = lane.bound ? QueueId() : QueueId(work.priority, work.flow, std::move(avoid));
+  for (const auto& queue : lane.queues) {
+    if (queue->id == id) return *queue;
+  }
+  // One that is not needed any more will do.
+  for (const auto& queue : lane.queues) {
+    if (!queue->entries.empty() || queue->listed != 0) continue;
+    queue->id = std::move(id);
+    queue->turn = 0;
+    return *queue;
+  }
+  lane.queues.push_back(std::make_unique<Queue>());
+  Queue& queue = *lane.queues.back();
+  queue.lane = &lane;
+  queue.id = std::move(id);
+  return queue;
+}
+
+void Scheduler::drop_if_unused(Queue& queue) {
+  Lane& lane = *queue.lane;
+  if (!queue.entries.empty() || queue.listed != 0 || lane.queues.size() == 1) return;
+  std::erase_if(lane.queues, [&queue](const auto& q) { return q.get() == &queue; });
+}
+
+void Scheduler::set_runnable(Lane& lane) {
+  for (const auto& queue : lane.queues) set_runnable(*queue);
+}
+
+void Scheduler::set_runnable(Queue& queue) {
+  const Lane& lane = *queue.lane;
+  if (lane.held || queue.entries.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
+  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().work.call};
+  if (queue.runnable && queue.key == key) return;
+  queue.runnable = true;
+  queue.key = key;
+  ++queue.listed;
+  runnable_.emplace(key, &queue);
+}
 
 // Whether an engine should get more from this lane now.
 bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
-  if (engine.items == 0) return true;
+  if (!engine.live) return false;
+  if (engine.idle()) return true;
   if (lane.bound && engine.items < limits_.bound_items) return true;
+  if (engine.items < lane.hwm) return true;
+  if (engine.overdue) return false;
   const auto backlog = engine.backlog();
   return backlog && *backlog < static_cast<double>(limits_.longest_ahead);
+}
+
+// Whether it may be handed this.
+bool Scheduler::accepts(const Engine& engine, const Queue& queue, const Entry& entry) const {
+  if (contains(queue.avoids(), engine.id)) return false;
+  if (engine.idle()) return true;
+  if (entry.work.hwm != 0) return engine.items < entry.work.hwm;
+  // It was asked in for another entry's sake.
+  return queue.lane->hwm == 0 || (!engine.overdue && engine.backlog().value_or(1e300) < static_cast<double>(limits_.longest_ahead));
 }
 
 void Scheduler::offer(Membership& membership, Engine& engine) {
   Lane& lane = *membership.lane;
   if (!wants(lane, engine)) return;
-  bool& listed = engine.items == 0 ? membership.in_idle : membership.in_hungry;
-  if (!listed) (engine.items == 0 ? lane.idle : lane.hungry).push_back(engine.id);
+  const bool idle = engine.idle();
+  bool& listed = idle ? membership.in_idle : membership.in_hungry;
+  if (!listed) (idle ? lane.idle : lane.hungry).push_back(engine.id);
   listed = true;
   set_runnable(lane);
 }
@@ -140,17 +309,34 @@ void Scheduler::offer(Engine& engine) {
   for (Membership& membership : engine.lanes) offer(membership, engine);
 }
 
+void Scheduler::unlist(Lane& lane, Engine& engine) {
+  Membership& membership = engine.in(lane);
+  const auto remove = [&engine](std::deque<int>& list, bool& listed) {
+    if (!std::exchange(listed, false)) return;
+    if (list.front() == engine.id) {
+      list.pop_front();
+    } else {
+      list.erase(std::find(list.begin(), list.end(), engine.id));
+    }
+  };
+  remove(lane.idle, membership.in_idle);
+  remove(lane.hungry, membership.in_hungry);
+}
+
 // ---- work --------------------------------------------------------------------------------------------------------------------
 
-void Scheduler::submit(const Work& work) { enqueue(*everyone_, work); }
-void Scheduler::submit(const Work& work, const std::vector<int>& engines) { enqueue(lane_for(engines), work); }
-void Scheduler::submit_to_teams(const Work& work, const std::vector<std::vector<int>>& teams) { enqueue(lane_for(teams), work); }
-void Scheduler::submit_bound(const Work& work, int id) { enqueue(*engine(id).bound, work); }
+bool Scheduler::submit(const Work& work, const Placement& placement) {
+  if (work.count == 0) return true;
+  if (placement.kind == Placement::Kind::together) {
+    submit_together(work, *placement.engines);
+    return true;
+  }
+  return enqueue(lane_for(placement), work);
+}
 
 void Scheduler::submit_together(const Work& work, const std::vector<int>& engines) {
   const auto gang = std::make_shared<Gang>();
   gang->engines = engines;
-  const std::uint64_t sequence = sequence_++;
   waiting_ += work.count;
   for (std::size_t i = 0; i < engines.size(); ++i) {
     Work own = work;
@@ -158,25 +344,73 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
     own.count = own.chunks = 1;
     own.alone = true;  // what follows is not to be merged with it
     Lane& lane = *engine(engines[i]).bound;
-    lane.queue.push_back({own, &duration(work.kind), 0, sequence, gang});
-    set_runnable(lane);
+    Queue& queue = queue_for(lane, own, {});
+    queue.entries.push_back({own, &duration(work.kind), 0, gang});
+    set_runnable(queue);
   }
 }
 
-void Scheduler::enqueue(Lane& lane, const Work& work) {
-  if (work.count == 0) return;
+// Whom work of this lane is to be kept from: nothing if that is everybody.
+std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Work& work) const {
+  if (work.avoid == nullptr) return std::vector<int>();
+  std::vector<int> refused;
+  const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
+    for (const int id : ids) {
+      if (!live(id) || contains(to, id)) continue;
+      const auto& lanes = engine(id).lanes;
+      if (std::any_of(lanes.begin(), lanes.end(), [&lane](const Membership& m) { return m.lane == &lane; })) to.push_back(id);
+    }
+    std::sort(to.begin(), to.end());
+  };
+  add(work.avoid->refused, refused);
+  if (refused.size() == lane.engines) return std::nullopt;
+  std::vector<int> all = refused;
+  add(work.avoid->tried, all);
+  return all.size() == lane.engines ? refused : all;
+}
+
+bool Scheduler::enqueue(Lane& lane, const Work& work) {
+  if (lane.engines == 0) return false;
+  auto avoid = avoided(lane, work);
+  if (!avoid) return false;
+  Queue& queue = queue_for(lane, work, std::move(*avoid));
   waiting_ += work.count;
+  if (queue.entries.empty()) queue.turn = std::max(queue.turn, turn_[work.priority]);
+  if (work.hwm > 1 && work.hwm > lane.hwm) {
+    lane.hwm = work.hwm;
+    for (Engine& member : engines_) {
+      for (Membership& membership : member.lanes) {
+        if (membership.lane == &lane) offer(membership, member);
+      }
+    }
+  }
+  insert(queue, {work, &duration(work.kind), 0});
+  set_runnable(queue);
+  return true;
+}
+
+void Scheduler::insert(Queue& queue, Entry entry) {
+  std::deque<Entry>& entries = queue.entries;
+  const Work& work = entry.work;
   // A map arrives in pieces; in the queue it is one.
-  if (!lane.queue.empty() && !work.alone && work.chunks == work.count) {
-    Work& last = lane.queue.back().work;
-    if (last.call == work.call && !last.alone && last.chunks == last.count && last.first + last.count == work.first) {
+  if (!entries.empty() && !work.alone && work.chunks == work.count) {
+    Work& last = entries.back().work;
+    if (last.call == work.call && !last.alone && last.chunks == last.count && last.first + last.count == work.first &&
+        last.avoid == work.avoid) {
       last.count += work.count;
       last.chunks += work.chunks;
       return;
     }
   }
-  lane.queue.push_back({work, &duration(work.kind), 0, sequence_++});
-  set_runnable(lane);
+  // By call, and within a call by what comes next of it.
+  const auto earlier = [](const Entry& a, const Entry& b) {
+    return std::pair(a.work.call, a.boundary(a.chunk)) < std::pair(b.work.call, b.boundary(b.chunk));
+  };
+  if (queue.lane->bound || entries.empty() || !earlier(entry, entries.back())) {
+    entries.push_back(std::move(entry));
+  } else {
+    entries.insert(std::upper_bound(entries.begin(), entries.end(), entry, earlier), std::move(entry));
+  }
 }
 
 Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
@@ -184,23 +418,94 @@ Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
   return *last_duration_.second;
 }
 
-// The engine to serve from this lane, -1 if none wants anything.
-int Scheduler::pick(Lane& lane) {
-  while (!lane.idle.empty()) {
-    Engine& first = engine(lane.idle.front());
-    if (first.items == 0) return first.id;
-    lane.idle.pop_front();
-    Membership& membership = first.in(lane);
-    membership.in_idle = false;
-    offer(membership, first);
+void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
+  const auto drop = [&](Lane& lane) {
+    for (const auto& queue : lane.queues) {
+      std::deque<Entry>& entries = queue->entries;
+      // Those within stay as gaps, since calls may be given up in any order.
+      auto entry = lane.bound ? entries.begin()
+                              : std::lower_bound(entries.begin(), entries.end(), call,
+                                                 [](const Entry& there, std::uint64_t wanted) { return there.work.call < wanted; });
+      for (; entry != entries.end() && (lane.bound || entry->work.call == call); ++entry) {
+        if (entry->work.call != call || entry->over()) continue;
+        if (lane.held && entry == entries.begin()) lane.held = false;
+        waiting_ -= entry->left();
+        entry->chunk = entry->work.chunks;
+      }
+      if (entries.empty() || (!entries.front().over() && entries.front().gang == nullptr)) continue;
+      while (!entries.empty() && entries.front().over()) entries.pop_front();
+      queue->runnable = false;
+      set_runnable(*queue);
+    }
+  };
+  if (placement.kind == Placement::Kind::together) {
+    for (const int id : *placement.engines) {
+      if (live(id)) drop(*engine(id).bound);
+    }
+  } else if (placement.kind != Placement::Kind::bound || live(placement.engine)) {
+    drop(lane_for(placement));
   }
-  while (!lane.hungry.empty()) {
-    Engine& first = engine(lane.hungry.front());
-    if (wants(lane, first)) return first.id;
-    lane.hungry.pop_front();
-    first.in(lane).in_hungry = false;
+}
+
+// ---- handing out -------------------------------------------------------------------------------------------------------------
+
+// The first engine in a list that may be handed what comes next, -1 if there is none. Removes those that do not belong there.
+int Scheduler::first_of(Queue& queue, std::deque<int>& list, bool idle) {
+  Lane& lane = *queue.lane;
+  for (std::size_t i = 0; i < list.size();) {
+    Engine& candidate = engine(list[i]);
+    const bool belongs = idle ? candidate.live && candidate.idle() : wants(lane, candidate);
+    if (belongs) {
+      if (accepts(candidate, queue, queue.entries.front())) return candidate.id;
+      ++i;
+      continue;
+    }
+    list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
+    if (!candidate.live) continue;
+    Membership& membership = candidate.in(lane);
+    (idle ? membership.in_idle : membership.in_hungry) = false;
+    if (idle) offer(membership, candidate);
   }
   return -1;
+}
+
+// The engine to serve from this queue, -1 if none wants anything.
+int Scheduler::pick(Queue& queue) {
+  if (queue.entries.front().work.policy != Policy::least_load && !queue.lane->bound) return draw(queue);
+  const int id = first_of(queue, queue.lane->idle, true);
+  return id >= 0 ? id : first_of(queue, queue.lane->hungry, false);
+}
+
+int Scheduler::draw(Queue& queue) {
+  Lane& lane = *queue.lane;
+  const Entry& entry = queue.entries.front();
+  std::vector<int> willing;
+  for (const std::deque<int>* list : {&lane.idle, &lane.hungry}) {
+    for (const int id : *list) {
+      if (wants(lane, engine(id)) && accepts(engine(id), queue, entry) && !contains(willing, id)) willing.push_back(id);
+    }
+  }
+  if (willing.empty()) return -1;
+  const auto any = [&] { return willing[std::uniform_int_distribution<std::size_t>(0, willing.size() - 1)(random_)]; };
+  const auto items = [this](int id) { return engine(id).items; };
+  switch (entry.work.policy) {
+    case Policy::lru:
+      return *std::min_element(willing.begin(), willing.end(), [this](int a, int b) { return engine(a).granted < engine(b).granted; });
+    case Policy::two_bin: {
+      const int a = any();
+      const int b = any();
+      return items(b) < items(a) ? b : a;
+    }
+    case Policy::weighted: {
+      std::vector<double> weights;
+      for (const int id : willing) weights.push_back(1.0 / (1e-6 + static_cast<double>(items(id))));
+      return willing[std::discrete_distribution<std::size_t>(weights.begin(), weights.end())(random_)];
+    }
+    case Policy::random:
+    case Policy::least_load:
+      break;
+  }
+  return any();
 }
 
 // How many chunks to hand out.
@@ -223,129 +528,199 @@ std::uint64_t Scheduler::portion(const Lane& lane, const Engine& engine, const E
   const auto by_time = static_cast<std::uint64_t>(std::max(0.0, room) / chunk_time);
   const std::uint64_t share = left / (2 * lane.engines);
   const std::uint64_t trusted = std::max<std::uint64_t>(1, entry.kind->samples / chunk_items);
-  return std::max<std::uint64_t>(1, std::min({by_time, share, by_bytes, trusted, left}));
+  const std::uint64_t by_mark = work.hwm == 0 ? left : (work.hwm - std::min<std::uint64_t>(work.hwm, engine.items)) / chunk_items;
+  return std::max<std::uint64_t>(1, std::min({by_time, share, by_bytes, trusted, by_mark, left}));
 }
 
 // The lane has come to the gang's item. When all have, they are handed out.
-void Scheduler::hold(Lane& lane, Gang& gang) {
-  lane.held = true;
-  stop(lane);
+void Scheduler::hold(Queue& queue, Gang& gang) {
+  queue.lane->held = true;
+  queue.runnable = false;
   if (++gang.ready < gang.engines.size()) return;
-  for (const int id : gang.engines) {
+  const std::vector<int> members = gang.engines;  // the gang goes with its last entry
+  for (const int id : members) {
     Engine& member = engine(id);
-    Lane& own = *member.bound;
-    const Entry entry = std::move(own.queue.front());
-    own.queue.pop_front();
-    own.held = false;
-    together_.push_back({id, entry.work.call, entry.work.first, entry.work.first + 1});
-    take_in_hand(member, *entry.kind, 1);
+    Lane& lane = *member.bound;
+    Queue& own = *lane.queues.front();
+    const Entry entry = std::move(own.entries.front());
+    own.entries.pop_front();
+    lane.held = false;
+    --waiting_;
+    ready_.push_back({id, entry.work.call, entry.work.first, entry.work.first + 1});
+    hand_out(member, entry, lane, entry.work.first, entry.work.first + 1);
     offer(member);
     set_runnable(own);
   }
 }
 
 bool Scheduler::next(Grant& grant) {
-  if (!together_.empty()) {
-    grant = together_.front();
-    together_.pop_front();
-    return true;
-  }
-  while (!runnable_.empty()) {
+  while (ready_.empty() && !runnable_.empty()) {
     const auto [key, top] = runnable_.top();
-    Lane& lane = *top;
-    if (!lane.runnable || lane.key != key) {
+    Queue& queue = *top;
+    if (!queue.runnable || queue.key != key) {
       runnable_.pop();
+      --queue.listed;
+      drop_if_unused(queue);
       continue;
     }
-    const int id = pick(lane);
+    const int id = pick(queue);
     if (id < 0) {
-      stop(lane);
+      queue.runnable = false;
       continue;
     }
     Engine& to = engine(id);
-    Entry& entry = lane.queue.front();
+    Lane& lane = *queue.lane;
+    Entry& entry = queue.entries.front();
     if (entry.gang != nullptr) {
-      hold(lane, *entry.gang);
-      if (!together_.empty()) return next(grant);
+      hold(queue, *entry.gang);
       continue;
     }
-    const std::uint64_t chunks = portion(lane, to, entry);
-    grant = {id, entry.work.call, entry.boundary(entry.chunk), entry.boundary(entry.chunk + chunks)};
-    take_in_hand(to, *entry.kind, grant.end - grant.begin);
-    if (const auto team = lane.followers.find(id); team != lane.followers.end()) {
-      for (const int follower : team->second) {
-        together_.push_back({follower, grant.call, grant.begin, grant.end});
-        take_in_hand(engine(follower), *entry.kind, grant.end - grant.begin);
-        waiting_ += grant.end - grant.begin;  // they waited once
+    turn_[std::get<0>(queue.id)] = queue.turn;
+    const std::uint64_t from = entry.chunk;
+    entry.chunk += portion(lane, to, entry);
+    const std::uint64_t begin = entry.boundary(from);
+    const std::uint64_t end = entry.boundary(entry.chunk);
+    if (entry.kind->samples != 0) queue.turn += entry.kind->mean * static_cast<double>(end - begin);
+    waiting_ -= end - begin;
+    const bool whole = entry.work.chunks != entry.work.count;
+    for (std::uint64_t chunk = from; chunk < entry.chunk; ++chunk) {
+      // Chunks one by one, since none is to be split.
+      const std::uint64_t first = entry.boundary(chunk);
+      const std::uint64_t last = whole ? entry.boundary(chunk + 1) : end;
+      ready_.push_back({id, entry.work.call, first, last});
+      hand_out(to, entry, lane, first, last);
+      if (const auto team = lane.followers.find(id); team != lane.followers.end()) {
+        for (const int follower : team->second) {
+          ready_.push_back({follower, entry.work.call, first, last});
+          hand_out(engine(follower), entry, lane, first, last);
+        }
       }
+      if (!whole) break;
     }
-    entry.chunk += chunks;
-    if (entry.chunk == entry.work.chunks) {
-      lane.queue.pop_front();
-      stop(lane);
+    while (!queue.entries.empty() && queue.entries.front().over()) queue.entries.pop_front();
+    if (queue.entries.empty()) {
+      queue.runnable = false;
+      if (lane.hwm != 0 && lane.empty()) lane.hwm = 0;
     }
     // The engine goes to the back of whichever lists it belongs to now.
-    Membership& membership = to.in(lane);
-    const bool was_idle = !lane.idle.empty() && lane.idle.front() == id;
-    (was_idle ? lane.idle : lane.hungry).pop_front();
-    (was_idle ? membership.in_idle : membership.in_hungry) = false;
+    unlist(lane, to);
     offer(to);
-    set_runnable(lane);
-    return true;
+    set_runnable(queue);
   }
-  return false;
+  if (ready_.empty()) return false;
+  grant = ready_.front();
+  ready_.pop_front();
+  return true;
 }
 
-void Scheduler::take_in_hand(Engine& engine, const Duration& kind, std::uint64_t items) {
-  waiting_ -= items;
+void Scheduler::note_idle(Engine& engine, bool was_idle) {
+  if (engine.idle() == was_idle || !engine.live) return;
+  if (was_idle) {
+    --idle_;
+    engine.watched_since = -1;
+  } else {
+    ++idle_;
+  }
+}
+
+void Scheduler::hand_out(Engine& engine, const Entry& entry, Lane& lane, std::uint64_t begin, std::uint64_t end) {
+  const bool was_idle = engine.idle();
+  const std::uint64_t items = end - begin;
   engine.items += items;
-  for (InHand& held : engine.in_hand) {
-    if (held.kind == &kind) {
-      held.items += items;
+  engine.granted = ++hand_outs_;
+  ++lane.in_hand;
+  Held& held = engine.held.emplace_back(Held{entry.work, entry.kind, &lane});
+  held.work.first = begin;
+  held.work.count = items;
+  held.work.chunks = entry.work.chunks == entry.work.count ? items : 1;
+  note_idle(engine, was_idle);
+  for (InHand& of_kind : engine.in_hand) {
+    if (of_kind.kind == entry.kind) {
+      of_kind.items += items;
       return;
     }
   }
-  engine.in_hand.push_back({&kind, items});
+  engine.in_hand.push_back({entry.kind, items});
 }
 
-void Scheduler::finished(int id, std::uint64_t kind, std::uint64_t count, Nanoseconds busy) {
-  Duration& known = duration(kind);
-  const double mean = static_cast<double>(busy) / static_cast<double>(count);
-  // Recent durations count for half, so that a drift shows soon.
-  known.mean = known.samples == 0 ? mean : (known.mean + mean) / 2;
-  known.samples += count;
+// Items [begin, end), which are some of those of a hand-out, are no longer the engine's.
+void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end) {
+  const bool was_idle = engine.idle();
+  Held& held = engine.held[index];
+  const std::uint64_t last = held.work.first + held.work.count;
+  engine.items -= end - begin;
+  const auto of_kind = std::find_if(engine.in_hand.begin(), engine.in_hand.end(), [&](const InHand& h) { return h.kind == held.kind; });
+  of_kind->items -= end - begin;
+  if (of_kind->items == 0) {
+    *of_kind = engine.in_hand.back();
+    engine.in_hand.pop_back();
+  }
+  const auto shrink = [](Held& part, std::uint64_t first, std::uint64_t behind) {
+    part.work.first = first;
+    part.work.count = behind - first;
+    part.work.chunks = part.work.chunks == 1 ? 1 : part.work.count;
+  };
+  if (begin == held.work.first && end == last) {
+    --held.lane->in_hand;
+    engine.held.erase(engine.held.begin() + static_cast<std::ptrdiff_t>(index));
+  } else if (begin == held.work.first) {
+    shrink(held, end, last);
+  } else {
+    if (end != last) {
+      Held rest = held;
+      shrink(rest, end, last);
+      ++held.lane->in_hand;
+      engine.held.insert(engine.held.begin() + static_cast<std::ptrdiff_t>(index) + 1, std::move(rest));
+    }
+    Held& first = engine.held[index];
+    shrink(first, first.work.first, begin);
+  }
+  note_idle(engine, was_idle);
+}
 
+void Scheduler::finished(int id, std::uint64_t call, std::uint64_t begin, std::uint64_t end, Nanoseconds busy) {
   Engine& by = engine(id);
-  by.items -= count;
+  if (!by.live || begin == end) return;
+  const std::uint64_t count = end - begin;
+  Duration* kind = nullptr;
+  // Mostly it is the first.
+  for (std::size_t i = 0; begin != end && i < by.held.size();) {
+    const Work& work = by.held[i].work;
+    if (work.call != call || begin < work.first || begin >= work.first + work.count) {
+      ++i;
+      continue;
+    }
+    const std::uint64_t until = std::min(end, work.first + work.count);
+    kind = by.held[i].kind;
+    let_go(by, i, begin, until);
+    begin = until;
+    i = 0;
+  }
   by.ended += count;
-  const auto held = std::find_if(by.in_hand.begin(), by.in_hand.end(), [&known](const InHand& h) { return h.kind == &known; });
-  held->items -= count;
-  if (held->items == 0) {
-    *held = by.in_hand.back();
-    by.in_hand.pop_back();
+  by.overdue = false;
+  if (kind != nullptr) {
+    const double mean = static_cast<double>(busy) / static_cast<double>(count);
+    // Recent durations count for half, so that a drift shows soon.
+    kind->mean = kind->samples == 0 ? mean : (kind->mean + mean) / 2;
+    kind->samples += count;
   }
   offer(by);
 }
 
-std::vector<Range> Scheduler::withdraw(std::uint64_t call) {
-  std::vector<Range> ranges;
-  for (const auto& lane : lanes_) {
-    for (const Entry& entry : lane->queue) {
-      if (entry.work.call == call) ranges.push_back({entry.boundary(entry.chunk), entry.work.first + entry.work.count});
-    }
-    if (!lane->queue.empty() && lane->queue.front().work.call == call) lane->held = false;
-    std::erase_if(lane->queue, [call](const Entry& entry) { return entry.work.call == call; });
-    stop(*lane);
-    set_runnable(*lane);
-  }
-  for (const Range& range : ranges) waiting_ -= range.end - range.begin;
-  return ranges;
+void Scheduler::suspended(int id, std::uint64_t items) {
+  Engine& by = engine(id);
+  const bool was_idle = by.idle();
+  by.suspended = items;
+  note_idle(by, was_idle);
+  offer(by);
 }
 
 Load Scheduler::load(int id) const {
   const Engine& of = engine(id);
   Load load;
-  for (const Entry& entry : of.bound->queue) load.waiting += entry.work.first + entry.work.count - entry.boundary(entry.chunk);
+  for (const auto& queue : of.bound->queues) {
+    for (const Entry& entry : queue->entries) load.waiting += entry.left();
+  }
   load.handed_out = of.items;
   load.ended = of.ended;
   return load;

@@ -196,12 +196,12 @@ TEST_CASE("queue_status tells what engines have to do, have done, and hold") {
   REQUIRE(before.engines.size() == test::client().size());
   const rv::EngineView first = test::client()[0];
   std::vector<rv::AsyncResult<void>> results;
-  for (int i = 0; i < 300; ++i) results.push_back(first.apply(test::Gate::pass, gate.path()));
+  for (int i = 0; i < 3000; ++i) results.push_back(first.apply(test::Gate::pass, gate.path()));
   const auto failing = first.apply([] { throw std::runtime_error("failed"); });
   const auto status = first.queue_status();
   REQUIRE(status.engines.size() == 1);
   CHECK(status.engines[0].engine == 0);
-  CHECK(status.engines[0].handed_out + status.engines[0].waiting == 301);
+  CHECK(status.engines[0].handed_out + status.engines[0].waiting == 3001);
   CHECK(status.engines[0].waiting > 0);
   gate.open();
   test::client().wait(test::limit);
@@ -220,7 +220,7 @@ TEST_CASE("queue_status tells what engines have to do, have done, and hold") {
   const auto after = test::client().queue_status();
   CHECK(after.unassigned == 0);
   CHECK(after.engines[0].waiting + after.engines[0].handed_out == 0);
-  CHECK(after.engines[0].completed == before.engines[0].completed + 301);
+  CHECK(after.engines[0].completed == before.engines[0].completed + 3001);
   CHECK(after.engines[0].failed == before.engines[0].failed + 1);
   CHECK(test::balanced().queue_status().engines.size() == test::client().size());
 }

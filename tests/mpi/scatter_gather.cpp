@@ -306,7 +306,7 @@ TEST_CASE("collectives that still wait can be aborted", "[data]") {
   test::Gate gate;
   std::vector<rv::AsyncResult<void>> busy;
   // More than an engine is handed ahead of need, so that the next waits on rank 0.
-  for (int i = 0; i < 300; ++i) busy.push_back(client()[0].apply(test::Gate::pass, gate.path()));
+  for (int i = 0; i < 3000; ++i) busy.push_back(client()[0].apply(test::Gate::pass, gate.path()));
   const auto scattered = everyone().scatter("aborted", iota(10));
   const auto after = everyone().apply([] { return rv::this_engine::vars().contains("aborted"); });
   scattered.abort();
