@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/dependency.hpp>
 #include <rankview/detail/results.hpp>
 #include <rankview/metadata.hpp>
 
@@ -59,6 +60,7 @@ class Outcome {
 template <class T>
 class AsyncResult {
   using Shape = detail::Shape<T>;
+  friend detail::Handle;
 
  public:
   /// What iteration yields: `R` for `T = std::vector<R>`, else `T` itself.

@@ -317,6 +317,7 @@ class DirectVerbs {
   template <class Sig, class R, class F, class... A>
   std::shared_ptr<Results<R>> make(const F& f, Lifetime lifetime, A&&... arguments) const {
     auto call = new_call<Sig, R>(controller_, f, flags_);
+    call->terms = direct_terms(flags_);
     call->multiple = View::multiple;
     call->same_arguments = true;
     call->together = takes_communicator<F>;
@@ -331,6 +332,7 @@ class DirectVerbs {
                   "rankview: a callable that wants a communicator is run by all engines at once; use apply(), or team_view() for many "
                   "tasks");
     auto call = new_call<Sig, R>(controller_, f, flags_);
+    call->terms = direct_terms(flags_);
     call->engines = self().engines();
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
     return call;

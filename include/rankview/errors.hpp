@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -32,7 +33,7 @@ class MismatchedBuild : public Error {
   using Error::Error;
 };
 
-/// A wait ended before what it waited for. The wait can be repeated.
+/// A wait ended before what it waited for; the wait can be repeated. Or, as the error of a task: it took longer than its flags allow.
 class TimeoutError : public Error {
  public:
   using Error::Error;
@@ -48,6 +49,43 @@ class MpiError : public Error {
 class DecodeError : public Error {
  public:
   using Error::Error;
+};
+
+/// A task cannot run: those that it was to run after or where have not ended as asked for, or no engine may run it.
+class ImpossibleDependency : public Error {
+ public:
+  /// One step of the way from the task back to the first cause.
+  struct Link {
+    TaskId task;                       ///< a task that did not end as the one before it needed
+    std::shared_ptr<const Link> next;  ///< why it did not; null for the first cause
+    const Link* first;                 ///< the first cause
+    std::size_t length;                ///< links from here to it
+    std::string why;                   ///< the first cause's own error
+
+    Link(const TaskId& of, std::shared_ptr<const Link> cause, std::string error);
+    Link(const Link&) = delete;
+    Link& operator=(const Link&) = delete;
+    ~Link();
+  };
+
+  ImpossibleDependency(TaskId task, std::shared_ptr<const Link> because, const std::string& reason);
+
+  /// The task that could not run.
+  [[nodiscard]] const TaskId& task() const noexcept { return task_; }
+  /// The tasks that it failed for, the nearest first, the first cause last. Cost: proportional to their number.
+  [[nodiscard]] std::vector<TaskId> chain() const;
+  /// The same as links; null where the reason is not another task.
+  [[nodiscard]] const std::shared_ptr<const Link>& because() const noexcept { return because_; }
+
+ private:
+  TaskId task_;
+  std::shared_ptr<const Link> because_;
+};
+
+/// A dependency on something that is no task of this run, or not known any more.
+class InvalidDependency : public UsageError {
+ public:
+  using UsageError::UsageError;
 };
 
 /// The task never ran: it was given up while it waited.
@@ -71,13 +109,16 @@ class RemoteError : public Error {
   /// \param place      where it was thrown
   /// \param type_name  the type of the exception, as written in C++
   /// \param message    its `what()`, or its value if it was a string or a number
-  RemoteError(TaskPlace place, std::string type_name, std::string message);
+  /// \param earlier    what() of earlier attempts
+  RemoteError(TaskPlace place, std::string type_name, std::string message, std::vector<std::string> earlier = {});
 
   [[nodiscard]] int engine() const noexcept { return place_.engine; }
   [[nodiscard]] const std::string& host() const noexcept { return place_.host; }
   [[nodiscard]] const TaskId& task() const noexcept { return place_.task; }
   /// Engine, rank, host, process and task in one.
   [[nodiscard]] const TaskPlace& where() const noexcept { return place_; }
+  /// How earlier attempts at the same task failed, in order; see Flags::retries.
+  [[nodiscard]] const std::vector<std::string>& earlier() const noexcept { return earlier_; }
   /// `std::out_of_range`, `app::Diverged`, `int`, ...
   [[nodiscard]] const std::string& type_name() const noexcept { return type_name_; }
   /// The remote exception's `what()` alone; the `what()` of this error has the place before it.
@@ -87,18 +128,19 @@ class RemoteError : public Error {
   TaskPlace place_;
   std::string type_name_;
   std::string message_;
+  std::vector<std::string> earlier_;
 };
 
 /// An engine has no variable of that name.
 class NameError : public RemoteError {
  public:
-  explicit NameError(std::string message, TaskPlace place = {});
+  explicit NameError(std::string message, TaskPlace place = {}, std::vector<std::string> earlier = {});
 };
 
 /// An engine's variable has another type than was asked for; the message names both.
 class TypeError : public RemoteError {
  public:
-  explicit TypeError(std::string message, TaskPlace place = {});
+  explicit TypeError(std::string message, TaskPlace place = {}, std::vector<std::string> earlier = {});
 };
 
 /// Several tasks were asked for, and some failed.

@@ -77,6 +77,7 @@ class BalancedVerbs {
     View::template check<F>();
     auto call = new_call<Sig, R>(controller_, f, flags_);
     call->balanced = true;
+    call->terms = balanced_terms(flags_);
     self().place(*call);
     return call;
   }
@@ -98,8 +99,9 @@ class BalancedVerbs {
 
 }  // namespace detail
 
-/// Engines as a pool: each task runs on whichever of them is free first (least load). Tasks start in the order in which they were
-/// submitted. A cheap value; usable from several threads at once.
+/// Engines as a pool: each task runs on whichever of them is free first (least load). Of one priority, tasks that one
+/// thread submits start in the order of submission; those of different threads take turns. A cheap value; usable from several threads at
+/// once.
 ///
 /// Cost: short tasks are handed out many at a time, as measured durations allow, so that a task costs a fraction of a microsecond; long
 /// ones travel alone. On rank 0 a waiting task takes its encoded arguments, its result and some 40 bytes.
@@ -124,9 +126,12 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
                   "rankview: a callable that wants a communicator needs engines that run it together; use a DirectView or team_view()");
   }
   void place(detail::Call& call) const {
-    if (all_) return;
-    if (engines_.empty()) throw UsageError("a load-balanced view of no engines cannot run tasks");
-    call.engines = engines_;
+    if (!flags_.targets.empty()) {
+      call.engines = detail::chosen(targets(), detail::resolve(*controller_, flags_.targets));
+    } else if (!all_) {
+      if (engines_.empty()) throw UsageError("a load-balanced view of no engines cannot run tasks");
+      call.engines = engines_;
+    }
   }
 
   bool all_ = false;
@@ -177,6 +182,7 @@ class TeamView : public detail::BalancedVerbs<TeamView> {
                   "const boost::mpi::communicator&");
   }
   void place(detail::Call& call) const {
+    detail::check_team_flags(flags_);
     call.teams = teams_;
     call.communicator = true;
   }

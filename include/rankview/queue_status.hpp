@@ -13,6 +13,7 @@ struct EngineStatus {
   int engine = -1;
   std::uint64_t waiting = 0;     ///< tasks on rank 0 that only this engine may run
   std::uint64_t handed_out = 0;  ///< tasks on their way to it, in its queue, or running
+  std::uint64_t running = 0;     ///< of those, what it is at, as far as rank 0 can tell: 1 if it has anything
   std::uint64_t completed = 0;   ///< in this run of the client
   std::uint64_t failed = 0;      ///< likewise; tasks that threw, and those of collectives that did not come about
   std::size_t variables = 0;     ///< as the engine told last: some milliseconds after its last task
@@ -23,6 +24,7 @@ struct EngineStatus {
 struct QueueStatus {
   std::vector<EngineStatus> engines;  ///< in the order of the view's targets
   std::uint64_t unassigned = 0;       ///< load-balanced tasks of all views that wait on rank 0 for any engine to be free
+  std::uint64_t dependent = 0;        ///< tasks of all views that wait for other tasks
 };
 
 }  // namespace rankview

@@ -7,6 +7,7 @@
 #include <rankview/by_value.hpp>
 #include <rankview/client.hpp>
 #include <rankview/cluster.hpp>
+#include <rankview/dependency.hpp>
 #include <rankview/direct_view.hpp>
 #include <rankview/distribution.hpp>
 #include <rankview/errors.hpp>

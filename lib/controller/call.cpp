@@ -124,6 +124,79 @@ void Submission::finish(bool unattended) {
   call_->controller->seal(*call_, unattended);
 }
 
+void begin_only_item(ArgumentBlock& block, std::size_t stride) {
+  block.stride = stride;
+  if (stride == 0) block.data.value(std::uint64_t{0});
+}
+
+void end_only_item(ArgumentBlock& block) {
+  if (block.stride != 0) return;
+  const std::uint64_t size = block.data.bytes.size() - sizeof(size);
+  std::memcpy(block.data.bytes.data(), &size, sizeof(size));
+  block.offsets = {0};
+}
+
+void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
+  ArgumentBlock block;
+  block.count = 1;
+  call->controller->submit(call, std::move(block), unattended);
+}
+
+// ---- terms -------------------------------------------------------------------------------------------------------------------
+
+namespace {
+
+void check_not_negative(double value, const char* flag) {
+  if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
+}
+
+std::int64_t nanoseconds(Seconds time) {
+  // Beyond what can be counted is for ever.
+  constexpr double most = 1e18;
+  return time.count() * 1e9 > most ? 0 : std::max<std::int64_t>(time.count() > 0 ? 1 : 0, std::llround(time.count() * 1e9));
+}
+
+}  // namespace
+
+Terms balanced_terms(const Flags& flags) {
+  check_not_negative(flags.retries, "retries");
+  check_not_negative(flags.timeout.count(), "timeout");
+  check_not_negative(flags.queue_timeout.count(), "queue_timeout");
+  check_not_negative(flags.hwm, "hwm");
+  Terms terms;
+  terms.retries = flags.retries;
+  terms.timeout = nanoseconds(flags.timeout);
+  terms.queue_timeout = nanoseconds(flags.queue_timeout);
+  terms.priority = flags.priority;
+  terms.hwm = static_cast<std::uint32_t>(flags.hwm);
+  terms.policy = static_cast<std::uint8_t>(flags.policy);
+  terms.predicate = flags.depend.function();
+  terms.after = flags.after;
+  terms.follow = flags.follow;
+  return terms;
+}
+
+Terms direct_terms(const Flags& flags) {
+  const Flags none;
+  if (flags.retries != 0 || flags.priority != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend || flags.hwm != 0 ||
+      flags.policy != none.policy || flags.chunksize != none.chunksize)
+    throw UsageError("of the flags, a direct view knows after, timeout, queue_timeout and label; the others are for load-balanced views");
+  return balanced_terms(flags);
+}
+
+void check_team_flags(const Flags& flags) {
+  if (flags.retries != 0 || flags.timeout.count() != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend)
+    throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
+}
+
+std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines) {
+  for (const int engine : engines) {
+    if (std::find(view.begin(), view.end(), engine) == view.end())
+      throw UsageError("the targets name engine " + std::to_string(engine) + ", which is none of the view's");
+  }
+  return engines;
+}
+
 // ---- waiting -----------------------------------------------------------------------------------------------------------------
 
 bool wait(Call& call, const Deadline& deadline) {

@@ -28,6 +28,13 @@ void check_placeable(const Call& call) {
     throw UsageError("a map over items on a view of no engines: there is nobody to run them");
 }
 
+// A number for each thread that submits calls.
+std::uint64_t this_flow() {
+  static std::atomic<std::uint64_t> threads{0};
+  thread_local const std::uint64_t mine = threads.fetch_add(1, std::memory_order_relaxed);
+  return mine;
+}
+
 }  // namespace
 
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
@@ -54,8 +61,11 @@ void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uin
   check_placeable(*call);
   call->submitted = now();
   call->items.reserve(expected.value_or(0));
+  // Handles go when the lock does.
+  const Dependency after = std::exchange(call->terms.after, {});
+  const Dependency follow = std::exchange(call->terms.follow, {});
   const std::lock_guard guard(lock_);
-  add(call);
+  add(call, after, follow);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
@@ -68,6 +78,7 @@ void Controller::extend(Call& call, ArgumentBlock&& block) {
 void Controller::seal(Call& call, bool unattended) {
   {
     const std::lock_guard guard(lock_);
+    if (unattended) known_.emplace(call.id, &call);
     lay_out(call);
   }
   if (unattended) wake_pulse();
@@ -76,20 +87,29 @@ void Controller::seal(Call& call, bool unattended) {
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
   if (block.count != 0) check_placeable(*call);
   call->submitted = now();
+  const Dependency after = std::exchange(call->terms.after, {});
+  const Dependency follow = std::exchange(call->terms.follow, {});
   {
     const std::lock_guard guard(lock_);
-    add(call);
+    add(call, after, follow);
+    if (unattended) known_.emplace(call->id, call.get());
     if (block.count != 0) add(*call, std::move(block));
     lay_out(*call);
   }
   if (unattended) wake_pulse();
 }
 
-void Controller::add(const std::shared_ptr<Call>& call) {
+void Controller::add(const std::shared_ptr<Call>& call, const Dependency& after, const Dependency& follow) {
   if (!open() || closing_) throw UsageError("the run that this view belongs to has ended");
+  const bool waits = !after.empty() || !follow.empty() || !call->terms.arguments.empty();
+  Waiting waiting;
+  if (waits) waiting = look_up(*call, after, follow);
   call->id = next_call_++;
+  call->flow = this_flow();
   calls_.emplace(call->id, call);
   last_call_ = call.get();
+  if (call->terms.queue_timeout != 0) timers_.emplace(call->submitted + call->terms.queue_timeout, call->id);
+  if (waits) wait_for(*call, std::move(waiting));
 }
 
 Call* Controller::find(std::uint64_t id) {
@@ -110,40 +130,54 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.items.resize(total);
   call.grow(total);
-  if (call.balanced && call.chunk_size == 1) schedule(call, added.first, added.count, added);
+  if (call.balanced && call.chunk_size == 1 && !call.waits) schedule(call, added.first, added.count, added);
 }
 
 // All items are there. Places those whose place depends on how many there are.
 void Controller::lay_out(Call& call) {
   if (find(call.id) == nullptr) return;
+  call.laid_out = true;
   const std::uint64_t engines = call.engines.size();
   if (call.same_arguments) {
     call.blocks.front().unfinished = engines;
     call.items.resize(engines);
     call.grow(engines);
-    if (call.together && engines != 0) {
-      schedule(call, 0, engines, call.blocks.front());
-    } else {
-      for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
-    }
-  } else if (call.together) {
-    if (engines != 0) schedule(call, 0, engines, call.blocks.front());
+  }
+  if (call.root.kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
+  if (call.doomed) {
+    fail_all(call, call.doomed);
+    return;
+  }
+  const bool placed_as_they_came = call.balanced && call.chunk_size == 1;
+  if (!call.waits && !placed_as_they_came) place(call);
+  decide();
+  if (call.done()) {
+    end_call(call);
+  } else if (may_drive()) {
+    dispatch();
+  }
+}
+
+// Hands all items to the scheduler.
+void Controller::place(Call& call) {
+  const std::uint64_t count = call.items.size();
+  const std::uint64_t engines = call.engines.size();
+  if (count == 0) return;
+  if (call.together) {
+    schedule(call, 0, engines, call.blocks.front());
+  } else if (call.same_arguments) {
+    for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
   } else if (!call.balanced) {
     // Block parts: the first few get one item more.
-    const std::uint64_t count = call.items.size();
     for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
       const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
       scheduler_.submit(work_for(call, first, part, call.blocks.front()), scheduler::Placement::bound(call.engines[i]));
       first += part;
     }
-  } else if (call.chunk_size > 1 && !call.items.empty()) {
-    schedule(call, 0, call.items.size(), call.blocks.front());
-  }
-  if (call.root.kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
-  if (call.done()) {
-    end_call(call);
-  } else if (may_drive()) {
-    dispatch();
+  } else if (call.chunk_size > 1) {
+    schedule(call, 0, count, call.blocks.front());
+  } else {
+    for (const ArgumentBlock& block : call.blocks) schedule(call, block.first, block.count, block);
   }
 }
 
@@ -156,6 +190,10 @@ scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std:
   work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
   work.item_bytes = block.data.bytes.size() / block.count;
   work.alone = !block.data.attachments.empty();
+  work.flow = call.flow;
+  work.priority = call.terms.priority;
+  work.hwm = call.terms.hwm;
+  work.policy = static_cast<scheduler::Policy>(call.terms.policy);
   return work;
 }
 
@@ -183,6 +221,7 @@ void Controller::cancel(Call& call) {
 
 void Controller::abort(Call& call) {
   const std::lock_guard guard(lock_);
+  call.aborted = true;
   withdraw(call, "aborted while it waited");
   stop(call);
   send_all();
@@ -194,6 +233,7 @@ void Controller::abort_all() {
   for (const auto& [id, call] : calls_) calls.push_back(call);
   for (const auto& call : calls) {
     call->error_seen = true;
+    call->aborted = true;
     withdraw(*call, "aborted while it waited");
     stop(*call);
   }
@@ -229,12 +269,18 @@ void Controller::abort_all(const std::string& why) {
   for (const auto& call : calls) {
     // That these are given up is told to the client as a whole.
     if (call->errors.empty()) call->error_seen = true;
+    call->aborted = true;
     withdraw(*call, why);
   }
 }
 
-// Ends what has not been handed out, whether it stands in a queue or was never laid out.
 void Controller::withdraw(Call& call, const std::string& why) {
+  withdraw(call, Status::aborted,
+           [&why](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); });
+}
+
+// Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
+void Controller::withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
   const auto kept = calls_.find(call.id);
   if (kept == calls_.end()) return;
   const std::shared_ptr<Call> alive = kept->second;  // beyond the end of its last task
@@ -247,13 +293,16 @@ void Controller::withdraw(Call& call, const std::string& why) {
   if (call.together && call.team == 0) call.sealed.store(true, std::memory_order_release);
   for (std::uint64_t item = 0; item < call.items.size(); ++item) {
     if (call.items[item].status != Status::waiting) continue;
-    end_item(call, item, Status::aborted, std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": " + why)));
+    end_item(call, item, status, error({call.id, item}));
   }
   if (call.done()) end_call(call);
 }
 
 void Controller::abandon(Call& call) noexcept {
-  const std::lock_guard guard(lock_);
+  // The last handle may be an argument or a dependency of a call that ends under the lock.
+  std::unique_lock guard(lock_, std::defer_lock);
+  if (!lock_.mine()) guard.lock();
+  known_.erase(call.id);
   call.abandoned = true;
   const bool being_filled = call.team != 0 && !call.sealed;
   if (!landing(call) && !being_filled) call.discard();
@@ -264,11 +313,14 @@ QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
   const std::lock_guard guard(lock_);
   QueueStatus status;
   status.unassigned = scheduler_.waiting();
+  for (const auto& [number, call] : calls_) {
+    if (call->waits) status.dependent += call->items.size();
+  }
   for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler_.load(id).waiting;
   for (const int id : engines) {
     const scheduler::Load load = scheduler_.load(id);
     const Account& account = accounts_[static_cast<std::size_t>(id)];
-    status.engines.push_back({id, load.waiting, load.handed_out, account.completed, account.failed,
+    status.engines.push_back({id, load.waiting, load.handed_out, load.handed_out == 0 ? 0U : 1U, account.completed, account.failed,
                               static_cast<std::size_t>(account.memory.variables), static_cast<std::size_t>(account.memory.bytes)});
   }
   return status;
@@ -290,7 +342,9 @@ bool Controller::progress() {
   if (!teams_.idle()) {
     any = teams_.progress(endpoint_, peers_, [this](Call& call) { end_root_part(call); }) || any;
   }
+  if (!timers_.empty()) check_timers();
   if (scheduler_.waiting() != 0) dispatch();
+  if (scheduler_.unbalanced()) recall();
   if (!desertions_.empty()) check_desertions();
   return any;
 }

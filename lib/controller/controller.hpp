@@ -4,6 +4,7 @@
 
 #include "controller/lock.hpp"
 #include "controller/teams.hpp"
+#include "scheduler/dependencies.hpp"
 #include "scheduler/scheduler.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
@@ -11,18 +12,24 @@
 #include "wire/messages.hpp"
 
 #include <rankview/detail/call.hpp>
+#include <rankview/errors.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <queue>
+#include <set>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace rankview::detail {
@@ -138,6 +145,18 @@ class Controller final : private transport::FrameHandler {
     std::exception_ptr error;
   };
 
+  // A call that waits for others, as the scheduler wants to know it.
+  struct Waiting {
+    scheduler::Dependencies::Needs needs;
+    struct On {
+      Call* call;
+      std::uint64_t item;
+      scheduler::Dependencies::Need need;
+    };
+    std::vector<On> open;  // what has not ended
+    TaskId bad;            // a task that has ended, and not as asked for
+  };
+
   // A result whose attachments are on their way.
   struct Landing {
     std::unique_ptr<transport::Transfer> transfer;
@@ -146,7 +165,7 @@ class Controller final : private transport::FrameHandler {
     std::exception_ptr error;
   };
 
-  void add(const std::shared_ptr<Call>& call);
+  void add(const std::shared_ptr<Call>& call, const Dependency& after, const Dependency& follow);
   void add(Call& call, ArgumentBlock&& block);
   void lay_out(Call& call);
   Call* find(std::uint64_t id);
@@ -165,7 +184,9 @@ class Controller final : private transport::FrameHandler {
   void on_frame(transport::Frame& frame) override;
   void on_results(transport::Frame& frame, const wire::Results& results);
   void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
-  std::pair<Status, std::exception_ptr> remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const;
+  std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure) const;
+  bool fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
+  static TimeoutError timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
   void note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error);
   void check_desertions();
   void finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
@@ -175,6 +196,29 @@ class Controller final : private transport::FrameHandler {
   void end_call(Call& call);
   static scheduler::Placement placement(const Call& call, std::uint64_t item);
   void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
+  void place(Call& call);
+
+  // Dependencies: what waits for others.
+  Waiting look_up(const Call& call, const Dependency& after, const Dependency& follow);
+  Call& resolve(const Prerequisite& prerequisite);
+  void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need);
+  void wait_for(Call& call, Waiting&& waiting);
+  void tell_dependents(Call& call, std::uint64_t item);
+  void decide();
+  void release(Call& call, std::vector<int>&& engines);
+  void doom(Call& call, const TaskId& cause);
+  void fail_all(Call& call, const std::exception_ptr& error);
+
+  // Attempts: items that are run again, or for too long, or that come back.
+  bool again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
+  void refused(Call& call, std::uint64_t item, int engine);
+  void resubmit(Call& call, std::uint64_t item);
+  void on_overdue(int engine, const wire::Overdue& overdue);
+  void on_returned(int engine, const wire::Returned& returned);
+  bool was_late(int engine, std::uint64_t call, std::uint64_t item);
+  void recall();
+  void check_timers();
+  void withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
   void withdraw(Call& call, const std::string& why);
   void stop(Call& call);
   [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
@@ -189,8 +233,16 @@ class Controller final : private transport::FrameHandler {
   transport::SpinTime spin_;
   scheduler::Scheduler scheduler_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Call>> calls_;
-  Call* last_call_ = nullptr;  // the one last looked up
+  Call* last_call_ = nullptr;                       // the one last looked up
+  std::unordered_map<std::uint64_t, Call*> known_;  // those that somebody has a handle of
   std::uint64_t next_call_ = 1;
+  scheduler::Dependencies dependencies_;
+  bool deciding_ = false;
+  std::unordered_map<std::uint64_t, std::shared_ptr<Call>> decided_;  // kept while what follows from their end is found out
+  std::set<std::tuple<int, std::uint64_t, std::uint64_t>> late_;      // engine, call and item that ran out of time there and has not ended
+  using Timer = std::pair<std::int64_t, std::uint64_t>;               // when a call's items have waited for too long
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::int64_t next_recall_ = 0;
   std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
   std::vector<int> to_send_;                                 // engines with something there
   std::vector<Landing> landing_;

@@ -57,6 +57,11 @@ void Controller::end_root_part(Call& call) {
   call.root.kept.reset();
   call.last_received = now();
   call.sealed.store(true, std::memory_order_release);
+  if (call.node != scheduler::Dependencies::none) {
+    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+      if (has_ended(call.items[item].status)) tell_dependents(call, item);
+    }
+  }
   if (call.done()) end_call(call);
 }
 
@@ -105,6 +110,8 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine,
   batch.team = call.teams.empty() ? call.team : call.team_numbers.at(engine);
   batch.communicator = call.communicator ? 1 : 0;
   batch.first_only = call.teams.empty() ? 0 : 1;
+  if (call.terms.predicate != nullptr) batch.predicate = code_address(reinterpret_cast<const void*>(call.terms.predicate));
+  batch.timeout = call.terms.timeout;
   if (call.root.kind != RootPart::Kind::none && call.root.votes) batch.votes = call.root.rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.

@@ -27,6 +27,10 @@ void Controller::on_frame(transport::Frame& frame) {
         teams_.on_join(at_join->team, frame.peer - 1);
       } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
         accounts_.at(static_cast<std::size_t>(frame.peer) - 1).memory = *memory;
+      } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
+        on_returned(frame.peer - 1, *returned);
+      } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
+        on_overdue(frame.peer - 1, *overdue);
       } else if (std::holds_alternative<wire::Bye>(record)) {
         ++goodbyes_;
       } else {
@@ -41,42 +45,71 @@ void Controller::on_frame(transport::Frame& frame) {
 }
 
 void Controller::on_results(transport::Frame& frame, const wire::Results& results) {
-  Call* const found = find(results.call);
-  if (found == nullptr || results.first + results.count > found->items.size())
+  const int engine = frame.peer - 1;
+  Call* const call = find(results.call);
+  if (late_.empty() && (call == nullptr || results.first + results.count > call->items.size()))
     throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
-  Call& call = *found;
   const std::int64_t received = now();
   wire::ResultCursor items(results);
   std::int64_t started = results.started;
   std::uint64_t failures = 0;
-  const int engine = frame.peer - 1;
+  std::vector<std::uint64_t> repeated;
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
-    ItemRecord& record = call.items[item];
-    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call.id, item}));
+    const std::int64_t began = std::exchange(started, result.completed);
+    if (result.failed) ++failures;
+    if (!late_.empty() && was_late(engine, results.call, item)) continue;
+    if (call == nullptr || item >= call->items.size())
+      throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
+    ItemRecord& record = call->items[item];
+    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
     if (record.engine == engine) {
-      record.started = started;
+      record.started = began;
       record.completed = result.completed;
       record.received = received;
     }
-    started = result.completed;
     if (result.failed) {
-      ++failures;
-      auto [status, error] = remote_error(call, item, engine, result.value);
-      if (call.communicator) note_desertion(call, item, error);
-      finish_item(call, item, status, std::move(error));
+      if (fail_item(*call, item, engine, result.value)) repeated.push_back(item);
     } else if (record.engine == engine) {
-      load(frame, call, item, result.value);
+      load(frame, *call, item, result.value);
     } else {
-      finish_item(call, item, Status::completed, nullptr);
+      finish_item(*call, item, Status::completed, nullptr);
     }
   }
-  call.last_received = received;
   Account& account = accounts_[static_cast<std::size_t>(engine)];
   account.completed += results.count - failures;
   account.failed += failures;
   scheduler_.finished(engine, results.call, results.first, results.first + results.count, started - results.started);
-  if (call.done()) end_call(call);
+  if (call == nullptr) return;
+  call->last_received = received;
+  // Only now is the engine free of them.
+  for (const std::uint64_t item : repeated) resubmit(*call, item);
+  if (call->done()) end_call(*call);
+}
+
+// An engine says that an item failed there. Whether it is to be run again.
+bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
+  Reader in(value);
+  wire::Failure failure = wire::read_failure(in);
+  switch (failure.kind) {
+    case wire::FailureKind::stood_back:
+      finish_item(call, item, Status::aborted, nullptr);
+      return false;
+    case wire::FailureKind::stopped:
+      finish_item(call, item, Status::aborted,
+                  std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted before it ran")));
+      return false;
+    case wire::FailureKind::refused:
+      refused(call, item, engine);
+      return true;
+    default:
+      break;
+  }
+  auto error = remote_error(call, item, engine, std::move(failure));
+  if (again(call, item, engine, error)) return true;
+  if (call.communicator) note_desertion(call, item, error);
+  finish_item(call, item, Status::failed, std::move(error));
+  return false;
 }
 
 void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
@@ -131,26 +164,19 @@ bool Controller::land() {
   return any;
 }
 
-std::pair<Status, std::exception_ptr> Controller::remote_error(const Call& call, std::uint64_t item, int by,
-                                                               std::span<const std::byte> value) const {
-  Reader in(value);
-  wire::Failure failure = wire::read_failure(in);
+std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure) const {
+  const TaskId task{call.id, item};
+  std::vector<std::string> earlier;
+  if (const auto attempts = call.attempts.find(item); attempts != call.attempts.end()) earlier = attempts->second.errors;
+  if (failure.kind == wire::FailureKind::timed_out) return std::make_exception_ptr(timed_out(call, task, by, earlier));
   const EngineInfo& at = engine(by);
-  TaskPlace place{by, at.rank, at.host, at.pid, {call.id, item}};
-  switch (failure.kind) {
-    case wire::FailureKind::name:
-      return {Status::failed, std::make_exception_ptr(NameError(std::move(failure.message), std::move(place)))};
-    case wire::FailureKind::type:
-      return {Status::failed, std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place)))};
-    case wire::FailureKind::stood_back:
-      return {Status::aborted, nullptr};
-    case wire::FailureKind::stopped:
-      return {Status::aborted,
-              std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted before it ran"))};
-    case wire::FailureKind::exception:
-      break;
-  }
-  return {Status::failed, std::make_exception_ptr(RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message)))};
+  TaskPlace place{by, at.rank, at.host, at.pid, task};
+  if (failure.kind == wire::FailureKind::name)
+    return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place), std::move(earlier)));
+  if (failure.kind == wire::FailureKind::type)
+    return std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place), std::move(earlier)));
+  return std::make_exception_ptr(
+      RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message), std::move(earlier)));
 }
 
 void Controller::note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error) {
@@ -192,6 +218,7 @@ void Controller::finish_item(Call& call, std::uint64_t item, Status status, std:
 void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
   call.items[item].status = status;
   if (error) call.errors.emplace(item, std::move(error));
+  if (status != Status::completed) ++call.failed_items;
   for (const auto& feed : call.feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(item);
   }
@@ -209,6 +236,7 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
     }
   }
   call.ended.fetch_add(1, std::memory_order_release);
+  if (call.node != scheduler::Dependencies::none && (call.sealed || call.root.kind == RootPart::Kind::none)) tell_dependents(call, item);
 }
 
 void Controller::end_call(Call& call) {
@@ -217,6 +245,7 @@ void Controller::end_call(Call& call) {
   const std::shared_ptr<Call> alive = std::move(found->second);
   calls_.erase(found);
   last_call_ = nullptr;
+  if (call.node != scheduler::Dependencies::none) dependencies_.remove(std::exchange(call.node, scheduler::Dependencies::none));
   if (call.team != 0) teams_.leave(call.team);
   for (const std::vector<int>& team : call.teams) {
     if (const auto number = call.team_numbers.find(team.front()); number != call.team_numbers.end()) teams_.leave(number->second);
@@ -226,6 +255,10 @@ void Controller::end_call(Call& call) {
   call.root.kept.reset();
   call.blocks.clear();
   call.function.object = {};
+  call.terms.encode = nullptr;
+  call.terms.arguments = {};
+  call.attempts.clear();
+  if (deciding_) decided_.emplace(call.id, alive);
   if (call.abandoned) report_unseen(call);
 }
 

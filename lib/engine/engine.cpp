@@ -44,7 +44,7 @@ Engine* current() { return running_here != nullptr ? running_here : serving_proc
 class Engine::Running final : public detail::Invocation {
  public:
   Running(Engine& engine, const Pending& message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
-      : Invocation(in, engine.scratch_, code.function, code.object, with), engine_(engine), message_(message), claims_(claims) {}
+      : Invocation(in, engine.scratch_, code.function, code.object.get(), with), engine_(engine), message_(message), claims_(claims) {}
 
   void await_attachments() override {
     if (claims_.sizes().empty()) return;
@@ -198,6 +198,8 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
     if (end->ending == wire::Ending::failed) give_up_queue();
   } else if (const auto* stop_items = std::get_if<wire::Stop>(&record)) {
     stop(*stop_items);
+  } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
+    give_back(*recall);
   } else if (const auto* join = std::get_if<wire::Join>(&record)) {
     queue_.push_back({*join, nullptr});
   } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
@@ -217,6 +219,36 @@ void Engine::give_up_queue() {
   });
 }
 
+// Gives back what has not begun. What engines run together is never asked for; what has attachments stays, since they have arrived here.
+void Engine::give_back(const wire::Recall& recall) {
+  wire::Returned returned;
+  // Cuts [first, end) to what comes before the recalled, if that is its end.
+  const auto cut = [&](const wire::Items& wanted, std::uint64_t first, std::uint64_t& end) {
+    const std::uint64_t from = std::max(first, wanted.first);
+    if (from >= end || wanted.first + wanted.count < end || (wanted.whole != 0 && (from != wanted.first || from + wanted.count != end)))
+      return;
+    returned.items.push_back({wanted.call, from, end - from, wanted.whole});
+    end = from;
+  };
+  for (const wire::Items& wanted : recall.items) {
+    if (wanted.call == running_call_ && !running_alone_) cut(wanted, running_item_ + 1, running_end_);
+    for (Queued& queued : queue_) {
+      auto* const batch = std::get_if<wire::Batch>(&queued.command);
+      if (batch == nullptr || batch->call != wanted.call || batch->team != 0 || !queued.message->attachment_sizes.empty()) continue;
+      std::uint64_t end = batch->first + batch->count;
+      cut(wanted, batch->first, end);
+      batch->count = end - batch->first;
+    }
+  }
+  std::erase_if(queue_, [](const Queued& queued) {
+    const auto* const batch = std::get_if<wire::Batch>(&queued.command);
+    return batch != nullptr && batch->count == 0;
+  });
+  wire::write(outbox_, returned);
+  results_.close();
+  flush();
+}
+
 void Engine::stop(const wire::Stop& stop) {
   stops_.push_back(stop);
   if (stopped(running_call_, running_item_)) stop_requested_.store(true, std::memory_order_release);
@@ -230,7 +262,13 @@ bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
 // Below MPI_THREAD_MULTIPLE there is no pulse to receive the request.
 bool Engine::stop_requested() {
   if (!settings_.pulse && running_here == this) endpoint_->poll(*this);
-  return stop_requested_.load(std::memory_order_acquire);
+  return stop_requested_.load(std::memory_order_acquire) ||
+         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
+}
+
+bool Engine::overdue(std::int64_t now) const {
+  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
+  return deadline != 0 && now > deadline;
 }
 
 void Engine::carry_out(const Queued& queued) {
@@ -272,24 +310,35 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
   }
   tasks_since_report_ = true;
   std::int64_t started = settings_.clock.now();
-  for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
+  running_end_ = batch.first + batch.count;
+  running_alone_ = batch.team != 0 || !message.attachment_sizes.empty();
+  for (std::uint64_t item = batch.first; item < running_end_; ++item) {
     ++items_begun_;
     scratch_.bytes.clear();
     bool failed = false;
+    running_call_ = batch.call;
+    running_item_ = item;
     // What engines run together is begun by all, or others would wait.
     if (!stops_.empty() && batch.team == 0 && stopped(batch.call, item)) {
       wire::write(scratch_, wire::Failure{wire::FailureKind::stopped, "", ""});
       add_result(batch.call, item, started, started, true);
       continue;
     }
-    running_call_ = batch.call;
-    running_item_ = item;
     stop_requested_.store(!stops_.empty() && stopped(batch.call, item), std::memory_order_release);
+    if (batch.timeout != 0) {
+      told_overdue_ = false;
+      deadline_.store(started + batch.timeout, std::memory_order_relaxed);
+    }
     try {
       if (batch.communicator != 0) group->prepare();
       const auto arguments = items.next();
       if (code.thunk == nullptr) code = code_of(batch);
-      run_task(message, code, arguments, group ? &*group : nullptr);
+      if (code.predicate != nullptr && !accepted(code)) {
+        wire::write(scratch_, wire::Failure{wire::FailureKind::refused, "", ""});
+        failed = true;
+      } else {
+        run_task(message, code, arguments, group ? &*group : nullptr);
+      }
       if (batch.first_only != 0 && group->index() != 0) scratch_.rewind({0, 0, 0});
     } catch (...) {
       scratch_.rewind({0, 0, 0});
@@ -298,6 +347,14 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
       if (group) group->refuse();
     }
     const std::int64_t completed = settings_.clock.now();
+    if (batch.timeout != 0) {
+      if (told_overdue_ || overdue(completed)) {
+        scratch_.rewind({0, 0, 0});
+        wire::write(scratch_, wire::Failure{wire::FailureKind::timed_out, "", ""});
+        failed = true;
+      }
+      deadline_.store(0, std::memory_order_relaxed);
+    }
     add_result(batch.call, item, started, completed, failed);
     if (batch.communicator != 0) {
       if (failed) flush();  // others may be in MPI for good
@@ -310,10 +367,13 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     results_.close();
     started = settings_.clock.now();
   }
+  running_end_ = 0;
 }
 
 Engine::Code Engine::code_of(const wire::Batch& batch) {
   Code code;
+  if (batch.predicate != wire::CodeAddress{})
+    code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
   if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
   const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
   if (batch.has_object != 0) {
@@ -322,10 +382,23 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
       detail::Reader in(state.bytes);
       state.object = thunk->load(in);
     }
-    code.object = state.object.get();
+    code.object = state.object;
   }
   code.thunk = thunk;
   return code;
+}
+
+// Whether the task may run here.
+bool Engine::accepted(const Code& code) {
+  baton_.give();
+  try {
+    const bool yes = code.predicate();
+    baton_.take();
+    return yes;
+  } catch (...) {
+    baton_.take();
+    throw;
+  }
 }
 
 void Engine::run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group) {
@@ -412,6 +485,10 @@ void Engine::pulse() {
 void Engine::beat() {
   // Between two runs there is no endpoint; the loop then holds the baton, and this is not reached.
   for (int i = 0; i < 64 && endpoint_->poll(*this);) ++i;
+  if (overdue(settings_.clock.now()) && !std::exchange(told_overdue_, true)) {
+    wire::write(outbox_, wire::Overdue{running_call_, running_item_});
+    results_.close();
+  }
   flush();
   const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
   if (end_ && end_->ending == wire::Ending::failed && since_end > settings_.grace)

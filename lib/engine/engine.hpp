@@ -90,7 +90,8 @@ class Engine final : private transport::FrameHandler {
   struct Code {
     const detail::Thunk* thunk = nullptr;
     const void* function = nullptr;
-    const void* object = nullptr;
+    std::shared_ptr<const void> object;  // the call may be over for the client while its task still runs
+    bool (*predicate)() = nullptr;
   };
 
   void on_frame(transport::Frame& frame) override;
@@ -99,7 +100,10 @@ class Engine final : private transport::FrameHandler {
   void join(const wire::Join& join);
   void run(const wire::Batch& batch, const Pending& message);
   void run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
+  bool accepted(const Code& code);
   void give_up_queue();
+  void give_back(const wire::Recall& recall);
+  [[nodiscard]] bool overdue(std::int64_t now) const;
   void stop(const wire::Stop& stop);
   [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
   Code code_of(const wire::Batch& batch);
@@ -132,6 +136,9 @@ class Engine final : private transport::FrameHandler {
   std::vector<wire::Stop> stops_;       // of calls that may have items here
   std::uint64_t running_call_ = 0;
   std::uint64_t running_item_ = 0;
+  std::uint64_t running_end_ = 0;  // behind the last item of the batch that runs
+  bool running_alone_ = false;     // nothing of that batch may be given back
+  bool told_overdue_ = false;      // rank 0 knows that the item has run out of time
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
 
@@ -147,6 +154,7 @@ class Engine final : private transport::FrameHandler {
   // What the pulse sees of the loop without the baton.
   std::atomic<std::uint64_t> items_begun_{0};
   std::atomic<bool> stop_requested_{false};
+  std::atomic<std::int64_t> deadline_{0};  // of the item that runs, 0 for none
   std::atomic<int> activity_{0};
   std::thread pulse_;
 };

@@ -3,6 +3,7 @@
 #include "scheduler/dependencies.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace rankview::scheduler {
 
@@ -61,25 +62,24 @@ Dependencies::Node Dependencies::add(std::uint64_t call) {
   return node;
 }
 
-void Dependencies::wait(Node node, After after, std::optional<Follow> follow) {
-  auto waiting = std::make_unique<Waiting>();
-  waiting->after = after;
-  if (follow) waiting->follow = std::make_unique<Follow>(std::move(*follow));
-  vertices_[node].waiting = std::move(waiting);
+void Dependencies::wait(Node node, Needs needs) {
+  vertices_[node].needs = std::make_unique<Needs>(std::move(needs));
   ++waiting_;
 }
 
-void Dependencies::depend(Node node, Node on, std::uint64_t item, bool follow) {
+void Dependencies::depend(Node node, Node on, std::uint64_t item, Need need) {
   Vertex& vertex = vertices_[on];
   Edges* edges = &vertex.on_every;
   if (item != every) {
     if (vertex.on_item == nullptr) vertex.on_item = std::make_unique<std::unordered_map<std::uint64_t, Edges>>();
     edges = &(*vertex.on_item)[item];
   }
-  edges->push_back({node, follow, vertices_[node].call});
+  edges->push_back({node, need, vertices_[node].call});
 }
 
-void Dependencies::settle(Node node) { decide(vertices_[node], 0, 0); }
+void Dependencies::settle(Node node, std::uint64_t cause_call, std::uint64_t cause_item) {
+  decide(vertices_[node], cause_call, cause_item);
+}
 
 void Dependencies::ended(Node node, std::uint64_t item, int engine, bool well) {
   const Vertex& vertex = vertices_[node];
@@ -94,39 +94,44 @@ void Dependencies::ended(Node node, std::uint64_t item, int engine, bool well) {
 void Dependencies::tell(const Edges& edges, std::uint64_t call, std::uint64_t item, int engine, bool well) {
   for (const Edge& edge : edges) {
     Vertex& dependent = vertices_[edge.node];
-    if (dependent.call != edge.call || dependent.waiting == nullptr) continue;
-    if (edge.follow) {
-      dependent.waiting->follow->ended(engine, well);
-    } else {
-      dependent.waiting->after.ended(well);
+    if (dependent.call != edge.call || dependent.needs == nullptr) continue;
+    switch (edge.need) {
+      case Need::after:
+        dependent.needs->after.ended(well);
+        break;
+      case Need::argument:
+        dependent.needs->arguments.ended(well);
+        break;
+      case Need::follow:
+        dependent.needs->follow->ended(engine, well);
     }
     decide(dependent, call, item);
   }
 }
 
 void Dependencies::decide(Vertex& vertex, std::uint64_t cause_call, std::uint64_t cause_item) {
-  const Waiting& waiting = *vertex.waiting;
-  const Verdict after = waiting.after.verdict();
-  const Verdict follow = waiting.follow ? waiting.follow->verdict() : Verdict::met;
+  const Needs& needs = *vertex.needs;
+  const Verdict verdicts[] = {needs.after.verdict(), needs.arguments.verdict(), needs.follow ? needs.follow->verdict() : Verdict::met};
+  const auto is = [](Verdict wanted) { return [wanted](Verdict verdict) { return verdict == wanted; }; };
   Decision decision;
   decision.call = vertex.call;
-  if (after == Verdict::impossible || follow == Verdict::impossible) {
+  if (std::any_of(std::begin(verdicts), std::end(verdicts), is(Verdict::impossible))) {
     decision.verdict = Verdict::impossible;
     decision.cause_call = cause_call;
     decision.cause_item = cause_item;
-  } else if (after == Verdict::met && follow == Verdict::met) {
+  } else if (std::all_of(std::begin(verdicts), std::end(verdicts), is(Verdict::met))) {
     decision.verdict = Verdict::met;
-    if (waiting.follow) decision.engines = waiting.follow->engines();
+    if (needs.follow) decision.engines = needs.follow->engines();
   } else {
     return;
   }
-  vertex.waiting.reset();
+  vertex.needs.reset();
   --waiting_;
   decisions_.push_back(std::move(decision));
 }
 
 void Dependencies::remove(Node node) {
-  if (vertices_[node].waiting) --waiting_;
+  if (vertices_[node].needs) --waiting_;
   vertices_[node] = {};
   free_.push_back(node);
 }

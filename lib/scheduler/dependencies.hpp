@@ -79,13 +79,21 @@ class Dependencies {
     std::uint64_t cause_item = 0;
   };
 
+  // What a call waits for: all of these have to be met.
+  struct Needs {
+    After after{Rule()};
+    After arguments{Rule()};
+    std::optional<Follow> follow;
+  };
+  enum class Need : std::uint8_t { after, argument, follow };
+
   Node add(std::uint64_t call);
-  // The call waits from here on. Both have been told what has ended already, and expect the rest; depend() says where it comes from.
-  void wait(Node node, After after, std::optional<Follow> follow);
-  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`: for its After or its Follow.
-  void depend(Node node, Node on, std::uint64_t item, bool follow);
-  // All of the node's dependencies have been told. Decides if there is nothing to wait for.
-  void settle(Node node);
+  // The call waits from here on. Its needs have been told what has ended already, and expect the rest; depend() says where it comes from.
+  void wait(Node node, Needs needs);
+  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`.
+  void depend(Node node, Node on, std::uint64_t item, Need need);
+  // All of the node's dependencies have been told. Decides if there is nothing to wait for. The cause to name if they cannot be met.
+  void settle(Node node, std::uint64_t cause_call = 0, std::uint64_t cause_item = 0);
 
   // A task of a node ended on an engine, -1 if it never ran.
   void ended(Node node, std::uint64_t item, int engine, bool well);
@@ -97,19 +105,15 @@ class Dependencies {
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
  private:
-  struct Waiting {
-    After after;
-    std::unique_ptr<Follow> follow;
-  };
   struct Edge {
     Node node;
-    bool follow;
+    Need need;
     std::uint64_t call;  // of the node, which may have been removed since
   };
   using Edges = std::vector<Edge>;
   struct Vertex {
     std::uint64_t call = 0;
-    std::unique_ptr<Waiting> waiting;
+    std::unique_ptr<Needs> needs;
     Edges on_every;
     std::unique_ptr<std::unordered_map<std::uint64_t, Edges>> on_item;
   };

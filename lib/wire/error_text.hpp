@@ -4,10 +4,14 @@
 
 #include <exception>
 #include <string>
+#include <vector>
 
 namespace rankview::wire {
 
 // what() of an exception that is not null, whatever it is.
 std::string error_text(const std::exception_ptr& error);
+
+// How earlier attempts at a task failed, a line each.
+std::string listed(const std::vector<std::string>& earlier);
 
 }  // namespace rankview::wire

@@ -18,6 +18,12 @@ std::string error_text(const std::exception_ptr& error) {
   }
 }
 
+std::string listed(const std::vector<std::string>& earlier) {
+  std::string text;
+  for (std::size_t i = 0; i < earlier.size(); ++i) text += "\n  attempt " + std::to_string(i + 1) + ": " + earlier[i];
+  return text;
+}
+
 }  // namespace rankview::wire
 
 namespace rankview {
@@ -38,21 +44,60 @@ std::string list(const std::vector<CompositeError::Failure>& failures, std::size
   return text;
 }
 
+// The way to the first cause; of a long one its two ends.
+std::string tell(const ImpossibleDependency::Link* link) {
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (std::size_t told = 0; link != nullptr; link = link->next.get(), ++told) {
+    if (told == most && link->length > 2) {
+      text += ", and so on through " + std::to_string(link->length - 1) + " more";
+      link = link->first;
+    }
+    text += (told == 0 ? " " : ", because of ") + to_string(link->task);
+    if (link->next == nullptr && !link->why.empty()) text += ", which failed: " + link->why;
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string to_string(const TaskId& id) { return std::to_string(id.call) + "." + std::to_string(id.item); }
 
 std::ostream& operator<<(std::ostream& out, const TaskId& id) { return out << to_string(id); }
 
-RemoteError::RemoteError(TaskPlace place, std::string type_name, std::string message)
-    : Error(describe(place) + (place.engine < 0 || type_name.empty() ? message : type_name + ": " + message)),
+RemoteError::RemoteError(TaskPlace place, std::string type_name, std::string message, std::vector<std::string> earlier)
+    : Error(describe(place) + (place.engine < 0 || type_name.empty() ? message : type_name + ": " + message) + wire::listed(earlier)),
       place_(std::move(place)),
       type_name_(std::move(type_name)),
-      message_(std::move(message)) {}
+      message_(std::move(message)),
+      earlier_(std::move(earlier)) {}
 
-NameError::NameError(std::string message, TaskPlace place) : RemoteError(std::move(place), "rankview::NameError", std::move(message)) {}
+NameError::NameError(std::string message, TaskPlace place, std::vector<std::string> earlier)
+    : RemoteError(std::move(place), "rankview::NameError", std::move(message), std::move(earlier)) {}
 
-TypeError::TypeError(std::string message, TaskPlace place) : RemoteError(std::move(place), "rankview::TypeError", std::move(message)) {}
+TypeError::TypeError(std::string message, TaskPlace place, std::vector<std::string> earlier)
+    : RemoteError(std::move(place), "rankview::TypeError", std::move(message), std::move(earlier)) {}
+
+ImpossibleDependency::Link::Link(const TaskId& of, std::shared_ptr<const Link> cause, std::string error)
+    : task(of),
+      next(std::move(cause)),
+      first(next == nullptr ? this : next->first),
+      length(next == nullptr ? 1 : next->length + 1),
+      why(std::move(error)) {}
+
+// One after the other, since a chain may be longer than the stack is deep.
+ImpossibleDependency::Link::~Link() {
+  while (next != nullptr && next.use_count() == 1) next = std::move(std::const_pointer_cast<Link>(next)->next);
+}
+
+ImpossibleDependency::ImpossibleDependency(TaskId task, std::shared_ptr<const Link> because, const std::string& reason)
+    : Error("task " + to_string(task) + " cannot run: " + reason + tell(because.get())), task_(task), because_(std::move(because)) {}
+
+std::vector<TaskId> ImpossibleDependency::chain() const {
+  std::vector<TaskId> tasks;
+  for (const Link* link = because_.get(); link != nullptr; link = link->next.get()) tasks.push_back(link->task);
+  return tasks;
+}
 
 CompositeError::CompositeError(std::vector<Failure> failures, std::size_t total)
     : Error(list(failures, total)), failures_(std::move(failures)) {}

@@ -9,7 +9,23 @@
 namespace rankview::wire {
 namespace {
 
-enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye, join, assemble, disband, at_join, memory, stop };
+enum class Kind : std::uint64_t {
+  batch = 1,
+  object,
+  forget,
+  end,
+  results,
+  bye,
+  join,
+  assemble,
+  disband,
+  at_join,
+  memory,
+  stop,
+  recall,
+  returned,
+  overdue
+};
 
 void write_text(Writer& out, const std::string& text) {
   out.value(static_cast<std::uint64_t>(text.size()));
@@ -24,6 +40,11 @@ std::string read_text(Reader& in) {
 void write_bytes(Writer& out, std::span<const std::byte> bytes) {
   out.value(static_cast<std::uint64_t>(bytes.size()));
   out.raw(bytes.data(), bytes.size());
+}
+
+void write_items(Writer& out, const std::vector<Items>& items) {
+  out.value(static_cast<std::uint64_t>(items.size()));
+  out.raw(items.data(), items.size() * sizeof(Items));
 }
 
 std::span<const std::byte> read_bytes(Reader& in) { return in.take(in.count(1)); }
@@ -56,6 +77,8 @@ Batch read_batch(Reader& in) {
   record.votes = in.value<std::uint64_t>();
   record.communicator = in.value<std::uint64_t>();
   record.first_only = in.value<std::uint64_t>();
+  record.predicate = in.value<CodeAddress>();
+  record.timeout = in.value<std::int64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
@@ -90,6 +113,13 @@ Stop read_stop(Reader& in) {
   record.count = in.value<std::uint64_t>();
   check_items(record.first, record.count, "a stop");
   return record;
+}
+
+std::vector<Items> read_items(Reader& in) {
+  std::vector<Items> items(in.count(sizeof(Items)));
+  in.raw(items.data(), items.size() * sizeof(Items));
+  for (const Items& some : items) check_items(some.first, some.count, "a recall");
+  return items;
 }
 
 Memory read_memory(Reader& in) {
@@ -139,6 +169,8 @@ void write(Writer& out, const Batch& record) {
   out.value(record.votes);
   out.value(record.communicator);
   out.value(record.first_only);
+  out.value(record.predicate);
+  out.value(record.timeout);
   write_bytes(out, record.items);
 }
 
@@ -153,6 +185,22 @@ void write(Writer& out, const Stop& record) {
   out.value(record.call);
   out.value(record.first);
   out.value(record.count);
+}
+
+void write(Writer& out, const Recall& record) {
+  out.value(Kind::recall);
+  write_items(out, record.items);
+}
+
+void write(Writer& out, const Returned& record) {
+  out.value(Kind::returned);
+  write_items(out, record.items);
+}
+
+void write(Writer& out, const Overdue& record) {
+  out.value(Kind::overdue);
+  out.value(record.call);
+  out.value(record.item);
 }
 
 void write(Writer& out, const Forget& record) {
@@ -224,6 +272,14 @@ Record read(Reader& in) {
       return read_memory(in);
     case Kind::stop:
       return read_stop(in);
+    case Kind::recall:
+      return Recall{read_items(in)};
+    case Kind::returned:
+      return Returned{read_items(in)};
+    case Kind::overdue: {
+      const auto call = in.value<std::uint64_t>();
+      return Overdue{call, in.value<std::uint64_t>()};
+    }
   }
   throw DecodeError("a record of unknown kind " + std::to_string(kind));
 }
@@ -263,7 +319,7 @@ void write(Writer& out, const Failure& failure) {
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::stopped)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::timed_out)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);

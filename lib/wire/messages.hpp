@@ -36,6 +36,8 @@ struct Batch {
   std::uint64_t votes = 0;         // each of them tells rank 0 first whether it can take part, in so many rounds
   std::uint64_t communicator = 0;  // each item is run with a communicator of the team
   std::uint64_t first_only = 0;    // only the result of the team's first engine is wanted
+  CodeAddress predicate;           // a bool() to be asked before each item, or zero
+  std::int64_t timeout = 0;        // nanoseconds that an item may run, or 0
 };
 
 // The state of a call's callable.
@@ -49,6 +51,21 @@ struct Stop {
   std::uint64_t call = 0;
   std::uint64_t first = 0;
   std::uint64_t count = 0;
+};
+
+// Consecutive items of a call.
+struct Items {
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t whole = 0;  // all or none of them
+
+  friend bool operator==(const Items&, const Items&) = default;
+};
+
+// Others have nothing to do: what has not begun of these is to be given back.
+struct Recall {
+  std::vector<Items> items;
 };
 
 // The call is over: its Object may go.
@@ -94,6 +111,17 @@ struct Results {
   std::span<const std::byte> items;
 };
 
+// The answer to a Recall: what will not be run here. May be nothing.
+struct Returned {
+  std::vector<Items> items;
+};
+
+// An item has run for longer than its batch allows, and goes on. Its result comes when it has ended, and will be a Failure.
+struct Overdue {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+};
+
 // The engine has come to the Join of a team, and waits.
 struct AtJoin {
   std::uint64_t team = 0;
@@ -108,16 +136,20 @@ struct Memory {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Stop, Forget, Join, Assemble, Disband, End, Results, AtJoin, Memory, Bye>;
+using Record =
+    std::variant<Batch, Object, Stop, Recall, Forget, Join, Assemble, Disband, End, Results, Returned, Overdue, AtJoin, Memory, Bye>;
 
 // Appends a record. A Batch, Object or Results refers to bytes that are copied into the message behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const Object& record);
 void write(Writer& out, const Stop& record);
+void write(Writer& out, const Recall& record);
 void write(Writer& out, const Forget& record);
 void write(Writer& out, const Join& record);
 void write(Writer& out, const Assemble& record);
 void write(Writer& out, const Disband& record);
+void write(Writer& out, const Returned& record);
+void write(Writer& out, const Overdue& record);
 void write(Writer& out, const AtJoin& record);
 void write(Writer& out, const Memory& record);
 void write(Writer& out, const End& record);
@@ -185,8 +217,8 @@ class ResultsWriter {
 
 // What is sent of an exception.
 // `stood_back`: the engine itself could have taken part in a collective that did not come about. `stopped`: it was told in time not to
-// begin.
-enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped };
+// begin. `refused`: its predicate said no. `timed_out`: it ran for too long.
+enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out };
 
 struct Failure {
   FailureKind kind = FailureKind::exception;

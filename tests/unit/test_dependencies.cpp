@@ -46,17 +46,18 @@ const std::array<Row, 6> rows{{
 // Two calls of one task each, and one that waits for both.
 struct Three {
   explicit Three(Rule rule, bool follow = false, std::vector<int> targets = {}) {
-    After after(rule);
-    std::optional<Follow> where;
+    Dependencies::Needs needs;
     if (follow) {
-      where.emplace(rule, std::move(targets));
-      where->expect(2);
+      needs.follow.emplace(rule, std::move(targets));
+      needs.follow->expect(2);
     } else {
-      after.expect(2);
+      needs.after = After(rule);
+      needs.after.expect(2);
     }
-    graph.wait(dependent, after, std::move(where));
-    graph.depend(dependent, a, Dependencies::every, follow);
-    graph.depend(dependent, b, 0, follow);
+    graph.wait(dependent, std::move(needs));
+    const auto need = follow ? Dependencies::Need::follow : Dependencies::Need::after;
+    graph.depend(dependent, a, Dependencies::every, need);
+    graph.depend(dependent, b, 0, need);
     graph.settle(dependent);
   }
 
@@ -129,7 +130,7 @@ TEST_CASE("a task that never ran is nowhere to be followed to", "[dependencies]"
 TEST_CASE("nothing to wait for is met", "[dependencies]") {
   Dependencies graph;
   const auto node = graph.add(1);
-  graph.wait(node, After(Rule()), Follow(Rule(), {}));
+  graph.wait(node, {After(Rule()), After(Rule()), Follow(Rule(), {})});
   graph.settle(node);
   const auto decision = graph.next();
   REQUIRE(decision);
@@ -142,9 +143,9 @@ TEST_CASE("a call that was removed while it waited hears of nothing, nor does wh
   three.graph.remove(three.dependent);
   CHECK(three.graph.waiting() == 0);
   const auto other = three.graph.add(4);
-  After after{Rule()};
-  after.expect(1);
-  three.graph.wait(other, after, std::nullopt);
+  Dependencies::Needs needs;
+  needs.after.expect(1);
+  three.graph.wait(other, needs);
   three.graph.ended(three.a, 0, 1, false);
   three.graph.ended(three.b, 0, 1, false);
   CHECK_FALSE(three.graph.next());
@@ -157,10 +158,10 @@ TEST_CASE("single tasks of a call of many", "[dependencies]") {
   std::vector<Dependencies::Node> nodes;
   for (std::uint64_t item = 0; item < 100; ++item) {
     nodes.push_back(graph.add(10 + item));
-    After after{Rule()};
-    after.expect(1);
-    graph.wait(nodes.back(), after, std::nullopt);
-    graph.depend(nodes.back(), many, item, false);
+    Dependencies::Needs needs;
+    needs.after.expect(1);
+    graph.wait(nodes.back(), needs);
+    graph.depend(nodes.back(), many, item, Dependencies::Need::after);
   }
   for (std::uint64_t item = 100; item-- > 0;) {
     graph.ended(many, item, 0, item % 2 == 0);
@@ -171,4 +172,22 @@ TEST_CASE("single tasks of a call of many", "[dependencies]") {
     if (item % 2 != 0) CHECK(decision->cause_item == item);
     CHECK_FALSE(graph.next());
   }
+}
+
+TEST_CASE("arguments have to go well whatever else is waited for", "[dependencies]") {
+  Dependencies graph;
+  const auto a = graph.add(1);
+  const auto b = graph.add(2);
+  const auto node = graph.add(3);
+  Dependencies::Needs needs;
+  needs.after = After({.all = false, .success = false, .failure = true});
+  needs.after.expect(1);
+  needs.arguments.expect(1);
+  graph.wait(node, needs);
+  graph.depend(node, a, Dependencies::every, Dependencies::Need::after);
+  graph.depend(node, b, Dependencies::every, Dependencies::Need::argument);
+  graph.ended(a, 0, 0, false);
+  CHECK_FALSE(graph.next());
+  graph.ended(b, 0, 0, true);
+  CHECK(graph.next()->verdict == met);
 }

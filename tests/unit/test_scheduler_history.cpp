@@ -287,8 +287,10 @@ class History {
       decide();
       return;
     }
-    After to_end(call.after ? call.after->rule : Rule());
-    std::optional<Follow> where;
+    Dependencies::Needs needs;
+    After& to_end = needs.after;
+    std::optional<Follow>& where = needs.follow;
+    if (call.after) to_end = After(call.after->rule);
     if (call.follow) where.emplace(call.follow->rule, call.kind == Placement::Kind::anyone ? std::vector<int>() : call.engines);
     const auto count_in = [&](const Condition& condition, auto& tally) {
       each(condition, [&](const Task& task) {
@@ -303,15 +305,15 @@ class History {
     };
     if (call.after) count_in(*call.after, to_end);
     if (call.follow) count_in(*call.follow, *where);
-    graph_.wait(call.node, to_end, where);
-    const auto depend = [&](const Condition& condition, bool to_follow) {
+    graph_.wait(call.node, needs);
+    const auto depend = [&](const Condition& condition, Dependencies::Need need) {
       for (const auto& [on, item] : condition.on) {
         const auto& tasks = calls_.at(on).tasks;
-        if (item == Dependencies::every || !over(tasks[item].state)) graph_.depend(call.node, calls_.at(on).node, item, to_follow);
+        if (item == Dependencies::every || !over(tasks[item].state)) graph_.depend(call.node, calls_.at(on).node, item, need);
       }
     };
-    if (call.after) depend(*call.after, false);
-    if (call.follow) depend(*call.follow, true);
+    if (call.after) depend(*call.after, Dependencies::Need::after);
+    if (call.follow) depend(*call.follow, Dependencies::Need::follow);
     graph_.settle(call.node);
     decide();
   }

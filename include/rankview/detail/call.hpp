@@ -2,7 +2,9 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/dependency.hpp>
 #include <rankview/detail/callable.hpp>
+#include <rankview/flags.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/queue_status.hpp>
 
@@ -11,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +57,29 @@ struct TeamItem {
   std::exception_ptr error;
 };
 
+// How an item has fared so far that was not run to its end the first time.
+struct Attempts {
+  std::vector<int> tried;    // engines where it failed
+  std::vector<int> refused;  // engines whose predicate said no
+  std::vector<std::string> errors;
+};
+
+// On what terms the scheduler may run a call's items; see Flags.
+struct Terms {
+  int retries = 0;
+  std::int64_t timeout = 0;        // nanoseconds, 0 for none
+  std::int64_t queue_timeout = 0;  // likewise
+  std::int32_t priority = 0;
+  std::uint32_t hwm = 0;
+  std::uint8_t policy = 0;
+  bool (*predicate)() = nullptr;
+  Dependency after{};
+  Dependency follow{};
+  // Results that are arguments have to be there, and then encode() makes the one item.
+  Dependency arguments{};
+  std::function<void(ArgumentBlock&)> encode{};
+};
+
 // Indices of items in the order in which they end, for whoever reads them so.
 struct CompletionFeed {
   std::deque<std::uint64_t> ended;
@@ -83,16 +109,25 @@ class Call {
   bool together = false;                // one item for each of `engines`, which run them as a team
   bool composite = false;               // failures are told together, also where there is one result
   RootPart root;                        // what rank 0 does meanwhile
-  std::int64_t submitted = 0;           // nanoseconds of the wall clock
+  Terms terms;
+  std::uint64_t flow = 0;      // the thread that submitted it
+  std::int64_t submitted = 0;  // nanoseconds of the wall clock
 
   // ---- under the controller's lock ----
   std::vector<ArgumentBlock> blocks;
   std::vector<ItemRecord> items;
-  std::map<std::uint64_t, std::exception_ptr> errors;  // by item
-  std::exception_ptr failure;                          // of a collective call as a whole
-  std::uint64_t team = 0;                              // where the call is handed out to one
-  std::map<int, std::uint64_t> team_numbers;           // where it is handed out to several, by engine
-  std::map<std::uint64_t, TeamItem> team_items;        // those that are being run
+  std::map<std::uint64_t, std::exception_ptr> errors;   // by item
+  std::exception_ptr failure;                           // of a collective call as a whole
+  std::uint64_t team = 0;                               // where the call is handed out to one
+  std::map<int, std::uint64_t> team_numbers;            // where it is handed out to several, by engine
+  std::map<std::uint64_t, TeamItem> team_items;         // those that are being run
+  std::map<std::uint64_t, Attempts> attempts;           // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                            // its items cannot run
+  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
+  bool waits = false;                                   // for others
+  bool laid_out = false;                                // its items are all there
+  bool aborted = false;                                 // given up as a whole
+  std::uint64_t failed_items = 0;                       // those that ended otherwise than well
   std::vector<std::weak_ptr<CompletionFeed>> feeds;
   std::vector<int> object_holders;  // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
@@ -169,12 +204,25 @@ class Submission {
   bool finished_ = false;
 };
 
+// What a call's flags say, for a view that leaves it to the scheduler where its tasks run, or for one that does not. Throws UsageError.
+Terms balanced_terms(const Flags& flags);
+Terms direct_terms(const Flags& flags);
+
+// A call of one item that is encoded later, with Terms::encode.
+void submit_empty(const std::shared_ptr<Call>& call, bool unattended);
+// Encodes the only item of a block, of `stride` bytes or with its size before it: between the two.
+void begin_only_item(ArgumentBlock& block, std::size_t stride);
+void end_only_item(ArgumentBlock& block);
+
 // ---- what the templates ask of the compiled runtime ----------------------------------------------------------------------------
 
 std::vector<int> live_engines(const Controller& controller);
 // Engine numbers as given by the user, negative ones counted from the end. Throws std::out_of_range or UsageError.
 std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets);
 int resolve(const Controller& controller, int target);
+// These engines of a view, or UsageError if one is none of it.
+std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines);
+void check_team_flags(const Flags& flags);
 // Throws UsageError when the run that the controller belonged to has ended.
 void check_open(const Controller& controller);
 bool wait_all(Controller& controller, const Deadline& deadline);

@@ -4,6 +4,7 @@
 
 #include <rankview/borrow.hpp>
 #include <rankview/by_value.hpp>
+#include <rankview/dependency.hpp>
 #include <rankview/detail/codec.hpp>
 #include <rankview/detail/collective.hpp>
 #include <rankview/this_engine.hpp>
@@ -192,6 +193,24 @@ struct Travelling<Reference<T>, Deduced> {
                 "rankview: the parameters of a generic callable say no type; write rv::ref<T>(\"name\") instead of rv::ref(\"name\")");
   using type = Reference<T>;
 };
+// The result of another call: what arrives is its value.
+template <class T>
+struct Awaited {
+  static_assert(!std::is_void_v<T>, "rankview: a result without a value cannot be an argument; use view.with({.after = result})");
+  using type = std::conditional_t<std::is_void_v<T>, int, T>;
+};
+template <class T, class P>
+struct Travelling<AsyncResult<T>, P> : Travelling<typename Awaited<T>::type, P> {};
+template <class T>
+struct Travelling<AsyncResult<T>, Deduced> : Travelling<typename Awaited<T>::type, Deduced> {};
+
+template <class A>
+struct is_result : std::false_type {};
+template <class T>
+struct is_result<AsyncResult<T>> : std::true_type {};
+template <class... A>
+inline constexpr bool any_result = (is_result<std::remove_cvref_t<A>>::value || ...);
+
 template <class A, class P>
 using wire_t = typename Travelling<std::decay_t<unborrowed_t<A>>, P>::type;
 

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -39,13 +40,52 @@ std::shared_ptr<Results<R>> new_call(const std::shared_ptr<Controller>& controll
   return call;
 }
 
+// An argument as it is when everything that it may depend on is there.
+template <class A>
+const A& ready(const A& argument) {
+  return argument;
+}
+template <class T>
+const T& ready(const AsyncResult<T>& result) {
+  Call& call = *Handle::of(result);
+  rethrow(call);
+  return Shape<T>::value(call);
+}
+
+// The same for arguments some of which are results that may not be there yet: they are encoded when they are.
+template <class R, class Sig, class... A>
+void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&... arguments) {
+  auto kept = std::make_shared<std::tuple<std::decay_t<A>...>>(std::forward<A>(arguments)...);
+  std::vector<Dependency> results;
+  std::apply(
+      [&results](const auto&... each) {
+        const auto add = [&results](const auto& argument) {
+          if constexpr (is_result<std::remove_cvref_t<decltype(argument)>>::value) results.emplace_back(argument);
+        };
+        (add(each), ...);
+      },
+      *kept);
+  for (const Dependency& result : results) call->terms.arguments.add(result);
+  call->terms.encode = [kept](ArgumentBlock& block) {
+    begin_only_item(block, item_size<Sig>);
+    std::apply([&block](const auto&... each) { save_arguments(Sig(), block.data, Lifetime::call, ready(each)...); }, *kept);
+    block.data.kept.push_back(kept);
+    end_only_item(block);
+  };
+  submit_empty(call, unattended);
+}
+
 // One set of arguments, for one task or for one on each engine of `placements`.
 template <class R, class Sig, class... A>
 void submit_apply(const std::shared_ptr<Results<R>>& call, Lifetime lifetime, A&&... arguments) {
-  Submission submission(call, std::nullopt);
-  save_arguments(Sig(), submission.begin_item(item_size<Sig>), lifetime, std::forward<A>(arguments)...);
-  submission.end_item();
-  submission.finish(lifetime == Lifetime::result);
+  if constexpr (any_result<A...>) {
+    submit_later<R, Sig>(call, lifetime == Lifetime::result, std::forward<A>(arguments)...);
+  } else {
+    Submission submission(call, std::nullopt);
+    save_arguments(Sig(), submission.begin_item(item_size<Sig>), lifetime, std::forward<A>(arguments)...);
+    submission.end_item();
+    submission.finish(lifetime == Lifetime::result);
+  }
 }
 
 // A range argument of map, and how its elements may be taken.

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+#include "controller/items.hpp"
+#include "wire/error_text.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+
+// Items that do not simply run once: they fail and are tried again, are refused, run for too long, come back unstarted, or wait too long.
+namespace rankview::detail {
+namespace {
+
+// Between two questions whether something is to be recalled, in nanoseconds.
+constexpr std::int64_t recall_period = 100'000;
+
+std::string in_seconds(std::int64_t nanoseconds) {
+  return std::to_string(std::chrono::duration<double>(std::chrono::nanoseconds(nanoseconds)).count()) + " s";
+}
+
+}  // namespace
+
+// An attempt at an item has failed. Whether there is to be another.
+bool Controller::again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
+  if (call.terms.retries == 0 || call.aborted || closing_) return false;
+  Attempts& attempts = call.attempts[item];
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.terms.retries)) return false;
+  attempts.errors.push_back(wire::error_text(error));
+  attempts.tried.push_back(engine);
+  return true;
+}
+
+// The engine cannot run the item; it never began there.
+void Controller::refused(Call& call, std::uint64_t item, int engine) {
+  call.attempts[item].refused.push_back(engine);
+  --call.items[item].attempts;
+}
+
+// Lets the item wait again.
+void Controller::resubmit(Call& call, std::uint64_t item) {
+  ItemRecord& record = call.items[item];
+  record.status = Status::waiting;
+  const TaskId task{call.id, item};
+  if (call.aborted) {
+    end_item(call, item, Status::aborted,
+             std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": aborted before it ran again")));
+    return;
+  }
+  const Attempts& attempts = call.attempts[item];
+  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
+  work.avoid = std::make_shared<scheduler::Avoid>(scheduler::Avoid{attempts.tried, attempts.refused});
+  if (scheduler_.submit(work, placement(call, item))) return;
+  end_item(call, item, Status::failed,
+           std::make_exception_ptr(ImpossibleDependency(
+               task, nullptr, "every engine that may run it has refused it (Flags::depend)" + wire::listed(attempts.errors))));
+}
+
+TimeoutError Controller::timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
+  return TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) + ": ran for longer than its timeout of " +
+                      in_seconds(call.terms.timeout) + wire::listed(earlier));
+}
+
+// An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
+void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
+  Call* const call = find(overdue.call);
+  if (call == nullptr || overdue.item >= call->items.size() || call->items[overdue.item].status != Status::handed_out ||
+      call->items[overdue.item].engine != engine)
+    throw DecodeError("task " + to_string(TaskId{overdue.call, overdue.item}) + " is said to run for too long, and does not run there");
+  late_.emplace(engine, overdue.call, overdue.item);
+  std::vector<std::string> earlier;
+  if (const auto attempts = call->attempts.find(overdue.item); attempts != call->attempts.end()) earlier = attempts->second.errors;
+  auto error = std::make_exception_ptr(timed_out(*call, {overdue.call, overdue.item}, engine, earlier));
+  call->last_received = now();
+  if (again(*call, overdue.item, engine, error)) {
+    resubmit(*call, overdue.item);
+  } else {
+    end_item(*call, overdue.item, Status::failed, std::move(error));
+  }
+  if (call->done()) end_call(*call);
+}
+
+// Whether an item that ends on an engine had ended for the client before.
+bool Controller::was_late(int engine, std::uint64_t call, std::uint64_t item) { return late_.erase({engine, call, item}) != 0; }
+
+void Controller::recall() {
+  const std::int64_t time = now();
+  if (time < next_recall_) return;
+  next_recall_ = time + recall_period;
+  while (const auto recall = scheduler_.recall(time)) {
+    wire::Recall record;
+    for (const scheduler::Range& range : recall->ranges)
+      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
+    wire::write(outgoing(recall->engine), record);
+  }
+  send_all();
+}
+
+void Controller::on_returned(int engine, const wire::Returned& returned) {
+  std::vector<scheduler::Range> ranges;
+  for (const wire::Items& items : returned.items) {
+    Call* const call = find(items.call);
+    if (call == nullptr || items.first + items.count > call->items.size())
+      throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
+    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+      ItemRecord& record = call->items[item];
+      if (record.status != Status::handed_out || record.engine != engine)
+        throw DecodeError("task " + to_string(TaskId{items.call, item}) + " was given back by an engine that does not have it");
+      record.status = Status::waiting;
+      record.engine = -1;
+      --record.attempts;
+    }
+    ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
+  }
+  scheduler_.returned(engine, ranges);
+  for (const wire::Items& items : returned.items) {
+    if (Call* const call = find(items.call); call != nullptr && call->aborted) withdraw(*call, "aborted before it ran");
+  }
+}
+
+// Calls whose items have waited for too long.
+void Controller::check_timers() {
+  const std::int64_t time = now();
+  while (!timers_.empty() && timers_.top().first <= time) {
+    const auto found = calls_.find(timers_.top().second);
+    timers_.pop();
+    if (found == calls_.end()) continue;
+    const std::shared_ptr<Call> call = found->second;
+    withdraw(*call, Status::failed, [&](const TaskId& task) {
+      return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
+                                                  in_seconds(call->terms.queue_timeout)));
+    });
+  }
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+#include "controller/items.hpp"
+#include "wire/error_text.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+// Calls that wait for others: what they wait for is looked up when they are submitted; when it is decided, they are placed or fail.
+namespace rankview::detail {
+
+using Need = scheduler::Dependencies::Need;
+
+Call& Controller::resolve(const Prerequisite& prerequisite) {
+  const TaskId& task = prerequisite.task;
+  Call* call = prerequisite.call.get();
+  if (call == nullptr) {
+    const auto known = known_.find(task.call);
+    call = known != known_.end() ? known->second : find(task.call);
+  }
+  if (call == nullptr)
+    throw InvalidDependency("a dependency on task " + to_string(task) +
+                            ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
+  if (call->controller.get() != this) throw InvalidDependency("a dependency on a result of another run");
+  if (!call->laid_out) throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
+  if (task.item != Prerequisite::every && task.item >= call->items.size())
+    throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->items.size()) + " tasks");
+  return *call;
+}
+
+// Adds what the dependency names: what has ended counts, the rest is expected.
+void Controller::count(const Dependency& dependency, Waiting& waiting, Need need) {
+  if (!dependency.empty() && !dependency.success && !dependency.failure)
+    throw UsageError("a dependency for which neither success nor failure counts can never be met");
+  const auto count_item = [&](Call& call, std::uint64_t item) {
+    const ItemRecord& record = call.items[item];
+    const bool ended = has_ended(record.status) && call.sealed;
+    const bool well = record.status == Status::completed;
+    if (need == Need::follow) {
+      waiting.needs.follow->expect(1);
+      if (ended) waiting.needs.follow->ended(record.engine, well);
+    } else {
+      scheduler::After& after = need == Need::after ? waiting.needs.after : waiting.needs.arguments;
+      after.expect(1);
+      if (ended) after.ended(well);
+    }
+    if (ended && !(well ? dependency.success : dependency.failure)) waiting.bad = {call.id, item};
+    return ended;
+  };
+  for (const Prerequisite& prerequisite : dependency.tasks()) {
+    Call& call = resolve(prerequisite);
+    const std::uint64_t item = prerequisite.task.item;
+    if (item != Prerequisite::every) {
+      if (!count_item(call, item)) waiting.open.push_back({&call, item, need});
+      continue;
+    }
+    std::uint64_t ended = 0;
+    for (std::uint64_t i = 0; i < call.items.size(); ++i) ended += count_item(call, i) ? 1 : 0;
+    if (ended != call.items.size()) waiting.open.push_back({&call, scheduler::Dependencies::every, need});
+  }
+}
+
+// What a call is to wait for. Throws InvalidDependency.
+Controller::Waiting Controller::look_up(const Call& call, const Dependency& after, const Dependency& follow) {
+  Waiting waiting;
+  waiting.needs.after = scheduler::After({after.all, after.success, after.failure});
+  count(after, waiting, Need::after);
+  count(call.terms.arguments, waiting, Need::argument);
+  if (!follow.empty()) {
+    waiting.needs.follow.emplace(scheduler::Rule{follow.all, follow.success, follow.failure}, call.engines);
+    count(follow, waiting, Need::follow);
+  }
+  return waiting;
+}
+
+void Controller::wait_for(Call& call, Waiting&& waiting) {
+  call.waits = true;
+  call.node = dependencies_.add(call.id);
+  dependencies_.wait(call.node, std::move(waiting.needs));
+  for (const Waiting::On& on : waiting.open) {
+    if (on.call->node == scheduler::Dependencies::none) on.call->node = dependencies_.add(on.call->id);
+    dependencies_.depend(call.node, on.call->node, on.item, on.need);
+  }
+  dependencies_.settle(call.node, waiting.bad.call, waiting.bad.item);
+}
+
+void Controller::tell_dependents(Call& call, std::uint64_t item) {
+  const ItemRecord& record = call.items[item];
+  dependencies_.ended(call.node, item, record.engine, record.status == Status::completed);
+  decide();
+}
+
+// Places the calls that have waited long enough, and fails those that have waited in vain, which may decide about others in turn.
+void Controller::decide() {
+  if (std::exchange(deciding_, true)) return;
+  while (auto decision = dependencies_.next()) {
+    const auto found = calls_.find(decision->call);
+    if (found == calls_.end() || !found->second->waits) continue;
+    const std::shared_ptr<Call> call = found->second;
+    if (decision->verdict == scheduler::Verdict::met) {
+      release(*call, std::move(decision->engines));
+    } else {
+      doom(*call, {decision->cause_call, decision->cause_item});
+    }
+  }
+  decided_.clear();
+  deciding_ = false;
+}
+
+void Controller::release(Call& call, std::vector<int>&& engines) {
+  call.waits = false;
+  if (call.aborted) return;
+  if (!engines.empty()) call.engines = std::move(engines);
+  if (call.terms.encode) {
+    try {
+      call.terms.encode(call.blocks.front());
+    } catch (...) {
+      fail_all(call, std::current_exception());
+      return;
+    }
+  }
+  // What does not go by the number of items may begin before all are there.
+  if (call.laid_out || (call.balanced && call.chunk_size == 1)) place(call);
+}
+
+// The call cannot run, because of what became of `cause`.
+void Controller::doom(Call& call, const TaskId& cause) {
+  call.waits = false;
+  std::shared_ptr<const ImpossibleDependency::Link> because;
+  Call* failed_call = find(cause.call);
+  if (const auto known = known_.find(cause.call); failed_call == nullptr && known != known_.end()) failed_call = known->second;
+  if (const auto decided = decided_.find(cause.call); failed_call == nullptr && decided != decided_.end())
+    failed_call = decided->second.get();
+  std::string why;
+  std::shared_ptr<const ImpossibleDependency::Link> next;
+  if (failed_call != nullptr) {
+    if (const auto error = failed_call->errors.find(cause.item); error != failed_call->errors.end()) {
+      failed_call->error_seen = true;
+      try {
+        std::rethrow_exception(error->second);
+      } catch (const ImpossibleDependency& impossible) {
+        next = impossible.because();
+        if (next == nullptr) why = impossible.what();
+      } catch (...) {
+        why = wire::error_text(std::current_exception());
+      }
+    }
+  }
+  because = std::make_shared<ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
+  const auto error = [&](std::uint64_t item) {
+    return std::make_exception_ptr(ImpossibleDependency({call.id, item}, because, "a task that it depends on did not end as asked for:"));
+  };
+  if (!call.laid_out) {
+    call.doomed = error(0);
+    return;
+  }
+  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+    if (!has_ended(call.items[item].status)) end_item(call, item, Status::failed, error(item));
+  }
+  if (call.done()) end_call(call);
+}
+
+void Controller::fail_all(Call& call, const std::exception_ptr& error) {
+  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+    if (!has_ended(call.items[item].status)) end_item(call, item, Status::failed, error);
+  }
+  if (call.done()) end_call(call);
+}
+
+}  // namespace rankview::detail

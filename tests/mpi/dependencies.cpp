@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "fixture.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using test::balanced;
+using test::client;
+using test::engines;
+using test::everyone;
+
+namespace {
+
+double twice(double x) { return 2 * x; }
+
+int fails(int n) { throw std::runtime_error("task " + std::to_string(n) + " cannot"); }
+
+int whose() { return rv::this_engine::id(); }
+
+void append(int n) {
+  auto& vars = rv::this_engine::vars();
+  if (!vars.contains("order")) vars.set("order", std::vector<int>());
+  vars.get<std::vector<int>>("order").push_back(n);
+}
+
+}  // namespace
+
+TEST_CASE("a task runs after others") {
+  test::Gate gate;
+  const auto view = balanced();
+  const auto first = view.apply(
+      [](const std::string& path) {
+        test::Gate::pass(path);
+        return std::chrono::system_clock::now().time_since_epoch().count();
+      },
+      gate.path());
+  const auto second = view.with({.after = first}).apply([] { return std::chrono::system_clock::now().time_since_epoch().count(); });
+  const auto third = view.with({.after = {first, second}}).map(twice, std::vector{1.0, 2.0, 3.0});
+  const auto bound = client()[-1].with({.after = third}).apply(whose);
+  CHECK_FALSE(second.wait(20ms));
+  CHECK(client().queue_status().dependent == 5);
+  gate.open();
+  CHECK(third.get(test::limit) == std::vector{2.0, 4.0, 6.0});
+  CHECK(bound.get(test::limit) == engines() - 1);
+  CHECK(second.get() >= first.get());
+  CHECK(client().queue_status().dependent == 0);
+  // What has ended already is no hindrance, with or without its result.
+  CHECK(view.with({.after = first}).apply(twice, 4).get(test::limit) == 8);
+  CHECK(view.with({.after = third.task_ids()}).apply(twice, 4).get(test::limit) == 8);
+  CHECK(view.with({.after = third.task_ids()[1]}).apply(twice, 4).get(test::limit) == 8);
+}
+
+TEST_CASE("what became of others decides") {
+  const auto view = balanced();
+  const auto good = view.apply(twice, 1);
+  const auto bad = view.apply(fails, 7);
+  bad.wait(test::limit);
+  CHECK_FALSE(bad.successful());
+  CHECK(view.with({.after = rv::failed(bad)}).apply(twice, 1).get(test::limit) == 2);
+  CHECK(view.with({.after = rv::ended({good, bad})}).apply(twice, 1).get(test::limit) == 2);
+  CHECK(view.with({.after = rv::any_of({bad, good})}).apply(twice, 1).get(test::limit) == 2);
+  CHECK_THROWS_AS(view.with({.after = rv::failed(good)}).apply(twice, 1).get(test::limit), rv::ImpossibleDependency);
+  CHECK_THROWS_AS(view.with({.after = {good, bad}}).apply(twice, 1).get(test::limit), rv::ImpossibleDependency);
+}
+
+TEST_CASE("a failure cascades at once, and says where it began") {
+  test::Gate gate;
+  const auto view = balanced();
+  const auto cause = view.map(
+      [](const std::string& path, int n) {
+        test::Gate::pass(path);
+        if (n == 1) throw std::runtime_error("no convergence");
+        return n;
+      },
+      std::vector<std::string>(3, gate.path()), std::vector{0, 1, 2});
+  std::vector<rv::AsyncResult<double>> chain;
+  rv::Dependency before = cause;
+  for (int i = 0; i < 20; ++i) {
+    chain.push_back(view.with({.after = before}).apply(twice, i));
+    before = chain.back();
+  }
+  const auto bound = client()[0].with({.after = chain.back()}).apply(whose);
+  gate.open();
+  const auto near = test::thrown<rv::ImpossibleDependency>([&] { chain.front().get(test::limit); });
+  CHECK(near.chain() == std::vector<rv::TaskId>{cause.task_ids()[1]});
+  CHECK(test::contains(near.what(), "no convergence"));
+  const auto far = test::thrown<rv::ImpossibleDependency>([&] { bound.get(test::limit); });
+  REQUIRE(far.chain().size() == 21);
+  CHECK(far.chain().front() == chain.back().task_ids()[0]);
+  CHECK(far.chain().back() == cause.task_ids()[1]);
+  CHECK(test::contains(far.what(), "no convergence"));
+  CHECK(test::contains(far.what(), to_string(cause.task_ids()[1])));
+  CHECK(std::string(far.what()).size() < 600);
+  for (const auto& link : chain) CHECK_FALSE(link.successful());
+  CHECK(test::alive());
+}
+
+TEST_CASE("giving up a task is a failure to those that wait for it") {
+  test::Gate gate;
+  const auto view = balanced();
+  const auto waiting = view.with({.after = client()[0].apply(test::Gate::pass, gate.path())}).apply(twice, 1);
+  const auto dependent = view.with({.after = waiting}).apply(twice, 1);
+  const auto cleanup = view.with({.after = rv::ended(waiting)}).apply(twice, 1);
+  waiting.abort();
+  CHECK_THROWS_AS(waiting.get(test::limit), rv::TaskAborted);
+  CHECK_THROWS_AS(dependent.get(test::limit), rv::ImpossibleDependency);
+  gate.open();
+  CHECK(cleanup.get(test::limit) == 2);
+}
+
+TEST_CASE("a task follows others to where they ran") {
+  const auto view = balanced();
+  for (int i = 0; i < 20; ++i) {
+    const auto first = view.apply(whose);
+    const auto second = view.with({.follow = first}).apply(whose);
+    CHECK(second.get(test::limit) == first.get());
+  }
+  const auto spread = everyone().apply(whose);
+  const auto any = view.with({.follow = rv::any_of(spread)}).apply(whose);
+  CHECK(any.get(test::limit) < engines());
+  const auto all = view.with({.follow = spread}).apply(whose);
+  if (engines() == 1) {
+    CHECK(all.get(test::limit) == 0);
+  } else {
+    CHECK_THROWS_AS(all.get(test::limit), rv::ImpossibleDependency);
+    const auto elsewhere = view.with({.follow = client()[0].apply(whose), .targets = {1}}).apply(whose);
+    CHECK_THROWS_AS(elsewhere.get(test::limit), rv::ImpossibleDependency);
+  }
+}
+
+TEST_CASE("a result is an argument of another task") {
+  const auto view = balanced();
+  const auto x = view.apply(twice, 1.5);
+  const auto y = view.apply(twice, x);
+  const auto numbers = view.map(twice, std::vector{1.0, 2.0, 3.0});
+  const auto sum = view.apply(
+      [](const std::vector<double>& v, double offset, const std::string& label) {
+        return label + std::to_string(static_cast<int>(std::accumulate(v.begin(), v.end(), offset)));
+      },
+      numbers, y, "sum ");
+  CHECK(y.get(test::limit) == 6);
+  CHECK(sum.get(test::limit) == "sum 18");
+  CHECK(client()[0].apply(twice, y).get(test::limit) == 12);
+  CHECK(everyone().apply(twice, y).get(test::limit) == std::vector<double>(client().size(), 12));
+  CHECK(view.apply_sync(twice, y) == 12);
+  // One that is large, and a generic callable.
+  const auto large = view.apply([] { return std::vector<double>(100'000, 0.5); });
+  const auto size = view.apply([](const auto& v) { return v.size(); }, large);
+  const auto total = view.apply([](std::vector<double> v) { return std::accumulate(v.begin(), v.end(), 0.0); }, large);
+  CHECK(size.get(test::limit) == 100'000);
+  CHECK(total.get(test::limit) == 50'000);
+  const auto bad = view.apply(fails, 1);
+  CHECK_THROWS_AS(view.apply(twice, bad).get(test::limit), rv::ImpossibleDependency);
+  // The handle may go before the argument is there.
+  auto slow = view.apply(
+      [](double v) {
+        std::this_thread::sleep_for(10ms);
+        return v;
+      },
+      3.0);
+  const auto late = view.apply(twice, std::move(slow));
+  CHECK(late.get(test::limit) == 6);
+}
+
+TEST_CASE("dependencies that cannot be") {
+  const auto view = balanced();
+  const auto any = view.apply(twice, 1);
+  CHECK_THROWS_AS(view.with({.after = rv::TaskId{any.task_ids()[0].call + 1000, 0}}).apply(twice, 1), rv::InvalidDependency);
+  CHECK_THROWS_AS(view.with({.after = rv::TaskId{any.task_ids()[0].call, 1}}).apply(twice, 1), rv::InvalidDependency);
+  // Its own number would be the next.
+  CHECK_THROWS_AS(view.with({.after = rv::TaskId{any.task_ids()[0].call + 1, 0}}).apply(twice, 1), rv::InvalidDependency);
+  rv::Dependency neither = any;
+  neither.success = false;
+  CHECK_THROWS_AS(view.with({.after = neither}).apply(twice, 1), rv::UsageError);
+  const auto gone = view.apply(twice, 1).task_ids()[0];
+  client().wait(test::limit);
+  CHECK_THROWS_AS(view.with({.after = gone}).apply(twice, 1), rv::InvalidDependency);
+  CHECK_THROWS_AS(client()[0].with({.retries = 1}).apply(whose), rv::UsageError);
+  CHECK_THROWS_AS(view.with({.retries = -1}).apply(whose), rv::UsageError);
+  CHECK_THROWS_AS(view.with({.targets = {engines()}}).apply(whose), std::out_of_range);
+  CHECK(view.with({.after = {}}).apply(twice, 1).get(test::limit) == 2);
+  CHECK(test::alive());
+}
+
+TEST_CASE("a random graph of tasks runs in an order that it allows") {
+  std::mt19937 random(static_cast<unsigned>(std::random_device()()));
+  everyone()["order"] = std::vector<int>();
+  constexpr int count = 2000;
+  std::vector<rv::AsyncResult<std::int64_t>> tasks;
+  std::vector<std::vector<int>> needs(count);
+  const auto begun = [](int) { return std::chrono::steady_clock::now().time_since_epoch().count(); };
+  for (int i = 0; i < count; ++i) {
+    rv::Dependency after;
+    for (int k = 0; k < 3 && i > 0; ++k) {
+      const int on = static_cast<int>(random() % static_cast<unsigned>(i));
+      needs[static_cast<std::size_t>(i)].push_back(on);
+      after.add(tasks[static_cast<std::size_t>(on)]);
+    }
+    tasks.push_back(balanced().with({.after = after}).apply(begun, i));
+  }
+  for (int i = 0; i < count; ++i) {
+    for (const int on : needs[static_cast<std::size_t>(i)])
+      CHECK(tasks[static_cast<std::size_t>(i)].get(test::limit) >= tasks[static_cast<std::size_t>(on)].get(test::limit));
+  }
+}
+
+TEST_CASE("a long chain that fails does so without a deep stack") {
+  test::Gate gate;
+  const auto view = balanced();
+  const auto cause = view.apply(
+      [](const std::string& path) {
+        test::Gate::pass(path);
+        throw std::runtime_error("no");
+        return 1.0;
+      },
+      gate.path());
+  std::vector<rv::AsyncResult<double>> chain{cause};
+  for (int i = 0; i < 100'000; ++i) chain.push_back(view.with({.after = chain.back()}).apply(twice, 1));
+  gate.open();
+  const auto error = test::thrown<rv::ImpossibleDependency>([&] { chain.back().get(test::limit); });
+  CHECK(error.chain().size() == 100'000);
+  for (const auto& link : chain) static_cast<void>(link.successful());
+}
