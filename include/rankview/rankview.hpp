@@ -11,6 +11,7 @@
 #include <rankview/distribution.hpp>
 #include <rankview/errors.hpp>
 #include <rankview/flags.hpp>
+#include <rankview/imap.hpp>
 #include <rankview/load_balanced_view.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/operations.hpp>

@@ -207,7 +207,7 @@ std::shared_ptr<CompletionFeed> subscribe(Call& call) {
     }
     std::stable_sort(feed->ended.begin(), feed->ended.end(),
                      [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
-    call.feeds.push_back(feed);
+    call.feeds.push_back({feed});
   });
   return feed;
 }

@@ -192,8 +192,8 @@ void Controller::finish_item(Call& call, std::uint64_t item, Status status, std:
 void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
   call.items[item].status = status;
   if (error) call.errors.emplace(item, std::move(error));
-  for (const auto& feed : call.feeds) {
-    if (const auto alive = feed.lock()) alive->ended.push_back(item);
+  for (const auto& [feed, first] : call.feeds) {
+    if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }
   if (!call.same_arguments) {
     // Arguments are kept no longer than they may be needed.

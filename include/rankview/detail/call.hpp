@@ -59,6 +59,12 @@ struct CompletionFeed {
   std::deque<std::uint64_t> ended;
 };
 
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
 // One call of a view's verb, from its submission to its last result; the part that does not depend on types. Shared by the handles
 // (AsyncResult) and the controller, whose lock guards everything that changes after the submission.
 class Call {
@@ -93,7 +99,7 @@ class Call {
   std::uint64_t team = 0;                              // where the call is handed out to one
   std::map<int, std::uint64_t> team_numbers;           // where it is handed out to several, by engine
   std::map<std::uint64_t, TeamItem> team_items;        // those that are being run
-  std::vector<std::weak_ptr<CompletionFeed>> feeds;
+  std::vector<Feeding> feeds;
   std::vector<int> object_holders;  // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
   std::atomic<bool> sealed{false};      // no more items will come, and rank 0's own part is over
