@@ -4,6 +4,7 @@
 
 #include <rankview/detail/results.hpp>
 #include <rankview/metadata.hpp>
+#include <rankview/task_data.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -177,6 +178,12 @@ class AsyncResult {
     std::vector<Metadata> all;
     for (std::size_t i = 0; i < size(); ++i) all.push_back(metadata(i));
     return all;
+  }
+
+  /// What task `index` has published by now; can be asked while it runs, and afterwards. Throws std::out_of_range.
+  [[nodiscard]] TaskData data(std::size_t index = 0) const {
+    detail::check_item(call(), index);
+    return {state_, index};
   }
 
   /// From the submission to the last result, or to now.

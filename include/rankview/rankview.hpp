@@ -20,6 +20,7 @@
 #include <rankview/reference.hpp>
 #include <rankview/run.hpp>
 #include <rankview/targets.hpp>
+#include <rankview/task_data.hpp>
 #include <rankview/task_id.hpp>
 #include <rankview/this_engine.hpp>
 #include <rankview/this_task.hpp>

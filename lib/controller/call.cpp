@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/controller.hpp"
+#include "engine/type_name.hpp"
 #include "wire/error_text.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -224,6 +225,50 @@ std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::u
   return item;
 }
 
+namespace {
+
+// Under the controller's lock.
+const PublishedValues& published_of(const Call& call, std::uint64_t item) {
+  static const PublishedValues none;
+  const auto found = call.published.find(item);
+  return found == call.published.end() ? none : found->second;
+}
+
+}  // namespace
+
+std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    const PublishedValues& values = published_of(call, item);
+    const auto found = values.find(name);
+    if (found == values.end()) {
+      std::string known;
+      for (const auto& entry : values) known += (known.empty() ? "" : ", ") + entry.first;
+      throw NameError("task " + to_string(TaskId{call.id, item}) + " has not published \"" + std::string(name) + "\" by now, but " +
+                      (known.empty() ? "nothing" : known));
+    }
+    if (found->second->type != type.name())
+      throw TypeError("what task " + to_string(TaskId{call.id, item}) + " has published as \"" + std::string(name) + "\" is a " +
+                      engine::type_name(found->second->type.c_str()) + ", not a " + engine::type_name(type));
+    return found->second;
+  });
+}
+
+bool has_published(Call& call, std::uint64_t item, std::string_view name) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] { return published_of(call, item).contains(name); });
+}
+
+std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    std::vector<VariableInfo> all;
+    for (const auto& [name, value] : published_of(call, item))
+      all.push_back({name, engine::type_name(value->type.c_str()), value->bytes.size()});
+    return all;
+  });
+}
+
 void abort(Call& call) {
   call.error_seen = true;
   call.controller->abort(call);
@@ -272,11 +317,14 @@ Times times_of(Call& call) {
   });
 }
 
+void check_item(Call& call, std::uint64_t item) {
+  if (item < call.items.size()) return;
+  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.items.size()) + " tasks");
+}
+
 Metadata metadata_of(Call& call, std::uint64_t index) {
   return call.controller->locked([&] {
-    if (index >= call.items.size())
-      throw std::out_of_range("there is no task " + std::to_string(index) + " in a result of " + std::to_string(call.items.size()) +
-                              " tasks");
+    check_item(call, index);
     const ItemRecord& item = call.items[index];
     Metadata metadata;
     metadata.task = {call.id, index};

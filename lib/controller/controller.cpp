@@ -252,6 +252,7 @@ void Controller::abandon(Call& call) noexcept {
   call.abandoned = true;
   const bool being_filled = call.team != 0 && !call.sealed;
   if (!landing(call) && !being_filled) call.discard();
+  call.published.clear();
   if (call.done()) report_unseen(call);
 }
 

@@ -164,6 +164,7 @@ class Controller final : private transport::FrameHandler {
 
   void on_frame(transport::Frame& frame) override;
   void on_results(transport::Frame& frame, const wire::Results& results);
+  void on_published(const wire::Published& published);
   void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
   std::pair<Status, std::exception_ptr> remote_error(const Call& call, std::uint64_t item, int by, std::span<const std::byte> value) const;
   void note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error);

@@ -27,6 +27,8 @@ void Controller::on_frame(transport::Frame& frame) {
         teams_.on_join(at_join->team, frame.peer - 1);
       } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
         accounts_.at(static_cast<std::size_t>(frame.peer) - 1).memory = *memory;
+      } else if (const auto* published = std::get_if<wire::Published>(&record)) {
+        on_published(*published);
       } else if (std::holds_alternative<wire::Bye>(record)) {
         ++goodbyes_;
       } else {
@@ -77,6 +79,16 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
   account.failed += failures;
   scheduler_.finished(engine, kind_of(call), results.count, started - results.started);
   if (call.done()) end_call(call);
+}
+
+// Of a call that is over, or that nobody can ask any more, it is dropped.
+void Controller::on_published(const wire::Published& published) {
+  Call* const call = find(published.call);
+  if (call == nullptr || call->abandoned) return;
+  if (published.item >= call->items.size())
+    throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
+  call->published[published.item][published.name] =
+      std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
 void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {

@@ -233,6 +233,28 @@ bool Engine::stop_requested() {
   return stop_requested_.load(std::memory_order_acquire);
 }
 
+// Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
+void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
+  const wire::Published record{running_call_, running_item_, std::string(name), type, value};
+  const bool own_thread = running_here == this;
+  baton_.take();
+  try {
+    wire::write(outbox_, record);
+    results_.close();
+    const std::int64_t now = settings_.clock.now();
+    const bool due = settings_.pulse ? now - last_published_ >= flush_after || outbox_.size() >= flush_bytes : own_thread;
+    if (due) {
+      last_published_ = now;
+      flush();
+    }
+  } catch (...) {
+    baton_.give();
+    throw;
+  }
+  baton_.give();
+  if (!settings_.pulse && own_thread) endpoint_->poll(*this);
+}
+
 void Engine::carry_out(const Queued& queued) {
   if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {
     run(*batch, *queued.message);
@@ -442,5 +464,14 @@ Variables& vars() { return here().variables(); }
 }  // namespace this_engine
 
 bool this_task::stop_requested() { return here().stop_requested(); }
+
+void this_task::progress(double fraction) {
+  if (!(fraction >= 0 && fraction <= 1)) throw UsageError("progress is a fraction between 0 and 1, and not " + std::to_string(fraction));
+  publish("progress", fraction);
+}
+
+void detail::publish(std::string_view name, const std::type_info& type, const Writer& value) {
+  here().publish(name, type.name(), value.bytes.bytes());
+}
 
 }  // namespace rankview

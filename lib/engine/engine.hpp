@@ -16,7 +16,9 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <variant>
@@ -66,6 +68,8 @@ class Engine final : private transport::FrameHandler {
 
   // Whether the running task has been given up. For the task's threads.
   [[nodiscard]] bool stop_requested();
+  // Tells rank 0 a value of the running task. Likewise.
+  void publish(std::string_view name, const char* type, std::span<const std::byte> value);
 
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] Variables& variables() { return variables_; }
@@ -142,7 +146,8 @@ class Engine final : private transport::FrameHandler {
   wire::Memory reported_;           // what was last told of the variables
   bool tasks_since_report_ = true;  // at the start of a run nothing has been told
   std::int64_t next_report_ = 0;    // not before
-  detail::Writer scratch_;          // the result of the item that runs
+  std::int64_t last_published_ = 0;
+  detail::Writer scratch_;  // the result of the item that runs
 
   // What the pulse sees of the loop without the baton.
   std::atomic<std::uint64_t> items_begun_{0};

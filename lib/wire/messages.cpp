@@ -9,7 +9,7 @@
 namespace rankview::wire {
 namespace {
 
-enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye, join, assemble, disband, at_join, memory, stop };
+enum class Kind : std::uint64_t { batch = 1, object, forget, end, results, bye, join, assemble, disband, at_join, memory, stop, published };
 
 void write_text(Writer& out, const std::string& text) {
   out.value(static_cast<std::uint64_t>(text.size()));
@@ -96,6 +96,16 @@ Memory read_memory(Reader& in) {
   Memory record;
   record.variables = in.value<std::uint64_t>();
   record.bytes = in.value<std::uint64_t>();
+  return record;
+}
+
+Published read_published(Reader& in) {
+  Published record;
+  record.call = in.value<std::uint64_t>();
+  record.item = in.value<std::uint64_t>();
+  record.name = read_text(in);
+  record.type = read_text(in);
+  record.value = read_bytes(in);
   return record;
 }
 
@@ -188,6 +198,15 @@ void write(Writer& out, const Memory& record) {
   out.value(record.bytes);
 }
 
+void write(Writer& out, const Published& record) {
+  out.value(Kind::published);
+  out.value(record.call);
+  out.value(record.item);
+  write_text(out, record.name);
+  write_text(out, record.type);
+  write_bytes(out, record.value);
+}
+
 void write(Writer& out, const End& record) {
   out.value(Kind::end);
   out.value(record.ending);
@@ -224,6 +243,8 @@ Record read(Reader& in) {
       return read_memory(in);
     case Kind::stop:
       return read_stop(in);
+    case Kind::published:
+      return read_published(in);
   }
   throw DecodeError("a record of unknown kind " + std::to_string(kind));
 }

@@ -5,6 +5,7 @@
 #include <rankview/detail/callable.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/queue_status.hpp>
+#include <rankview/variables.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -16,6 +17,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -53,6 +56,13 @@ struct TeamItem {
   std::size_t pending = 0;
   std::exception_ptr error;
 };
+
+// What a task has told of itself under a name, as it was encoded.
+struct PublishedValue {
+  std::string type;  // as std::type_info names it
+  std::vector<std::byte> bytes;
+};
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
 
 // Indices of items in the order in which they end, for whoever reads them so.
 struct CompletionFeed {
@@ -100,7 +110,8 @@ class Call {
   std::map<int, std::uint64_t> team_numbers;           // where it is handed out to several, by engine
   std::map<std::uint64_t, TeamItem> team_items;        // those that are being run
   std::vector<Feeding> feeds;
-  std::vector<int> object_holders;  // engines that hold the callable's state
+  std::map<std::uint64_t, PublishedValues> published;  // by item
+  std::vector<int> object_holders;                     // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
   std::atomic<bool> sealed{false};      // no more items will come, and rank 0's own part is over
   std::atomic<bool> error_seen{false};  // somebody looked at how it ended
@@ -212,6 +223,14 @@ std::exception_ptr error_of(Call& call);
 std::shared_ptr<CompletionFeed> subscribe(Call& call);
 // The next item that ended, waiting for it; nothing when all have been read.
 std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read);
+
+// Throws std::out_of_range for an item that there is not.
+void check_item(Call& call, std::uint64_t item);
+// What an item has published under a name by now. Throws NameError if nothing, TypeError if it is of another type.
+std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type);
+bool has_published(Call& call, std::uint64_t item, std::string_view name);
+// Everything it has. `bytes` are those of the encoded value.
+std::vector<VariableInfo> list_published(Call& call, std::uint64_t item);
 
 void abort(Call& call);
 void abort_all(Controller& controller);
