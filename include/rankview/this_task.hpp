@@ -4,6 +4,7 @@
 
 #include <rankview/detail/callable.hpp>
 
+#include <stop_token>
 #include <string_view>
 #include <type_traits>
 #include <typeinfo>
@@ -28,6 +29,12 @@ namespace this_task {
 /// Cost: an atomic read, below `MPI_THREAD_MULTIPLE` a look for messages. Thread-safe under `MPI_THREAD_MULTIPLE`; below that, for the
 /// task's own thread only.
 [[nodiscard]] bool stop_requested();
+
+/// The same as a token, for what takes one, a std::stop_callback for example. Callbacks run in a thread of the engine's while the task goes
+/// on; below `MPI_THREAD_MULTIPLE` in the task's own, within stop_requested() or publish(), and without those the token learns nothing.
+///
+/// Cost: an allocation the first time that a task asks. Thread-safe.
+[[nodiscard]] std::stop_token stop_token();
 
 /// Tells the client a named value while the task runs: AsyncResult::data() has the last one of each name. Values are what can be sent as
 /// results; a string literal becomes a std::string.

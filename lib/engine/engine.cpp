@@ -229,8 +229,30 @@ bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
 
 // Below MPI_THREAD_MULTIPLE there is no pulse to receive the request.
 bool Engine::stop_requested() {
-  if (!settings_.pulse && running_here == this) endpoint_->poll(*this);
+  if (!settings_.pulse && running_here == this) {
+    endpoint_->poll(*this);
+    if (baton_.try_take()) {
+      std::stop_source due = due_stop();
+      baton_.give();
+      due.request_stop();
+    }
+  }
   return stop_requested_.load(std::memory_order_acquire);
+}
+
+std::stop_token Engine::stop_token() {
+  baton_.take();
+  if (!stop_source_) stop_source_.emplace();
+  const std::stop_token token = stop_source_->get_token();
+  std::stop_source due = due_stop();
+  baton_.give();
+  due.request_stop();
+  return token;
+}
+
+// Whom to ask to stop. That runs the task's callbacks, so it must be done without the baton, which they may want.
+std::stop_source Engine::due_stop() const {
+  return stop_source_ && stop_requested_.load(std::memory_order_acquire) ? *stop_source_ : std::stop_source(std::nostopstate);
 }
 
 // Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
@@ -252,7 +274,7 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
     throw;
   }
   baton_.give();
-  if (!settings_.pulse && own_thread) endpoint_->poll(*this);
+  if (!settings_.pulse && own_thread) static_cast<void>(stop_requested());
 }
 
 void Engine::carry_out(const Queued& queued) {
@@ -306,6 +328,7 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     }
     running_call_ = batch.call;
     running_item_ = item;
+    if (stop_source_) stop_source_.reset();
     stop_requested_.store(!stops_.empty() && stopped(batch.call, item), std::memory_order_release);
     try {
       if (batch.communicator != 0) group->prepare();
@@ -418,6 +441,7 @@ void Engine::await(transport::Transfer& transfer) {
 
 // The second thread: sleeps while the engine has nothing to do, else looks once a period whether it is still in the same task.
 void Engine::pulse() {
+  running_here = this;  // for callbacks of a task's stop token
   std::uint64_t last = 0;
   for (;;) {
     activity_.wait(parked);
@@ -426,7 +450,9 @@ void Engine::pulse() {
     const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
     if (begun == std::exchange(last, begun) && baton_.try_take()) {
       beat();
+      std::stop_source due = due_stop();
       baton_.give();
+      due.request_stop();
     }
   }
 }
@@ -464,6 +490,8 @@ Variables& vars() { return here().variables(); }
 }  // namespace this_engine
 
 bool this_task::stop_requested() { return here().stop_requested(); }
+
+std::stop_token this_task::stop_token() { return here().stop_token(); }
 
 void this_task::progress(double fraction) {
   if (!(fraction >= 0 && fraction <= 1)) throw UsageError("progress is a fraction between 0 and 1, and not " + std::to_string(fraction));

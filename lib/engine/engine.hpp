@@ -17,6 +17,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -68,6 +69,8 @@ class Engine final : private transport::FrameHandler {
 
   // Whether the running task has been given up. For the task's threads.
   [[nodiscard]] bool stop_requested();
+  // The same as a token, on which callbacks can be set.
+  [[nodiscard]] std::stop_token stop_token();
   // Tells rank 0 a value of the running task. Likewise.
   void publish(std::string_view name, const char* type, std::span<const std::byte> value);
 
@@ -106,6 +109,7 @@ class Engine final : private transport::FrameHandler {
   void give_up_queue();
   void stop(const wire::Stop& stop);
   [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
+  [[nodiscard]] std::stop_source due_stop() const;
   Code code_of(const wire::Batch& batch);
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
   void await(transport::Transfer& transfer);
@@ -136,6 +140,7 @@ class Engine final : private transport::FrameHandler {
   std::vector<wire::Stop> stops_;       // of calls that may have items here
   std::uint64_t running_call_ = 0;
   std::uint64_t running_item_ = 0;
+  std::optional<std::stop_source> stop_source_;  // of the running task, where it has asked
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
 
