@@ -20,8 +20,10 @@
 #include <rankview/reference.hpp>
 #include <rankview/run.hpp>
 #include <rankview/targets.hpp>
+#include <rankview/task.hpp>
 #include <rankview/task_data.hpp>
 #include <rankview/task_id.hpp>
 #include <rankview/this_engine.hpp>
 #include <rankview/this_task.hpp>
 #include <rankview/variables.hpp>
+#include <rankview/when_all.hpp>

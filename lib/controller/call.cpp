@@ -129,21 +129,24 @@ void Submission::finish(bool unattended) {
 
 bool wait(Call& call, const Deadline& deadline) {
   if (call.done()) return true;
-  return call.controller->drive(deadline, [&call] { return call.done(); });
+  return call.controller->drive(
+      deadline, [&call] { return call.done(); }, call.local);
 }
 
 bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
   if (call.done()) return true;
-  return call.controller->drive(deadline, [&call, item] { return call.done() || (item < call.items.size() && item_ended(call, item)); });
+  return call.controller->drive(
+      deadline, [&call, item] { return call.done() || (item < call.items.size() && item_ended(call, item)); }, call.local);
 }
 
 std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
   std::exception_ptr error;
-  call.controller->drive(deadline, [&call, &error] {
+  const auto ready = [&call, &error] {
     if (!call.errors.empty()) error = call.errors.begin()->second;
     if (call.failure) error = call.failure;
     return error != nullptr || call.done();
-  });
+  };
+  call.controller->drive(deadline, ready, call.local);
   if (error) call.error_seen = true;
   return error;
 }
@@ -154,7 +157,8 @@ bool poll(Call& call) {
 }
 
 bool wait_all(Controller& controller, const Deadline& deadline) {
-  return controller.drive(deadline, [&controller] { return controller.idle(); });
+  return controller.drive(
+      deadline, [&controller] { return controller.idle(); }, true);
 }
 
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
@@ -215,13 +219,14 @@ std::shared_ptr<CompletionFeed> subscribe(Call& call) {
 
 std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read) {
   std::optional<std::uint64_t> item;
-  call.controller->drive({}, [&] {
+  const auto ready = [&] {
     if (!feed.ended.empty()) {
       item = feed.ended.front();
       feed.ended.pop_front();
     }
     return item || (call.sealed && already_read == call.items.size());
-  });
+  };
+  call.controller->drive({}, ready, call.local);
   return item;
 }
 

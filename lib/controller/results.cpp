@@ -238,6 +238,7 @@ void Controller::end_call(Call& call) {
   call.root.kept.reset();
   call.blocks.clear();
   call.function.object = {};
+  if (!call.continuations.empty()) continue_after(call);
   if (call.abandoned) report_unseen(call);
 }
 

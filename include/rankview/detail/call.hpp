@@ -75,6 +75,17 @@ struct Feeding {
   std::uint64_t first = 0;
 };
 
+// What rank 0 does when a call has ended.
+class Continuation {
+ public:
+  Continuation() = default;
+  Continuation(const Continuation&) = delete;
+  Continuation& operator=(const Continuation&) = delete;
+  virtual ~Continuation();
+  // Once for each call that it was added to, outside of the controller's lock, in whatever thread drives. Not when the client has failed.
+  virtual void run() noexcept = 0;
+};
+
 // One call of a view's verb, from its submission to its last result; the part that does not depend on types. Shared by the handles
 // (AsyncResult) and the controller, whose lock guards everything that changes after the submission.
 class Call {
@@ -99,6 +110,7 @@ class Call {
   bool together = false;                // one item for each of `engines`, which run them as a team
   bool composite = false;               // failures are told together, also where there is one result
   RootPart root;                        // what rank 0 does meanwhile
+  bool local = false;                   // rank 0 runs its one item itself
   std::int64_t submitted = 0;           // nanoseconds of the wall clock
 
   // ---- under the controller's lock ----
@@ -110,6 +122,7 @@ class Call {
   std::map<int, std::uint64_t> team_numbers;           // where it is handed out to several, by engine
   std::map<std::uint64_t, TeamItem> team_items;        // those that are being run
   std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
   std::map<std::uint64_t, PublishedValues> published;  // by item
   std::vector<int> object_holders;                     // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
@@ -244,6 +257,21 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval);
 
 // The last handle of the call has gone: drops its results, now or when they arrive, and says on stderr if it failed unseen.
 void abandon(Call& call) noexcept;
+
+// ---- calls that rank 0 runs itself ----
+
+// The controller of the run that is under way in this process, the latest if there are several. Throws UsageError if there is none.
+std::shared_ptr<Controller> running_controller();
+// Makes a call known whose one item rank 0 runs.
+void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Controller>& controller);
+// It is about to be run. False if it was given up.
+bool enter_local(Call& call);
+// It has been run, and its value, if there is one, is in place.
+void end_local(Call& call, std::exception_ptr error);
+// Has the continuation run when the call has ended. False if that is done already, and nobody will.
+bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation);
+// The same, running it here if that is done already.
+void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation);
 
 // Some numbers, as an error shows them.
 std::string listed(std::span<const std::uint64_t> counts);
