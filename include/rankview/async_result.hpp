@@ -3,8 +3,10 @@
 #pragma once
 
 #include <rankview/dependency.hpp>
+#include <rankview/detail/continuation.hpp>
 #include <rankview/detail/results.hpp>
 #include <rankview/metadata.hpp>
+#include <rankview/task_data.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +15,7 @@
 #include <exception>
 #include <iterator>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -48,6 +51,18 @@ class Outcome {
   std::optional<T> value_;
   std::exception_ptr error_;
 };
+
+namespace detail {
+
+// Gets at the call behind a handle. Throws UsageError for an empty one.
+struct CallOf {
+  template <class T>
+  static Call& of(const AsyncResult<T>& result) {
+    return result.call();
+  }
+};
+
+}  // namespace detail
 
 /// The result, or results, of an asynchronous call. `T` is what get() returns: `R` for a call on one engine or by a load-balanced
 /// `apply`, `std::vector<R>` for a call on several engines and for maps.
@@ -118,7 +133,7 @@ class AsyncResult {
   /// Waits until a task has failed or all have ended.
   void wait(FirstException) const { detail::wait_first_error(call(), {}); }
 
-  /// Whether all tasks have ended. Never blocks for long: it looks at what has arrived, no more.
+  /// Whether all tasks have ended. Never blocks for long: it looks at what has arrived, and runs the continuations that are due.
   [[nodiscard]] bool ready() const { return detail::poll(call()); }
 
   /// Whether all ended well. Throws UsageError before the end.
@@ -166,6 +181,33 @@ class AsyncResult {
   /// turn comes. A task that runs is told, see this_task::stop_requested(), and ends however it ends.
   void abort() const { detail::abort(call()); }
 
+  /// Has `f` called on rank 0 when this has ended; gives its result. `f` takes the value, `const T&` (nothing for `T = void`), and is then
+  /// not called if there is none: the error is that of the new result, too. Or it takes this result, `const AsyncResult<T>&`, and is called
+  /// however it ended. A generic lambda gets the value. What `f` throws is the new result's error, as it is. abort() of the new result
+  /// before `f` has begun gives `f` up, and not this.
+  ///
+  /// `f` is called once: here and now if this has ended already, else in whatever thread of rank 0 makes progress, a waiting client or,
+  /// under `MPI_THREAD_MULTIPLE`, the background one. It may use the library, and wait for tasks, but holds up what is due behind it, so it
+  /// should be short; a wait with a timeout that comes to run it returns when it is over. If it waits for another continuation, that one
+  /// must not wait for it, nor may it wait for everything with Client::wait(). What has not been called when the client ends is called
+  /// before the run is over, so it must refer to nothing of the client's by then; if the client failed, it is given up.
+  ///
+  /// Cost: a call on rank 0, no message. Thread-safe.
+  template <class F>
+  auto then(F f) const {
+    using Node = detail::Then<T, F>;
+    using U = typename Node::Result;
+    static_assert(!detail::is_async_result<U>::value,
+                  "rankview: a continuation that begins other tasks would give a result of a result; use co_await in an rv::Task");
+    detail::Call& parent = call();
+    const auto child = std::make_shared<detail::Local<U>>();
+    const auto node = std::make_shared<Node>(*this, std::move(f), child);
+    detail::begin_local(child, parent.controller);
+    AsyncResult<U> result(child);
+    detail::continue_with(parent, node);
+    return result;
+  }
+
   /// In result order.
   [[nodiscard]] std::vector<TaskId> task_ids() const {
     std::vector<TaskId> ids(size());
@@ -179,6 +221,12 @@ class AsyncResult {
     std::vector<Metadata> all;
     for (std::size_t i = 0; i < size(); ++i) all.push_back(metadata(i));
     return all;
+  }
+
+  /// What task `index` has published by now; can be asked while it runs, and afterwards. Throws std::out_of_range.
+  [[nodiscard]] TaskData data(std::size_t index = 0) const {
+    detail::check_item(call(), index);
+    return {state_, index};
   }
 
   /// From the submission to the last result, or to now.
@@ -199,6 +247,8 @@ class AsyncResult {
   }
 
  private:
+  friend detail::CallOf;
+
   detail::Call& call() const {
     if (!state_) throw UsageError("this AsyncResult is empty: it was default-constructed or moved from");
     return *state_;

@@ -75,7 +75,8 @@ class Client {
   template <class... T>
   requires(sizeof...(T) > 0) void abort(const AsyncResult<T>&... results) const { (results.abort(), ...); }
 
-  /// Takes what has arrived and hands out what can be handed out, without waiting. Never needed under `MPI_THREAD_MULTIPLE`.
+  /// Takes what has arrived, hands out what can be handed out and runs the continuations that are due, without waiting. Never needed under
+  /// `MPI_THREAD_MULTIPLE`.
   void spin() const { detail::spin(*controller_); }
 
  private:

@@ -317,7 +317,7 @@ class DirectVerbs {
   template <class Sig, class R, class F, class... A>
   std::shared_ptr<Results<R>> make(const F& f, Lifetime lifetime, A&&... arguments) const {
     auto call = new_call<Sig, R>(controller_, f, flags_);
-    call->terms = direct_terms(flags_);
+    call->terms = takes_communicator<F> ? collective_terms(flags_) : direct_terms(flags_);
     call->multiple = View::multiple;
     call->same_arguments = true;
     call->together = takes_communicator<F>;

@@ -3,10 +3,15 @@
 #pragma once
 
 #include <rankview/detail/view.hpp>
+#include <rankview/imap.hpp>
 
 #include <algorithm>
+#include <concepts>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -53,6 +58,21 @@ class BalancedVerbs {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
   }
 
+  /// One task an element, read as results are taken: `imap(f, ranges...)` or `imap(f, ranges..., max_outstanding)` gives an ImapRange of
+  /// results in element order, with at most `max_outstanding` tasks whose results were not taken; the default is four for each engine
+  /// (or team), and short tasks want more. Any input range will do, an endless one, too; several go in step until the shortest ends. An
+  /// rvalue is moved in; an lvalue is borrowed, and must stay alive and unchanged until the results have been taken. `chunksize` has no
+  /// part in it. Throws UsageError for a `max_outstanding` of zero or less.
+  template <class F, class... A>
+  [[nodiscard]] auto imap(F f, A&&... ranges) const {
+    return make_imap<true>(std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
+  }
+  /// The same, giving `(index, value)` in the order in which tasks end.
+  template <class F, class... A>
+  [[nodiscard]] auto imap_unordered(F f, A&&... ranges) const {
+    return make_imap<false>(std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
+  }
+
   /// A copy of the view that makes its calls with other flags.
   [[nodiscard]] View with(Flags flags) const {
     View copy = self();
@@ -94,6 +114,78 @@ class BalancedVerbs {
     call->chunk_size = static_cast<std::uint64_t>(flags_.chunksize);
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
     return call;
+  }
+
+  // Reads the elements of an imap; an lvalue range stays where it is.
+  template <class F, class... Ranges>
+  class Elements final : public TaskSource {
+    using M = Made<F, typename Source<Ranges>::Element...>;
+    using Sig = typename M::Sig;
+
+   public:
+    using Result = typename M::Result;
+
+    Elements(const View& view, F f, Ranges&&... ranges) : view_(view), f_(std::move(f)), ranges_(std::forward<Ranges>(ranges)...) {
+      // What is wrong with the call is said where it is made.
+      static_cast<void>(view_.template prepare<Sig, Result>(f_));
+    }
+
+    std::shared_ptr<Call> next(const std::shared_ptr<CompletionFeed>& feed, std::uint64_t index) override {
+      return next(std::index_sequence_for<Ranges...>(), Sig(), feed, index);
+    }
+
+   private:
+    template <std::size_t... I, class... W, class... P>
+    std::shared_ptr<Call> next(std::index_sequence<I...>, Parameters<std::pair<W, P>...>, const std::shared_ptr<CompletionFeed>& feed,
+                               std::uint64_t index) {
+      if (at_) {
+        (static_cast<void>(++std::get<I>(*at_)), ...);
+      } else {
+        at_.emplace(std::ranges::begin(range<I>())...);
+      }
+      if (!((std::get<I>(*at_) != std::ranges::end(range<I>())) && ...)) return nullptr;
+      auto call = view_.template prepare<Sig, Result>(f_);
+      if (feed) call->feeds.push_back({feed, index});
+      Submission submission(call, std::nullopt);
+      Writer& out = submission.begin_item(item_size<Sig>);
+      (save_element<W, Source<Ranges>>(out, std::get<I>(*at_), Lifetime::result), ...);
+      submission.end_item();
+      submission.finish(true);
+      return call;
+    }
+    template <std::size_t I>
+    auto& range() {
+      return Source<std::tuple_element_t<I, std::tuple<Ranges...>>>::range(std::get<I>(ranges_));
+    }
+
+    View view_;
+    F f_;
+    std::tuple<Ranges...> ranges_;
+    std::optional<std::tuple<std::ranges::iterator_t<typename Source<Ranges>::Ranged>...>> at_;
+  };
+
+  template <bool in_order, class F, class... A>
+  auto make_imap(F f, std::tuple<A...> arguments) const {
+    static_assert(sizeof...(A) > 0, "rankview: imap wants a range");
+    constexpr std::size_t last = sizeof...(A) - 1;
+    using Last = std::tuple_element_t<last, std::tuple<A...>>;
+    if constexpr (std::integral<std::remove_cvref_t<Last>>) {
+      const auto most = std::get<last>(arguments);
+      if (std::cmp_less_equal(most, 0)) throw UsageError("max_outstanding must be at least 1, and is " + std::to_string(most));
+      return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last>(), arguments, static_cast<std::uint64_t>(most));
+    } else {
+      return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last + 1>(), arguments, 4 * self().size());
+    }
+  }
+  template <bool in_order, class F, std::size_t... I, class Arguments>
+  auto make_imap_over(F f, std::index_sequence<I...>, Arguments& arguments, std::uint64_t most) const {
+    static_assert(sizeof...(I) > 0, "rankview: imap wants a range before max_outstanding");
+    // As given: lvalues by reference, the others moved in.
+    using Reading =
+        Elements<F, std::conditional_t<std::is_lvalue_reference_v<std::tuple_element_t<I, Arguments>>, std::tuple_element_t<I, Arguments>,
+                                       std::remove_cvref_t<std::tuple_element_t<I, Arguments>>>...>;
+    return ImapRange<typename Reading::Result, in_order>(
+        std::make_unique<Reading>(self(), std::move(f), std::get<I>(std::move(arguments))...), most);
   }
 };
 

@@ -12,6 +12,7 @@
 #include <rankview/distribution.hpp>
 #include <rankview/errors.hpp>
 #include <rankview/flags.hpp>
+#include <rankview/imap.hpp>
 #include <rankview/load_balanced_view.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/operations.hpp>
@@ -20,7 +21,10 @@
 #include <rankview/reference.hpp>
 #include <rankview/run.hpp>
 #include <rankview/targets.hpp>
+#include <rankview/task.hpp>
+#include <rankview/task_data.hpp>
 #include <rankview/task_id.hpp>
 #include <rankview/this_engine.hpp>
 #include <rankview/this_task.hpp>
 #include <rankview/variables.hpp>
+#include <rankview/when_all.hpp>

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "controller/continuations.hpp"
 #include "engine/failure.hpp"
 #include "transport/local_endpoint.hpp"
 #include "transport/process.hpp"
@@ -118,6 +119,7 @@ int Cluster::State::control_alone(const Main& f) {
 
 int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
   controller_ = running.get();
+  detail::note_run(running);
   Client client(running);
   int exit_code = 0;
   try {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/controller.hpp"
+#include "engine/type_name.hpp"
 #include "wire/error_text.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -184,6 +185,12 @@ Terms direct_terms(const Flags& flags) {
   return balanced_terms(flags);
 }
 
+Terms collective_terms(const Flags& flags) {
+  if (flags.timeout.count() != 0)
+    throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
+  return direct_terms(flags);
+}
+
 void check_team_flags(const Flags& flags) {
   if (flags.retries != 0 || flags.timeout.count() != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend)
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
@@ -201,21 +208,24 @@ std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines) 
 
 bool wait(Call& call, const Deadline& deadline) {
   if (call.done()) return true;
-  return call.controller->drive(deadline, [&call] { return call.done(); });
+  return call.controller->drive(
+      deadline, [&call] { return call.done(); }, call.local);
 }
 
 bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
   if (call.done()) return true;
-  return call.controller->drive(deadline, [&call, item] { return call.done() || (item < call.items.size() && item_ended(call, item)); });
+  return call.controller->drive(
+      deadline, [&call, item] { return call.done() || (item < call.items.size() && item_ended(call, item)); }, call.local);
 }
 
 std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
   std::exception_ptr error;
-  call.controller->drive(deadline, [&call, &error] {
+  const auto ready = [&call, &error] {
     if (!call.errors.empty()) error = call.errors.begin()->second;
     if (call.failure) error = call.failure;
     return error != nullptr || call.done();
-  });
+  };
+  call.controller->drive(deadline, ready, call.local);
   if (error) call.error_seen = true;
   return error;
 }
@@ -226,7 +236,8 @@ bool poll(Call& call) {
 }
 
 bool wait_all(Controller& controller, const Deadline& deadline) {
-  return controller.drive(deadline, [&controller] { return controller.idle(); });
+  return controller.drive(
+      deadline, [&controller] { return controller.idle(); }, true);
 }
 
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
@@ -280,21 +291,66 @@ std::shared_ptr<CompletionFeed> subscribe(Call& call) {
     }
     std::stable_sort(feed->ended.begin(), feed->ended.end(),
                      [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
-    call.feeds.push_back(feed);
+    call.feeds.push_back({feed});
   });
   return feed;
 }
 
 std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read) {
   std::optional<std::uint64_t> item;
-  call.controller->drive({}, [&] {
+  const auto ready = [&] {
     if (!feed.ended.empty()) {
       item = feed.ended.front();
       feed.ended.pop_front();
     }
     return item || (call.sealed && already_read == call.items.size());
-  });
+  };
+  call.controller->drive({}, ready, call.local);
   return item;
+}
+
+namespace {
+
+// Under the controller's lock.
+const PublishedValues& published_of(const Call& call, std::uint64_t item) {
+  static const PublishedValues none;
+  const auto found = call.published.find(item);
+  return found == call.published.end() ? none : found->second;
+}
+
+}  // namespace
+
+std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    const PublishedValues& values = published_of(call, item);
+    const auto found = values.find(name);
+    if (found == values.end()) {
+      std::string known;
+      for (const auto& entry : values) known += (known.empty() ? "" : ", ") + entry.first;
+      throw NameError("task " + to_string(TaskId{call.id, item}) + " has not published \"" + std::string(name) + "\" by now, but " +
+                      (known.empty() ? "nothing" : known));
+    }
+    if (found->second->type != type.name())
+      throw TypeError("what task " + to_string(TaskId{call.id, item}) + " has published as \"" + std::string(name) + "\" is a " +
+                      engine::type_name(found->second->type.c_str()) + ", not a " + engine::type_name(type));
+    return found->second;
+  });
+}
+
+bool has_published(Call& call, std::uint64_t item, std::string_view name) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] { return published_of(call, item).contains(name); });
+}
+
+std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    std::vector<VariableInfo> all;
+    for (const auto& [name, value] : published_of(call, item))
+      all.push_back({name, engine::type_name(value->type.c_str()), value->bytes.size()});
+    return all;
+  });
 }
 
 void abort(Call& call) {
@@ -345,11 +401,14 @@ Times times_of(Call& call) {
   });
 }
 
+void check_item(Call& call, std::uint64_t item) {
+  if (item < call.items.size()) return;
+  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.items.size()) + " tasks");
+}
+
 Metadata metadata_of(Call& call, std::uint64_t index) {
   return call.controller->locked([&] {
-    if (index >= call.items.size())
-      throw std::out_of_range("there is no task " + std::to_string(index) + " in a result of " + std::to_string(call.items.size()) +
-                              " tasks");
+    check_item(call, index);
     const ItemRecord& item = call.items[index];
     Metadata metadata;
     metadata.task = {call.id, index};

@@ -254,7 +254,7 @@ void Controller::stop(Call& call) {
   for (std::uint64_t item = 0; item < call.items.size();) {
     const ItemRecord& record = call.items[item];
     std::uint64_t end = item + 1;
-    if (record.status == Status::handed_out) {
+    if (record.status == Status::handed_out && !call.local) {
       while (end < call.items.size() && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
       told(record.engine, item, end - item);
     }
@@ -264,6 +264,7 @@ void Controller::stop(Call& call) {
 
 void Controller::abort_all(const std::string& why) {
   const std::lock_guard guard(lock_);
+  giving_up_ = true;
   std::vector<std::shared_ptr<Call>> calls;
   for (const auto& [id, call] : calls_) calls.push_back(call);
   for (const auto& call : calls) {
@@ -306,6 +307,7 @@ void Controller::abandon(Call& call) noexcept {
   call.abandoned = true;
   const bool being_filled = call.team != 0 && !call.sealed;
   if (!landing(call) && !being_filled) call.discard();
+  call.published.clear();
   if (call.done()) report_unseen(call);
 }
 
@@ -332,7 +334,10 @@ bool Controller::may_drive() const { return settings_.any_thread_drives || trans
 
 void Controller::try_progress() {
   if (!may_drive()) return;
-  if (const std::unique_lock guard(lock_, std::try_to_lock); guard.owns_lock()) catch_up();
+  std::unique_lock guard(lock_, std::try_to_lock);
+  if (!guard.owns_lock()) return;
+  catch_up();
+  while (!due_.empty() && running_here() == 0) run_next(guard);
 }
 
 bool Controller::progress() {
@@ -385,7 +390,11 @@ void Controller::pulse() {
     } catch (const std::exception& error) {
       transport::end_process(1, std::string("the controller cannot go on: ") + error.what());
     }
-    const bool nothing = calls_.empty();
+    while (!due_.empty()) {
+      run_next(guard);
+      any = true;
+    }
+    const bool nothing = idle();
     guard.unlock();
     pause = any ? shortest : std::min(longest, pause * 2);
     idle_rounds = nothing ? idle_rounds + 1 : 0;
@@ -395,7 +404,7 @@ void Controller::pulse() {
     pulse_state_.compare_exchange_strong(expected, parked);
     // Something may have been submitted in between, when there was no need to wake.
     guard.lock();
-    if (!calls_.empty()) wake_pulse();
+    if (!idle()) wake_pulse();
   }
 }
 
@@ -416,8 +425,10 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   Deadline limit;
   // Engines enforce the grace period themselves where they have a pulse; they get a little longer to do so.
   if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
-  const bool ended =
-      drive(limit, [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && teams_.idle() && endpoint_.flushed(); });
+  const bool ended = drive(
+      limit,
+      [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && teams_.idle() && endpoint_.flushed() && !continuing(); },
+      true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
   guard.lock();
   open_.store(false, std::memory_order_release);
@@ -434,6 +445,9 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
     call.object_holders.clear();
     end_call(call);
   }
+  // Nobody runs these any more.
+  const auto dropped = std::exchange(due_, {});
+  guard.unlock();
 }
 
 bool Controller::reachable() {

@@ -18,6 +18,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -79,9 +80,10 @@ class Controller final : private transport::FrameHandler {
   // All three for a call of one block.
   void submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended);
 
-  // Drives until `ready()`, which is called under the lock, or the deadline. Whether it became ready.
+  // Drives until `ready()`, which is called under the lock, or the deadline. Whether it became ready. A continuation that waits runs others
+  // meanwhile only if it may wait for them, or they would pile up.
   template <class Ready>
-  bool drive(const Deadline& deadline, Ready ready);
+  bool drive(const Deadline& deadline, Ready ready, bool for_continuations = false);
   // One round, if nobody else is at it.
   void try_progress();
   // Runs `action` under the lock.
@@ -98,7 +100,14 @@ class Controller final : private transport::FrameHandler {
   void abort_all();
   void abandon(Call& call) noexcept;
 
-  [[nodiscard]] bool idle() const { return calls_.empty(); }  // under the lock
+  // For calls that rank 0 runs itself; each takes the lock.
+  void begin_local(const std::shared_ptr<Call>& call);
+  bool enter_local(Call& call);
+  void end_local(Call& call, std::exception_ptr error);
+  // False if the call is done.
+  bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
+
+  [[nodiscard]] bool idle() const { return calls_.empty() && !continuing(); }  // under the lock
   [[nodiscard]] std::uint64_t waiting() const { return scheduler_.waiting(); }
   // Engines are numbered from 0; none is ever lost.
   [[nodiscard]] int engine_count() const { return static_cast<int>(settings_.engines.size()); }
@@ -183,6 +192,7 @@ class Controller final : private transport::FrameHandler {
 
   void on_frame(transport::Frame& frame) override;
   void on_results(transport::Frame& frame, const wire::Results& results);
+  void on_published(const wire::Published& published);
   void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
   std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure) const;
   bool fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
@@ -223,6 +233,12 @@ class Controller final : private transport::FrameHandler {
   void stop(Call& call);
   [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
 
+  // Continuations; under the lock.
+  void continue_after(Call& call);
+  void run_next(std::unique_lock<controller::SharedLock>& guard);
+  [[nodiscard]] bool continuing() const { return !due_.empty() || running_ > running_here(); }
+  [[nodiscard]] static int running_here();
+
   [[nodiscard]] bool may_drive() const;
   void wake_pulse();
   void pulse();
@@ -248,8 +264,11 @@ class Controller final : private transport::FrameHandler {
   std::vector<Landing> landing_;
   std::vector<Desertion> desertions_;
   controller::Teams& teams_;
-  std::vector<int> peers_;         // by engine
-  std::vector<Account> accounts_;  // likewise
+  std::vector<int> peers_;                         // by engine
+  std::vector<Account> accounts_;                  // likewise
+  std::deque<std::shared_ptr<Continuation>> due_;  // to be run
+  int running_ = 0;                                // that are being run
+  bool giving_up_ = false;                         // the client has failed: none is run any more
   std::size_t goodbyes_ = 0;
   bool closing_ = false;  // engines have been told that no more comes
   std::atomic<bool> open_{true};
@@ -260,12 +279,21 @@ class Controller final : private transport::FrameHandler {
 };
 
 template <class Ready>
-bool Controller::drive(const Deadline& deadline, Ready ready) {
+bool Controller::drive(const Deadline& deadline, Ready ready, bool for_continuations) {
   const bool drives = may_drive();
+  const bool continues = drives && (for_continuations || running_here() == 0);
   const Driving driving(drives ? &drivers_ : nullptr);
   std::unique_lock guard(lock_);
   transport::Idle idle(spin_);
   while (!ready()) {
+    if (continues && !due_.empty()) {
+      // It may take its time, in which others drive.
+      drivers_.fetch_sub(1, std::memory_order_relaxed);
+      run_next(guard);
+      drivers_.fetch_add(1, std::memory_order_relaxed);
+      idle.reset();
+      continue;
+    }
     if (drives && progress()) {
       idle.reset();
       if (lock_.wanted()) lock_.let_others_in();

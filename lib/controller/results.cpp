@@ -31,6 +31,8 @@ void Controller::on_frame(transport::Frame& frame) {
         on_returned(frame.peer - 1, *returned);
       } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
         on_overdue(frame.peer - 1, *overdue);
+      } else if (const auto* published = std::get_if<wire::Published>(&record)) {
+        on_published(*published);
       } else if (std::holds_alternative<wire::Bye>(record)) {
         ++goodbyes_;
       } else {
@@ -110,6 +112,16 @@ bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span
   if (call.communicator) note_desertion(call, item, error);
   finish_item(call, item, Status::failed, std::move(error));
   return false;
+}
+
+// Of a call that is over, or that nobody can ask any more, it is dropped.
+void Controller::on_published(const wire::Published& published) {
+  Call* const call = find(published.call);
+  if (call == nullptr || call->abandoned) return;
+  if (published.item >= call->items.size())
+    throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
+  call->published[published.item][published.name] =
+      std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
 void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
@@ -219,8 +231,8 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
   call.items[item].status = status;
   if (error) call.errors.emplace(item, std::move(error));
   if (status != Status::completed) ++call.failed_items;
-  for (const auto& feed : call.feeds) {
-    if (const auto alive = feed.lock()) alive->ended.push_back(item);
+  for (const auto& [feed, first] : call.feeds) {
+    if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }
   if (!call.same_arguments) {
     // Arguments are kept no longer than they may be needed.
@@ -259,6 +271,7 @@ void Controller::end_call(Call& call) {
   call.terms.arguments = {};
   call.attempts.clear();
   if (deciding_) decided_.emplace(call.id, alive);
+  if (!call.continuations.empty()) continue_after(call);
   if (call.abandoned) report_unseen(call);
 }
 

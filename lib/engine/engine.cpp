@@ -261,7 +261,14 @@ bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
 
 // Below MPI_THREAD_MULTIPLE there is no pulse to receive the request.
 bool Engine::stop_requested() {
-  if (!settings_.pulse && running_here == this) endpoint_->poll(*this);
+  if (!settings_.pulse && running_here == this) {
+    endpoint_->poll(*this);
+    if (baton_.try_take()) {
+      std::stop_source due = due_stop();
+      baton_.give();
+      due.request_stop();
+    }
+  }
   return stop_requested_.load(std::memory_order_acquire) ||
          (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
 }
@@ -269,6 +276,45 @@ bool Engine::stop_requested() {
 bool Engine::overdue(std::int64_t now) const {
   const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
   return deadline != 0 && now > deadline;
+}
+
+std::stop_token Engine::stop_token() {
+  baton_.take();
+  if (!stop_source_) stop_source_.emplace();
+  const std::stop_token token = stop_source_->get_token();
+  std::stop_source due = due_stop();
+  baton_.give();
+  due.request_stop();
+  return token;
+}
+
+// Whom to ask to stop. That runs the task's callbacks, so it must be done without the baton, which they may want.
+std::stop_source Engine::due_stop() const {
+  return stop_source_ && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
+             ? *stop_source_
+             : std::stop_source(std::nostopstate);
+}
+
+// Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
+void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
+  const wire::Published record{running_call_, running_item_, std::string(name), type, value};
+  const bool own_thread = running_here == this;
+  baton_.take();
+  try {
+    wire::write(outbox_, record);
+    results_.close();
+    const std::int64_t now = settings_.clock.now();
+    const bool due = settings_.pulse ? now - last_published_ >= flush_after || outbox_.size() >= flush_bytes : own_thread;
+    if (due) {
+      last_published_ = now;
+      flush();
+    }
+  } catch (...) {
+    baton_.give();
+    throw;
+  }
+  baton_.give();
+  if (!settings_.pulse && own_thread) static_cast<void>(stop_requested());
 }
 
 void Engine::carry_out(const Queued& queued) {
@@ -324,6 +370,7 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
       add_result(batch.call, item, started, started, true);
       continue;
     }
+    if (stop_source_) stop_source_.reset();
     stop_requested_.store(!stops_.empty() && stopped(batch.call, item), std::memory_order_release);
     if (batch.timeout != 0) {
       told_overdue_ = false;
@@ -469,6 +516,7 @@ void Engine::await(transport::Transfer& transfer) {
 
 // The second thread: sleeps while the engine has nothing to do, else looks once a period whether it is still in the same task.
 void Engine::pulse() {
+  running_here = this;  // for callbacks of a task's stop token
   std::uint64_t last = 0;
   for (;;) {
     activity_.wait(parked);
@@ -477,7 +525,9 @@ void Engine::pulse() {
     const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
     if (begun == std::exchange(last, begun) && baton_.try_take()) {
       beat();
+      std::stop_source due = due_stop();
       baton_.give();
+      due.request_stop();
     }
   }
 }
@@ -486,6 +536,7 @@ void Engine::beat() {
   // Between two runs there is no endpoint; the loop then holds the baton, and this is not reached.
   for (int i = 0; i < 64 && endpoint_->poll(*this);) ++i;
   if (overdue(settings_.clock.now()) && !std::exchange(told_overdue_, true)) {
+    stop_requested_.store(true, std::memory_order_release);
     wire::write(outbox_, wire::Overdue{running_call_, running_item_});
     results_.close();
   }
@@ -519,5 +570,16 @@ Variables& vars() { return here().variables(); }
 }  // namespace this_engine
 
 bool this_task::stop_requested() { return here().stop_requested(); }
+
+std::stop_token this_task::stop_token() { return here().stop_token(); }
+
+void this_task::progress(double fraction) {
+  if (!(fraction >= 0 && fraction <= 1)) throw UsageError("progress is a fraction between 0 and 1, and not " + std::to_string(fraction));
+  publish("progress", fraction);
+}
+
+void detail::publish(std::string_view name, const std::type_info& type, const Writer& value) {
+  here().publish(name, type.name(), value.bytes.bytes());
+}
 
 }  // namespace rankview

@@ -16,7 +16,10 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <variant>
@@ -66,6 +69,10 @@ class Engine final : private transport::FrameHandler {
 
   // Whether the running task has been given up. For the task's threads.
   [[nodiscard]] bool stop_requested();
+  // The same as a token, on which callbacks can be set.
+  [[nodiscard]] std::stop_token stop_token();
+  // Tells rank 0 a value of the running task. Likewise.
+  void publish(std::string_view name, const char* type, std::span<const std::byte> value);
 
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] Variables& variables() { return variables_; }
@@ -106,6 +113,7 @@ class Engine final : private transport::FrameHandler {
   [[nodiscard]] bool overdue(std::int64_t now) const;
   void stop(const wire::Stop& stop);
   [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
+  [[nodiscard]] std::stop_source due_stop() const;
   Code code_of(const wire::Batch& batch);
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
   void await(transport::Transfer& transfer);
@@ -136,9 +144,10 @@ class Engine final : private transport::FrameHandler {
   std::vector<wire::Stop> stops_;       // of calls that may have items here
   std::uint64_t running_call_ = 0;
   std::uint64_t running_item_ = 0;
-  std::uint64_t running_end_ = 0;  // behind the last item of the batch that runs
-  bool running_alone_ = false;     // nothing of that batch may be given back
-  bool told_overdue_ = false;      // rank 0 knows that the item has run out of time
+  std::uint64_t running_end_ = 0;                // behind the last item of the batch that runs
+  bool running_alone_ = false;                   // nothing of that batch may be given back
+  bool told_overdue_ = false;                    // rank 0 knows that the item has run out of time
+  std::optional<std::stop_source> stop_source_;  // of the running task, where it has asked
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
 
@@ -149,7 +158,8 @@ class Engine final : private transport::FrameHandler {
   wire::Memory reported_;           // what was last told of the variables
   bool tasks_since_report_ = true;  // at the start of a run nothing has been told
   std::int64_t next_report_ = 0;    // not before
-  detail::Writer scratch_;          // the result of the item that runs
+  std::int64_t last_published_ = 0;
+  detail::Writer scratch_;  // the result of the item that runs
 
   // What the pulse sees of the loop without the baton.
   std::atomic<std::uint64_t> items_begun_{0};

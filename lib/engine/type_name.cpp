@@ -10,10 +10,12 @@
 
 namespace rankview::engine {
 
-std::string type_name(const std::type_info& type) {
+std::string type_name(const std::type_info& type) { return type_name(type.name()); }
+
+std::string type_name(const char* mangled) {
   int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
-  if (status != 0 || text == nullptr) return type.name();
+  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
+  if (status != 0 || text == nullptr) return mangled;
   std::string name = text.get();
   // What nobody writes out.
   constexpr std::pair<std::string_view, std::string_view> shorter[] = {

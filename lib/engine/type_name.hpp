@@ -9,5 +9,7 @@ namespace rankview::engine {
 
 // A type as written in C++.
 std::string type_name(const std::type_info& type);
+// The same for what std::type_info::name() gives.
+std::string type_name(const char* mangled);
 
 }  // namespace rankview::engine

@@ -24,7 +24,8 @@ enum class Kind : std::uint64_t {
   stop,
   recall,
   returned,
-  overdue
+  overdue,
+  published
 };
 
 void write_text(Writer& out, const std::string& text) {
@@ -126,6 +127,16 @@ Memory read_memory(Reader& in) {
   Memory record;
   record.variables = in.value<std::uint64_t>();
   record.bytes = in.value<std::uint64_t>();
+  return record;
+}
+
+Published read_published(Reader& in) {
+  Published record;
+  record.call = in.value<std::uint64_t>();
+  record.item = in.value<std::uint64_t>();
+  record.name = read_text(in);
+  record.type = read_text(in);
+  record.value = read_bytes(in);
   return record;
 }
 
@@ -236,6 +247,15 @@ void write(Writer& out, const Memory& record) {
   out.value(record.bytes);
 }
 
+void write(Writer& out, const Published& record) {
+  out.value(Kind::published);
+  out.value(record.call);
+  out.value(record.item);
+  write_text(out, record.name);
+  write_text(out, record.type);
+  write_bytes(out, record.value);
+}
+
 void write(Writer& out, const End& record) {
   out.value(Kind::end);
   out.value(record.ending);
@@ -280,6 +300,8 @@ Record read(Reader& in) {
       const auto call = in.value<std::uint64_t>();
       return Overdue{call, in.value<std::uint64_t>()};
     }
+    case Kind::published:
+      return read_published(in);
   }
   throw DecodeError("a record of unknown kind " + std::to_string(kind));
 }

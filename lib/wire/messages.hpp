@@ -133,13 +133,22 @@ struct Memory {
   std::uint64_t bytes = 0;
 };
 
+// A task that runs has this to tell.
+struct Published {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  std::string name;
+  std::string type;  // of the value, as std::type_info names it
+  std::span<const std::byte> value;
+};
+
 // The engine's last word.
 struct Bye {};
 
-using Record =
-    std::variant<Batch, Object, Stop, Recall, Forget, Join, Assemble, Disband, End, Results, Returned, Overdue, AtJoin, Memory, Bye>;
+using Record = std::variant<Batch, Object, Stop, Recall, Forget, Join, Assemble, Disband, End, Results, Returned, Overdue, AtJoin, Memory,
+                            Published, Bye>;
 
-// Appends a record. A Batch, Object or Results refers to bytes that are copied into the message behind it.
+// Appends a record. A Batch, Object, Published or Results refers to bytes that are copied into the message behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const Object& record);
 void write(Writer& out, const Stop& record);
@@ -152,6 +161,7 @@ void write(Writer& out, const Returned& record);
 void write(Writer& out, const Overdue& record);
 void write(Writer& out, const AtJoin& record);
 void write(Writer& out, const Memory& record);
+void write(Writer& out, const Published& record);
 void write(Writer& out, const End& record);
 void write(Writer& out, const Bye& record);
 

@@ -45,6 +45,7 @@ void walk(const Assemble&) {}
 void walk(const Disband&) {}
 void walk(const AtJoin&) {}
 void walk(const Memory&) {}
+void walk(const Published& published) { touch(published.value); }
 void walk(const End&) {}
 void walk(const Bye&) {}
 

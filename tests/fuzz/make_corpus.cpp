@@ -51,6 +51,7 @@ void messages() {
   record("disband", [](Writer& out) { wire::write(out, wire::Disband{3}); });
   record("at_join", [](Writer& out) { wire::write(out, wire::AtJoin{3}); });
   record("memory", [](Writer& out) { wire::write(out, wire::Memory{4, 4096}); });
+  record("published", [&](Writer& out) { wire::write(out, wire::Published{3, 4, "loss", "d", items}); });
   record("end", [](Writer& out) { wire::write(out, wire::End{wire::Ending::failed, 3, "because"}); });
   record("results", [&](Writer& out) {
     wire::ResultsWriter results(out);

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <memory>
 #include <ranges>
 #include <set>
 #include <sstream>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -563,6 +565,35 @@ TEST_CASE("a running task sees that it was given up, and what is behind it does 
   // It was not given up, and does not see that another was.
   CHECK_FALSE(kept.get(test::limit));
   CHECK_THROWS_AS(rv::this_task::stop_requested(), rv::UsageError);
+}
+
+TEST_CASE("a running task's stop token tells that it was given up") {
+  const test::Gate begun;
+  const auto result = client()[-1].apply(
+      [](const std::string& path) {
+        const std::stop_token token = rv::this_task::stop_token();
+        std::atomic<int> called = 0;
+        const std::stop_callback callback(token, [&called] {
+          rv::this_task::publish("called", 1);  // what a task may do, its callbacks may
+          ++called;
+        });
+        if (token.stop_requested() || !token.stop_possible() || rv::this_task::stop_token() != token) return -1;
+        test::Gate::open(path);
+        const auto end = std::chrono::steady_clock::now() + 30s;
+        while (called == 0 && std::chrono::steady_clock::now() < end) {
+          static_cast<void>(rv::this_task::stop_requested());
+          std::this_thread::sleep_for(1ms);
+        }
+        return token.stop_requested() && rv::this_task::stop_token().stop_requested() ? called.load() : -2;
+      },
+      begun.path());
+  const auto next = client()[-1].apply([] { return rv::this_task::stop_token().stop_requested(); });
+  test::Gate::pass(begun.path());
+  result.abort();
+  CHECK(result.get(test::limit) == 1);
+  CHECK(result.data().get<int>("called") == 1);
+  CHECK_FALSE(next.get(test::limit));
+  CHECK_THROWS_AS(rv::this_task::stop_token(), rv::UsageError);
 }
 
 TEST_CASE("the client gives up everything, or some") {

@@ -45,6 +45,16 @@ void await_start(const rv::Client& rc, const rv::AsyncResult<T>& result) {
   std::this_thread::sleep_for(100ms);
 }
 
+// Says when its frame goes.
+rv::Task<int> waiting(rv::AsyncResult<std::vector<int>> result) {
+  struct Guard {
+    ~Guard() { say("the frame goes"); }
+  } guard;
+  const std::vector<int> values = co_await result;
+  say("resumed");
+  co_return values.front();
+}
+
 int client(rv::Client& rc, const std::vector<std::string>& words) {
   const std::string& how = words[0];
   const rv::LoadBalancedView pool = rc.load_balanced_view();
@@ -73,6 +83,21 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
     throw std::runtime_error("giving up");
   }
   if (how == "throw_int") throw 42;
+  if (how == "throw_continuing") {
+    // Long enough for the client to fail first; what is due then refers to what has gone.
+    const auto result = pool.map(brief, std::views::iota(0, 1000));
+    const auto task = waiting(result);
+    static_cast<void>(task.result().then([](int) { say("not reached"); }));
+    static_cast<void>(result.then([](const rv::AsyncResult<std::vector<int>>&) { say("not reached"); }));
+    static_cast<void>(*result.begin());
+    throw std::runtime_error("giving up");
+  }
+  if (how == "continuing") {
+    static_cast<void>(waiting(pool.map(brief, std::views::iota(0, 100))));
+    static_cast<void>(pool.apply(brief, 1).then([](int) { say("continued"); }));
+    return 0;
+  }
+  if (how == "continuing_exit") pool.apply(brief, 1).then([code](int) { std::exit(code); }).get();
   if (how == "uncaught") {
     rc[0].apply_sync([] { throw std::domain_error("in the task"); });
   } else if (how == "uncaught_later") {
@@ -147,6 +172,12 @@ int main(int argc, char** argv) {
       options);
   if (kept.valid()) {
     say("kept: " + std::to_string(kept.get()));
+    say("continued: " + std::to_string(kept.then([](int n) { return n + 1; }).get()));
+    try {
+      static_cast<void>(waiting({}));
+    } catch (const rv::UsageError&) {
+      say("refused");
+    }
     try {
       view->apply_sync([] {});
     } catch (const rv::UsageError&) {

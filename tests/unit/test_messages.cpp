@@ -48,6 +48,7 @@ void write_all(Writer& out) {
   results.add(5, 7, 1000, 2000, false, nine_each);
   results.add(5, 8, 2000, 2500, true, failure.bytes.bytes());
   write(out, End{Ending::failed, 3, "because"});
+  write(out, Published{5, 7, "loss", "d", nine_each});
   write(out, Bye{});
 }
 
@@ -204,6 +205,24 @@ TEST_CASE("what makes teams keeps its fields, and a team has engines", "[message
   CHECK_THROWS_AS(read(none), DecodeError);
 }
 
+TEST_CASE("what a task publishes keeps its fields", "[messages]") {
+  Writer out;
+  write(out, Published{17, 18, "loss", "d", nine_each});
+  write(out, Published{19, 20, "", "", {}});
+  Reader in(out.bytes.bytes());
+  const auto published = std::get<Published>(read(in));
+  CHECK(published.call == 17);
+  CHECK(published.item == 18);
+  CHECK(published.name == "loss");
+  CHECK(published.type == "d");
+  CHECK(text_of(published.value) == text_of(nine_each));
+  const auto empty = std::get<Published>(read(in));
+  CHECK(empty.item == 20);
+  CHECK(empty.name.empty());
+  CHECK(empty.value.empty());
+  CHECK(in.done());
+}
+
 TEST_CASE("failures keep kind, type and message", "[messages]") {
   for (const FailureKind kind :
        {FailureKind::exception, FailureKind::name, FailureKind::type, FailureKind::stood_back, FailureKind::stopped}) {
@@ -237,7 +256,7 @@ TEST_CASE("a message that is cut anywhere within a record is refused", "[message
     static_cast<void>(read(in));
     ends.push_back(out.bytes.size() - in.remaining());
   }
-  CHECK(ends.size() == 8);
+  CHECK(ends.size() == 9);
   for (std::size_t length = 0; length < out.bytes.size(); ++length) {
     CAPTURE(length);
     const Exact bytes(out.bytes.bytes().first(length));

@@ -7,6 +7,7 @@
 #include <rankview/flags.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/queue_status.hpp>
+#include <rankview/variables.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -19,6 +20,8 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -79,10 +82,33 @@ struct Terms {
   Dependency arguments{};
   std::function<void(ArgumentBlock&)> encode{};
 };
+// What a task has told of itself under a name, as it was encoded.
+struct PublishedValue {
+  std::string type;  // as std::type_info names it
+  std::vector<std::byte> bytes;
+};
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
 
 // Indices of items in the order in which they end, for whoever reads them so.
 struct CompletionFeed {
   std::deque<std::uint64_t> ended;
+};
+
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
+// What rank 0 does when a call has ended.
+class Continuation {
+ public:
+  Continuation() = default;
+  Continuation(const Continuation&) = delete;
+  Continuation& operator=(const Continuation&) = delete;
+  virtual ~Continuation();
+  // Once for each call that it was added to, outside of the controller's lock, in whatever thread drives. Not when the client has failed.
+  virtual void run() noexcept = 0;
 };
 
 // One call of a view's verb, from its submission to its last result; the part that does not depend on types. Shared by the handles
@@ -111,6 +137,7 @@ class Call {
   RootPart root;                        // what rank 0 does meanwhile
   Terms terms;
   std::uint64_t flow = 0;      // the thread that submitted it
+  bool local = false;          // rank 0 runs its one item itself
   std::int64_t submitted = 0;  // nanoseconds of the wall clock
 
   // ---- under the controller's lock ----
@@ -128,8 +155,10 @@ class Call {
   bool laid_out = false;                                // its items are all there
   bool aborted = false;                                 // given up as a whole
   std::uint64_t failed_items = 0;                       // those that ended otherwise than well
-  std::vector<std::weak_ptr<CompletionFeed>> feeds;
-  std::vector<int> object_holders;  // engines that hold the callable's state
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  std::map<std::uint64_t, PublishedValues> published;  // by item
+  std::vector<int> object_holders;                     // engines that hold the callable's state
   std::atomic<std::uint64_t> ended{0};
   std::atomic<bool> sealed{false};      // no more items will come, and rank 0's own part is over
   std::atomic<bool> error_seen{false};  // somebody looked at how it ended
@@ -207,6 +236,7 @@ class Submission {
 // What a call's flags say, for a view that leaves it to the scheduler where its tasks run, or for one that does not. Throws UsageError.
 Terms balanced_terms(const Flags& flags);
 Terms direct_terms(const Flags& flags);
+Terms collective_terms(const Flags& flags);
 
 // A call of one item that is encoded later, with Terms::encode.
 void submit_empty(const std::shared_ptr<Call>& call, bool unattended);
@@ -255,6 +285,14 @@ std::shared_ptr<CompletionFeed> subscribe(Call& call);
 // The next item that ended, waiting for it; nothing when all have been read.
 std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read);
 
+// Throws std::out_of_range for an item that there is not.
+void check_item(Call& call, std::uint64_t item);
+// What an item has published under a name by now. Throws NameError if nothing, TypeError if it is of another type.
+std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type);
+bool has_published(Call& call, std::uint64_t item, std::string_view name);
+// Everything it has. `bytes` are those of the encoded value.
+std::vector<VariableInfo> list_published(Call& call, std::uint64_t item);
+
 void abort(Call& call);
 void abort_all(Controller& controller);
 
@@ -267,6 +305,21 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval);
 
 // The last handle of the call has gone: drops its results, now or when they arrive, and says on stderr if it failed unseen.
 void abandon(Call& call) noexcept;
+
+// ---- calls that rank 0 runs itself ----
+
+// The controller of the run that is under way in this process, the latest if there are several. Throws UsageError if there is none.
+std::shared_ptr<Controller> running_controller();
+// Makes a call known whose one item rank 0 runs.
+void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Controller>& controller);
+// It is about to be run. False if it was given up.
+bool enter_local(Call& call);
+// It has been run, and its value, if there is one, is in place.
+void end_local(Call& call, std::exception_ptr error);
+// Has the continuation run when the call has ended. False if that is done already, and nobody will.
+bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation);
+// The same, running it here if that is done already.
+void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation);
 
 // Some numbers, as an error shows them.
 std::string listed(std::span<const std::uint64_t> counts);

@@ -38,7 +38,7 @@ void prepare_verb_call(Call& call, const Caller& caller) {
   call.controller = caller.controller;
   call.function.thunk = &verb_thunk<Verb>;
   call.label = caller.flags.label;
-  call.terms = direct_terms(caller.flags);
+  call.terms = collective_terms(caller.flags);
   call.engines = caller.engines;
   call.composite = caller.composite;
   call.same_arguments = true;

@@ -18,7 +18,7 @@ namespace rankview::detail {
 
 // Where the results of one call are put together. `R` is what each task returns.
 template <class R>
-class Results : public Call {
+class Slots : public Call {
  public:
   // std::vector<bool> has no elements to write to one by one, and some types cannot be made before their value is there.
   static constexpr bool boxed = std::is_same_v<R, bool> || !std::is_default_constructible_v<R>;
@@ -28,7 +28,6 @@ class Results : public Call {
     if (count > slots_.capacity()) slots_.reserve(std::max<std::size_t>(count, items.capacity()));
     slots_.resize(count);
   }
-  void load(std::uint64_t item, Reader& in) override { slots_[item] = codec<R>::load(in); }
   void discard() noexcept override { std::vector<Slot>().swap(slots_); }
 
   const R& at(std::size_t item) const {
@@ -77,6 +76,13 @@ class Results : public Call {
   std::conditional_t<boxed, std::once_flag, Nothing> unboxed_;
 };
 
+// Those that engines send.
+template <class R>
+class Results : public Slots<R> {
+ public:
+  void load(std::uint64_t item, Reader& in) override { this->slots_[item] = codec<R>::load(in); }
+};
+
 // Tasks without a result.
 template <>
 class Results<void> : public Call {
@@ -105,7 +111,7 @@ struct Shape {
   using Reference = const T&;
   static constexpr auto npos = static_cast<std::size_t>(-1);
 
-  static Results<T>& single(Call& call) { return static_cast<Results<T>&>(call); }
+  static Slots<T>& single(Call& call) { return static_cast<Slots<T>&>(call); }
   static const T& value(Call& call) { return single(call).at(0); }
   static T take(Call& call) { return single(call).take(0); }
   static std::size_t count(Call&) { return 1; }
@@ -147,8 +153,8 @@ struct Shape<std::vector<R>> {
   using Reference = std::conditional_t<std::is_same_v<R, bool>, bool, const R&>;
   static constexpr auto npos = static_cast<std::size_t>(-1);
 
-  static Results<R>& many(Call& call) { return static_cast<Results<R>&>(call); }
-  static Results<std::vector<R>>& single(Call& call) { return static_cast<Results<std::vector<R>>&>(call); }
+  static Slots<R>& many(Call& call) { return static_cast<Slots<R>&>(call); }
+  static Slots<std::vector<R>>& single(Call& call) { return static_cast<Slots<std::vector<R>>&>(call); }
 
   static const std::vector<R>& value(Call& call) { return call.multiple ? many(call).all() : single(call).at(0); }
   static std::vector<R> take(Call& call) { return call.multiple ? many(call).take_all() : single(call).take(0); }
