@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/map_reduce.hpp>
 #include <rankview/detail/view.hpp>
 #include <rankview/imap.hpp>
 
@@ -16,6 +17,8 @@
 #include <vector>
 
 namespace rankview {
+
+class LoadBalancedView;
 
 namespace detail {
 
@@ -58,6 +61,23 @@ class BalancedVerbs {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
   }
 
+  /// `f` of each element, folded into one value by `op(R, R)`, which is associative and need not be commutative: element order is kept.
+  /// Engines fold what they were handed together, so that for short tasks little travels. Numbers may be grouped in another way each time.
+  /// If any task fails, get() throws CompositeError. What `op` throws on an engine is an error of the tasks that were folded there; on rank
+  /// 0 it is what get() throws. Of no elements there is no value: UsageError.
+  template <class F, class Op, class... Ranges>
+  auto map_reduce(F f, Op op, Ranges&&... ranges) const {
+    using M = Made<F, typename Source<Ranges>::Element...>;
+    return AsyncResult<typename M::Result>(
+        make_reduce<typename M::Sig, typename M::Result>(f, op, Lifetime::result, std::forward<Ranges>(ranges)...));
+  }
+  template <class F, class Op, class... Ranges>
+  auto map_reduce_sync(F f, Op op, Ranges&&... ranges) const {
+    using M = Made<F, typename Source<Ranges>::Element...>;
+    return take_result<typename M::Result>(
+        *make_reduce<typename M::Sig, typename M::Result>(f, op, Lifetime::call, std::forward<Ranges>(ranges)...));
+  }
+
   /// One task an element, read as results are taken: `imap(f, ranges...)` or `imap(f, ranges..., max_outstanding)` gives an ImapRange of
   /// results in element order, with at most `max_outstanding` tasks whose results were not taken; the default is four for each engine
   /// (or team), and short tasks want more. Any input range will do, an endless one, too; several go in step until the shortest ends. An
@@ -96,10 +116,17 @@ class BalancedVerbs {
   auto prepare(const F& f) const {
     View::template check<F>();
     auto call = new_call<Sig, R>(controller_, f, flags_);
-    call->balanced = true;
-    call->terms = balanced_terms(flags_);
-    self().place(*call);
+    prepare_balanced(*call);
     return call;
+  }
+  void prepare_balanced(Call& call) const {
+    call.balanced = true;
+    call.terms = balanced_terms(flags_);
+    self().place(call);
+  }
+  void set_chunks(Call& call) const {
+    if (flags_.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(flags_.chunksize));
+    call.chunk_size = static_cast<std::uint64_t>(flags_.chunksize);
   }
   template <class Sig, class R, class F, class... A>
   auto make(const F& f, Lifetime lifetime, A&&... arguments) const {
@@ -109,10 +136,28 @@ class BalancedVerbs {
   }
   template <class Sig, class R, class F, class... Ranges>
   auto make_map(const F& f, Lifetime lifetime, Ranges&&... ranges) const {
-    if (flags_.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(flags_.chunksize));
     auto call = prepare<Sig, R>(f);
-    call->chunk_size = static_cast<std::uint64_t>(flags_.chunksize);
+    set_chunks(*call);
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
+    return call;
+  }
+
+  template <class Sig, class R, class F, class Op, class... Ranges>
+  auto make_reduce(const F& f, const Op& op, Lifetime lifetime, Ranges&&... ranges) const {
+    static_assert(check_callable<Op>());
+    static_assert(!std::is_void_v<R>, "rankview: what map_reduce() is to fold must return something");
+    static_assert(std::is_invocable_r_v<R, const Op&, R, R>, "rankview: the operation of map_reduce() must be callable as R(R, R)");
+    static_assert(std::is_same_v<View, LoadBalancedView>, "rankview: teams do not fold; use map()");
+    View::template check<F>();
+    check_open(*controller_);
+    auto call = std::make_shared<MapReduced<R, Op>>(op);
+    call->controller = controller_;
+    call->function = MapReduce<F, Op, Sig, R>::function(f, op);
+    call->label = flags_.label;
+    call->composite = true;
+    prepare_balanced(*call);
+    set_chunks(*call);
+    submit_items<Source<Ranges>...>(Sig(), call, lifetime, Source<Ranges>::range(ranges)...);
     return call;
   }
 

@@ -151,6 +151,7 @@ void Controller::lay_out(Call& call) {
   const bool placed_as_they_came = call.balanced && call.chunk_size == 1;
   if (!call.waits && !placed_as_they_came) place(call);
   decide();
+  if (call.items.empty() && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
   if (call.done()) {
     end_call(call);
   } else if (may_drive()) {

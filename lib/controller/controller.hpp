@@ -203,6 +203,7 @@ class Controller final : private transport::FrameHandler {
   bool land();
   [[nodiscard]] bool landing(const Call& call) const;
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  static void complete(Call& call);
   void end_call(Call& call);
   static scheduler::Placement placement(const Call& call, std::uint64_t item);
   void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);

@@ -241,14 +241,18 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
   }
   // From the next line on the client may look at the value.
   if (call.sealed && call.ended + 1 == call.items.size() && !failed(call) && !call.abandoned) {
-    try {
-      call.complete();
-    } catch (...) {
-      call.failure = std::current_exception();
-    }
+    complete(call);
   }
   call.ended.fetch_add(1, std::memory_order_release);
   if (call.node != scheduler::Dependencies::none && (call.sealed || call.root.kind == RootPart::Kind::none)) tell_dependents(call, item);
+}
+
+void Controller::complete(Call& call) {
+  try {
+    call.complete();
+  } catch (...) {
+    call.failure = std::current_exception();
+  }
 }
 
 void Controller::end_call(Call& call) {

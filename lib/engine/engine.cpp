@@ -44,7 +44,10 @@ Engine* current() { return running_here != nullptr ? running_here : serving_proc
 class Engine::Running final : public detail::Invocation {
  public:
   Running(Engine& engine, const Pending& message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
-      : Invocation(in, engine.scratch_, code.function, code.object.get(), with), engine_(engine), message_(message), claims_(claims) {}
+      : Invocation(in, engine.scratch_, code.function, code.object.get(), with, engine.folded_),
+        engine_(engine),
+        message_(message),
+        claims_(claims) {}
 
   void await_attachments() override {
     if (claims_.sizes().empty()) return;
@@ -361,60 +364,75 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
   for (std::uint64_t item = batch.first; item < running_end_; ++item) {
     ++items_begun_;
     scratch_.bytes.clear();
-    bool failed = false;
     running_call_ = batch.call;
     running_item_ = item;
+    const auto arguments = items.next();
     // What engines run together is begun by all, or others would wait.
     if (!stops_.empty() && batch.team == 0 && stopped(batch.call, item)) {
+      end_fold(batch.call, code);
       wire::write(scratch_, wire::Failure{wire::FailureKind::stopped, "", ""});
       add_result(batch.call, item, started, started, true);
       continue;
     }
-    if (stop_source_) stop_source_.reset();
-    stop_requested_.store(!stops_.empty() && stopped(batch.call, item), std::memory_order_release);
-    if (batch.timeout != 0) {
-      told_overdue_ = false;
-      deadline_.store(started + batch.timeout, std::memory_order_relaxed);
-    }
-    try {
-      if (batch.communicator != 0) group->prepare();
-      const auto arguments = items.next();
-      if (code.thunk == nullptr) code = code_of(batch);
-      if (code.predicate != nullptr && !accepted(code)) {
-        wire::write(scratch_, wire::Failure{wire::FailureKind::refused, "", ""});
-        failed = true;
-      } else {
-        run_task(message, code, arguments, group ? &*group : nullptr);
-      }
-      if (batch.first_only != 0 && group->index() != 0) scratch_.rewind({0, 0, 0});
-    } catch (...) {
-      scratch_.rewind({0, 0, 0});
-      wire::write(scratch_, describe_current_exception());
-      failed = true;
-      if (group) group->refuse();
-    }
+    const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
     const std::int64_t completed = settings_.clock.now();
-    if (batch.timeout != 0) {
-      if (told_overdue_ || overdue(completed)) {
-        scratch_.rewind({0, 0, 0});
-        wire::write(scratch_, wire::Failure{wire::FailureKind::timed_out, "", ""});
-        failed = true;
-      }
-      deadline_.store(0, std::memory_order_relaxed);
+    if (well && code.thunk->fold != nullptr) {
+      folded_items_.push_back({item, started, completed});
+    } else {
+      if (!folded_items_.empty()) fail_fold(batch.call, code);
+      add_result(batch.call, item, started, completed, !well);
     }
-    add_result(batch.call, item, started, completed, failed);
     if (batch.communicator != 0) {
-      if (failed) flush();  // others may be in MPI for good
-      group->settle(failed, [this] { flush(); });
+      if (!well) flush();  // others may be in MPI for good
+      group->settle(!well, [this] { flush(); });
     }
     started = completed;
     if (completed - last_look_ < look_after) continue;
+    end_fold(batch.call, code);
     look(completed);
     if (end_ && end_->ending == wire::Ending::failed && batch.team == 0) return;
     results_.close();
     started = settings_.clock.now();
   }
+  end_fold(batch.call, code);
   running_end_ = 0;
+}
+
+// Whether the item went well; what it gave, or why it failed, is in scratch_.
+bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& code, std::span<const std::byte> arguments,
+                      std::int64_t started, Group* group) {
+  if (stop_source_) stop_source_.reset();
+  stop_requested_.store(!stops_.empty() && stopped(batch.call, running_item_), std::memory_order_release);
+  told_overdue_ = false;
+  if (batch.timeout != 0) deadline_.store(started + batch.timeout, std::memory_order_relaxed);
+  const auto in_time = [this, &batch] { return batch.timeout == 0 || !(told_overdue_ || overdue(settings_.clock.now())); };
+  const auto fail = [this](const wire::Failure& failure) {
+    scratch_.rewind({0, 0, 0});
+    wire::write(scratch_, failure);
+  };
+  bool well = true;
+  try {
+    if (batch.communicator != 0) group->prepare();
+    if (code.thunk == nullptr) code = code_of(batch);
+    if (code.predicate != nullptr && !accepted(code)) {
+      fail({wire::FailureKind::refused, "", ""});
+      well = false;
+    } else {
+      run_task(message, code, arguments, group);
+      if (code.thunk->fold != nullptr && in_time()) fold(code, code.thunk->fold);
+    }
+    if (batch.first_only != 0 && group->index() != 0) scratch_.rewind({0, 0, 0});
+  } catch (...) {
+    fail(describe_current_exception());
+    well = false;
+    if (group != nullptr) group->refuse();
+  }
+  if (well && !in_time()) {
+    fail({wire::FailureKind::timed_out, "", ""});
+    well = false;
+  }
+  deadline_.store(0, std::memory_order_relaxed);
+  return well;
 }
 
 Engine::Code Engine::code_of(const wire::Batch& batch) {
@@ -461,6 +479,65 @@ void Engine::run_task(const Pending& message, const Code& code, std::span<const 
     throw;
   }
   baton_.take();
+}
+
+// Has the thunk do something with what has been folded.
+void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
+  detail::Claims none({});
+  detail::Reader nothing({}, &none);
+  Running running(*this, {}, code, nothing, none, nullptr);
+  baton_.give();
+  try {
+    step(running);
+  } catch (...) {
+    baton_.take();
+    throw;
+  }
+  baton_.take();
+}
+
+// Items that have been folded end: the last of them has the value.
+void Engine::end_fold(std::uint64_t call, const Code& code) {
+  if (folded_items_.empty()) return;
+  scratch_.rewind({0, 0, 0});
+  bool failed = false;
+  try {
+    fold(code, code.thunk->finish);
+  } catch (...) {
+    scratch_.rewind({0, 0, 0});
+    wire::write(scratch_, describe_current_exception());
+    failed = true;
+  }
+  end_folded_items(call, failed);
+}
+
+// An item has failed behind those that have been folded. If that was in folding, what they made is lost, and they have failed, too.
+void Engine::fail_fold(std::uint64_t call, const Code& code) {
+  detail::Writer failure = std::exchange(scratch_, {});
+  if (folded_ != nullptr) {
+    end_fold(call, code);
+  } else {
+    scratch_.raw(failure.bytes.data(), failure.bytes.size());
+    end_folded_items(call, true);
+  }
+  scratch_ = std::move(failure);
+}
+
+// scratch_ has the value of all of them, or why they failed.
+void Engine::end_folded_items(std::uint64_t call, bool failed) {
+  detail::Writer value = std::exchange(scratch_, {});
+  for (const FoldedItem& item : folded_items_) {
+    const bool last = &item == &folded_items_.back();
+    scratch_.rewind({0, 0, 0});
+    if (failed) {
+      scratch_.raw(value.bytes.data(), value.bytes.size());
+    } else if (last) {
+      scratch_ = std::move(value);
+    }
+    add_result(call, item.item, item.started, item.completed, failed);
+  }
+  folded_items_.clear();
+  scratch_.rewind({0, 0, 0});
 }
 
 void Engine::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed) {

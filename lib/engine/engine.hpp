@@ -23,8 +23,11 @@
 #include <thread>
 #include <unordered_map>
 #include <variant>
+#include <vector>
 
 namespace rankview::engine {
+
+class Group;
 
 struct Settings {
   int id = 0;
@@ -106,6 +109,12 @@ class Engine final : private transport::FrameHandler {
   void carry_out(const Queued& queued);
   void join(const wire::Join& join);
   void run(const wire::Batch& batch, const Pending& message);
+  bool run_item(const wire::Batch& batch, const Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+                Group* group);
+  void fold(const Code& code, void (*step)(detail::Invocation&));
+  void end_fold(std::uint64_t call, const Code& code);
+  void fail_fold(std::uint64_t call, const Code& code);
+  void end_folded_items(std::uint64_t call, bool failed);
   void run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
   bool accepted(const Code& code);
   void give_up_queue();
@@ -159,7 +168,14 @@ class Engine final : private transport::FrameHandler {
   bool tasks_since_report_ = true;  // at the start of a run nothing has been told
   std::int64_t next_report_ = 0;    // not before
   std::int64_t last_published_ = 0;
-  detail::Writer scratch_;  // the result of the item that runs
+  detail::Writer scratch_;        // the result of the item that runs
+  std::shared_ptr<void> folded_;  // what a thunk keeps from item to item where results are folded
+  struct FoldedItem {
+    std::uint64_t item;
+    std::int64_t started;
+    std::int64_t completed;
+  };
+  std::vector<FoldedItem> folded_items_;  // what that is made of
 
   // What the pulse sees of the loop without the baton.
   std::atomic<std::uint64_t> items_begun_{0};

@@ -33,16 +33,23 @@ class Invocation {
   const void* function;  // where the callable is a function pointer
   const void* object;    // where it has state: what Thunk::load made
   Group* group;          // where several engines run the call together
+  // Where the results of neighbouring items are folded: what Thunk::run and ::fold keep from item to item.
+  std::shared_ptr<void>& folded;
 
  protected:
-  Invocation(Reader& in, Writer& out, const void* code, const void* state, Group* together)
-      : arguments(in), result(out), function(code), object(state), group(together) {}
+  Invocation(Reader& in, Writer& out, const void* code, const void* state, Group* together, std::shared_ptr<void>& kept)
+      : arguments(in), result(out), function(code), object(state), group(together), folded(kept) {}
   ~Invocation() = default;
 };
 
 struct Thunk {
   void (*run)(Invocation&);
   std::shared_ptr<const void> (*load)(Reader&);  // null for callables without state
+  // Where results are folded on the engine, run() leaves the item's in Invocation::folded. Adds it to what there is; resets
+  // Invocation::folded if that throws.
+  void (*fold)(Invocation&) = nullptr;
+  // Encodes what was folded, and resets it.
+  void (*finish)(Invocation&) = nullptr;
 };
 
 // ---- what may be called -----------------------------------------------------------------------------------------------------
@@ -315,6 +322,18 @@ template <class R, class F, class W, class P, class... Rest, class... Ready>
 void decode_and_call(Parameters<std::pair<W, P>, Rest...>, Invocation& invocation, Ready&&... ready) {
   W value = codec<W>::load(invocation.arguments);
   decode_and_call<R, F>(Parameters<Rest...>(), invocation, std::forward<Ready>(ready)..., Seen<W, P>::see(value));
+}
+
+// The same for a consumer of the arguments that is not the callable itself.
+template <class Consume, class... Ready>
+void decode_then(Parameters<>, Invocation& invocation, const Consume& consume, Ready&&... ready) {
+  invocation.await_attachments();
+  consume(std::forward<Ready>(ready)...);
+}
+template <class W, class P, class... Rest, class Consume, class... Ready>
+void decode_then(Parameters<std::pair<W, P>, Rest...>, Invocation& invocation, const Consume& consume, Ready&&... ready) {
+  W value = codec<W>::load(invocation.arguments);
+  decode_then(Parameters<Rest...>(), invocation, consume, std::forward<Ready>(ready)..., Seen<W, P>::see(value));
 }
 
 template <class F, class Sig>

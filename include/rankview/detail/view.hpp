@@ -142,8 +142,8 @@ void save_element(Writer& out, Iterator& at, Lifetime lifetime) {
   }
 }
 
-template <class... Sources, class R, class... W, class... P>
-void submit_items(Parameters<std::pair<W, P>...>, const std::shared_ptr<Results<R>>& call, Lifetime lifetime,
+template <class... Sources, class... W, class... P>
+void submit_items(Parameters<std::pair<W, P>...>, const std::shared_ptr<Call>& call, Lifetime lifetime,
                   typename Sources::Ranged&... ranges) {
   constexpr std::size_t stride = item_size<Parameters<std::pair<W, P>...>>;
   Submission submission(call, shortest<Sources...>(ranges...));
