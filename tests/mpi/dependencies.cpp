@@ -22,12 +22,6 @@ int fails(int n) { throw std::runtime_error("task " + std::to_string(n) + " cann
 
 int whose() { return rv::this_engine::id(); }
 
-void append(int n) {
-  auto& vars = rv::this_engine::vars();
-  if (!vars.contains("order")) vars.set("order", std::vector<int>());
-  vars.get<std::vector<int>>("order").push_back(n);
-}
-
 }  // namespace
 
 TEST_CASE("a task runs after others") {

@@ -114,8 +114,8 @@ TEST_CASE("failures of a map_reduce are told item by item") {
   } catch (const rv::CompositeError& lost) {
     for (const auto& failure : lost.failures()) CHECK(test::held<rv::RemoteError>(failure.error).message() == "500 is too many");
     CHECK(lost.failures().back().index == 5);
-  } catch (const std::overflow_error& error) {
-    CHECK(std::string(error.what()) == "500 is too many");
+  } catch (const std::overflow_error& on_rank_0) {
+    CHECK(std::string(on_rank_0.what()) == "500 is too many");
   }
   CHECK_THROWS_AS(balanced().map_reduce(odd_fail, std::plus<>(), std::vector<int>()).get(test::limit), rv::UsageError);
   CHECK(test::alive());
