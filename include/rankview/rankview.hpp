@@ -20,6 +20,7 @@
 #include <rankview/queue_status.hpp>
 #include <rankview/reference.hpp>
 #include <rankview/run.hpp>
+#include <rankview/subtask.hpp>
 #include <rankview/targets.hpp>
 #include <rankview/task.hpp>
 #include <rankview/task_data.hpp>

@@ -226,6 +226,9 @@ class Controller final : private transport::FrameHandler {
   void resubmit(Call& call, std::uint64_t item);
   void on_overdue(int engine, const wire::Overdue& overdue);
   void on_returned(int engine, const wire::Returned& returned);
+  void on_subtask(int engine, const wire::Subtask& subtask);
+  void answer(const Call& call);
+  void answer(int engine, std::uint64_t ticket, const std::exception_ptr& error);
   bool was_late(int engine, std::uint64_t call, std::uint64_t item);
   void recall();
   void check_timers();

@@ -112,6 +112,8 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine,
   batch.first_only = call.teams.empty() ? 0 : 1;
   if (call.terms.predicate != nullptr) batch.predicate = code_address(reinterpret_cast<const void*>(call.terms.predicate));
   batch.timeout = call.terms.timeout;
+  batch.flat = call.subtask ? 1 : 0;
+  batch.movable = call.balanced && call.teams.empty() ? 1 : 0;
   if (call.root.kind != RootPart::Kind::none && call.root.votes) batch.votes = call.root.rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.

@@ -31,6 +31,10 @@ void Controller::on_frame(transport::Frame& frame) {
         on_returned(frame.peer - 1, *returned);
       } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
         on_overdue(frame.peer - 1, *overdue);
+      } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
+        on_subtask(frame.peer - 1, *subtask);
+      } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
+        scheduler_.suspended(frame.peer - 1, suspended->items);
       } else if (const auto* published = std::get_if<wire::Published>(&record)) {
         on_published(*published);
       } else if (std::holds_alternative<wire::Bye>(record)) {
@@ -267,6 +271,7 @@ void Controller::end_call(Call& call) {
     if (const auto number = call.team_numbers.find(team.front()); number != call.team_numbers.end()) teams_.leave(number->second);
   }
   for (const int engine : call.object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
+  if (call.subtask) answer(call);
   send_all();
   call.root.kept.reset();
   call.blocks.clear();

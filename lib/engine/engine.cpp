@@ -201,6 +201,10 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
     if (end->ending == wire::Ending::failed) give_up_queue();
   } else if (const auto* stop_items = std::get_if<wire::Stop>(&record)) {
     stop(*stop_items);
+  } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
+    // Of a task that nobody here asks for any more it is dropped.
+    if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end())
+      subtask->second = Answered{answer->failed != 0, {answer->value.begin(), answer->value.end()}};
   } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
     give_back(*recall);
   } else if (const auto* join = std::get_if<wire::Join>(&record)) {
@@ -234,10 +238,13 @@ void Engine::give_back(const wire::Recall& recall) {
     end = from;
   };
   for (const wire::Items& wanted : recall.items) {
-    if (wanted.call == running_call_ && !running_alone_) cut(wanted, running_item_ + 1, running_end_);
+    if (wanted.call == at_.call && at_.movable) cut(wanted, at_.item + 1, at_.end);
+    for (Position* const suspended : suspended_) {
+      if (wanted.call == suspended->call && suspended->movable) cut(wanted, suspended->item + 1, suspended->end);
+    }
     for (Queued& queued : queue_) {
       auto* const batch = std::get_if<wire::Batch>(&queued.command);
-      if (batch == nullptr || batch->call != wanted.call || batch->team != 0 || !queued.message->attachment_sizes.empty()) continue;
+      if (batch == nullptr || batch->call != wanted.call || batch->movable == 0 || !queued.message->attachment_sizes.empty()) continue;
       std::uint64_t end = batch->first + batch->count;
       cut(wanted, batch->first, end);
       batch->count = end - batch->first;
@@ -254,7 +261,7 @@ void Engine::give_back(const wire::Recall& recall) {
 
 void Engine::stop(const wire::Stop& stop) {
   stops_.push_back(stop);
-  if (stopped(running_call_, running_item_)) stop_requested_.store(true, std::memory_order_release);
+  if (stopped(at_.call, at_.item)) stop_requested_.store(true, std::memory_order_release);
 }
 
 bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
@@ -300,7 +307,7 @@ std::stop_source Engine::due_stop() const {
 
 // Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
 void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
-  const wire::Published record{running_call_, running_item_, std::string(name), type, value};
+  const wire::Published record{at_.call, at_.item, std::string(name), type, value};
   const bool own_thread = running_here == this;
   baton_.take();
   try {
@@ -319,6 +326,8 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
   baton_.give();
   if (!settings_.pulse && own_thread) static_cast<void>(stop_requested());
 }
+
+bool Engine::on_own_thread() const { return running_here == this; }
 
 void Engine::carry_out(const Queued& queued) {
   if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {
@@ -359,13 +368,13 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
   }
   tasks_since_report_ = true;
   std::int64_t started = settings_.clock.now();
-  running_end_ = batch.first + batch.count;
-  running_alone_ = batch.team != 0 || !message.attachment_sizes.empty();
-  for (std::uint64_t item = batch.first; item < running_end_; ++item) {
+  at_.end = batch.first + batch.count;
+  at_.movable = batch.movable != 0 && message.attachment_sizes.empty();
+  for (std::uint64_t item = batch.first; item < at_.end; ++item) {
     ++items_begun_;
     scratch_.bytes.clear();
-    running_call_ = batch.call;
-    running_item_ = item;
+    at_.call = batch.call;
+    at_.item = item;
     const auto arguments = items.next();
     // What engines run together is begun by all, or others would wait.
     if (!stops_.empty() && batch.team == 0 && stopped(batch.call, item)) {
@@ -395,14 +404,14 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     started = settings_.clock.now();
   }
   end_fold(batch.call, code);
-  running_end_ = 0;
+  at_.end = 0;
 }
 
 // Whether the item went well; what it gave, or why it failed, is in scratch_.
 bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& code, std::span<const std::byte> arguments,
                       std::int64_t started, Group* group) {
   if (stop_source_) stop_source_.reset();
-  stop_requested_.store(!stops_.empty() && stopped(batch.call, running_item_), std::memory_order_release);
+  stop_requested_.store(!stops_.empty() && stopped(batch.call, at_.item), std::memory_order_release);
   told_overdue_ = false;
   if (batch.timeout != 0) deadline_.store(started + batch.timeout, std::memory_order_relaxed);
   const auto in_time = [this, &batch] { return batch.timeout == 0 || !(told_overdue_ || overdue(settings_.clock.now())); };
@@ -414,6 +423,7 @@ bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& co
   try {
     if (batch.communicator != 0) group->prepare();
     if (code.thunk == nullptr) code = code_of(batch);
+    scratch_.flat = batch.flat != 0;
     if (code.predicate != nullptr && !accepted(code)) {
       fail({wire::FailureKind::refused, "", ""});
       well = false;
@@ -432,6 +442,7 @@ bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& co
     well = false;
   }
   deadline_.store(0, std::memory_order_relaxed);
+  scratch_.flat = false;
   return well;
 }
 
@@ -469,6 +480,7 @@ bool Engine::accepted(const Code& code) {
 void Engine::run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group) {
   detail::Claims claims(message.attachment_sizes);
   detail::Reader arguments(bytes, &claims);
+  arguments.flat() = scratch_.flat;
   Running running(*this, message, code, arguments, claims, group);
   baton_.give();
   try {
@@ -614,7 +626,7 @@ void Engine::beat() {
   for (int i = 0; i < 64 && endpoint_->poll(*this);) ++i;
   if (overdue(settings_.clock.now()) && !std::exchange(told_overdue_, true)) {
     stop_requested_.store(true, std::memory_order_release);
-    wire::write(outbox_, wire::Overdue{running_call_, running_item_});
+    wire::write(outbox_, wire::Overdue{at_.call, at_.item});
     results_.close();
   }
   flush();

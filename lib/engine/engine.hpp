@@ -13,6 +13,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -75,8 +76,16 @@ class Engine final : private transport::FrameHandler {
   // The same as a token, on which callbacks can be set.
   [[nodiscard]] std::stop_token stop_token();
   // Tells rank 0 a value of the running task. Likewise.
+  // For the task's own thread: submits a task, waits for it while it runs others, and forgets it.
+  std::uint64_t submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride);
+  [[nodiscard]] bool answered(std::uint64_t ticket);
+  std::vector<std::byte> await(std::uint64_t ticket);
+  void forget(std::uint64_t ticket);
+
   void publish(std::string_view name, const char* type, std::span<const std::byte> value);
 
+  // Whether the calling thread is the one that runs tasks.
+  [[nodiscard]] bool on_own_thread() const;
   [[nodiscard]] const Settings& settings() const { return settings_; }
   [[nodiscard]] Variables& variables() { return variables_; }
 
@@ -119,8 +128,10 @@ class Engine final : private transport::FrameHandler {
   bool accepted(const Code& code);
   void give_up_queue();
   void give_back(const wire::Recall& recall);
+  void give_back_all();
   [[nodiscard]] bool overdue(std::int64_t now) const;
   void stop(const wire::Stop& stop);
+  void run_others_until_answered(std::uint64_t ticket);
   [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
   [[nodiscard]] std::stop_source due_stop() const;
   Code code_of(const wire::Batch& batch);
@@ -151,12 +162,23 @@ class Engine final : private transport::FrameHandler {
   std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
   std::vector<wire::Stop> stops_;       // of calls that may have items here
-  std::uint64_t running_call_ = 0;
-  std::uint64_t running_item_ = 0;
-  std::uint64_t running_end_ = 0;                // behind the last item of the batch that runs
-  bool running_alone_ = false;                   // nothing of that batch may be given back
+  // How far a batch is that has been begun.
+  struct Position {
+    std::uint64_t call = 0;
+    std::uint64_t item = 0;
+    std::uint64_t end = 0;  // behind its last item
+    bool movable = false;   // what has not begun may be given back
+  };
+  Position at_;
+  std::vector<Position*> suspended_;             // those whose item waits for subtasks while another runs
   bool told_overdue_ = false;                    // rank 0 knows that the item has run out of time
   std::optional<std::stop_source> stop_source_;  // of the running task, where it has asked
+  struct Answered {
+    bool failed;
+    std::vector<std::byte> value;
+  };
+  std::map<std::uint64_t, std::optional<Answered>> subtasks_;  // by ticket, those that the tasks here still ask for
+  std::uint64_t next_ticket_ = 1;
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
 

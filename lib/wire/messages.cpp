@@ -25,7 +25,10 @@ enum class Kind : std::uint64_t {
   recall,
   returned,
   overdue,
-  published
+  published,
+  answer,
+  subtask,
+  suspended
 };
 
 void write_text(Writer& out, const std::string& text) {
@@ -80,6 +83,8 @@ Batch read_batch(Reader& in) {
   record.first_only = in.value<std::uint64_t>();
   record.predicate = in.value<CodeAddress>();
   record.timeout = in.value<std::int64_t>();
+  record.flat = in.value<std::uint64_t>();
+  record.movable = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
@@ -140,6 +145,29 @@ Published read_published(Reader& in) {
   return record;
 }
 
+Answer read_answer(Reader& in) {
+  Answer record;
+  record.ticket = in.value<std::uint64_t>();
+  record.failed = in.value<std::uint64_t>();
+  record.value = read_bytes(in);
+  return record;
+}
+
+Subtask read_subtask(Reader& in) {
+  Subtask record;
+  record.ticket = in.value<std::uint64_t>();
+  record.thunk = in.value<CodeAddress>();
+  record.function = in.value<CodeAddress>();
+  record.parent_call = in.value<std::uint64_t>();
+  record.stride = in.value<std::uint64_t>();
+  record.object = read_bytes(in);
+  record.item = read_bytes(in);
+  if (record.stride != 0 && record.stride != record.item.size())
+    throw DecodeError("a subtask with arguments of " + std::to_string(record.item.size()) + " bytes, where " +
+                      std::to_string(record.stride) + " are announced");
+  return record;
+}
+
 End read_end(Reader& in) {
   End record;
   const auto ending = in.value<std::uint64_t>();
@@ -182,6 +210,8 @@ void write(Writer& out, const Batch& record) {
   out.value(record.first_only);
   out.value(record.predicate);
   out.value(record.timeout);
+  out.value(record.flat);
+  out.value(record.movable);
   write_bytes(out, record.items);
 }
 
@@ -256,6 +286,29 @@ void write(Writer& out, const Published& record) {
   write_bytes(out, record.value);
 }
 
+void write(Writer& out, const Answer& record) {
+  out.value(Kind::answer);
+  out.value(record.ticket);
+  out.value(record.failed);
+  write_bytes(out, record.value);
+}
+
+void write(Writer& out, const Subtask& record) {
+  out.value(Kind::subtask);
+  out.value(record.ticket);
+  out.value(record.thunk);
+  out.value(record.function);
+  out.value(record.parent_call);
+  out.value(record.stride);
+  write_bytes(out, record.object);
+  write_bytes(out, record.item);
+}
+
+void write(Writer& out, const Suspended& record) {
+  out.value(Kind::suspended);
+  out.value(record.items);
+}
+
 void write(Writer& out, const End& record) {
   out.value(Kind::end);
   out.value(record.ending);
@@ -300,6 +353,12 @@ Record read(Reader& in) {
       const auto call = in.value<std::uint64_t>();
       return Overdue{call, in.value<std::uint64_t>()};
     }
+    case Kind::answer:
+      return read_answer(in);
+    case Kind::subtask:
+      return read_subtask(in);
+    case Kind::suspended:
+      return Suspended{in.value<std::uint64_t>()};
     case Kind::published:
       return read_published(in);
   }

@@ -38,6 +38,8 @@ struct Batch {
   std::uint64_t first_only = 0;    // only the result of the team's first engine is wanted
   CodeAddress predicate;           // a bool() to be asked before each item, or zero
   std::int64_t timeout = 0;        // nanoseconds that an item may run, or 0
+  std::uint64_t flat = 0;          // arguments and results lie in the message, whatever their size
+  std::uint64_t movable = 0;       // other engines may run what has not begun
 };
 
 // The state of a call's callable.
@@ -61,6 +63,13 @@ struct Items {
   std::uint64_t whole = 0;  // all or none of them
 
   friend bool operator==(const Items&, const Items&) = default;
+};
+
+// How a Subtask of this engine's ended: its encoded value, or a Failure.
+struct Answer {
+  std::uint64_t ticket = 0;
+  std::uint64_t failed = 0;
+  std::span<const std::byte> value;
 };
 
 // Others have nothing to do: what has not begun of these is to be given back.
@@ -116,6 +125,22 @@ struct Returned {
   std::vector<Items> items;
 };
 
+// A task submits another: the engine's number for it, and what a Batch of one item would have.
+struct Subtask {
+  std::uint64_t ticket = 0;
+  CodeAddress thunk;
+  CodeAddress function;
+  std::uint64_t parent_call = 0;
+  std::uint64_t stride = 0;
+  std::span<const std::byte> object;
+  std::span<const std::byte> item;
+};
+
+// So many of the items that the engine has begun wait for subtasks; it could run something else meanwhile.
+struct Suspended {
+  std::uint64_t items = 0;
+};
+
 // An item has run for longer than its batch allows, and goes on. Its result comes when it has ended, and will be a Failure.
 struct Overdue {
   std::uint64_t call = 0;
@@ -145,19 +170,22 @@ struct Published {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Stop, Recall, Forget, Join, Assemble, Disband, End, Results, Returned, Overdue, AtJoin, Memory,
-                            Published, Bye>;
+using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Join, Assemble, Disband, End, Results, Returned, Subtask,
+                            Suspended, Overdue, AtJoin, Memory, Published, Bye>;
 
-// Appends a record. A Batch, Object, Published or Results refers to bytes that are copied into the message behind it.
+// Appends a record. An Answer, Subtask, Batch, Object, Published or Results refers to bytes that are copied into the message behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const Object& record);
 void write(Writer& out, const Stop& record);
+void write(Writer& out, const Answer& record);
 void write(Writer& out, const Recall& record);
 void write(Writer& out, const Forget& record);
 void write(Writer& out, const Join& record);
 void write(Writer& out, const Assemble& record);
 void write(Writer& out, const Disband& record);
 void write(Writer& out, const Returned& record);
+void write(Writer& out, const Subtask& record);
+void write(Writer& out, const Suspended& record);
 void write(Writer& out, const Overdue& record);
 void write(Writer& out, const AtJoin& record);
 void write(Writer& out, const Memory& record);

@@ -24,7 +24,9 @@ std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast
 // Three items of nine bytes.
 const std::vector<std::byte> nine_each = bytes_of("111111111222222222333333333");
 
-Batch fixed_batch() { return {{11, 22}, {33, 44}, 5, 1, 100, 3, 9, nine_each}; }
+Batch fixed_batch() {
+  return {.thunk = {11, 22}, .function = {33, 44}, .call = 5, .has_object = 1, .first = 100, .count = 3, .stride = 9, .items = nine_each};
+}
 
 std::vector<std::byte> sized_items(const std::vector<std::string>& items) {
   Writer out;
@@ -43,7 +45,7 @@ void write_all(Writer& out) {
   write(out, Object{3, nine_each});
   write(out, Forget{77});
   const auto items = sized_items({"a", "", "ccc"});
-  write(out, Batch{{1, 2}, {0, 0}, 9, 0, 0, 3, 0, items});
+  write(out, Batch{.thunk = {1, 2}, .call = 9, .count = 3, .items = items});
   ResultsWriter results(out);
   results.add(5, 7, 1000, 2000, false, nine_each);
   results.add(5, 8, 2000, 2500, true, failure.bytes.bytes());
@@ -100,7 +102,7 @@ TEST_CASE("a batch with items of one size", "[messages]") {
 TEST_CASE("a batch with items of their own sizes", "[messages]") {
   const auto items = sized_items({"one", "", "three"});
   Writer out;
-  write(out, Batch{{1, 2}, {}, 6, 0, 0, 3, 0, items});
+  write(out, Batch{.thunk = {1, 2}, .call = 6, .count = 3, .items = items});
   Reader in(out.bytes.bytes());
   const auto batch = std::get<Batch>(read(in));
   ItemCursor cursor(batch);

@@ -137,6 +137,7 @@ class Call {
   RootPart root;                        // what rank 0 does meanwhile
   Terms terms;
   std::uint64_t flow = 0;      // the thread that submitted it
+  bool subtask = false;        // an engine's task submitted it, and gets its result, encoded flat
   bool local = false;          // rank 0 runs its one item itself
   std::int64_t submitted = 0;  // nanoseconds of the wall clock
 

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "fixture.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+using test::balanced;
+using test::client;
+using test::engines;
+
+namespace {
+
+long fibonacci(int n) {
+  if (n < 2) return n;
+  auto before = rv::this_task::submit(fibonacci, n - 1);
+  const long last = fibonacci(n - 2);
+  return before.get() + last;
+}
+
+std::vector<int> quicksort(std::vector<int> v) {
+  if (v.size() < 500) {
+    std::sort(v.begin(), v.end());
+    return v;
+  }
+  const int pivot = v[v.size() / 2];
+  const auto upper = std::partition(v.begin(), v.end(), [pivot](int x) { return x < pivot; });
+  const auto above = std::partition(upper, v.end(), [pivot](int x) { return x == pivot; });
+  auto right = rv::this_task::submit(quicksort, std::vector<int>(above, v.end()));
+  std::vector<int> sorted = quicksort(std::vector<int>(v.begin(), upper));
+  sorted.insert(sorted.end(), upper, above);
+  const std::vector<int> rest = right.get();
+  sorted.insert(sorted.end(), rest.begin(), rest.end());
+  return sorted;
+}
+
+}  // namespace
+
+TEST_CASE("tasks fork and join") {
+  CHECK(balanced().apply(fibonacci, 15).get(test::limit) == 610);
+  std::vector<int> numbers(100'000);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  std::vector<int> shuffled = numbers;
+  std::shuffle(shuffled.begin(), shuffled.end(), std::mt19937(7));
+  CHECK(balanced().apply(quicksort, shuffled).get(test::limit) == numbers);
+  // Several at once, so that those that wait run parts of others.
+  const auto several = balanced().map(fibonacci, std::vector<int>(10, 11));
+  CHECK(several.get(test::limit) == std::vector<long>(10, 89));
+  for (const auto& engine : client().queue_status().engines) CHECK(engine.handed_out == 0);
+}
+
+TEST_CASE("what a subtask throws reaches who waits for it") {
+  const auto result = balanced().apply([] {
+    auto failing = rv::this_task::submit(
+        [](int n) {
+          if (n > 3) throw std::domain_error("more than three");
+          return n;
+        },
+        4);
+    try {
+      failing.get();
+      return std::string("nothing was thrown");
+    } catch (const rv::RemoteError& error) {
+      return error.type_name() + ": " + error.message();
+    }
+  });
+  CHECK(result.get(test::limit) == "std::domain_error: more than three");
+  const auto through = balanced().apply([] { return rv::this_task::submit([]() -> int { throw std::domain_error("deep"); }).get(); });
+  CHECK(test::contains(test::thrown<rv::RemoteError>([&] { through.get(test::limit); }).what(), "deep"));
+}
+
+TEST_CASE("subtasks without a result, and those that nobody waits for") {
+  test::everyone()["count"] = 0;
+  const auto count = [](int by) { rv::this_engine::vars().get<int>("count") += by; };
+  balanced()
+      .apply(
+          [](int n) {
+            for (int i = 0; i < n; ++i) {
+              auto done = rv::this_task::submit([](int by) { rv::this_engine::vars().get<int>("count") += by; }, 1);
+              if (i % 2 == 0) done.get();
+            }
+          },
+          20)
+      .get(test::limit);
+  REQUIRE(client().wait(test::limit));
+  CHECK(test::everyone().reduce_sync<int>("count", std::plus<>()) == 20);
+  balanced().apply(count, 1).get(test::limit);
+  CHECK(balanced().apply([] { return rv::this_task::submit([] { return 5; }).get(); }).get(test::limit) == 5);
+  CHECK_THROWS_AS(rv::this_task::submit([] { return 1; }), rv::UsageError);
+  CHECK(test::alive());
+}
+
+TEST_CASE("a task that waits for a subtask can be given up") {
+  test::Gate gate;
+  const auto result = balanced().apply([](const std::string& path) { rv::this_task::submit(test::Gate::pass, path).get(); }, gate.path());
+  CHECK_FALSE(result.wait(20ms));
+  gate.open();
+  result.get(test::limit);
+  CHECK(test::alive());
+}
+
+TEST_CASE("a map_reduce whose tasks submit tasks") {
+  CHECK(balanced().map_reduce(fibonacci, std::plus<>(), std::vector<int>(20, 8)).get(test::limit) == 20 * 21);
+}
