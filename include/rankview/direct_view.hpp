@@ -289,6 +289,10 @@ class DirectVerbs {
   /// `view["x"] = value` pushes and waits; `view["x"].get<T>()` pulls and waits. Both throw what went wrong.
   [[nodiscard]] auto operator[](std::string name) const { return Subscript<View>(self(), std::move(name)); }
 
+  /// Gives up what was submitted through this view, its copies and those that with() made of it, and has not ended: see
+  /// AsyncResult::abort().
+  void abort() const { abort_view(*controller_, number_); }
+
   /// A copy of the view that makes its calls with other flags.
   [[nodiscard]] View with(Flags flags) const {
     View copy = self();
@@ -308,15 +312,19 @@ class DirectVerbs {
 
   std::shared_ptr<Controller> controller_;
   Flags flags_;
+  std::uint64_t number_ = new_view();
 
  private:
   [[nodiscard]] const View& self() const { return static_cast<const View&>(*this); }
-  [[nodiscard]] Caller caller(bool unattended) const { return {controller_, flags_, self().engines(), View::multiple, unattended}; }
+  [[nodiscard]] Caller caller(bool unattended) const {
+    return {controller_, flags_, self().engines(), number_, View::multiple, unattended};
+  }
   [[nodiscard]] int live(int engine) const { return resolve(*controller_, engine); }
 
   template <class Sig, class R, class F, class... A>
   std::shared_ptr<Results<R>> make(const F& f, Lifetime lifetime, A&&... arguments) const {
     auto call = new_call<Sig, R>(controller_, f, flags_);
+    call->view = number_;
     call->terms = takes_communicator<F> ? collective_terms(flags_) : direct_terms(flags_);
     call->multiple = View::multiple;
     call->same_arguments = true;
@@ -332,6 +340,7 @@ class DirectVerbs {
                   "rankview: a callable that wants a communicator is run by all engines at once; use apply(), or team_view() for many "
                   "tasks");
     auto call = new_call<Sig, R>(controller_, f, flags_);
+    call->view = number_;
     call->terms = direct_terms(flags_);
     call->engines = self().engines();
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);

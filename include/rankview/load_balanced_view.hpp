@@ -93,6 +93,10 @@ class BalancedVerbs {
     return make_imap<false>(std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
   }
 
+  /// Gives up what was submitted through this view, its copies and those that with() made of it, and has not ended: see
+  /// AsyncResult::abort().
+  void abort() const { abort_view(*controller_, number_); }
+
   /// A copy of the view that makes its calls with other flags.
   [[nodiscard]] View with(Flags flags) const {
     View copy = self();
@@ -108,6 +112,7 @@ class BalancedVerbs {
 
   std::shared_ptr<Controller> controller_;
   Flags flags_;
+  std::uint64_t number_ = new_view();
 
  private:
   [[nodiscard]] const View& self() const { return static_cast<const View&>(*this); }
@@ -121,6 +126,7 @@ class BalancedVerbs {
   }
   void prepare_balanced(Call& call) const {
     call.balanced = true;
+    call.view = number_;
     call.terms = balanced_terms(flags_);
     self().place(call);
   }

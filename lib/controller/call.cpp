@@ -358,7 +358,18 @@ void abort(Call& call) {
   call.controller->abort(call);
 }
 
-void abort_all(Controller& controller) { controller.abort_all(); }
+void abort_view(Controller& controller, std::uint64_t view) {
+  controller.abort_if([view](const Call& call) { return call.view == view; });
+}
+
+std::uint64_t new_view() noexcept {
+  static std::atomic<std::uint64_t> views{0};
+  return views.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+void abort_all(Controller& controller) {
+  controller.abort_if([](const Call&) { return true; });
+}
 
 void abandon(Call& call) noexcept { call.controller->abandon(call); }
 

@@ -228,10 +228,12 @@ void Controller::abort(Call& call) {
   send_all();
 }
 
-void Controller::abort_all() {
+void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
   const std::lock_guard guard(lock_);
   std::vector<std::shared_ptr<Call>> calls;
-  for (const auto& [id, call] : calls_) calls.push_back(call);
+  for (const auto& [id, call] : calls_) {
+    if (wanted(*call)) calls.push_back(call);
+  }
   for (const auto& call : calls) {
     call->error_seen = true;
     call->aborted = true;

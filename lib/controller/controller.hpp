@@ -97,7 +97,7 @@ class Controller final : private transport::FrameHandler {
   void cancel(Call& call);
   void abort(Call& call);
   void abort_all(const std::string& why);
-  void abort_all();
+  void abort_if(const std::function<bool(const Call&)>& wanted);
   void abandon(Call& call) noexcept;
 
   // For calls that rank 0 runs itself; each takes the lock.

@@ -232,3 +232,23 @@ TEST_CASE("random histories of tasks end as they should") {
   }
   CHECK(test::alive());
 }
+
+TEST_CASE("a view gives up what was submitted through it, and nothing else") {
+  test::Gate gate;
+  const auto busy = everyone().apply(test::Gate::pass, gate.path());
+  const auto view = balanced();
+  const auto other = balanced();
+  const auto direct = client()[0];
+  const auto given_up = view.with({.priority = 2, .hwm = 1}).map([](int n) { return n; }, std::vector{1, 2, 3});
+  const auto kept = other.with({.hwm = 1}).map([](int n) { return n; }, std::vector{1, 2, 3});
+  const auto kept_direct = client()[0].apply([] { return 1; });
+  const auto dropped_direct = direct.apply([] { return 1; });
+  view.abort();
+  direct.abort();
+  CHECK_THROWS_AS(given_up.get(test::limit), rv::CompositeError);
+  gate.open();
+  CHECK_THROWS_AS(dropped_direct.get(test::limit), rv::TaskAborted);
+  CHECK(kept.get(test::limit) == std::vector{1, 2, 3});
+  CHECK(kept_direct.get(test::limit) == 1);
+  busy.get(test::limit);
+}

@@ -136,6 +136,7 @@ class Call {
   bool composite = false;               // failures are told together, also where there is one result
   RootPart root;                        // what rank 0 does meanwhile
   Terms terms;
+  std::uint64_t view = 0;      // through which it was submitted
   std::uint64_t flow = 0;      // the thread that submitted it
   bool subtask = false;        // an engine's task submitted it, and gets its result, encoded flat
   bool local = false;          // rank 0 runs its one item itself
@@ -296,6 +297,9 @@ std::vector<VariableInfo> list_published(Call& call, std::uint64_t item);
 
 void abort(Call& call);
 void abort_all(Controller& controller);
+// What was submitted through a view or copies of it. new_view(): a number for one.
+void abort_view(Controller& controller, std::uint64_t view);
+std::uint64_t new_view() noexcept;
 
 struct Times {
   Seconds elapsed, wall, serial;

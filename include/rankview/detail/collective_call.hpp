@@ -27,6 +27,7 @@ struct Caller {
   std::shared_ptr<Controller> controller;
   const Flags& flags;
   std::vector<int> engines;
+  std::uint64_t view;
   bool composite;   // a view of several, whose failures are told together
   bool unattended;  // nobody is about to wait for the call
 };
@@ -38,6 +39,7 @@ void prepare_verb_call(Call& call, const Caller& caller) {
   call.controller = caller.controller;
   call.function.thunk = &verb_thunk<Verb>;
   call.label = caller.flags.label;
+  call.view = caller.view;
   call.terms = collective_terms(caller.flags);
   call.engines = caller.engines;
   call.composite = caller.composite;
