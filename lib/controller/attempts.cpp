@@ -72,14 +72,14 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
       call->items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(TaskId{overdue.call, overdue.item}) + " is said to run for too long, and does not run there");
   late_.emplace(engine, overdue.call, overdue.item);
-  std::vector<std::string> earlier;
-  if (const auto attempts = call->attempts.find(overdue.item); attempts != call->attempts.end()) earlier = attempts->second.errors;
-  auto error = std::make_exception_ptr(timed_out(*call, {overdue.call, overdue.item}, engine, earlier));
+  const TaskId task{overdue.call, overdue.item};
   call->last_received = now();
-  if (again(*call, overdue.item, engine, error)) {
+  if (again(*call, overdue.item, engine, std::make_exception_ptr(timed_out(*call, task, engine, {})))) {
     resubmit(*call, overdue.item);
   } else {
-    end_item(*call, overdue.item, Status::failed, std::move(error));
+    const auto attempts = call->attempts.find(overdue.item);
+    const std::vector<std::string> earlier = attempts == call->attempts.end() ? std::vector<std::string>() : attempts->second.errors;
+    end_item(*call, overdue.item, Status::failed, std::make_exception_ptr(timed_out(*call, task, engine, earlier)));
   }
   if (call->done()) end_call(*call);
 }

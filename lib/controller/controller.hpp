@@ -194,7 +194,8 @@ class Controller final : private transport::FrameHandler {
   void on_results(transport::Frame& frame, const wire::Results& results);
   void on_published(const wire::Published& published);
   void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
-  std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure) const;
+  std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure,
+                                  std::vector<std::string> earlier) const;
   bool fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
   static TimeoutError timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
   void note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error);

@@ -96,7 +96,7 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
 // An engine says that an item failed there. Whether it is to be run again.
 bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
   Reader in(value);
-  wire::Failure failure = wire::read_failure(in);
+  const wire::Failure failure = wire::read_failure(in);
   switch (failure.kind) {
     case wire::FailureKind::stood_back:
       finish_item(call, item, Status::aborted, nullptr);
@@ -111,8 +111,10 @@ bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span
     default:
       break;
   }
-  auto error = remote_error(call, item, engine, std::move(failure));
+  auto error = remote_error(call, item, engine, failure, {});
   if (again(call, item, engine, error)) return true;
+  if (const auto attempts = call.attempts.find(item); attempts != call.attempts.end())
+    error = remote_error(call, item, engine, failure, attempts->second.errors);
   if (call.communicator) note_desertion(call, item, error);
   finish_item(call, item, Status::failed, std::move(error));
   return false;
@@ -180,10 +182,9 @@ bool Controller::land() {
   return any;
 }
 
-std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure) const {
+std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure,
+                                            std::vector<std::string> earlier) const {
   const TaskId task{call.id, item};
-  std::vector<std::string> earlier;
-  if (const auto attempts = call.attempts.find(item); attempts != call.attempts.end()) earlier = attempts->second.errors;
   if (failure.kind == wire::FailureKind::timed_out) return std::make_exception_ptr(timed_out(call, task, by, earlier));
   const EngineInfo& at = engine(by);
   TaskPlace place{by, at.rank, at.host, at.pid, task};
