@@ -38,7 +38,8 @@ class Predicate {
   Function function_ = nullptr;
 };
 
-/// How a view makes its calls; given with `view.with({...})`. All but `label` are for load-balanced views.
+/// How a view makes its calls; given with `view.with({...})`. A direct view knows `after`, `queue_timeout`, `label`, and for
+/// apply() and map() `timeout`; the others are for load-balanced views.
 struct Flags {
   /// `map`: how many items are handed out together, as balanced blocks: 10 items by 3 are 3, 3, 2, 2. Zero or less is a usage error. The
   /// default of 1 leaves the grouping to the scheduler, which measures how long items take.

@@ -181,7 +181,9 @@ Terms direct_terms(const Flags& flags) {
   const Flags none;
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend || flags.hwm != 0 ||
       flags.policy != none.policy || flags.chunksize != none.chunksize)
-    throw UsageError("of the flags, a direct view knows after, timeout, queue_timeout and label; the others are for load-balanced views");
+    throw UsageError(
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
+        "load-balanced views");
   return balanced_terms(flags);
 }
 

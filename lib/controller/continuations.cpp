@@ -48,6 +48,7 @@ void Controller::begin_local(const std::shared_ptr<Call>& call) {
   call->same_arguments = true;  // it has none
   call->items.resize(1);
   call->grow(1);
+  call->laid_out = true;
   call->sealed.store(true, std::memory_order_release);
   {
     const std::lock_guard guard(lock_);

@@ -54,6 +54,8 @@ void Controller::count(const Dependency& dependency, Waiting& waiting, Need need
   };
   for (const Prerequisite& prerequisite : dependency.tasks()) {
     Call& call = resolve(prerequisite);
+    // Somebody cares how it fails.
+    if (dependency.failure) call.error_seen = true;
     const std::uint64_t item = prerequisite.task.item;
     if (item != Prerequisite::every) {
       if (!count_item(call, item)) waiting.open.push_back({&call, item, need});
@@ -137,6 +139,7 @@ void Controller::doom(Call& call, const TaskId& cause) {
   if (const auto decided = decided_.find(cause.call); failed_call == nullptr && decided != decided_.end())
     failed_call = decided->second.get();
   std::string why;
+  std::string reason = "a task that it depends on failed:";
   std::shared_ptr<const ImpossibleDependency::Link> next;
   if (failed_call != nullptr) {
     if (const auto error = failed_call->errors.find(cause.item); error != failed_call->errors.end()) {
@@ -149,12 +152,13 @@ void Controller::doom(Call& call, const TaskId& cause) {
       } catch (...) {
         why = wire::error_text(std::current_exception());
       }
+    } else if (cause.item < failed_call->items.size() && failed_call->items[cause.item].status == Status::completed) {
+      reason = "it depends on a failure, or on tasks that all run where it may, and this one went well on engine " +
+               std::to_string(failed_call->items[cause.item].engine) + ":";
     }
   }
   because = std::make_shared<ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
-  const auto error = [&](std::uint64_t item) {
-    return std::make_exception_ptr(ImpossibleDependency({call.id, item}, because, "a task that it depends on did not end as asked for:"));
-  };
+  const auto error = [&](std::uint64_t item) { return std::make_exception_ptr(ImpossibleDependency({call.id, item}, because, reason)); };
   if (!call.laid_out) {
     call.doomed = error(0);
     return;

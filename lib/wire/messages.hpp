@@ -25,7 +25,7 @@ using detail::Writer;
 // of 0, each behind its size.
 struct Batch {
   CodeAddress thunk;
-  CodeAddress function;  // zero where the callable is no function pointer
+  CodeAddress function{};  // zero where the callable is no function pointer
   std::uint64_t call = 0;
   std::uint64_t has_object = 0;  // the callable's state was sent before, in an Object of this call
   std::uint64_t first = 0;
@@ -36,7 +36,7 @@ struct Batch {
   std::uint64_t votes = 0;         // each of them tells rank 0 first whether it can take part, in so many rounds
   std::uint64_t communicator = 0;  // each item is run with a communicator of the team
   std::uint64_t first_only = 0;    // only the result of the team's first engine is wanted
-  CodeAddress predicate;           // a bool() to be asked before each item, or zero
+  CodeAddress predicate{};         // a bool() to be asked before each item, or zero
   std::int64_t timeout = 0;        // nanoseconds that an item may run, or 0
   std::uint64_t flat = 0;          // arguments and results lie in the message, whatever their size
   std::uint64_t movable = 0;       // other engines may run what has not begun
@@ -129,7 +129,7 @@ struct Returned {
 struct Subtask {
   std::uint64_t ticket = 0;
   CodeAddress thunk;
-  CodeAddress function;
+  CodeAddress function{};
   std::uint64_t parent_call = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> object;

@@ -52,6 +52,9 @@ TEST_CASE("when retries are used up, all errors are told") {
   REQUIRE(error.earlier().size() == 3);
   for (const std::string& earlier : error.earlier()) CHECK(test::contains(earlier, "item 5 on engine"));
   CHECK(test::contains(error.what(), "attempt 3: "));
+  const std::string text = error.what();
+  CHECK(text.find("attempt 1: ") == text.rfind("attempt 1: "));
+  for (const std::string& earlier : error.earlier()) CHECK_FALSE(test::contains(earlier, "attempt"));
   CHECK(result.metadata().attempt == 4);
   // Of a map, item by item.
   const auto odd = [](int n) {

@@ -150,6 +150,10 @@ TEST_CASE("a result is an argument of another task") {
   CHECK(total.get(test::limit) == 50'000);
   const auto bad = view.apply(fails, 1);
   CHECK_THROWS_AS(view.apply(twice, bad).get(test::limit), rv::ImpossibleDependency);
+  // One that rank 0 makes itself.
+  const auto thrice = y.then([](double v) { return v / 2 * 3; });
+  CHECK(view.apply(twice, thrice).get(test::limit) == 18);
+  CHECK(view.with({.after = rv::when_all(x, y)}).apply(twice, 1).get(test::limit) == 2);
   // The handle may go before the argument is there.
   auto slow = view.apply(
       [](double v) {

@@ -45,7 +45,7 @@ void write_all(Writer& out) {
   write(out, Object{3, nine_each});
   write(out, Forget{77});
   const auto items = sized_items({"a", "", "ccc"});
-  write(out, Batch{.thunk = {1, 2}, .call = 9, .count = 3, .items = items});
+  write(out, Batch{.thunk = {1, 2}, .function = {}, .call = 9, .count = 3, .items = items});
   ResultsWriter results(out);
   results.add(5, 7, 1000, 2000, false, nine_each);
   results.add(5, 8, 2000, 2500, true, failure.bytes.bytes());
@@ -102,7 +102,7 @@ TEST_CASE("a batch with items of one size", "[messages]") {
 TEST_CASE("a batch with items of their own sizes", "[messages]") {
   const auto items = sized_items({"one", "", "three"});
   Writer out;
-  write(out, Batch{.thunk = {1, 2}, .call = 6, .count = 3, .items = items});
+  write(out, Batch{.thunk = {1, 2}, .function = {}, .call = 6, .count = 3, .items = items});
   Reader in(out.bytes.bytes());
   const auto batch = std::get<Batch>(read(in));
   ItemCursor cursor(batch);
