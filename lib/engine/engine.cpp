@@ -357,6 +357,15 @@ void Engine::join(const wire::Join& join) {
   teams_[join.team] = endpoint_->assemble(join.team, peers);
 }
 
+// What belongs to the next item of a batch.
+std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const {
+  try {
+    return items.next();
+  } catch (const DecodeError& error) {
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + error.what());
+  }
+}
+
 void Engine::run(const wire::Batch& batch, const Pending& message) {
   Code code;
   wire::ItemCursor items(batch);
@@ -375,7 +384,7 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     scratch_.bytes.clear();
     at_.call = batch.call;
     at_.item = item;
-    const auto arguments = items.next();
+    const auto arguments = next_arguments(items);
     // What engines run together is begun by all, or others would wait.
     if (!stops_.empty() && batch.team == 0 && stopped(batch.call, item)) {
       end_fold(batch.call, code);

@@ -118,6 +118,7 @@ class Engine final : private transport::FrameHandler {
   void carry_out(const Queued& queued);
   void join(const wire::Join& join);
   void run(const wire::Batch& batch, const Pending& message);
+  std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
   bool run_item(const wire::Batch& batch, const Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
   void fold(const Code& code, void (*step)(detail::Invocation&));

@@ -46,6 +46,20 @@ void walk(const Disband&) {}
 void walk(const AtJoin&) {}
 void walk(const Memory&) {}
 void walk(const Published& published) { touch(published.value); }
+void walk(const Recall&) {}
+void walk(const Returned&) {}
+void walk(const Overdue&) {}
+void walk(const Suspended&) {}
+void walk(const Subtask& subtask) {
+  touch(subtask.object);
+  touch(subtask.item);
+}
+void walk(const Answer& answer) {
+  touch(answer.value);
+  if (answer.failed == 0) return;
+  Reader value(answer.value);
+  static_cast<void>(read_failure(value));
+}
 void walk(const End&) {}
 void walk(const Bye&) {}
 

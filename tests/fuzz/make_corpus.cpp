@@ -41,8 +41,8 @@ void messages() {
     put(name, "", out.bytes.bytes());
     write(all);
   };
-  record("batch_stride", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items}); });
-  record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {}, 5, 0, 0, 3, 0, sized.bytes.bytes()}); });
+  record("batch_stride", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items, 0, 0, 0, 0, {1, 4}, 5, 1, 1}); });
+  record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{.thunk = {1, 2}, .function = {}, .call = 5, .count = 3, .items = sized.bytes.bytes()}); });
   record("object", [&](Writer& out) { wire::write(out, wire::Object{3, items}); });
   record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
   record("stop", [](Writer& out) { wire::write(out, wire::Stop{3, 4, 5}); });
@@ -52,6 +52,12 @@ void messages() {
   record("at_join", [](Writer& out) { wire::write(out, wire::AtJoin{3}); });
   record("memory", [](Writer& out) { wire::write(out, wire::Memory{4, 4096}); });
   record("published", [&](Writer& out) { wire::write(out, wire::Published{3, 4, "loss", "d", items}); });
+  record("recall", [](Writer& out) { wire::write(out, wire::Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}}); });
+  record("returned", [](Writer& out) { wire::write(out, wire::Returned{{{5, 6, 7, 0}}}); });
+  record("overdue", [](Writer& out) { wire::write(out, wire::Overdue{5, 6}); });
+  record("subtask", [&](Writer& out) { wire::write(out, wire::Subtask{1, {1, 2}, {3, 4}, 5, 0, items, items}); });
+  record("answer", [&](Writer& out) { wire::write(out, wire::Answer{1, 1, failure.bytes.bytes()}); });
+  record("suspended", [](Writer& out) { wire::write(out, wire::Suspended{3}); });
   record("end", [](Writer& out) { wire::write(out, wire::End{wire::Ending::failed, 3, "because"}); });
   record("results", [&](Writer& out) {
     wire::ResultsWriter results(out);

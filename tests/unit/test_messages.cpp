@@ -51,6 +51,13 @@ void write_all(Writer& out) {
   results.add(5, 8, 2000, 2500, true, failure.bytes.bytes());
   write(out, End{Ending::failed, 3, "because"});
   write(out, Published{5, 7, "loss", "d", nine_each});
+  write(out, Stop{5, 6, 7});
+  write(out, Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}});
+  write(out, Returned{{{5, 6, 7, 0}}});
+  write(out, Overdue{5, 6});
+  write(out, Subtask{1, {1, 2}, {3, 4}, 5, 9, nine_each, std::span(nine_each).first(9)});
+  write(out, Answer{1, 0, nine_each});
+  write(out, Suspended{3});
   write(out, Bye{});
 }
 
@@ -225,9 +232,47 @@ TEST_CASE("what a task publishes keeps its fields", "[messages]") {
   CHECK(in.done());
 }
 
+TEST_CASE("what is recalled, and what is given back", "[messages]") {
+  Writer out;
+  write(out, Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}});
+  write(out, Returned{});
+  Reader in(out.bytes.bytes());
+  CHECK(std::get<Recall>(read(in)).items == std::vector<Items>{{5, 6, 7, 0}, {8, 9, 10, 1}});
+  CHECK(std::get<Returned>(read(in)).items.empty());
+  CHECK(in.done());
+  // No items, and more than can be counted.
+  for (const Items& wrong : {Items{5, 6, 0, 0}, Items{5, ~std::uint64_t{0}, 2, 0}}) {
+    Writer bad;
+    write(bad, Returned{{wrong}});
+    Reader refused(bad.bytes.bytes());
+    CHECK_THROWS_AS(read(refused), DecodeError);
+  }
+}
+
+TEST_CASE("tasks that tasks submit, and their answers", "[messages]") {
+  Writer out;
+  write(out, Subtask{1, {1, 2}, {3, 4}, 5, 0, nine_each, nine_each});
+  write(out, Answer{1, 1, nine_each});
+  Reader in(out.bytes.bytes());
+  const auto subtask = std::get<Subtask>(read(in));
+  CHECK(subtask.ticket == 1);
+  CHECK(subtask.thunk == CodeAddress{1, 2});
+  CHECK(subtask.function == CodeAddress{3, 4});
+  CHECK(subtask.parent_call == 5);
+  CHECK(text_of(subtask.object) == text_of(nine_each));
+  CHECK(text_of(subtask.item) == text_of(nine_each));
+  const auto answer = std::get<Answer>(read(in));
+  CHECK(answer.failed == 1);
+  CHECK(text_of(answer.value) == text_of(nine_each));
+  Writer bad;
+  write(bad, Subtask{1, {1, 2}, {}, 5, 8, {}, nine_each});
+  Reader refused(bad.bytes.bytes());
+  CHECK_THROWS_AS(read(refused), DecodeError);
+}
+
 TEST_CASE("failures keep kind, type and message", "[messages]") {
-  for (const FailureKind kind :
-       {FailureKind::exception, FailureKind::name, FailureKind::type, FailureKind::stood_back, FailureKind::stopped}) {
+  for (const FailureKind kind : {FailureKind::exception, FailureKind::name, FailureKind::type, FailureKind::stood_back,
+                                 FailureKind::stopped, FailureKind::refused, FailureKind::timed_out}) {
     Writer out;
     write(out, Failure{kind, "std::out_of_range", "too far"});
     for (std::size_t length = 0; length < out.bytes.size(); ++length) {
@@ -244,7 +289,7 @@ TEST_CASE("failures keep kind, type and message", "[messages]") {
   }
   Writer out;
   write(out, Failure{});
-  out.bytes.data()[0] = std::byte{5};
+  out.bytes.data()[0] = std::byte{7};
   Reader in(out.bytes.bytes());
   CHECK_THROWS_AS(read_failure(in), DecodeError);
 }
@@ -258,7 +303,7 @@ TEST_CASE("a message that is cut anywhere within a record is refused", "[message
     static_cast<void>(read(in));
     ends.push_back(out.bytes.size() - in.remaining());
   }
-  CHECK(ends.size() == 9);
+  CHECK(ends.size() == 16);
   for (std::size_t length = 0; length < out.bytes.size(); ++length) {
     CAPTURE(length);
     const Exact bytes(out.bytes.bytes().first(length));
