@@ -75,6 +75,9 @@ done
 measure METG mpirun -np 2 "$programs/metg" $quick
 measure "balance, np 17" mpirun -np 17 "$programs/balance" $quick
 measure "balance, np 3" mpirun -np 3 "$programs/balance" $quick
+for ranks in 2 3; do
+  measure "graph, np $ranks" mpirun -np $ranks "$programs/graph" $quick
+done
 measure simulate "$programs/simulate" $quick
 # For codes that initialise MPI without threads, where MPI itself is quicker.
 measure "roundtrip, thread level single" mpirun -np 2 "$programs/roundtrip" $quick --level=single
