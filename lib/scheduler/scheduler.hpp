@@ -10,6 +10,7 @@
 #include <optional>
 #include <queue>
 #include <random>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -224,6 +225,51 @@ class Scheduler {
     [[nodiscard]] std::uint64_t boundary(std::uint64_t chunk_index) const;
     [[nodiscard]] std::uint64_t left() const { return work.first + work.count - boundary(chunk); }
     [[nodiscard]] bool over() const { return chunk == work.chunks; }
+    // By call, and within a call by what comes next of it. Since no two have an item in common, handing out does not change it.
+    [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {work.call, boundary(chunk)}; }
+  };
+
+  // The entries of a queue, in order of calls except where bound to one engine. Mostly they come in that order; those that do not, such as
+  // calls that have waited for others, stand apart, so that each costs a logarithm of their number.
+  class Entries {
+   public:
+    [[nodiscard]] bool empty() const { return in_order_.empty() && late_.empty(); }
+    Entry& front();
+    [[nodiscard]] const Entry& front() const { return const_cast<Entries*>(this)->front(); }
+    void pop_front();
+    void clear();
+    // The one that came last of those that came in order, null if there is none.
+    Entry* last() { return in_order_.empty() ? nullptr : &in_order_.back(); }
+    void append(Entry entry) { in_order_.push_back(std::move(entry)); }
+    void insert(Entry entry);
+    template <class F>
+    void for_each(F f) {
+      for (Entry& entry : in_order_) f(entry);
+      for (const Entry& entry : late_) f(const_cast<Entry&>(entry));
+    }
+    template <class F>
+    void for_each(F f) const {
+      for (const Entry& entry : in_order_) f(entry);
+      for (const Entry& entry : late_) f(entry);
+    }
+    // Those of one call, where they are in order of calls.
+    template <class F>
+    void for_each_of(std::uint64_t call, F f);
+    template <class F>
+    void erase_if(F f) {
+      std::erase_if(in_order_, f);
+      std::erase_if(late_, f);
+    }
+
+   private:
+    [[nodiscard]] bool late_first() const;
+
+    struct Earlier {
+      bool operator()(const Entry& a, const Entry& b) const { return a.place() < b.place(); }
+    };
+
+    std::deque<Entry> in_order_;
+    std::multiset<Entry, Earlier> late_;
   };
 
   // What comes first: by priority, then by turns, then by age.
@@ -239,8 +285,8 @@ class Scheduler {
   struct Queue {
     Lane* lane = nullptr;
     QueueId id;
-    std::deque<Entry> entries;  // in order of calls, except where bound to one engine
-    double turn = 0;            // nanoseconds of work that were handed out of it, as fair queueing counts them
+    Entries entries;
+    double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
     bool runnable = false;
     Key key;                 // under which it then stands among the runnable
     std::size_t listed = 0;  // how often it stands there, with stale keys
