@@ -102,6 +102,9 @@ struct Limits {
   std::uint64_t bound_items = 256;
   // An engine that has ended nothing for so long is taken to sit in a long item.
   Nanoseconds overdue = 300'000;
+  // The same while nobody else has nothing to do. What waits there is older than what others begin meanwhile, so it must not wait for long;
+  // but an engine that has just ended a long item is not to be left without the next.
+  Nanoseconds stuck = 3'000'000;
 };
 
 // What one engine has.
@@ -116,7 +119,8 @@ struct Load {
 //
 // An engine gets one item at a time until durations of that kind of call are known; then as many as it will finish within Limits::batch,
 // with the next batch ahead of need, so that messages cost little and their latency is hidden. What one engine gets doubles at most, and
-// is no more than its share of what is left. What turns out to wait behind a long item is recalled when somebody else has nothing to do.
+// is no more than its share of what is left. What turns out to wait behind a long item is recalled: soon when somebody else has nothing to
+// do, and after a while in any case, since it would be begun out of turn.
 //
 // Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets, submitters
 // and priorities that have work. Policies other than least_load: linear in the number of engines that may take more.
@@ -143,7 +147,7 @@ class Scheduler {
   // So many of the items that an engine has begun wait for others: it can run something else meanwhile.
   void suspended(int engine, std::uint64_t items);
 
-  // Whether an engine is to be asked for something back, since another has nothing to do. To be called now and then, with the time.
+  // Whether an engine is to be asked for something back that others could begin sooner. To be called now and then, with the time.
   std::optional<Recall> recall(Nanoseconds now);
   // What an engine has given back of a Recall. It waits again, in its old place.
   void returned(int engine, const std::vector<Range>& ranges);
@@ -154,7 +158,7 @@ class Scheduler {
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
   // Whether there may be something to recall.
-  [[nodiscard]] bool unbalanced() const { return idle_ != 0 && idle_ != live_ && live_ > 1; }
+  [[nodiscard]] bool unbalanced() const { return idle_ != live_ && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
   [[nodiscard]] bool live(int engine) const;
 
@@ -344,7 +348,7 @@ class Scheduler {
   [[nodiscard]] std::uint64_t portion(const Lane& lane, const Engine& engine, const Entry& entry) const;
   [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now) const;
   std::vector<Range> recallable(Engine& engine);
-  bool has_idle(Lane& lane, const Work& work);
+  bool has_taker(Lane& lane, const Work& work);
 
   Limits limits_;
   std::vector<Engine> engines_;
