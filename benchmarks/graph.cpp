@@ -43,6 +43,13 @@ double resident() {
   return pages * 4096;
 }
 
+// CPU seconds of this process so far, by all its threads.
+double cpu_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
 std::string where(const rv::Client& rc) { return ", np " + std::to_string(rc.size() + 1); }
 
 // ---- dependencies --------------------------------------------------------------------------------------------------------------
@@ -60,6 +67,7 @@ void graph(rv::Client& rc, std::uint32_t tasks) {
   std::vector<rv::AsyncResult<double>> results;
   results.reserve(tasks);
   const double before = resident();
+  const double cpu_before = cpu_seconds();
   const auto start = bench::clock::now();
   for (std::uint32_t i = 0; i < tasks; ++i) {
     rv::Flags flags;
@@ -72,15 +80,17 @@ void graph(rv::Client& rc, std::uint32_t tasks) {
   const double grown = resident() - before;
   rc.wait();
   const double elapsed = bench::seconds_since(start);
+  const double cpu = cpu_seconds() - cpu_before;
   double computing = 0;
   for (std::uint32_t i = 0; i < tasks; ++i) {
     if (results[i].get() != trivial(i)) bench::give_up("a wrong result of task " + std::to_string(i));
     computing += results[i].metadata(0).run_time().count();
   }
-  // In a graph nobody but its tasks' durations is to be taken off, at the engines' speed.
+  // What the tasks take is shared by the engines.
   const double each = (elapsed - computing / static_cast<double>(rc.size())) / tasks;
   bench::print({.name = "graph, a task with 3 edges" + where(rc), .unit = "us", .rankview = each * 1e6, .at_most = 2});
   bench::print({.name = "graph, submitting a task" + where(rc), .unit = "us", .rankview = submitted * 1e6 / tasks});
+  bench::print({.name = "graph, rank 0's CPU time a task" + where(rc), .unit = "us", .rankview = cpu * 1e6 / tasks});
   bench::print({.name = "graph, memory of a task with its result" + where(rc), .unit = "bytes", .rankview = grown / tasks});
 }
 
