@@ -130,6 +130,7 @@ void report(const bench::Mpi& mpi, std::size_t tasks, long rounds) {
 // One line for each length and contender, for plots.sh.
 void sweep(const bench::Mpi& mpi, bool quick) {
   Metg metg(mpi);
+  for (const int in_flight : {0, 1, 2, 8}) metg.efficiency(in_flight, 1000, 10'000, 1);
   for (const double us : {1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10'000.0}) {
     // About as long each.
     const double seconds = quick ? 0.1 : 0.5;
