@@ -43,9 +43,14 @@ inline long number(int argc, char** argv, std::string_view name, long otherwise)
   return std::stol(option(argc, argv, name, std::to_string(otherwise)));
 }
 
-inline bool quick(int argc, char** argv) {
-  return std::any_of(argv + 1, argv + argc, [](const char* argument) { return std::string_view(argument) == "--quick"; });
+// Whether there is a `--name`.
+inline bool has(int argc, char** argv, std::string_view name) {
+  return std::any_of(argv + 1, argv + argc, [name](const char* argument) {
+    const std::string_view given = argument;
+    return given.starts_with("--") && given.substr(2) == name;
+  });
 }
+inline bool quick(int argc, char** argv) { return has(argc, argv, "quick"); }
 
 // MPI for the length of main(), at the level that `--level=single|funneled|serialized|multiple` names. rankview and its floor run under the
 // same level, in the same process; multiple is what rv::run() asks for.

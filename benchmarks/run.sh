@@ -72,6 +72,13 @@ measure roundtrip mpirun -np 2 "$programs/roundtrip" $quick
 for ranks in 2 3 5; do
   measure "throughput, np $ranks" mpirun -np $ranks "$programs/throughput" $quick
 done
+measure METG mpirun -np 2 "$programs/metg" $quick
+measure "balance, np 17" mpirun -np 17 "$programs/balance" $quick
+measure "balance, np 3" mpirun -np 3 "$programs/balance" $quick
+for ranks in 2 3; do
+  measure "graph, np $ranks" mpirun -np $ranks "$programs/graph" $quick
+done
+measure simulate "$programs/simulate" $quick
 # For codes that initialise MPI without threads, where MPI itself is quicker.
 measure "roundtrip, thread level single" mpirun -np 2 "$programs/roundtrip" $quick --level=single
 measure "throughput, thread level single" mpirun -np 2 "$programs/throughput" $quick --level=single
@@ -84,6 +91,7 @@ done
 measure "memory of collectives" mpirun -np 3 "$programs/collectives_memory"
 measure "compile time" $python benchmarks/compile_time.py $quick
 peer mpi4py.futures 'map,round trip' mpirun -np 3 $python -m mpi4py.futures benchmarks/peers/mpi4py_futures.py $quick
+peer mpi4py.futures 'METG(50 %)' mpirun -np 2 $python -m mpi4py.futures benchmarks/peers/mpi4py_metg.py $quick
 peer mpi4py scatter,gather,push,reduce mpirun -np 3 $python benchmarks/peers/mpi4py_collectives.py $quick
 peer ipyparallel 'map,round trip' $python benchmarks/peers/ipyparallel_local.py $quick
 peer ipyparallel 'scatter into new memory,gather into new memory' $python benchmarks/peers/ipyparallel_collectives.py $quick

@@ -42,7 +42,7 @@ def codec_rows(path):
 
 def peer_rows(peers, figures):
     """Beside rankview's own figure of the same run."""
-    own = {"map": "map, np 3", "round trip": "round trip, int"}
+    own = {"map": "map, np 3", "round trip": "round trip, int", "METG(50 %)": "METG(50 %), np 2"}
     own |= {verb: f"{verb} of 80 MB, np 3" for verb in ("scatter", "gather", "push", "reduce")}
     own |= {f"{verb} into new memory": f"{verb} of 80 MB into new memory, np 3" for verb in ("scatter", "gather")}
     rows = []

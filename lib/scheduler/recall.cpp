@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <utility>
 
-// What was handed out ahead of need and then waits behind a long item is taken back when somebody else has nothing to do.
+// What was handed out ahead of need and then waits behind a long item is taken back.
 namespace rankview::scheduler {
 namespace {
 
-// So many engines are looked at in a call.
+// So many engines are looked at in a call, while somebody has nothing to do, and else.
 constexpr std::size_t looks = 4096;
+constexpr std::size_t looks_in_passing = 128;
 
 }  // namespace
 
@@ -21,11 +22,12 @@ bool Scheduler::overdue(Engine& engine, Nanoseconds now) const {
     engine.ended_when_watched = engine.ended;
     return false;
   }
-  return now - engine.watched_since >= limits_.overdue;
+  return now - engine.watched_since >= (idle_ != 0 ? limits_.overdue : limits_.stuck);
 }
 
-// Whether an engine with nothing to do could run this.
-bool Scheduler::has_idle(Lane& lane, const Work& work) {
+// Whether an engine with nothing to do could run this, or, where everybody is busy, any other.
+bool Scheduler::has_taker(Lane& lane, const Work& work) {
+  if (idle_ == 0) return lane.engines > 1;
   return std::any_of(lane.idle.begin(), lane.idle.end(), [&](int id) {
     const Engine& candidate = engine(id);
     if (!candidate.live || !candidate.idle()) return false;
@@ -44,7 +46,7 @@ std::vector<Range> Scheduler::recallable(Engine& engine) {
     const std::uint64_t begin = first && !whole ? work.first + 1 : work.first;
     const bool running = first && (whole || work.count == 1);
     first = false;
-    if (running || !held.lane->recallable() || !has_idle(*held.lane, work)) continue;
+    if (running || !held.lane->recallable() || !has_taker(*held.lane, work)) continue;
     ranges.push_back({work.call, begin, work.first + work.count, whole});
   }
   return ranges;
@@ -52,7 +54,7 @@ std::vector<Range> Scheduler::recallable(Engine& engine) {
 
 std::optional<Recall> Scheduler::recall(Nanoseconds now) {
   if (!unbalanced()) return std::nullopt;
-  for (std::size_t i = 0; i < std::min(looks, engines_.size()); ++i) {
+  for (std::size_t i = 0; i < std::min(idle_ != 0 ? looks : looks_in_passing, engines_.size()); ++i) {
     if (next_watched_ >= engines_.size()) next_watched_ = 0;
     Engine& holder = engines_[next_watched_++];
     if (!holder.live || holder.items < 2 || holder.recalling || !overdue(holder, now)) continue;

@@ -23,6 +23,45 @@ std::uint64_t Scheduler::Entry::boundary(std::uint64_t chunk_index) const {
   return work.first + chunk_index * size + std::min(chunk_index, longer);
 }
 
+// ---- entries -----------------------------------------------------------------------------------------------------------------
+
+bool Scheduler::Entries::late_first() const {
+  return in_order_.empty() || (!late_.empty() && late_.begin()->place() < in_order_.front().place());
+}
+
+Scheduler::Entry& Scheduler::Entries::front() { return late_first() ? const_cast<Entry&>(*late_.begin()) : in_order_.front(); }
+
+void Scheduler::Entries::pop_front() {
+  if (late_first()) {
+    late_.erase(late_.begin());
+  } else {
+    in_order_.pop_front();
+  }
+}
+
+void Scheduler::Entries::clear() {
+  in_order_.clear();
+  late_.clear();
+}
+
+void Scheduler::Entries::insert(Entry entry) {
+  if (in_order_.empty() || in_order_.back().place() <= entry.place()) {
+    in_order_.push_back(std::move(entry));
+  } else {
+    late_.insert(std::move(entry));
+  }
+}
+
+template <class F>
+void Scheduler::Entries::for_each_of(std::uint64_t call, F f) {
+  auto entry = std::lower_bound(in_order_.begin(), in_order_.end(), call,
+                                [](const Entry& there, std::uint64_t wanted) { return there.work.call < wanted; });
+  for (; entry != in_order_.end() && entry->work.call == call; ++entry) f(*entry);
+  Entry first;
+  first.work.call = call;
+  for (auto late = late_.lower_bound(first); late != late_.end() && late->work.call == call; ++late) f(const_cast<Entry&>(*late));
+}
+
 std::optional<double> Scheduler::Engine::backlog() const {
   double backlog = 0;
   for (const InHand& of_kind : in_hand) {
@@ -142,20 +181,20 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   Lost lost;
   Engine& gone = engine(id);
   const auto strand = [&](Queue& queue) {
-    for (const Entry& entry : queue.entries) {
-      if (entry.over()) continue;
+    queue.entries.for_each([&](const Entry& entry) {
+      if (entry.over()) return;
       lost.stranded.push_back({entry.work.call, entry.boundary(entry.chunk), entry.work.first + entry.work.count});
       waiting_ -= entry.left();
-    }
+    });
     queue.entries.clear();
     queue.runnable = false;
   };
   // What waits for several engines together does not come about.
   std::set<Gang*> broken;
   for (const auto& queue : gone.bound->queues) {
-    for (const Entry& entry : queue->entries) {
+    queue->entries.for_each([&broken](const Entry& entry) {
       if (entry.gang != nullptr) broken.insert(entry.gang.get());
-    }
+    });
   }
   for (Gang* const gang : broken) {
     const std::vector<int> members = gang->engines;  // the gang goes with its last entry
@@ -164,7 +203,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       Lane& lane = *engine(member).bound;
       Queue& queue = *lane.queues.front();
       if (lane.held && queue.entries.front().gang.get() == gang) lane.held = false;
-      std::erase_if(queue.entries, [&](const Entry& entry) {
+      queue.entries.erase_if([&](const Entry& entry) {
         if (entry.gang.get() != gang) return false;
         lost.stranded.push_back({entry.work.call, entry.work.first, entry.work.first + 1});
         --waiting_;
@@ -195,9 +234,9 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     std::vector<Entry> moved;
     for (const auto& queue : lane.queues) {
       if (queue->entries.empty() || avoided(lane, queue->entries.front().work) == queue->avoids()) continue;
-      for (Entry& entry : queue->entries) {
+      queue->entries.for_each([&moved](Entry& entry) {
         if (!entry.over()) moved.push_back(std::move(entry));
-      }
+      });
       queue->entries.clear();
       queue->runnable = false;
     }
@@ -345,7 +384,7 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
     own.alone = true;  // what follows is not to be merged with it
     Lane& lane = *engine(engines[i]).bound;
     Queue& queue = queue_for(lane, own, {});
-    queue.entries.push_back({own, &duration(work.kind), 0, gang});
+    queue.entries.append({own, &duration(work.kind), 0, gang});
     set_runnable(queue);
   }
 }
@@ -390,11 +429,11 @@ bool Scheduler::enqueue(Lane& lane, const Work& work) {
 }
 
 void Scheduler::insert(Queue& queue, Entry entry) {
-  std::deque<Entry>& entries = queue.entries;
+  Entries& entries = queue.entries;
   const Work& work = entry.work;
   // A map arrives in pieces; in the queue it is one.
-  if (!entries.empty() && !work.alone && work.chunks == work.count) {
-    Work& last = entries.back().work;
+  if (Entry* const before = entries.last(); before != nullptr && !work.alone && work.chunks == work.count) {
+    Work& last = before->work;
     if (last.call == work.call && !last.alone && last.chunks == last.count && last.first + last.count == work.first &&
         last.avoid == work.avoid) {
       last.count += work.count;
@@ -402,14 +441,10 @@ void Scheduler::insert(Queue& queue, Entry entry) {
       return;
     }
   }
-  // By call, and within a call by what comes next of it.
-  const auto earlier = [](const Entry& a, const Entry& b) {
-    return std::pair(a.work.call, a.boundary(a.chunk)) < std::pair(b.work.call, b.boundary(b.chunk));
-  };
-  if (queue.lane->bound || entries.empty() || !earlier(entry, entries.back())) {
-    entries.push_back(std::move(entry));
+  if (queue.lane->bound) {
+    entries.append(std::move(entry));
   } else {
-    entries.insert(std::upper_bound(entries.begin(), entries.end(), entry, earlier), std::move(entry));
+    entries.insert(std::move(entry));
   }
 }
 
@@ -421,16 +456,18 @@ Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
 void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
   const auto drop = [&](Lane& lane) {
     for (const auto& queue : lane.queues) {
-      std::deque<Entry>& entries = queue->entries;
+      Entries& entries = queue->entries;
       // Those within stay as gaps, since calls may be given up in any order.
-      auto entry = lane.bound ? entries.begin()
-                              : std::lower_bound(entries.begin(), entries.end(), call,
-                                                 [](const Entry& there, std::uint64_t wanted) { return there.work.call < wanted; });
-      for (; entry != entries.end() && (lane.bound || entry->work.call == call); ++entry) {
-        if (entry->work.call != call || entry->over()) continue;
-        if (lane.held && entry == entries.begin()) lane.held = false;
-        waiting_ -= entry->left();
-        entry->chunk = entry->work.chunks;
+      const auto give_up = [&](Entry& entry) {
+        if (entry.work.call != call || entry.over()) return;
+        if (lane.held && &entry == &entries.front()) lane.held = false;
+        waiting_ -= entry.left();
+        entry.chunk = entry.work.chunks;
+      };
+      if (lane.bound) {
+        entries.for_each(give_up);
+      } else {
+        entries.for_each_of(call, give_up);
       }
       if (entries.empty() || (!entries.front().over() && entries.front().gang == nullptr)) continue;
       while (!entries.empty() && entries.front().over()) entries.pop_front();
@@ -719,7 +756,7 @@ Load Scheduler::load(int id) const {
   const Engine& of = engine(id);
   Load load;
   for (const auto& queue : of.bound->queues) {
-    for (const Entry& entry : queue->entries) load.waiting += entry.left();
+    queue->entries.for_each([&load](const Entry& entry) { load.waiting += entry.left(); });
   }
   load.handed_out = of.items;
   load.ended = of.ended;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <queue>
 #include <random>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 #include <utility>
@@ -101,6 +102,9 @@ struct Limits {
   std::uint64_t bound_items = 256;
   // An engine that has ended nothing for so long is taken to sit in a long item.
   Nanoseconds overdue = 300'000;
+  // The same while nobody else has nothing to do. What waits there is older than what others begin meanwhile, so it must not wait for long;
+  // but an engine that has just ended a long item is not to be left without the next.
+  Nanoseconds stuck = 3'000'000;
 };
 
 // What one engine has.
@@ -115,7 +119,8 @@ struct Load {
 //
 // An engine gets one item at a time until durations of that kind of call are known; then as many as it will finish within Limits::batch,
 // with the next batch ahead of need, so that messages cost little and their latency is hidden. What one engine gets doubles at most, and
-// is no more than its share of what is left. What turns out to wait behind a long item is recalled when somebody else has nothing to do.
+// is no more than its share of what is left. What turns out to wait behind a long item is recalled: soon when somebody else has nothing to
+// do, and after a while in any case, since it would be begun out of turn.
 //
 // Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets, submitters
 // and priorities that have work. Policies other than least_load: linear in the number of engines that may take more.
@@ -142,7 +147,7 @@ class Scheduler {
   // So many of the items that an engine has begun wait for others: it can run something else meanwhile.
   void suspended(int engine, std::uint64_t items);
 
-  // Whether an engine is to be asked for something back, since another has nothing to do. To be called now and then, with the time.
+  // Whether an engine is to be asked for something back that others could begin sooner. To be called now and then, with the time.
   std::optional<Recall> recall(Nanoseconds now);
   // What an engine has given back of a Recall. It waits again, in its old place.
   void returned(int engine, const std::vector<Range>& ranges);
@@ -153,7 +158,7 @@ class Scheduler {
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
   // Whether there may be something to recall.
-  [[nodiscard]] bool unbalanced() const { return idle_ != 0 && idle_ != live_ && live_ > 1; }
+  [[nodiscard]] bool unbalanced() const { return idle_ != live_ && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
   [[nodiscard]] bool live(int engine) const;
 
@@ -224,6 +229,51 @@ class Scheduler {
     [[nodiscard]] std::uint64_t boundary(std::uint64_t chunk_index) const;
     [[nodiscard]] std::uint64_t left() const { return work.first + work.count - boundary(chunk); }
     [[nodiscard]] bool over() const { return chunk == work.chunks; }
+    // By call, and within a call by what comes next of it. Since no two have an item in common, handing out does not change it.
+    [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {work.call, boundary(chunk)}; }
+  };
+
+  // The entries of a queue, in order of calls except where bound to one engine. Mostly they come in that order; those that do not, such as
+  // calls that have waited for others, stand apart, so that each costs a logarithm of their number.
+  class Entries {
+   public:
+    [[nodiscard]] bool empty() const { return in_order_.empty() && late_.empty(); }
+    Entry& front();
+    [[nodiscard]] const Entry& front() const { return const_cast<Entries*>(this)->front(); }
+    void pop_front();
+    void clear();
+    // The one that came last of those that came in order, null if there is none.
+    Entry* last() { return in_order_.empty() ? nullptr : &in_order_.back(); }
+    void append(Entry entry) { in_order_.push_back(std::move(entry)); }
+    void insert(Entry entry);
+    template <class F>
+    void for_each(F f) {
+      for (Entry& entry : in_order_) f(entry);
+      for (const Entry& entry : late_) f(const_cast<Entry&>(entry));
+    }
+    template <class F>
+    void for_each(F f) const {
+      for (const Entry& entry : in_order_) f(entry);
+      for (const Entry& entry : late_) f(entry);
+    }
+    // Those of one call, where they are in order of calls.
+    template <class F>
+    void for_each_of(std::uint64_t call, F f);
+    template <class F>
+    void erase_if(F f) {
+      std::erase_if(in_order_, f);
+      std::erase_if(late_, f);
+    }
+
+   private:
+    [[nodiscard]] bool late_first() const;
+
+    struct Earlier {
+      bool operator()(const Entry& a, const Entry& b) const { return a.place() < b.place(); }
+    };
+
+    std::deque<Entry> in_order_;
+    std::multiset<Entry, Earlier> late_;
   };
 
   // What comes first: by priority, then by turns, then by age.
@@ -239,8 +289,8 @@ class Scheduler {
   struct Queue {
     Lane* lane = nullptr;
     QueueId id;
-    std::deque<Entry> entries;  // in order of calls, except where bound to one engine
-    double turn = 0;            // nanoseconds of work that were handed out of it, as fair queueing counts them
+    Entries entries;
+    double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
     bool runnable = false;
     Key key;                 // under which it then stands among the runnable
     std::size_t listed = 0;  // how often it stands there, with stale keys
@@ -298,7 +348,7 @@ class Scheduler {
   [[nodiscard]] std::uint64_t portion(const Lane& lane, const Engine& engine, const Entry& entry) const;
   [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now) const;
   std::vector<Range> recallable(Engine& engine);
-  bool has_idle(Lane& lane, const Work& work);
+  bool has_taker(Lane& lane, const Work& work);
 
   Limits limits_;
   std::vector<Engine> engines_;
