@@ -376,6 +376,8 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     group.emplace(*teams_.at(batch.team), spin_, batch.votes);
   }
   tasks_since_report_ = true;
+  // What an item left that ran out of time is of another batch's type.
+  folded_.reset();
   std::int64_t started = settings_.clock.now();
   at_.end = batch.first + batch.count;
   at_.movable = batch.movable != 0 && message.attachment_sizes.empty();

@@ -136,4 +136,15 @@ TEST_CASE("a map_reduce with flags") {
   test::everyone()["calls"] = 0;
   const auto timed = balanced().with({.retries = 50, .timeout = 10ms}).map_reduce(slow_first, std::plus<>(), std::views::iota(0, 20));
   CHECK(timed.get(test::limit) == 190);
+  // Nothing of what ran out of time is left for the next, of whatever type it is.
+  const auto slow = [](int n) {
+    std::this_thread::sleep_for(5ms);
+    return std::string(100, static_cast<char>('a' + n));
+  };
+  const auto join = [](std::string a, const std::string& b) { return std::move(a) + b; };
+  for (int i = 0; i < 10; ++i) {
+    CHECK_THROWS(balanced().with({.timeout = 1ms}).map_reduce(slow, join, std::vector{1, 2, 3}).get(test::limit));
+    CHECK(balanced().map_reduce([](int n) { return n; }, std::plus<>(), std::vector{1, 2, 3}).get(test::limit) == 6);
+    CHECK(balanced().map_reduce(slow, join, std::vector{1}).get(test::limit) == std::string(100, 'b'));
+  }
 }
