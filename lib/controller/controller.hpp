@@ -185,7 +185,7 @@ class Controller final : private transport::FrameHandler {
   void enter_team(Call& call);
   void enter_team(Call& call, const scheduler::Grant& grant);
   void end_root_part(Call& call);
-  void write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end);
+  void write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin, std::uint64_t end);
   transport::Message& outgoing(int engine);
   void send(int engine);
   void send_all();

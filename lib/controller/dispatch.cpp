@@ -86,19 +86,21 @@ void Controller::grant(const scheduler::Grant& grant) {
     call.object_holders.push_back(grant.engine);
   }
   if (call.same_arguments) {
-    write_batch(call, call.blocks.front(), grant.engine, grant.begin, grant.end);
+    write_batch(call, call.blocks.front(), grant, grant.begin, grant.end);
     return;
   }
   // One batch for each block that the grant touches.
   auto block = block_of(call, grant.begin);
   for (std::uint64_t item = grant.begin; item < grant.end; ++block) {
     const std::uint64_t end = std::min(grant.end, block->first + block->count);
-    write_batch(call, *block, grant.engine, item, end);
+    write_batch(call, *block, grant, item, end);
     item = end;
   }
 }
 
-void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine, std::uint64_t begin, std::uint64_t end) {
+void Controller::write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin,
+                             std::uint64_t end) {
+  const int engine = grant.engine;
   wire::Batch batch;
   batch.thunk = code_address(call.function.thunk);
   if (call.function.code != nullptr) batch.function = code_address(call.function.code);
@@ -113,6 +115,7 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, int engine,
   if (call.terms.predicate != nullptr) batch.predicate = code_address(reinterpret_cast<const void*>(call.terms.predicate));
   batch.timeout = call.terms.timeout;
   batch.flat = call.subtask ? 1 : 0;
+  batch.slow = grant.slow ? 1 : 0;
   batch.movable = call.balanced && call.teams.empty() ? 1 : 0;
   if (call.root.kind != RootPart::Kind::none && call.root.votes) batch.votes = call.root.rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);

@@ -374,6 +374,8 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     // Others may need what this engine has done before they can come.
     flush();
     group.emplace(*teams_.at(batch.team), spin_, batch.votes);
+  } else if (batch.slow != 0) {
+    flush();
   }
   tasks_since_report_ = true;
   // What an item left that ran out of time is of another batch's type.

@@ -620,15 +620,16 @@ bool Scheduler::next(Grant& grant) {
     if (entry.kind->samples != 0) queue.turn += entry.kind->mean * static_cast<double>(end - begin);
     waiting_ -= end - begin;
     const bool whole = entry.work.chunks != entry.work.count;
+    const bool slow = entry.kind->samples == 0 || entry.kind->mean >= static_cast<double>(limits_.slow);
     for (std::uint64_t chunk = from; chunk < entry.chunk; ++chunk) {
       // Chunks one by one, since none is to be split.
       const std::uint64_t first = entry.boundary(chunk);
       const std::uint64_t last = whole ? entry.boundary(chunk + 1) : end;
-      ready_.push_back({id, entry.work.call, first, last});
+      ready_.push_back({id, entry.work.call, first, last, slow});
       hand_out(to, entry, lane, first, last);
       if (const auto team = lane.followers.find(id); team != lane.followers.end()) {
         for (const int follower : team->second) {
-          ready_.push_back({follower, entry.work.call, first, last});
+          ready_.push_back({follower, entry.work.call, first, last, slow});
           hand_out(engine(follower), entry, lane, first, last);
         }
       }

@@ -73,6 +73,7 @@ struct Grant {
   std::uint64_t call = 0;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
+  bool slow = false;  // an item may take long: what the engine has done before should not wait for it
 };
 
 // Items [begin, end) of a call.
@@ -100,6 +101,8 @@ struct Limits {
   std::uint64_t batch_bytes = 128 * 1024;
   // Of work that only one engine may do, so many items are on their way or in its queue.
   std::uint64_t bound_items = 256;
+  // Items that take less are no reason to send what was done before.
+  Nanoseconds slow = 50'000;
   // An engine that has ended nothing for so long is taken to sit in a long item.
   Nanoseconds overdue = 300'000;
   // The same while nobody else has nothing to do. What waits there is older than what others begin meanwhile, so it must not wait for long;

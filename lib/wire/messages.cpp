@@ -85,6 +85,7 @@ Batch read_batch(Reader& in) {
   record.timeout = in.value<std::int64_t>();
   record.flat = in.value<std::uint64_t>();
   record.movable = in.value<std::uint64_t>();
+  record.slow = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
@@ -212,6 +213,7 @@ void write(Writer& out, const Batch& record) {
   out.value(record.timeout);
   out.value(record.flat);
   out.value(record.movable);
+  out.value(record.slow);
   write_bytes(out, record.items);
 }
 

@@ -40,6 +40,7 @@ struct Batch {
   std::int64_t timeout = 0;        // nanoseconds that an item may run, or 0
   std::uint64_t flat = 0;          // arguments and results lie in the message, whatever their size
   std::uint64_t movable = 0;       // other engines may run what has not begun
+  std::uint64_t slow = 0;          // it may take long: results of what went before are sent first
 };
 
 // The state of a call's callable.

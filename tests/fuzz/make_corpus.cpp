@@ -41,7 +41,7 @@ void messages() {
     put(name, "", out.bytes.bytes());
     write(all);
   };
-  record("batch_stride", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items, 0, 0, 0, 0, {1, 4}, 5, 1, 1}); });
+  record("batch_stride", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items, 0, 0, 0, 0, {1, 4}, 5, 1, 1, 1}); });
   record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{.thunk = {1, 2}, .function = {}, .call = 5, .count = 3, .items = sized.bytes.bytes()}); });
   record("object", [&](Writer& out) { wire::write(out, wire::Object{3, items}); });
   record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
