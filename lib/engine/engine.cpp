@@ -92,6 +92,7 @@ Engine::~Engine() {
 wire::End Engine::serve(transport::Endpoint& endpoint) {
   endpoint_ = &endpoint;
   running_here = this;
+  own_thread_ = std::this_thread::get_id();
   if (settings_.own_process) serving_process.store(this, std::memory_order_release);
 
   tasks_since_report_ = true;
@@ -271,7 +272,7 @@ bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
 
 // Below MPI_THREAD_MULTIPLE there is no pulse to receive the request.
 bool Engine::stop_requested() {
-  if (!settings_.pulse && running_here == this) {
+  if (!settings_.pulse && on_own_thread()) {
     endpoint_->poll(*this);
     if (baton_.try_take()) {
       std::stop_source due = due_stop();
@@ -307,11 +308,10 @@ std::stop_source Engine::due_stop() const {
 
 // Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
 void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
-  const wire::Published record{at_.call, at_.item, std::string(name), type, value};
-  const bool own_thread = running_here == this;
+  const bool own_thread = on_own_thread();
   baton_.take();
   try {
-    wire::write(outbox_, record);
+    wire::write(outbox_, wire::Published{at_.call, at_.item, std::string(name), type, value});
     results_.close();
     const std::int64_t now = settings_.clock.now();
     const bool due = settings_.pulse ? now - last_published_ >= flush_after || outbox_.size() >= flush_bytes : own_thread;
@@ -327,7 +327,7 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
   if (!settings_.pulse && own_thread) static_cast<void>(stop_requested());
 }
 
-bool Engine::on_own_thread() const { return running_here == this; }
+bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
 
 void Engine::carry_out(const Queued& queued) {
   if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {
@@ -344,13 +344,7 @@ void Engine::join(const wire::Join& join) {
   wire::write(outbox_, wire::AtJoin{join.team});
   flush();
   transport::Idle idle(spin_);
-  while (!assembling_.contains(join.team)) {
-    if (endpoint_->poll(*this)) {
-      idle.reset();
-    } else if (const auto pause = idle.pause(); pause.count() != 0) {
-      transport::nap(pause);
-    }
-  }
+  while (!assembling_.contains(join.team)) poll_or_nap(idle);
   assembling_.erase(join.team);
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
@@ -508,9 +502,10 @@ void Engine::run_task(const Pending& message, const Code& code, std::span<const 
 
 // Has the thunk do something with what has been folded.
 void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
+  static const Pending no_message;
   detail::Claims none({});
   detail::Reader nothing({}, &none);
-  Running running(*this, {}, code, nothing, none, nullptr);
+  Running running(*this, no_message, code, nothing, none, nullptr);
   baton_.give();
   try {
     step(running);
@@ -519,50 +514,6 @@ void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
     throw;
   }
   baton_.take();
-}
-
-// Items that have been folded end: the last of them has the value.
-void Engine::end_fold(std::uint64_t call, const Code& code) {
-  if (folded_items_.empty()) return;
-  scratch_.rewind({0, 0, 0});
-  bool failed = false;
-  try {
-    fold(code, code.thunk->finish);
-  } catch (...) {
-    scratch_.rewind({0, 0, 0});
-    wire::write(scratch_, describe_current_exception());
-    failed = true;
-  }
-  end_folded_items(call, failed);
-}
-
-// An item has failed behind those that have been folded. If that was in folding, what they made is lost, and they have failed, too.
-void Engine::fail_fold(std::uint64_t call, const Code& code) {
-  detail::Writer failure = std::exchange(scratch_, {});
-  if (folded_ != nullptr) {
-    end_fold(call, code);
-  } else {
-    scratch_.raw(failure.bytes.data(), failure.bytes.size());
-    end_folded_items(call, true);
-  }
-  scratch_ = std::move(failure);
-}
-
-// scratch_ has the value of all of them, or why they failed.
-void Engine::end_folded_items(std::uint64_t call, bool failed) {
-  detail::Writer value = std::exchange(scratch_, {});
-  for (const FoldedItem& item : folded_items_) {
-    const bool last = &item == &folded_items_.back();
-    scratch_.rewind({0, 0, 0});
-    if (failed) {
-      scratch_.raw(value.bytes.data(), value.bytes.size());
-    } else if (last) {
-      scratch_ = std::move(value);
-    }
-    add_result(call, item.item, item.started, item.completed, failed);
-  }
-  folded_items_.clear();
-  scratch_.rewind({0, 0, 0});
 }
 
 void Engine::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed) {
@@ -607,12 +558,15 @@ void Engine::look(std::int64_t now) {
 
 void Engine::await(transport::Transfer& transfer) {
   transport::Idle idle(spin_);
-  while (!transfer.done()) {
-    if (endpoint_->poll(*this)) {
-      idle.reset();
-    } else if (const auto pause = idle.pause(); pause.count() != 0) {
-      transport::nap(pause);
-    }
+  while (!transfer.done()) poll_or_nap(idle);
+}
+
+// A look for messages, or a pause between two, for who waits for one.
+void Engine::poll_or_nap(transport::Idle& idle) {
+  if (endpoint_->poll(*this)) {
+    idle.reset();
+  } else if (const auto pause = idle.pause(); pause.count() != 0) {
+    transport::nap(pause);
   }
 }
 

@@ -138,6 +138,7 @@ class Engine final : private transport::FrameHandler {
   Code code_of(const wire::Batch& batch);
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
   void await(transport::Transfer& transfer);
+  void poll_or_nap(transport::Idle& idle);
   void flush();
   void report_memory();
   void look(std::int64_t now);
@@ -149,6 +150,7 @@ class Engine final : private transport::FrameHandler {
   Settings settings_;
   Variables& variables_;
   transport::Endpoint* endpoint_ = nullptr;
+  std::thread::id own_thread_;  // the one that serves, and runs tasks
   Baton baton_;
   transport::SpinTime spin_;
 

@@ -110,11 +110,7 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
       continue;
     }
     flush();
-    if (endpoint_->poll(*this)) {
-      idle.reset();
-    } else if (const auto pause = idle.pause(); pause.count() != 0) {
-      transport::nap(pause);
-    }
+    poll_or_nap(idle);
   }
 
   suspended_.pop_back();
