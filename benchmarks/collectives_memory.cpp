@@ -9,7 +9,6 @@
 #include <rankview/rankview.hpp>
 
 #include <algorithm>
-#include <fstream>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -18,27 +17,15 @@ namespace rv = rankview;
 
 namespace {
 
-// A line of /proc/self/status such as VmRSS or VmHWM, in bytes.
-double status(const std::string& name) {
-  std::ifstream lines("/proc/self/status");
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(name + ":")) return std::stod(line.substr(name.size() + 1)) * 1024;
-  }
-  bench::give_up("no " + name + " in /proc/self/status");
-}
-
-// Makes VmHWM, the peak, begin anew.
-void forget_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
-
 double sum(const std::vector<double>& v) { return std::reduce(v.begin(), v.end()); }
 
 // The most that the process takes while `action` runs.
 template <class Action>
 void measure(const std::string& what, const Action& action) {
-  forget_peak();
-  const double before = status("VmRSS");
+  bench::forget_peak();
+  const double before = bench::status("VmRSS");
   action();
-  const double peak = status("VmHWM");
+  const double peak = bench::status("VmHWM");
   bench::print({.name = "memory of rank 0, peak while it " + what,
                 .unit = "MB",
                 .rankview = peak / 1e6,

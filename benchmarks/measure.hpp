@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -89,6 +90,18 @@ class Mpi {
   MPI_Abort(MPI_COMM_WORLD, 1);
   std::abort();
 }
+
+// A line of /proc/self/status such as VmRSS or VmHWM, in bytes.
+inline double status(const std::string& name) {
+  std::ifstream lines("/proc/self/status");
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(name + ":")) return std::stod(line.substr(name.size() + 1)) * 1024;
+  }
+  give_up("no " + name + " in /proc/self/status");
+}
+
+// Makes VmHWM, the peak, begin anew.
+inline void forget_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 // One row of the table. A member that is NaN does not apply.
 struct Figure {

@@ -11,7 +11,6 @@
 
 #include <unistd.h>
 #include <chrono>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,18 +26,6 @@ void hold(const std::string& file) {
   while (access(file.c_str(), F_OK) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-// A line of /proc/self/status such as VmRSS or VmHWM, in bytes.
-double status(const std::string& name) {
-  std::ifstream lines("/proc/self/status");
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(name + ":")) return std::stod(line.substr(name.size() + 1)) * 1024;
-  }
-  bench::give_up("no " + name + " in /proc/self/status");
-}
-
-// Makes VmHWM, the peak, begin anew.
-void forget_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
-
 void measure(rv::Client& rc, std::size_t items) {
   constexpr double argument_and_result = 2 * sizeof(double);
   std::vector<double> input(items);
@@ -50,18 +37,18 @@ void measure(rv::Client& rc, std::size_t items) {
   std::ofstream(file) << "rankview's memory benchmark runs while this exists\n";
   const auto held = rc[0].apply(hold, file);
 
-  forget_peak();
-  const double before = status("VmRSS");
+  bench::forget_peak();
+  const double before = bench::status("VmRSS");
   const auto start = bench::clock::now();
   const auto result = view.map(trivial, input);
   const double submitting = bench::seconds_since(start);
-  const double waiting = status("VmRSS") - before;
-  const double peak = status("VmHWM") - before;
+  const double waiting = bench::status("VmRSS") - before;
+  const double peak = bench::status("VmHWM") - before;
   if (held.ready()) bench::give_up("the engine was not held up");
 
   unlink(file.c_str());
   const std::vector<double>& output = result.get();
-  const double peak_in_all = status("VmHWM") - before;
+  const double peak_in_all = bench::status("VmHWM") - before;
   for (std::size_t i = 0; i < items; ++i) {
     if (output[i] != trivial(input[i])) bench::give_up("a wrong result of item " + std::to_string(i));
   }
