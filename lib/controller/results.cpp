@@ -235,7 +235,6 @@ void Controller::finish_item(Call& call, std::uint64_t item, Status status, std:
 void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
   call.items[item].status = status;
   if (error) call.errors.emplace(item, std::move(error));
-  if (status != Status::completed) ++call.failed_items;
   for (const auto& [feed, first] : call.feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }

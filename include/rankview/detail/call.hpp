@@ -156,7 +156,6 @@ class Call {
   bool waits = false;                                   // for others
   bool laid_out = false;                                // its items are all there
   bool aborted = false;                                 // given up as a whole
-  std::uint64_t failed_items = 0;                       // those that ended otherwise than well
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
   std::map<std::uint64_t, PublishedValues> published;  // by item
