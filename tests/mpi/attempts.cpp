@@ -81,8 +81,6 @@ TEST_CASE("an attempt that runs for too long is over") {
 
 TEST_CASE("who does not heed its timeout keeps its engine busy, and nobody else") {
   test::Gate gate;
-  // Where nothing but the task runs, only its end tells.
-  if (engines() == 1 && client().size() == 1) gate.open();
   const auto stubborn = balanced()
                             .with({.timeout = 20ms})
                             .apply(

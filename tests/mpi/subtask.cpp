@@ -3,9 +3,11 @@
 #include "fixture.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <numeric>
 #include <random>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -98,9 +100,34 @@ TEST_CASE("a task that waits for a subtask can be given up") {
   test::Gate gate;
   const auto result = balanced().apply([](const std::string& path) { rv::this_task::submit(test::Gate::pass, path).get(); }, gate.path());
   CHECK_FALSE(result.wait(20ms));
+  result.abort();
   gate.open();
-  result.get(test::limit);
+  CHECK(result.wait(test::limit));
   CHECK(test::alive());
+}
+
+TEST_CASE("a stop callback, which runs in another thread than the task, cannot submit") {
+  const test::Gate begun;
+  const auto result = balanced().apply(
+      [](const std::string& path) {
+        std::atomic<int> seen{0};
+        const std::stop_callback callback(rv::this_task::stop_token(), [&seen] {
+          try {
+            rv::this_task::submit([] { return 1; }).get();
+            seen = 1;
+          } catch (const rv::UsageError&) {
+            seen = 2;
+          }
+        });
+        test::Gate::open(path);
+        const auto end = std::chrono::steady_clock::now() + test::limit;
+        while (seen == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+        return seen.load();
+      },
+      begun.path());
+  test::Gate::pass(begun.path());
+  result.abort();
+  CHECK(result.get(test::limit) == 2);
 }
 
 TEST_CASE("a map_reduce whose tasks submit tasks") {
