@@ -87,9 +87,9 @@ class AsyncResult {
 
   /// An empty handle: everything but destruction, assignment and valid() is a usage error.
   AsyncResult() = default;
-  explicit AsyncResult(std::shared_ptr<detail::Call> call) : state_(detail::watched(std::move(call))) {}
+  explicit AsyncResult(const std::shared_ptr<detail::Call>& call) : state_(call) {}
 
-  [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
+  [[nodiscard]] bool valid() const noexcept { return static_cast<bool>(state_); }
 
   /// Waits and returns the value. Throws what the task threw (RemoteError and its like); with several tasks, CompositeError with all
   /// failures in result order. Can be called again, with the same outcome. The reference lives as long as a handle does.
@@ -200,7 +200,7 @@ class AsyncResult {
     static_assert(!detail::is_async_result<U>::value,
                   "rankview: a continuation that begins other tasks would give a result of a result; use co_await in an rv::Task");
     detail::Call& parent = call();
-    const auto child = std::make_shared<detail::Local<U>>();
+    const auto child = detail::make_call<detail::Local<U>>();
     const auto node = std::make_shared<Node>(*this, std::move(f), child);
     detail::begin_local(child, parent.controller);
     AsyncResult<U> result(child);
@@ -260,7 +260,7 @@ class AsyncResult {
   T take() {
     detail::rethrow(*state_);
     if constexpr (!std::is_void_v<T>) {
-      if (state_.use_count() == 1) return Shape::take(*state_);
+      if (state_.unique()) return Shape::take(*state_);
       if constexpr (std::is_copy_constructible_v<element_type>) {
         return T(Shape::value(*state_));
       } else {
@@ -274,7 +274,7 @@ class AsyncResult {
     return detail::times_of(*state_);
   }
 
-  std::shared_ptr<detail::Call> state_;
+  detail::CallHandle state_;
 };
 
 /// Walks a result in order.

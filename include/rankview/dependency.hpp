@@ -2,11 +2,11 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/handle.hpp>
 #include <rankview/task_id.hpp>
 
 #include <cstdint>
 #include <initializer_list>
-#include <memory>
 #include <vector>
 
 namespace rankview {
@@ -16,12 +16,10 @@ class AsyncResult;
 
 namespace detail {
 
-class Call;
-
 // What AsyncResult shows to the rest of the library.
 struct Handle {
   template <class T>
-  static const std::shared_ptr<Call>& of(const AsyncResult<T>& result) {
+  static const CallHandle& of(const AsyncResult<T>& result) {
     return result.state_;
   }
 };
@@ -30,7 +28,7 @@ struct Handle {
 struct Prerequisite {
   static constexpr std::uint64_t every = static_cast<std::uint64_t>(-1);
 
-  std::shared_ptr<Call> call;  // null where only the number is known
+  CallHandle call;  // none where only the number is known
   TaskId task{0, every};
 };
 
@@ -51,9 +49,9 @@ class Dependency {
   template <class T>
   Dependency(const AsyncResult<T>& result) : tasks_{{detail::Handle::of(result)}} {}
   /// One task. Its result must still have a handle, or not have ended, or it is not known any more: InvalidDependency.
-  Dependency(const TaskId& task) : tasks_{{nullptr, task}} {}
+  Dependency(const TaskId& task) : tasks_{{{}, task}} {}
   Dependency(const std::vector<TaskId>& tasks) {
-    for (const TaskId& task : tasks) tasks_.push_back({nullptr, task});
+    for (const TaskId& task : tasks) tasks_.push_back({{}, task});
   }
   template <class T>
   Dependency(const std::vector<AsyncResult<T>>& results) {
@@ -69,6 +67,11 @@ class Dependency {
   bool failure = false;  ///< tasks that failed count
 
   /// These, too.
+  template <class T>
+  void add(const AsyncResult<T>& result) {
+    if (tasks_.empty()) tasks_.reserve(4);
+    tasks_.push_back({detail::Handle::of(result)});
+  }
   void add(const Dependency& more) { tasks_.insert(tasks_.end(), more.tasks_.begin(), more.tasks_.end()); }
   [[nodiscard]] bool empty() const noexcept { return tasks_.empty(); }
   [[nodiscard]] const std::vector<detail::Prerequisite>& tasks() const noexcept { return tasks_; }

@@ -325,7 +325,7 @@ class DirectVerbs {
   std::shared_ptr<Results<R>> make(const F& f, Lifetime lifetime, A&&... arguments) const {
     auto call = new_call<Sig, R>(controller_, f, flags_);
     call->view = number_;
-    call->terms = takes_communicator<F> ? collective_terms(flags_) : direct_terms(flags_);
+    (takes_communicator<F> ? set_collective_terms : set_direct_terms)(*call, flags_);
     call->multiple = View::multiple;
     call->same_arguments = true;
     call->together = takes_communicator<F>;
@@ -341,7 +341,7 @@ class DirectVerbs {
                   "tasks");
     auto call = new_call<Sig, R>(controller_, f, flags_);
     call->view = number_;
-    call->terms = direct_terms(flags_);
+    set_direct_terms(*call, flags_);
     call->engines = self().engines();
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
     return call;

@@ -127,12 +127,12 @@ class BalancedVerbs {
   void prepare_balanced(Call& call) const {
     call.balanced = true;
     call.view = number_;
-    call.terms = balanced_terms(flags_);
+    set_balanced_terms(call, flags_);
     self().place(call);
   }
   void set_chunks(Call& call) const {
     if (flags_.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(flags_.chunksize));
-    call.chunk_size = static_cast<std::uint64_t>(flags_.chunksize);
+    call.chunk_size = static_cast<std::uint32_t>(flags_.chunksize);
   }
   template <class Sig, class R, class F, class... A>
   auto make(const F& f, Lifetime lifetime, A&&... arguments) const {
@@ -156,10 +156,10 @@ class BalancedVerbs {
     static_assert(std::is_same_v<View, LoadBalancedView>, "rankview: teams do not fold; use map()");
     View::template check<F>();
     check_open(*controller_);
-    auto call = std::make_shared<MapReduced<R, Op>>(op);
+    auto call = make_call<MapReduced<R, Op>>(op);
     call->controller = controller_;
     call->function = MapReduce<F, Op, Sig, R>::function(f, op);
-    call->label = flags_.label;
+    if (!flags_.label.empty()) call->more.edit().label = flags_.label;
     call->composite = true;
     prepare_balanced(*call);
     set_chunks(*call);
@@ -196,7 +196,7 @@ class BalancedVerbs {
       }
       if (!((std::get<I>(*at_) != std::ranges::end(range<I>())) && ...)) return nullptr;
       auto call = view_.template prepare<Sig, Result>(f_);
-      if (feed) call->feeds.push_back({feed, index});
+      if (feed) call->more.edit().feeds.push_back({feed, index});
       Submission submission(call, std::nullopt);
       Writer& out = submission.begin_item(item_size<Sig>);
       (save_element<W, Source<Ranges>>(out, std::get<I>(*at_), Lifetime::result), ...);
@@ -326,7 +326,7 @@ class TeamView : public detail::BalancedVerbs<TeamView> {
   }
   void place(detail::Call& call) const {
     detail::check_team_flags(flags_);
-    call.teams = teams_;
+    call.more.edit().teams = teams_;
     call.communicator = true;
   }
 

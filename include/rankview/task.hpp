@@ -81,7 +81,7 @@ class TaskPromiseBase {
 template <class T>
 class TaskPromise final : public TaskPromiseBase {
  public:
-  TaskPromise() : TaskPromiseBase(std::make_shared<Local<T>>()) {}
+  TaskPromise() : TaskPromiseBase(make_call<Local<T>>()) {}
   Task<T> get_return_object() { return Task<T>(AsyncResult<T>(call_)); }
   template <class U = T>
   void return_value(U&& value) {
@@ -91,7 +91,7 @@ class TaskPromise final : public TaskPromiseBase {
 template <>
 class TaskPromise<void> final : public TaskPromiseBase {
  public:
-  TaskPromise() : TaskPromiseBase(std::make_shared<Local<void>>()) {}
+  TaskPromise() : TaskPromiseBase(make_call<Local<void>>()) {}
   Task<void> get_return_object() { return Task<void>(AsyncResult<void>(call_)); }
   void return_void() noexcept {}
 };

@@ -5,7 +5,6 @@
 #include <rankview/detail/call.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,7 +18,7 @@ namespace rankview {
 /// Thread-safe. Each question looks for what has arrived; below `MPI_THREAD_MULTIPLE` nothing else does while nobody waits.
 class TaskData {
  public:
-  TaskData(std::shared_ptr<detail::Call> call, std::uint64_t item) : call_(std::move(call)), item_(item) {}
+  TaskData(detail::CallHandle call, std::uint64_t item) : call_(std::move(call)), item_(item) {}
 
   /// A copy of the value, decoded anew each time. Throws NameError if the task has published nothing under that name by now, TypeError,
   /// naming both types, if it is not a `T`.
@@ -43,7 +42,7 @@ class TaskData {
   [[nodiscard]] double progress() const { return contains("progress") ? get<double>("progress") : 0.0; }
 
  private:
-  std::shared_ptr<detail::Call> call_;
+  detail::CallHandle call_;
   std::uint64_t item_;
 };
 

@@ -81,7 +81,7 @@ requires(sizeof...(T) > 0) [[nodiscard]] AsyncResult<std::tuple<detail::value_or
   using Parts = std::tuple<AsyncResult<T>...>;
   // They stay alive with what is made of them.
   const std::vector<detail::Call*> calls{&detail::CallOf::of(results)...};
-  const auto child = std::make_shared<detail::Local<R>>();
+  const auto child = detail::make_call<detail::Local<R>>();
   const auto node = std::make_shared<detail::WhenAll<R, Parts>>(Parts(std::move(results)...), calls.size(), child);
   detail::begin_local(child, calls.front()->controller);
   AsyncResult<R> combined(child);
@@ -97,7 +97,7 @@ template <class T>
   using Parts = std::vector<AsyncResult<T>>;
   std::vector<detail::Call*> calls;
   for (const auto& result : results) calls.push_back(&detail::CallOf::of(result));
-  const auto child = std::make_shared<detail::Local<R>>();
+  const auto child = detail::make_call<detail::Local<R>>();
   const auto node = std::make_shared<detail::WhenAll<R, Parts>>(std::move(results), std::max<std::size_t>(1, calls.size()), child);
   detail::begin_local(child, calls.empty() ? detail::running_controller() : calls.front()->controller);
   AsyncResult<R> combined(child);

@@ -27,9 +27,9 @@ std::string in_seconds(std::int64_t nanoseconds) {
 
 // An attempt at an item has failed. Whether there is to be another.
 bool Controller::again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
-  if (call.terms.retries == 0 || call.aborted || closing_) return false;
-  Attempts& attempts = call.attempts[item];
-  if (attempts.errors.size() >= static_cast<std::size_t>(call.terms.retries)) return false;
+  if (call.terms->retries == 0 || call.aborted || closing_) return false;
+  Attempts& attempts = call.more.edit().attempts[item];
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.terms->retries)) return false;
   attempts.errors.push_back(wire::error_text(error));
   attempts.tried.push_back(engine);
   return true;
@@ -37,7 +37,7 @@ bool Controller::again(Call& call, std::uint64_t item, int engine, const std::ex
 
 // The engine cannot run the item; it never began there.
 void Controller::refused(Call& call, std::uint64_t item, int engine) {
-  call.attempts[item].refused.push_back(engine);
+  call.more.edit().attempts[item].refused.push_back(engine);
   --call.items[item].attempts;
 }
 
@@ -51,7 +51,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
              std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": aborted before it ran again")));
     return;
   }
-  const Attempts& attempts = call.attempts[item];
+  const Attempts& attempts = call.more.edit().attempts[item];
   scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
   work.avoid = std::make_shared<scheduler::Avoid>(scheduler::Avoid{attempts.tried, attempts.refused});
   if (scheduler_.submit(work, placement(call, item))) return;
@@ -62,7 +62,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
 
 TimeoutError Controller::timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
   return TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) + ": ran for longer than its timeout of " +
-                      in_seconds(call.terms.timeout) + wire::listed(earlier));
+                      in_seconds(call.terms->timeout) + wire::listed(earlier));
 }
 
 // An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
@@ -77,8 +77,8 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   if (again(*call, overdue.item, engine, std::make_exception_ptr(timed_out(*call, task, engine, {})))) {
     resubmit(*call, overdue.item);
   } else {
-    const auto attempts = call->attempts.find(overdue.item);
-    const std::vector<std::string> earlier = attempts == call->attempts.end() ? std::vector<std::string>() : attempts->second.errors;
+    const auto attempts = call->more->attempts.find(overdue.item);
+    const std::vector<std::string> earlier = attempts == call->more->attempts.end() ? std::vector<std::string>() : attempts->second.errors;
     end_item(*call, overdue.item, Status::failed, std::make_exception_ptr(timed_out(*call, task, engine, earlier)));
   }
   if (call->done()) end_call(*call);
@@ -126,13 +126,12 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
 void Controller::check_timers() {
   const std::int64_t time = now();
   while (!timers_.empty() && timers_.top().first <= time) {
-    const auto found = calls_.find(timers_.top().second);
+    Call* const call = find(timers_.top().second);
     timers_.pop();
-    if (found == calls_.end()) continue;
-    const std::shared_ptr<Call> call = found->second;
+    if (call == nullptr) continue;
     withdraw(*call, Status::failed, [&](const TaskId& task) {
       return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
-                                                  in_seconds(call->terms.queue_timeout)));
+                                                  in_seconds(call->terms->queue_timeout)));
     });
   }
 }

@@ -159,7 +159,7 @@ std::int64_t nanoseconds(Seconds time) {
 
 }  // namespace
 
-Terms balanced_terms(const Flags& flags) {
+void set_balanced_terms(Call& call, const Flags& flags) {
   check_not_negative(flags.retries, "retries");
   check_not_negative(flags.timeout.count(), "timeout");
   check_not_negative(flags.queue_timeout.count(), "queue_timeout");
@@ -172,25 +172,25 @@ Terms balanced_terms(const Flags& flags) {
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
   terms.policy = static_cast<std::uint8_t>(flags.policy);
   terms.predicate = flags.depend.function();
-  terms.after = flags.after;
-  terms.follow = flags.follow;
-  return terms;
+  if (terms != Terms()) call.terms.edit() = terms;
+  call.after = &flags.after;
+  call.follow = &flags.follow;
 }
 
-Terms direct_terms(const Flags& flags) {
+void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend || flags.hwm != 0 ||
       flags.policy != none.policy || flags.chunksize != none.chunksize)
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
         "load-balanced views");
-  return balanced_terms(flags);
+  set_balanced_terms(call, flags);
 }
 
-Terms collective_terms(const Flags& flags) {
+void set_collective_terms(Call& call, const Flags& flags) {
   if (flags.timeout.count() != 0)
     throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
-  return direct_terms(flags);
+  set_direct_terms(call, flags);
 }
 
 void check_team_flags(const Flags& flags) {
@@ -223,7 +223,7 @@ bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
 std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
   std::exception_ptr error;
   const auto ready = [&call, &error] {
-    if (!call.errors.empty()) error = call.errors.begin()->second;
+    if (!call.errors->empty()) error = call.errors->begin()->second;
     if (call.failure) error = call.failure;
     return error != nullptr || call.done();
   };
@@ -250,15 +250,15 @@ QueueStatus queue_status(Controller& controller, const std::vector<int>& engines
 void spin(Controller& controller) { controller.try_progress(); }
 
 // Under the controller's lock, or when the call is done.
-bool failed(const Call& call) { return call.failure != nullptr || !call.errors.empty(); }
+bool failed(const Call& call) { return call.failure != nullptr || !call.errors->empty(); }
 
 std::exception_ptr error_of(Call& call, std::uint64_t item) {
   return call.controller->locked([&]() -> std::exception_ptr {
-    const auto found = call.errors.find(item);
+    const auto found = call.errors->find(item);
     const bool aborted = item < call.items.size() && call.items[item].status == Status::aborted;
-    if (found == call.errors.end() && call.failure == nullptr && !aborted) return nullptr;
+    if (found == call.errors->end() && call.failure == nullptr && !aborted) return nullptr;
     call.error_seen = true;
-    if (found != call.errors.end()) return found->second;
+    if (found != call.errors->end()) return found->second;
     if (call.failure) return call.failure;
     return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
                                                ": this engine could have taken part in the collective, and another could not"));
@@ -269,10 +269,10 @@ void rethrow(Call& call) {
   if (!failed(call)) return;
   call.error_seen = true;
   if (call.failure) std::rethrow_exception(call.failure);
-  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors.begin()->second);
+  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors->begin()->second);
   std::vector<CompositeError::Failure> failures;
-  failures.reserve(call.errors.size());
-  for (const auto& [item, error] : call.errors) failures.push_back({item, error});
+  failures.reserve(call.errors->size());
+  for (const auto& [item, error] : *call.errors) failures.push_back({item, error});
   throw CompositeError(std::move(failures), call.items.size());
 }
 
@@ -293,7 +293,7 @@ std::shared_ptr<CompletionFeed> subscribe(Call& call) {
     }
     std::stable_sort(feed->ended.begin(), feed->ended.end(),
                      [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
-    call.feeds.push_back({feed});
+    call.more.edit().feeds.push_back({feed});
   });
   return feed;
 }
@@ -316,8 +316,8 @@ namespace {
 // Under the controller's lock.
 const PublishedValues& published_of(const Call& call, std::uint64_t item) {
   static const PublishedValues none;
-  const auto found = call.published.find(item);
-  return found == call.published.end() ? none : found->second;
+  const auto found = call.more->published.find(item);
+  return found == call.more->published.end() ? none : found->second;
 }
 
 }  // namespace
@@ -373,7 +373,9 @@ void abort_all(Controller& controller) {
   controller.abort_if([](const Call&) { return true; });
 }
 
-void abandon(Call& call) noexcept { call.controller->abandon(call); }
+CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->slot) { slot_->handles.store(1, std::memory_order_relaxed); }
+
+void let_go(Call& call) noexcept { call.controller->abandon(call); }
 
 std::string listed(std::span<const std::uint64_t> counts) {
   constexpr std::size_t most = 20;
@@ -425,7 +427,7 @@ Metadata metadata_of(Call& call, std::uint64_t index) {
     const ItemRecord& item = call.items[index];
     Metadata metadata;
     metadata.task = {call.id, index};
-    metadata.label = call.label;
+    metadata.label = call.more->label;
     metadata.status = item.status;
     metadata.engine = item.engine;
     if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
@@ -434,7 +436,7 @@ Metadata metadata_of(Call& call, std::uint64_t index) {
     metadata.started = time_point(item.started);
     metadata.completed = time_point(item.completed);
     metadata.received = time_point(item.received);
-    if (const auto error = call.errors.find(index); error != call.errors.end()) {
+    if (const auto error = call.errors->find(index); error != call.errors->end()) {
       call.error_seen = true;
       metadata.error = wire::error_text(error->second);
     }
@@ -472,8 +474,8 @@ void report_unseen(Call& call) noexcept {
     return;
   }
   std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
-               call.errors.size(), call.items.size(), static_cast<unsigned long long>(call.id), call.label.empty() ? "" : " ",
-               call.label.c_str(), wire::error_text(call.errors.begin()->second).c_str());
+               call.errors->size(), call.items.size(), static_cast<unsigned long long>(call.id), call.more->label.empty() ? "" : " ",
+               call.more->label.c_str(), wire::error_text(call.errors->begin()->second).c_str());
 }
 
 // ---- targets -----------------------------------------------------------------------------------------------------------------

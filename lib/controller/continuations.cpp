@@ -53,8 +53,12 @@ void Controller::begin_local(const std::shared_ptr<Call>& call) {
   {
     const std::lock_guard guard(lock_);
     call->id = next_call_++;
-    // After the run, what it continues is done, and so will it be.
-    if (open()) calls_.emplace(call->id, call);
+    call->kept = true;
+    enlist(call);
+    if (!open()) {
+      // What it continues is done, and so will it be.
+      end_flight(*call);
+    }
   }
   wake_pulse();
 }
@@ -95,13 +99,13 @@ void end_local(Call& call, std::exception_ptr error) { call.controller->end_loca
 bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
   const std::lock_guard guard(lock_);
   if (call.done()) return false;
-  call.continuations.push_back(continuation);
+  call.more.edit().continuations.push_back(continuation);
   return true;
 }
 
 void Controller::continue_after(Call& call) {
-  for (auto& continuation : call.continuations) due_.push_back(std::move(continuation));
-  call.continuations.clear();
+  for (auto& continuation : call.more.edit().continuations) due_.push_back(std::move(continuation));
+  call.more.edit().continuations.clear();
 }
 
 // Lets go of the lock meanwhile.

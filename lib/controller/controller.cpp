@@ -28,6 +28,12 @@ void check_placeable(const Call& call) {
     throw UsageError("a map over items on a view of no engines: there is nobody to run them");
 }
 
+// A number for each controller, which others have again after some ten thousand.
+std::uint16_t new_run() {
+  static std::atomic<std::uint16_t> runs{0};
+  return runs.fetch_add(1, std::memory_order_relaxed);
+}
+
 // A number for each thread that submits calls.
 std::uint64_t this_flow() {
   static std::atomic<std::uint64_t> threads{0};
@@ -41,6 +47,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
     : endpoint_(endpoint),
       settings_(settings),
       spin_(settings.idle),
+      run_(new_run()),
       outgoing_(settings.engines.size()),
       teams_(*settings.teams),
       accounts_(settings.engines.size()) {
@@ -61,11 +68,8 @@ void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uin
   check_placeable(*call);
   call->submitted = now();
   call->items.reserve(expected.value_or(0));
-  // Handles go when the lock does.
-  const Dependency after = std::exchange(call->terms.after, {});
-  const Dependency follow = std::exchange(call->terms.follow, {});
   const std::lock_guard guard(lock_);
-  add(call, after, follow);
+  add(call);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
@@ -78,8 +82,9 @@ void Controller::extend(Call& call, ArgumentBlock&& block) {
 void Controller::seal(Call& call, bool unattended) {
   {
     const std::lock_guard guard(lock_);
-    if (unattended) known_.emplace(call.id, &call);
+    call.kept = unattended;
     lay_out(call);
+    if (may_drive()) dispatch();
   }
   if (unattended) wake_pulse();
 }
@@ -87,37 +92,51 @@ void Controller::seal(Call& call, bool unattended) {
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
   if (block.count != 0) check_placeable(*call);
   call->submitted = now();
-  const Dependency after = std::exchange(call->terms.after, {});
-  const Dependency follow = std::exchange(call->terms.follow, {});
   {
     const std::lock_guard guard(lock_);
-    add(call, after, follow);
-    if (unattended) known_.emplace(call->id, call.get());
+    add(call);
+    call->kept = unattended;
     if (block.count != 0) add(*call, std::move(block));
     lay_out(*call);
+    if (may_drive()) unattended ? attend(call->submitted) : dispatch();
   }
   if (unattended) wake_pulse();
 }
 
-void Controller::add(const std::shared_ptr<Call>& call, const Dependency& after, const Dependency& follow) {
+void Controller::add(const std::shared_ptr<Call>& call) {
   if (!open() || closing_) throw UsageError("the run that this view belongs to has ended");
-  const bool waits = !after.empty() || !follow.empty() || !call->terms.arguments.empty();
-  Waiting waiting;
-  if (waits) waiting = look_up(*call, after, follow);
+  Waiting waiting = look_up(*call);
   call->id = next_call_++;
   call->flow = this_flow();
-  calls_.emplace(call->id, call);
-  last_call_ = call.get();
-  if (call->terms.queue_timeout != 0) timers_.emplace(call->submitted + call->terms.queue_timeout, call->id);
-  if (waits) wait_for(*call, std::move(waiting));
+  enlist(call);
+  if (call->terms->queue_timeout != 0) timers_.emplace(call->submitted + call->terms->queue_timeout, call->id);
+  if (waiting.waits()) wait_for(*call, std::move(waiting));
 }
 
-Call* Controller::find(std::uint64_t id) {
-  if (last_call_ == nullptr || last_call_->id != id) {
-    const auto found = calls_.find(id);
-    last_call_ = found == calls_.end() ? nullptr : found->second.get();
-  }
-  return last_call_;
+// Makes the call known by its number. It lives until it has ended.
+void Controller::enlist(const std::shared_ptr<Call>& call) {
+  call->slot = &calls_.add(call->id, *call);
+  call->slot->run = run_;
+  call->self = call;
+  call->in_flight = true;
+  ++in_flight_;
+}
+
+// A call that has not ended, or null.
+Call* Controller::find(std::uint64_t id) const {
+  Call* const call = calls_.find(id);
+  return call != nullptr && call->in_flight ? call : nullptr;
+}
+
+// The calls that have not ended, in the order in which they were made.
+std::vector<std::shared_ptr<Call>> Controller::unfinished() const {
+  std::vector<std::shared_ptr<Call>> calls;
+  calls.reserve(in_flight_);
+  calls_.for_each([&calls](Call& call) {
+    if (call.in_flight) calls.push_back(call.self);
+  });
+  std::sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
+  return calls;
 }
 
 void Controller::add(Call& call, ArgumentBlock&& block) {
@@ -143,20 +162,16 @@ void Controller::lay_out(Call& call) {
     call.items.resize(engines);
     call.grow(engines);
   }
-  if (call.root.kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
-  if (call.doomed) {
-    fail_all(call, call.doomed);
+  if (call.root->kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
+  if (call.more->doomed) {
+    fail_all(call, call.more->doomed);
     return;
   }
   const bool placed_as_they_came = call.balanced && call.chunk_size == 1;
   if (!call.waits && !placed_as_they_came) place(call);
   decide();
   if (call.items.empty() && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
-  if (call.done()) {
-    end_call(call);
-  } else if (may_drive()) {
-    dispatch();
-  }
+  if (call.done()) end_call(call);
 }
 
 // Hands all items to the scheduler.
@@ -192,9 +207,9 @@ scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std:
   work.item_bytes = block.data.bytes.size() / block.count;
   work.alone = !block.data.attachments.empty();
   work.flow = call.flow;
-  work.priority = call.terms.priority;
-  work.hwm = call.terms.hwm;
-  work.policy = static_cast<scheduler::Policy>(call.terms.policy);
+  work.priority = call.terms->priority;
+  work.hwm = call.terms->hwm;
+  work.policy = static_cast<scheduler::Policy>(call.terms->policy);
   return work;
 }
 
@@ -203,7 +218,7 @@ scheduler::Placement Controller::placement(const Call& call, std::uint64_t item)
   using scheduler::Placement;
   if (call.together) return Placement::together(call.engines);
   if (!call.balanced) return Placement::bound(call.engines[item]);
-  if (!call.teams.empty()) return Placement::to(call.teams);
+  if (!call.more->teams.empty()) return Placement::to(call.more->teams);
   if (!call.engines.empty()) return Placement::among(call.engines);
   return {};
 }
@@ -230,11 +245,8 @@ void Controller::abort(Call& call) {
 
 void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
   const std::lock_guard guard(lock_);
-  std::vector<std::shared_ptr<Call>> calls;
-  for (const auto& [id, call] : calls_) {
-    if (wanted(*call)) calls.push_back(call);
-  }
-  for (const auto& call : calls) {
+  for (const auto& call : unfinished()) {
+    if (!wanted(*call)) continue;
     call->error_seen = true;
     call->aborted = true;
     withdraw(*call, "aborted while it waited");
@@ -246,8 +258,9 @@ void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
 // Tells the engines which of the items that they were handed are not wanted any more.
 void Controller::stop(Call& call) {
   const auto told = [&](int engine, std::uint64_t first, std::uint64_t count) {
-    const auto team = std::find_if(call.teams.begin(), call.teams.end(), [engine](const auto& t) { return t.front() == engine; });
-    if (team == call.teams.end()) {
+    const auto team =
+        std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
+    if (team == call.more->teams.end()) {
       wire::write(outgoing(engine), wire::Stop{call.id, first, count});
     } else {
       for (const int member : *team) wire::write(outgoing(member), wire::Stop{call.id, first, count});
@@ -268,11 +281,9 @@ void Controller::stop(Call& call) {
 void Controller::abort_all(const std::string& why) {
   const std::lock_guard guard(lock_);
   giving_up_ = true;
-  std::vector<std::shared_ptr<Call>> calls;
-  for (const auto& [id, call] : calls_) calls.push_back(call);
-  for (const auto& call : calls) {
+  for (const auto& call : unfinished()) {
     // That these are given up is told to the client as a whole.
-    if (call->errors.empty()) call->error_seen = true;
+    if (call->errors->empty()) call->error_seen = true;
     call->aborted = true;
     withdraw(*call, why);
   }
@@ -285,9 +296,8 @@ void Controller::withdraw(Call& call, const std::string& why) {
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
 void Controller::withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
-  const auto kept = calls_.find(call.id);
-  if (kept == calls_.end()) return;
-  const std::shared_ptr<Call> alive = kept->second;  // beyond the end of its last task
+  if (!call.in_flight) return;
+  const std::shared_ptr<Call> alive = call.self;  // beyond the end of its last task
   if (call.together || call.balanced) {
     scheduler_.withdraw(call.id, placement(call, 0));
   } else {
@@ -303,14 +313,18 @@ void Controller::withdraw(Call& call, Status status, const std::function<std::ex
 }
 
 void Controller::abandon(Call& call) noexcept {
+  std::shared_ptr<Call> alive;  // goes when the lock has
   // The last handle may be an argument or a dependency of a call that ends under the lock.
   std::unique_lock guard(lock_, std::defer_lock);
   if (!lock_.mine()) guard.lock();
-  known_.erase(call.id);
   call.abandoned = true;
+  if (!call.in_flight) {
+    calls_.remove(call.id);
+    alive = std::move(call.self);
+  }
   const bool being_filled = call.team != 0 && !call.sealed;
   if (!landing(call) && !being_filled) call.discard();
-  call.published.clear();
+  if (call.more) call.more.edit().published.clear();
   if (call.done()) report_unseen(call);
 }
 
@@ -318,9 +332,9 @@ QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
   const std::lock_guard guard(lock_);
   QueueStatus status;
   status.unassigned = scheduler_.waiting();
-  for (const auto& [number, call] : calls_) {
-    if (call->waits) status.dependent += call->items.size();
-  }
+  calls_.for_each([&status](const Call& call) {
+    if (call.in_flight && call.waits) status.dependent += call.items.size();
+  });
   for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler_.load(id).waiting;
   for (const int id : engines) {
     const scheduler::Load load = scheduler_.load(id);
@@ -341,6 +355,20 @@ void Controller::try_progress() {
   if (!guard.owns_lock()) return;
   catch_up();
   while (!due_.empty() && running_here() == 0) run_next(guard);
+}
+
+// Who makes call after call and waits for none keeps things going, so that the pulse has nothing to do. Of calls that come in a burst a few
+// are handed out together, unless somebody has nothing to do.
+void Controller::attend(std::int64_t submitted) {
+  constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
+  constexpr unsigned together = 8;
+  constexpr int most_rounds = 8;
+  const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
+  if (in_burst && !scheduler_.any_idle() && ++held_back_ < together) return;
+  held_back_ = 0;
+  dispatch();
+  for (int round = 0; round < most_rounds && progress(); ++round) continue;
+  attended_.store(true, std::memory_order_relaxed);
 }
 
 bool Controller::progress() {
@@ -374,6 +402,7 @@ void Controller::wake_pulse() {
 // nothing to wait for.
 void Controller::pulse() {
   constexpr auto shortest = std::chrono::microseconds(50);
+  constexpr auto attended = std::chrono::microseconds(200);
   constexpr auto longest = std::chrono::microseconds(1000);
   auto pause = shortest;
   int idle_rounds = 0;
@@ -383,6 +412,10 @@ void Controller::pulse() {
     std::this_thread::sleep_for(pause);
     if (drivers_.load(std::memory_order_relaxed) > 0) {
       pause = longest;
+      continue;
+    }
+    if (attended_.exchange(false, std::memory_order_relaxed)) {
+      pause = attended;
       continue;
     }
     std::unique_lock guard(lock_, std::try_to_lock);
@@ -436,16 +469,16 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   guard.lock();
   open_.store(false, std::memory_order_release);
   // What engines were told to drop; other threads of the client may wait for it.
-  while (!calls_.empty()) {
-    Call& call = *calls_.begin()->second;
-    if (call.errors.empty()) call.error_seen = true;
+  for (const auto& unended : unfinished()) {
+    Call& call = *unended;
+    if (call.errors->empty()) call.error_seen = true;
     for (std::uint64_t item = 0; item < call.items.size(); ++item) {
       if (!has_ended(call.items[item].status))
         end_item(call, item, Status::aborted,
                  std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": the run ended")));
     }
     call.sealed.store(true, std::memory_order_release);
-    call.object_holders.clear();
+    if (call.more) call.more.edit().object_holders.clear();
     end_call(call);
   }
   // Nobody runs these any more.

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/call_table.hpp"
 #include "controller/lock.hpp"
 #include "controller/teams.hpp"
 #include "scheduler/dependencies.hpp"
@@ -107,7 +108,7 @@ class Controller final : private transport::FrameHandler {
   // False if the call is done.
   bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
 
-  [[nodiscard]] bool idle() const { return calls_.empty() && !continuing(); }  // under the lock
+  [[nodiscard]] bool idle() const { return in_flight_ == 0 && !continuing(); }  // under the lock
   [[nodiscard]] std::uint64_t waiting() const { return scheduler_.waiting(); }
   // Engines are numbered from 0; none is ever lost.
   [[nodiscard]] int engine_count() const { return static_cast<int>(settings_.engines.size()); }
@@ -162,8 +163,11 @@ class Controller final : private transport::FrameHandler {
       std::uint64_t item;
       scheduler::Dependencies::Need need;
     };
-    std::vector<On> open;  // what has not ended
-    TaskId bad;            // a task that has ended, and not as asked for
+    std::vector<On> open;   // what has not ended
+    TaskId bad;             // a task that has ended, and not as asked for
+    bool encoding = false;  // its arguments are to be encoded when all is there
+
+    [[nodiscard]] bool waits() const { return encoding || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
   };
 
   // A result whose attachments are on their way.
@@ -174,11 +178,14 @@ class Controller final : private transport::FrameHandler {
     std::exception_ptr error;
   };
 
-  void add(const std::shared_ptr<Call>& call, const Dependency& after, const Dependency& follow);
+  void add(const std::shared_ptr<Call>& call);
+  void enlist(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
   void lay_out(Call& call);
-  Call* find(std::uint64_t id);
+  [[nodiscard]] Call* find(std::uint64_t id) const;
+  [[nodiscard]] std::vector<std::shared_ptr<Call>> unfinished() const;
   bool progress();
+  void attend(std::int64_t submitted);
   bool catch_up();
   void dispatch();
   void grant(const scheduler::Grant& grant);
@@ -206,12 +213,13 @@ class Controller final : private transport::FrameHandler {
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
   static void complete(Call& call);
   void end_call(Call& call);
+  std::shared_ptr<Call> end_flight(Call& call);
   static scheduler::Placement placement(const Call& call, std::uint64_t item);
   void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
   void place(Call& call);
 
   // Dependencies: what waits for others.
-  Waiting look_up(const Call& call, const Dependency& after, const Dependency& follow);
+  Waiting look_up(Call& call);
   Call& resolve(const Prerequisite& prerequisite);
   void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need);
   void wait_for(Call& call, Waiting&& waiting);
@@ -253,10 +261,10 @@ class Controller final : private transport::FrameHandler {
   mutable controller::SharedLock lock_;
   transport::SpinTime spin_;
   scheduler::Scheduler scheduler_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<Call>> calls_;
-  Call* last_call_ = nullptr;                       // the one last looked up
-  std::unordered_map<std::uint64_t, Call*> known_;  // those that somebody has a handle of
+  CallTable calls_;              // those that have not ended, and those that may be asked for
+  std::uint64_t in_flight_ = 0;  // of these, that have not ended
   std::uint64_t next_call_ = 1;
+  const std::uint16_t run_;
   scheduler::Dependencies dependencies_;
   bool deciding_ = false;
   std::unordered_map<std::uint64_t, std::shared_ptr<Call>> decided_;  // kept while what follows from their end is found out
@@ -278,7 +286,10 @@ class Controller final : private transport::FrameHandler {
   bool closing_ = false;  // engines have been told that no more comes
   std::atomic<bool> open_{true};
 
-  std::atomic<int> drivers_{0};  // threads that wait and drive; the pulse leaves the work to them
+  std::int64_t last_submission_ = 0;   // of a call that nobody was about to wait for
+  unsigned held_back_ = 0;             // such calls that were not handed out at once
+  std::atomic<bool> attended_{false};  // somebody has looked for messages while making calls
+  std::atomic<int> drivers_{0};        // threads that wait and drive; the pulse leaves the work to them
   std::atomic<int> pulse_state_{0};
   std::thread pulse_;
 };

@@ -18,11 +18,7 @@ using Need = scheduler::Dependencies::Need;
 
 Call& Controller::resolve(const Prerequisite& prerequisite) {
   const TaskId& task = prerequisite.task;
-  Call* call = prerequisite.call.get();
-  if (call == nullptr) {
-    const auto known = known_.find(task.call);
-    call = known != known_.end() ? known->second : find(task.call);
-  }
+  Call* const call = prerequisite.call ? &*prerequisite.call : calls_.find(task.call);
   if (call == nullptr)
     throw InvalidDependency("a dependency on task " + to_string(task) +
                             ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
@@ -53,6 +49,14 @@ void Controller::count(const Dependency& dependency, Waiting& waiting, Need need
     return ended;
   };
   for (const Prerequisite& prerequisite : dependency.tasks()) {
+    const CallSlot* const slot = prerequisite.call.slot();
+    if (slot != nullptr && slot->run == run_ && slot->well && prerequisite.task.item == Prerequisite::every && need != Need::follow &&
+        !dependency.failure) {
+      scheduler::After& after = need == Need::after ? waiting.needs.after : waiting.needs.arguments;
+      after.expect(1);
+      after.ended(true);
+      continue;
+    }
     Call& call = resolve(prerequisite);
     // Somebody cares how it fails.
     if (dependency.failure) call.error_seen = true;
@@ -68,14 +72,21 @@ void Controller::count(const Dependency& dependency, Waiting& waiting, Need need
 }
 
 // What a call is to wait for. Throws InvalidDependency.
-Controller::Waiting Controller::look_up(const Call& call, const Dependency& after, const Dependency& follow) {
+Controller::Waiting Controller::look_up(Call& call) {
+  const Dependency* const after = std::exchange(call.after, nullptr);
+  const Dependency* const follow = std::exchange(call.follow, nullptr);
   Waiting waiting;
-  waiting.needs.after = scheduler::After({after.all, after.success, after.failure});
-  count(after, waiting, Need::after);
-  count(call.terms.arguments, waiting, Need::argument);
-  if (!follow.empty()) {
-    waiting.needs.follow.emplace(scheduler::Rule{follow.all, follow.success, follow.failure}, call.engines);
-    count(follow, waiting, Need::follow);
+  if (after != nullptr && !after->empty()) {
+    waiting.needs.after = scheduler::After({after->all, after->success, after->failure});
+    count(*after, waiting, Need::after);
+  }
+  if (!call.more->deferred.arguments.empty()) {
+    waiting.encoding = true;
+    count(call.more->deferred.arguments, waiting, Need::argument);
+  }
+  if (follow != nullptr && !follow->empty()) {
+    waiting.needs.follow.emplace(scheduler::Rule{follow->all, follow->success, follow->failure}, call.engines);
+    count(*follow, waiting, Need::follow);
   }
   return waiting;
 }
@@ -101,9 +112,9 @@ void Controller::tell_dependents(Call& call, std::uint64_t item) {
 void Controller::decide() {
   if (std::exchange(deciding_, true)) return;
   while (auto decision = dependencies_.next()) {
-    const auto found = calls_.find(decision->call);
-    if (found == calls_.end() || !found->second->waits) continue;
-    const std::shared_ptr<Call> call = found->second;
+    const Call* const waiting = find(decision->call);
+    if (waiting == nullptr || !waiting->waits) continue;
+    const std::shared_ptr<Call> call = waiting->self;
     if (decision->verdict == scheduler::Verdict::met) {
       release(*call, std::move(decision->engines));
     } else {
@@ -118,9 +129,9 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
   call.waits = false;
   if (call.aborted) return;
   if (!engines.empty()) call.engines = std::move(engines);
-  if (call.terms.encode) {
+  if (call.more->deferred.encode) {
     try {
-      call.terms.encode(call.blocks.front());
+      call.more->deferred.encode(call.blocks.front());
     } catch (...) {
       fail_all(call, std::current_exception());
       return;
@@ -134,15 +145,14 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
 void Controller::doom(Call& call, const TaskId& cause) {
   call.waits = false;
   std::shared_ptr<const ImpossibleDependency::Link> because;
-  Call* failed_call = find(cause.call);
-  if (const auto known = known_.find(cause.call); failed_call == nullptr && known != known_.end()) failed_call = known->second;
+  Call* failed_call = calls_.find(cause.call);
   if (const auto decided = decided_.find(cause.call); failed_call == nullptr && decided != decided_.end())
     failed_call = decided->second.get();
   std::string why;
   std::string reason = "a task that it depends on failed:";
   std::shared_ptr<const ImpossibleDependency::Link> next;
   if (failed_call != nullptr) {
-    if (const auto error = failed_call->errors.find(cause.item); error != failed_call->errors.end()) {
+    if (const auto error = failed_call->errors->find(cause.item); error != failed_call->errors->end()) {
       failed_call->error_seen = true;
       try {
         std::rethrow_exception(error->second);
@@ -160,7 +170,7 @@ void Controller::doom(Call& call, const TaskId& cause) {
   because = std::make_shared<ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
   const auto error = [&](std::uint64_t item) { return std::make_exception_ptr(ImpossibleDependency({call.id, item}, because, reason)); };
   if (!call.laid_out) {
-    call.doomed = error(0);
+    call.more.edit().doomed = error(0);
     return;
   }
   for (std::uint64_t item = 0; item < call.items.size(); ++item) {

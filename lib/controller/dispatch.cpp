@@ -39,22 +39,22 @@ void Controller::send_all() {
 // The call's team, with what rank 0 does in it.
 void Controller::enter_team(Call& call) {
   call.team = teams_.enter(call.engines, [this](int engine) -> transport::Message& { return outgoing(engine); });
-  if (call.root.kind != RootPart::Kind::none) teams_.begin(call.team, calls_.at(call.id));
+  if (call.root->kind != RootPart::Kind::none) teams_.begin(call.team, call.self);
 }
 
 // The same for a call whose items go to one of several teams each; their first engines are granted first.
 void Controller::enter_team(Call& call, const scheduler::Grant& grant) {
-  const auto team =
-      std::find_if(call.teams.begin(), call.teams.end(), [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
-  if (team == call.teams.end()) return;
-  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.team_items[item].pending = team->size();
-  if (call.team_numbers.contains(grant.engine)) return;
+  const auto team = std::find_if(call.more->teams.begin(), call.more->teams.end(),
+                                 [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
+  if (team == call.more->teams.end()) return;
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.more.edit().team_items[item].pending = team->size();
+  if (call.more->team_numbers.contains(grant.engine)) return;
   const std::uint64_t number = teams_.enter(*team, [this](int engine) -> transport::Message& { return outgoing(engine); });
-  for (const int engine : *team) call.team_numbers[engine] = number;
+  for (const int engine : *team) call.more.edit().team_numbers[engine] = number;
 }
 
 void Controller::end_root_part(Call& call) {
-  call.root.kept.reset();
+  call.root.edit().kept.reset();
   call.last_received = now();
   call.sealed.store(true, std::memory_order_release);
   if (call.node != scheduler::Dependencies::none) {
@@ -68,7 +68,7 @@ void Controller::end_root_part(Call& call) {
 void Controller::grant(const scheduler::Grant& grant) {
   Call& call = *find(grant.call);
   if (call.together && call.team == 0) enter_team(call);
-  if (!call.teams.empty()) enter_team(call, grant);
+  if (!call.more->teams.empty()) enter_team(call, grant);
   for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
     ItemRecord& record = call.items[item];
     // The first engine of a team stands for all.
@@ -78,12 +78,12 @@ void Controller::grant(const scheduler::Grant& grant) {
     ++record.attempts;
   }
   if (call.function.thunk->load != nullptr &&
-      std::find(call.object_holders.begin(), call.object_holders.end(), grant.engine) == call.object_holders.end()) {
+      std::find(call.more->object_holders.begin(), call.more->object_holders.end(), grant.engine) == call.more->object_holders.end()) {
     wire::Object object;
     object.call = call.id;
-    object.state = call.function.object.bytes.bytes();
+    object.state = call.function.object->bytes.bytes();
     wire::write(outgoing(grant.engine), object);
-    call.object_holders.push_back(grant.engine);
+    call.more.edit().object_holders.push_back(grant.engine);
   }
   if (call.same_arguments) {
     write_batch(call, call.blocks.front(), grant, grant.begin, grant.end);
@@ -109,15 +109,15 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
   batch.first = begin;
   batch.count = end - begin;
   batch.stride = block.stride;
-  batch.team = call.teams.empty() ? call.team : call.team_numbers.at(engine);
+  batch.team = call.more->teams.empty() ? call.team : call.more->team_numbers.at(engine);
   batch.communicator = call.communicator ? 1 : 0;
-  batch.first_only = call.teams.empty() ? 0 : 1;
-  if (call.terms.predicate != nullptr) batch.predicate = code_address(reinterpret_cast<const void*>(call.terms.predicate));
-  batch.timeout = call.terms.timeout;
+  batch.first_only = call.more->teams.empty() ? 0 : 1;
+  if (call.terms->predicate != nullptr) batch.predicate = code_address(reinterpret_cast<const void*>(call.terms->predicate));
+  batch.timeout = call.terms->timeout;
   batch.flat = call.subtask ? 1 : 0;
   batch.slow = grant.slow ? 1 : 0;
-  batch.movable = call.balanced && call.teams.empty() ? 1 : 0;
-  if (call.root.kind != RootPart::Kind::none && call.root.votes) batch.votes = call.root.rounds;
+  batch.movable = call.balanced && call.more->teams.empty() ? 1 : 0;
+  if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.
   const bool attached = !block.data.attachments.empty();

@@ -50,7 +50,7 @@ void ImapWindow::fill() {
 void ImapWindow::read() {
   try {
     if (auto call = source_->next(feed_, read_)) {
-      pending_.emplace(read_++, watched(std::move(call)));
+      pending_.emplace(read_++, CallHandle(call));
       return;
     }
   } catch (...) {

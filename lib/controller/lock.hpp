@@ -13,9 +13,11 @@ namespace rankview::controller {
 class SharedLock {
  public:
   void lock() {
-    waiting_.fetch_add(1, std::memory_order_relaxed);
-    mutex_.lock();
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    if (!mutex_.try_lock()) {
+      waiting_.fetch_add(1, std::memory_order_relaxed);
+      mutex_.lock();
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+    }
     owner_.store(self(), std::memory_order_relaxed);
   }
   bool try_lock() {

@@ -113,7 +113,7 @@ bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span
   }
   auto error = remote_error(call, item, engine, failure, {});
   if (again(call, item, engine, error)) return true;
-  if (const auto attempts = call.attempts.find(item); attempts != call.attempts.end())
+  if (const auto attempts = call.more->attempts.find(item); attempts != call.more->attempts.end())
     error = remote_error(call, item, engine, failure, attempts->second.errors);
   if (call.communicator) note_desertion(call, item, error);
   finish_item(call, item, Status::failed, std::move(error));
@@ -126,7 +126,7 @@ void Controller::on_published(const wire::Published& published) {
   if (call == nullptr || call->abandoned) return;
   if (published.item >= call->items.size())
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
-  call->published[published.item][published.name] =
+  call->more.edit().published[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
@@ -155,7 +155,7 @@ void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, s
   }
   const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>());
-  landing_.push_back({std::move(transfer), calls_.at(call.id), item, error});
+  landing_.push_back({std::move(transfer), call.self, item, error});
 }
 
 // Whether results of the call are being written into their places.
@@ -207,10 +207,9 @@ void Controller::note_desertion(const Call& call, std::uint64_t item, const std:
 void Controller::check_desertions() {
   const std::int64_t limit = now() - std::chrono::nanoseconds(settings_.team_grace).count();
   std::erase_if(desertions_, [&](const Desertion& desertion) {
-    const auto found = calls_.find(desertion.call);
-    if (found == calls_.end()) return true;
-    const Call& call = *found->second;
-    if (!call.together && !call.team_items.contains(desertion.item)) return true;
+    const Call* const call = find(desertion.call);
+    if (call == nullptr) return true;
+    if (!call->together && !call->more->team_items.contains(desertion.item)) return true;
     if (desertion.since > limit) return false;
     transport::end_process(1, wire::error_text(desertion.error) + "\nOther engines have not ended that task " +
                                   std::to_string(settings_.team_grace.count()) +
@@ -220,22 +219,23 @@ void Controller::check_desertions() {
 
 // One engine has ended the item. What a team runs has ended when all of it have, with the first error if there was one.
 void Controller::finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  if (!call.teams.empty()) {
-    const auto found = call.team_items.find(item);
+  if (!call.more->teams.empty()) {
+    auto& team_items = call.more.edit().team_items;
+    const auto found = team_items.find(item);
     TeamItem& running = found->second;
     if (error && !running.error) running.error = std::move(error);
     if (--running.pending != 0) return;
     error = std::move(running.error);
     status = error ? Status::failed : Status::completed;
-    call.team_items.erase(found);
+    team_items.erase(found);
   }
   end_item(call, item, status, std::move(error));
 }
 
 void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
   call.items[item].status = status;
-  if (error) call.errors.emplace(item, std::move(error));
-  for (const auto& [feed, first] : call.feeds) {
+  if (error) call.errors.edit().emplace(item, std::move(error));
+  for (const auto& [feed, first] : call.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }
   if (!call.same_arguments) {
@@ -248,7 +248,8 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
     complete(call);
   }
   call.ended.fetch_add(1, std::memory_order_release);
-  if (call.node != scheduler::Dependencies::none && (call.sealed || call.root.kind == RootPart::Kind::none)) tell_dependents(call, item);
+  call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
+  if (call.node != scheduler::Dependencies::none && (call.sealed || call.root->kind == RootPart::Kind::none)) tell_dependents(call, item);
 }
 
 void Controller::complete(Call& call) {
@@ -259,28 +260,36 @@ void Controller::complete(Call& call) {
   }
 }
 
+// The call has ended. Gives itself, which who wants no result of it is rid of then.
+std::shared_ptr<Call> Controller::end_flight(Call& call) {
+  call.in_flight = false;
+  --in_flight_;
+  if (call.kept && !call.abandoned) return call.self;
+  calls_.remove(call.id);
+  return std::move(call.self);
+}
+
 void Controller::end_call(Call& call) {
-  const auto found = calls_.find(call.id);
-  if (found == calls_.end()) return;
-  const std::shared_ptr<Call> alive = std::move(found->second);
-  calls_.erase(found);
-  last_call_ = nullptr;
+  if (!call.in_flight) return;
+  const std::shared_ptr<Call> alive = end_flight(call);
   if (call.node != scheduler::Dependencies::none) dependencies_.remove(std::exchange(call.node, scheduler::Dependencies::none));
   if (call.team != 0) teams_.leave(call.team);
-  for (const std::vector<int>& team : call.teams) {
-    if (const auto number = call.team_numbers.find(team.front()); number != call.team_numbers.end()) teams_.leave(number->second);
+  for (const std::vector<int>& team : call.more->teams) {
+    if (const auto number = call.more->team_numbers.find(team.front()); number != call.more->team_numbers.end())
+      teams_.leave(number->second);
   }
-  for (const int engine : call.object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
+  for (const int engine : call.more->object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
   if (call.subtask) answer(call);
   send_all();
-  call.root.kept.reset();
-  call.blocks.clear();
-  call.function.object = {};
-  call.terms.encode = nullptr;
-  call.terms.arguments = {};
-  call.attempts.clear();
+  call.root.reset();
+  std::vector<ArgumentBlock>().swap(call.blocks);
+  call.function.object.reset();
+  if (call.more) {
+    call.more.edit().deferred = {};
+    call.more.edit().attempts.clear();
+  }
   if (deciding_) decided_.emplace(call.id, alive);
-  if (!call.continuations.empty()) continue_after(call);
+  if (!call.more->continuations.empty()) continue_after(call);
   if (call.abandoned) report_unseen(call);
 }
 

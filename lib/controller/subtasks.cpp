@@ -58,16 +58,16 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
     send_all();
     return;
   }
-  const auto call = std::make_shared<Subtask>(engine, subtask.ticket);
+  const auto call = make_call<Subtask>(engine, subtask.ticket);
   call->controller = parent->controller;
   call->function.thunk = static_cast<const Thunk*>(local_address(subtask.thunk));
   if (subtask.function != wire::CodeAddress{}) call->function.code = local_address(subtask.function);
-  call->function.object.raw(subtask.object.data(), subtask.object.size());
-  call->label = parent->label;
+  call->function.object.edit().raw(subtask.object.data(), subtask.object.size());
+  if (!parent->more->label.empty()) call->more.edit().label = parent->more->label;
   call->balanced = true;
-  if (parent->balanced && parent->teams.empty()) call->engines = parent->engines;
+  if (parent->balanced && parent->more->teams.empty()) call->engines = parent->engines;
   // Deeper ones first, so that what waits for them goes on before more is begun.
-  call->terms.priority = parent->terms.priority + 1;
+  call->terms.edit().priority = parent->terms->priority + 1;
   call->error_seen = true;
   call->submitted = now();
   ArgumentBlock block;
@@ -76,16 +76,17 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
   block.data.raw(subtask.item.data(), subtask.item.size());
   end_only_item(block);
   const std::uint64_t flow = parent->flow;
-  add(call, {}, {});
+  add(call);
   call->flow = flow;
   add(*call, std::move(block));
   lay_out(*call);
+  dispatch();
 }
 
 void Controller::answer(const Call& call) {
   const auto& subtask = static_cast<const Subtask&>(call);
   if (!open()) return;
-  if (const std::exception_ptr error = call.failure ? call.failure : call.errors.empty() ? nullptr : call.errors.begin()->second) {
+  if (const std::exception_ptr error = call.failure ? call.failure : call.errors->empty() ? nullptr : call.errors->begin()->second) {
     answer(subtask.submitter, subtask.ticket, error);
   } else {
     wire::write(outgoing(subtask.submitter), wire::Answer{subtask.ticket, 0, subtask.value});

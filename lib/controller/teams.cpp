@@ -98,7 +98,7 @@ bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peer
 // ---- rank 0's part, step by step ---------------------------------------------------------------------------------------------
 
 void Teams::start(Team& team, Part& part) {
-  const RootPart& root = part.call->root;
+  const RootPart& root = *part.call->root;
   part.votes.resize(static_cast<std::size_t>(team.made->members()));
   part.counts.resize(team.engines.size());
   part.rounds = root.rounds;
@@ -126,13 +126,13 @@ Teams::Moved Teams::move(Team& team) {
     }
   }
   // From the decision on nobody is late, and looking is what moves the data.
-  moved.any = moved.any || (part.phase == Phase::data && part.call->root.votes);
+  moved.any = moved.any || (part.phase == Phase::data && part.call->root->votes);
   return moved;
 }
 
 // What was begun is done: begins what comes next. False at the end.
 bool Teams::next(Team& team, Part& part) {
-  const RootPart& root = part.call->root;
+  const RootPart& root = *part.call->root;
   transport::Team& with = *team.made;
   switch (part.phase) {
     case Phase::vote:
@@ -178,7 +178,7 @@ bool Teams::next(Team& team, Part& part) {
 // From the votes: whether the call comes about. What is wrong beyond single engines becomes the error of the call.
 void Teams::decide(Part& part) {
   detail::Call& call = *part.call;
-  const RootPart& root = call.root;
+  const RootPart& root = *call.root;
   part.verdict = {1, 0};
   for (std::size_t i = 0; i < part.counts.size(); ++i) {
     const transport::Vote& vote = part.votes[i + 1];

@@ -17,7 +17,7 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.thunk = detail::code_address(function.thunk);
   if (function.code != nullptr) record.function = detail::code_address(function.code);
   record.stride = stride;
-  record.object = function.object.bytes.bytes();
+  record.object = function.object->bytes.bytes();
   record.item = arguments;
   baton_.take();
   record.parent_call = at_.call;

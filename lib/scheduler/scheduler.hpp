@@ -160,6 +160,8 @@ class Scheduler {
 
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
+  // Whether an engine has nothing to do.
+  [[nodiscard]] bool any_idle() const { return idle_ != 0; }
   // Whether there may be something to recall.
   [[nodiscard]] bool unbalanced() const { return idle_ != live_ && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;

@@ -23,6 +23,7 @@ struct Sealed {
 // Puts values in place as they would arrive: not in order.
 template <class R>
 void fill(Results<R>& results, const std::vector<R>& values) {
+  results.multiple = true;
   results.items.resize(values.size());
   results.grow(values.size());
   for (std::size_t i = values.size(); i > 0; --i) {
@@ -60,6 +61,17 @@ TEST_CASE("results that are bool", "[results]") {
   CHECK(results.take(1));
 }
 
+TEST_CASE("the result of a single task", "[results]") {
+  Results<std::string> results;
+  results.grow(1);
+  unit::Writer out;
+  unit::codec<std::string>::save(out, "alone");
+  unit::Reader in(out.bytes.bytes());
+  results.load(0, in);
+  CHECK(results.at(0) == "alone");
+  CHECK(results.take(0) == "alone");
+}
+
 TEST_CASE("results without a default constructor", "[results]") {
   STATIC_REQUIRE(!std::is_default_constructible_v<Sealed>);
   check(std::vector<Sealed>{Sealed(1), Sealed(2)});
@@ -67,6 +79,7 @@ TEST_CASE("results without a default constructor", "[results]") {
 
 TEST_CASE("results of a call that grows as it is submitted", "[results]") {
   Results<std::string> results;
+  results.multiple = true;
   for (std::uint64_t count = 1; count <= 1000; ++count) {
     results.grow(count);
     unit::Writer out;

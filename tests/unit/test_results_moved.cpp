@@ -14,6 +14,7 @@ TEST_CASE("results that can only be moved", "[results]") {
   std::vector<std::unique_ptr<int>> values;
   values.push_back(std::make_unique<int>(1));
   values.push_back(nullptr);
+  results.multiple = true;
   results.items.resize(values.size());
   results.grow(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {

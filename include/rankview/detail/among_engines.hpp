@@ -69,8 +69,8 @@ struct Allgather {
 template <class T>
 std::shared_ptr<Results<void>> allgather(const Caller& caller, std::string_view name, std::string_view into) {
   auto call = new_collective<Allgather<T>, Results<void>>(caller, RootPart::Kind::attend);
-  call->root.rounds = 2;
-  call->root.what = quoted("allgather", name);
+  call->root.edit().rounds = 2;
+  call->root.edit().what = quoted("allgather", name);
   submit_verb(call, caller, std::string(name), std::string(into));
   return call;
 }
@@ -108,8 +108,8 @@ inline std::shared_ptr<Results<void>> broadcast(const Caller& caller, int from, 
   if (found == caller.engines.end())
     throw UsageError(quoted("broadcast", name) + ": engine " + std::to_string(from) + " is not one of the view's");
   auto call = new_collective<Broadcast, Results<void>>(caller, RootPart::Kind::attend);
-  call->root.rounds = 2;
-  call->root.what = quoted("broadcast", name);
+  call->root.edit().rounds = 2;
+  call->root.edit().what = quoted("broadcast", name);
   submit_verb(call, caller, std::string(name), static_cast<std::uint64_t>(found - caller.engines.begin()));
   return call;
 }

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <rankview/dependency.hpp>
+#include <rankview/detail/call_memory.hpp>
 #include <rankview/detail/callable.hpp>
+#include <rankview/detail/handle.hpp>
+#include <rankview/detail/rare.hpp>
 #include <rankview/flags.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/queue_status.hpp>
@@ -54,6 +57,42 @@ struct ItemRecord {
   Status status = Status::waiting;
 };
 
+// The records of a call's items. A single one, which most calls have, lies in the call.
+class Items {
+ public:
+  Items() = default;
+  Items(const Items&) = delete;
+  Items& operator=(const Items&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
+  ItemRecord& operator[](std::size_t i) { return data_[i]; }
+  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
+  [[nodiscard]] const ItemRecord* begin() const { return data_; }
+  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
+
+  void reserve(std::size_t size) {
+    if (size > 1) many_.edit().reserve(size);
+  }
+  // Items come, and never go.
+  void resize(std::size_t size) {
+    if (size > 1) {
+      std::vector<ItemRecord>& many = many_.edit();
+      if (size_ == 1 && many.empty()) many.push_back(one_);
+      many.resize(size);
+      data_ = many.data();
+    }
+    size_ = size;
+  }
+
+ private:
+  std::size_t size_ = 0;
+  ItemRecord* data_ = &one_;
+  ItemRecord one_;
+  Rare<std::vector<ItemRecord>> many_;
+};
+
 // An item that a team of engines runs, while some of them have not ended it.
 struct TeamItem {
   std::size_t pending = 0;
@@ -76,12 +115,16 @@ struct Terms {
   std::uint32_t hwm = 0;
   std::uint8_t policy = 0;
   bool (*predicate)() = nullptr;
-  Dependency after{};
-  Dependency follow{};
-  // Results that are arguments have to be there, and then encode() makes the one item.
+
+  friend bool operator==(const Terms&, const Terms&) = default;
+};
+
+// A call some of whose arguments are results: when these are there, encode() makes its one item.
+struct Deferred {
   Dependency arguments{};
   std::function<void(ArgumentBlock&)> encode{};
 };
+
 // What a task has told of itself under a name, as it was encoded.
 struct PublishedValue {
   std::string type;  // as std::type_info names it
@@ -111,6 +154,22 @@ class Continuation {
   virtual void run() noexcept = 0;
 };
 
+// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+struct Uncommon {
+  std::string label;
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  Deferred deferred;
+
+  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
+  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
+  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                     // its items cannot run
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  std::map<std::uint64_t, PublishedValues> published;  // by item
+  std::vector<int> object_holders;                     // engines that hold the callable's state
+};
+
 // One call of a view's verb, from its submission to its last result; the part that does not depend on types. Shared by the handles
 // (AsyncResult) and the controller, whose lock guards everything that changes after the submission.
 class Call {
@@ -124,18 +183,22 @@ class Call {
   std::uint64_t id = 0;
   std::shared_ptr<Controller> controller;
   Function function;
-  std::string label;
-  bool multiple = false;                // a list of results, or one
-  bool same_arguments = false;          // block 0 holds one item that is every item's
-  bool balanced = false;                // any of `engines` may run an item, or each has its own block of them
-  std::vector<int> engines;             // in target order; none for a balanced call means all
-  std::uint64_t chunk_size = 1;         // items that are handed out together
-  bool communicator = false;            // who runs an item together gets a communicator
-  std::vector<std::vector<int>> teams;  // where each item is run by one of these
-  bool together = false;                // one item for each of `engines`, which run them as a team
-  bool composite = false;               // failures are told together, also where there is one result
-  RootPart root;                        // what rank 0 does meanwhile
-  Terms terms;
+  bool multiple = false;         // a list of results, or one
+  bool same_arguments = false;   // block 0 holds one item that is every item's
+  bool balanced = false;         // any of `engines` may run an item, or each has its own block of them
+  std::vector<int> engines;      // in target order; none for a balanced call means all
+  std::uint32_t chunk_size = 1;  // items that are handed out together
+  // Among the dependencies, if it has or is one; under the controller's lock.
+  std::uint32_t node = static_cast<std::uint32_t>(-1);
+  bool communicator = false;  // who runs an item together gets a communicator
+  bool together = false;      // one item for each of `engines`, which run them as a team
+  bool composite = false;     // failures are told together, also where there is one result
+  Rare<RootPart> root;        // what rank 0 does meanwhile
+  Rare<Terms> terms;
+  Rare<Uncommon> more;
+  // The flags', which live until the call has been submitted; null after that.
+  const Dependency* after = nullptr;
+  const Dependency* follow = nullptr;
   std::uint64_t view = 0;      // through which it was submitted
   std::uint64_t flow = 0;      // the thread that submitted it
   bool subtask = false;        // an engine's task submitted it, and gets its result, encoded flat
@@ -144,22 +207,17 @@ class Call {
 
   // ---- under the controller's lock ----
   std::vector<ArgumentBlock> blocks;
-  std::vector<ItemRecord> items;
-  std::map<std::uint64_t, std::exception_ptr> errors;   // by item
-  std::exception_ptr failure;                           // of a collective call as a whole
-  std::uint64_t team = 0;                               // where the call is handed out to one
-  std::map<int, std::uint64_t> team_numbers;            // where it is handed out to several, by engine
-  std::map<std::uint64_t, TeamItem> team_items;         // those that are being run
-  std::map<std::uint64_t, Attempts> attempts;           // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                            // its items cannot run
-  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
-  bool waits = false;                                   // for others
-  bool laid_out = false;                                // its items are all there
-  bool aborted = false;                                 // given up as a whole
-  std::vector<Feeding> feeds;
-  std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;  // by item
-  std::vector<int> object_holders;                     // engines that hold the callable's state
+  Items items;
+  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
+  std::exception_ptr failure;                                // of a collective call as a whole
+  std::uint64_t team = 0;                                    // where the call is handed out to one
+  bool waits = false;                                        // for others
+  bool laid_out = false;                                     // its items are all there
+  bool aborted = false;                                      // given up as a whole
+  bool in_flight = false;                                    // it has not ended
+  bool kept = false;                                         // it gets handles
+  CallSlot* slot = nullptr;
+  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
   std::atomic<std::uint64_t> ended{0};
   std::atomic<bool> sealed{false};      // no more items will come, and rank 0's own part is over
   std::atomic<bool> error_seen{false};  // somebody looked at how it ended
@@ -193,6 +251,9 @@ class Submission {
   Submission& operator=(const Submission&) = delete;
   // Without finish(), which means that reading the items threw: gives up what was submitted.
   ~Submission();
+
+  // Room for so many bytes, if that is known to be all.
+  void reserve(std::size_t bytes) { block_.data.bytes.reserve(bytes); }
 
   // Where to encode the next item. Every item of a call has the same stride: its size, or 0 if sizes differ.
   Writer& begin_item(std::size_t stride) {
@@ -234,10 +295,11 @@ class Submission {
   bool finished_ = false;
 };
 
-// What a call's flags say, for a view that leaves it to the scheduler where its tasks run, or for one that does not. Throws UsageError.
-Terms balanced_terms(const Flags& flags);
-Terms direct_terms(const Flags& flags);
-Terms collective_terms(const Flags& flags);
+// Gives a call the terms of its flags, for a view that leaves it to the scheduler where its tasks run, or for one that does not. Throws
+// UsageError.
+void set_balanced_terms(Call& call, const Flags& flags);
+void set_direct_terms(Call& call, const Flags& flags);
+void set_collective_terms(Call& call, const Flags& flags);
 
 // A call of one item that is encoded later, with Terms::encode.
 void submit_empty(const std::shared_ptr<Call>& call, bool unattended);
@@ -306,9 +368,6 @@ struct Times {
 Times times_of(Call& call);
 Metadata metadata_of(Call& call, std::uint64_t item);
 void wait_interactive(Call& call, std::chrono::milliseconds interval);
-
-// The last handle of the call has gone: drops its results, now or when they arrive, and says on stderr if it failed unseen.
-void abandon(Call& call) noexcept;
 
 // ---- calls that rank 0 runs itself ----
 

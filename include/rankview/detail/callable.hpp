@@ -7,6 +7,7 @@
 #include <rankview/dependency.hpp>
 #include <rankview/detail/codec.hpp>
 #include <rankview/detail/collective.hpp>
+#include <rankview/detail/rare.hpp>
 #include <rankview/this_engine.hpp>
 
 #include <concepts>
@@ -380,7 +381,7 @@ inline constexpr Thunk thunk{&run_thunk<F, Sig>, has_state<F> ? &load_object<F> 
 struct Function {
   const Thunk* thunk = nullptr;
   const void* code = nullptr;  // where it is a function pointer
-  Writer object;               // where it has state
+  Rare<Writer> object;         // where it has state
 };
 
 template <class Sig, class F>
@@ -391,9 +392,9 @@ Function function_for(const F& callable) {
     if (callable == nullptr) throw UsageError("the function to call is a null pointer");
     function.code = reinterpret_cast<const void*>(callable);
   } else if constexpr (is_by_value<F>::value) {
-    function.object.value(callable);
+    function.object.edit().value(callable);
   } else if constexpr (has_state<F>) {
-    codec<F>::save(function.object, callable);
+    codec<F>::save(function.object.edit(), callable);
   }
   return function;
 }

@@ -38,9 +38,9 @@ void prepare_verb_call(Call& call, const Caller& caller) {
   check_open(*caller.controller);
   call.controller = caller.controller;
   call.function.thunk = &verb_thunk<Verb>;
-  call.label = caller.flags.label;
+  if (!caller.flags.label.empty()) call.more.edit().label = caller.flags.label;
   call.view = caller.view;
-  call.terms = collective_terms(caller.flags);
+  set_collective_terms(call, caller.flags);
   call.engines = caller.engines;
   call.composite = caller.composite;
   call.same_arguments = true;
@@ -51,13 +51,13 @@ template <class Verb>
 void prepare_collective(Call& call, const Caller& caller, RootPart::Kind kind) {
   prepare_verb_call<Verb>(call, caller);
   call.together = true;
-  call.root.kind = kind;
+  call.root.edit().kind = kind;
 }
 
 // A new call; `C` is where its result is put together.
 template <class Verb, class C>
 std::shared_ptr<C> new_collective(const Caller& caller, RootPart::Kind kind) {
-  auto call = std::make_shared<C>();
+  auto call = make_call<C>();
   prepare_collective<Verb>(*call, caller, kind);
   return call;
 }

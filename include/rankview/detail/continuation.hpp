@@ -22,7 +22,7 @@ namespace detail {
 template <class R>
 class Local final : public Slots<R> {
  public:
-  void put(R value) { this->slots_[0] = std::move(value); }
+  void put(R value) { this->slot(0) = std::move(value); }
   void load(std::uint64_t, Reader&) override {}
   // The value may hold handles, which must not go under the controller's lock; it goes with the call.
   void discard() noexcept override {}

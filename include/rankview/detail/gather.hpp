@@ -33,13 +33,12 @@ struct Gather {
 template <class T>
 class Gathered final : public Results<std::vector<T>> {
  public:
-  Gathered() { this->slots_.resize(1); }
   void grow(std::uint64_t) override {}
   void load(std::uint64_t, Reader&) override {}
   std::byte* room(std::uint64_t count) override {
-    this->slots_.resize(1);
-    this->slots_.front().resize(static_cast<std::size_t>(count));
-    return reinterpret_cast<std::byte*>(this->slots_.front().data());
+    std::vector<T>& whole = this->slot(0);
+    whole.resize(static_cast<std::size_t>(count));
+    return reinterpret_cast<std::byte*>(whole.data());
   }
 };
 
@@ -50,7 +49,7 @@ class GatheredInto final : public Results<void> {
   explicit GatheredInto(std::span<T> into) : into_(into) {}
   std::byte* room(std::uint64_t count) override {
     if (count != into_.size())
-      throw UsageError(root.what + ": there are " + std::to_string(count) + " elements on the engines, and room for " +
+      throw UsageError(root->what + ": there are " + std::to_string(count) + " elements on the engines, and room for " +
                        std::to_string(into_.size()));
     return reinterpret_cast<std::byte*>(into_.data());
   }
@@ -82,7 +81,7 @@ struct GatherEncoded {
 template <class T>
 class GatheredParts final : public Results<std::vector<T>> {
  public:
-  explicit GatheredParts(Distribution dist) : dist_(dist) { this->slots_.resize(1); }
+  explicit GatheredParts(Distribution dist) : dist_(dist) {}
   void grow(std::uint64_t count) override { parts_.resize(count); }
   void load(std::uint64_t item, Reader& in) override { parts_[item] = codec<std::vector<T>>::load(in); }
   void discard() noexcept override {
@@ -93,8 +92,8 @@ class GatheredParts final : public Results<std::vector<T>> {
   void complete() override {
     std::vector<std::uint64_t> sizes;
     for (const auto& part : parts_) sizes.push_back(part.size());
-    if (dist_ == round_robin) check_round_robin(this->root.what, sizes);
-    std::vector<T>& whole = this->slots_.front();
+    if (dist_ == round_robin) check_round_robin(this->root->what, sizes);
+    std::vector<T>& whole = this->slot(0);
     whole.reserve(static_cast<std::size_t>(std::accumulate(sizes.begin(), sizes.end(), std::uint64_t{0})));
     if (dist_ == block) {
       for (auto& part : parts_) std::move(part.begin(), part.end(), std::back_inserter(whole));
@@ -115,9 +114,9 @@ class GatheredParts final : public Results<std::vector<T>> {
 
 template <class T, class C>
 void submit_gather(const std::shared_ptr<C>& call, const Caller& caller, std::string_view name, Layout layout) {
-  call->root.what = quoted("gather", name);
-  call->root.deal = {0, sizeof(T), layout.dist};
-  submit_verb(call, caller, std::string(name), call->root.deal);
+  call->root.edit().what = quoted("gather", name);
+  call->root.edit().deal = {0, sizeof(T), layout.dist};
+  submit_verb(call, caller, std::string(name), call->root->deal);
 }
 
 template <class T>
@@ -127,9 +126,9 @@ std::shared_ptr<Results<std::vector<T>>> gather(const Caller& caller, std::strin
     submit_gather<T>(call, caller, name, layout);
     return call;
   } else {
-    auto call = std::make_shared<GatheredParts<T>>(layout.dist);
+    auto call = make_call<GatheredParts<T>>(layout.dist);
     prepare_verb_call<GatherEncoded<T>>(*call, caller);
-    call->root.what = quoted("gather", name);
+    call->root.edit().what = quoted("gather", name);
     submit_verb(call, caller, std::string(name));
     return call;
   }
@@ -138,7 +137,7 @@ std::shared_ptr<Results<std::vector<T>>> gather(const Caller& caller, std::strin
 template <class T>
 std::shared_ptr<Results<void>> gather_into(const Caller& caller, std::string_view name, std::span<T> into, Layout layout) {
   static_assert(Bulk<T>, "rankview: gather_into() wants elements that can be copied as bytes; use gather()");
-  auto call = std::make_shared<GatheredInto<T>>(into);
+  auto call = make_call<GatheredInto<T>>(into);
   prepare_collective<Gather<T>>(*call, caller, RootPart::Kind::gather);
   submit_gather<T>(call, caller, name, layout);
   return call;

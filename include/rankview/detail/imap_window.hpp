@@ -46,7 +46,7 @@ class ImapWindow {
   std::uint64_t index();
 
  private:
-  using Pending = std::map<std::uint64_t, std::shared_ptr<Call>>;
+  using Pending = std::map<std::uint64_t, CallHandle>;
 
   void fill();
   void read();

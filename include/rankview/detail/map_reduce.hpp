@@ -93,8 +93,8 @@ struct MapReduce {
   static Function function(const F& f, const Op& op) {
     Function function;
     function.thunk = &thunk;
-    save_callable(function.object, f);
-    save_callable(function.object, op);
+    save_callable(function.object.edit(), f);
+    save_callable(function.object.edit(), op);
     return function;
   }
 };
@@ -105,7 +105,7 @@ class MapReduced final : public Results<R> {
  public:
   explicit MapReduced(Op op) : op_(std::move(op)) {}
 
-  void grow(std::uint64_t) override { this->slots_.resize(1); }
+  void grow(std::uint64_t) override {}
   void load(std::uint64_t item, Reader& in) override {
     if (in.done()) return;
     in.skip(1);
@@ -121,7 +121,7 @@ class MapReduced final : public Results<R> {
     R total = std::move(at->second);
     while (++at != values_.end()) total = std::invoke(op_, std::move(total), std::move(at->second));
     values_.clear();
-    this->slots_[0] = std::move(total);
+    this->slot(0) = std::move(total);
   }
 
  private:

@@ -52,9 +52,9 @@ struct PushShort {
 template <class V>
 std::shared_ptr<Results<void>> push_block(const Caller& caller, std::string_view name, const V& value, std::shared_ptr<const void> kept) {
   auto call = new_collective<PushBlock<V>, Results<void>>(caller, RootPart::Kind::broadcast);
-  call->root.from = reinterpret_cast<const std::byte*>(value.data());
-  call->root.kept = std::move(kept);
-  call->root.deal = {value.size() * sizeof(typename V::value_type), 1, block};
+  call->root.edit().from = reinterpret_cast<const std::byte*>(value.data());
+  call->root.edit().kept = std::move(kept);
+  call->root.edit().deal = {value.size() * sizeof(typename V::value_type), 1, block};
   submit_verb(call, caller, std::string(name), static_cast<std::uint64_t>(value.size()));
   return call;
 }
@@ -65,7 +65,7 @@ std::shared_ptr<Results<void>> push_encoded(const Caller& caller, std::string_vi
   encoded.flat = true;
   codec<T>::save(encoded, value);
   if (encoded.bytes.size() < attach_bytes) {
-    auto call = std::make_shared<Results<void>>();
+    auto call = make_call<Results<void>>();
     prepare_verb_call<PushShort<T>>(*call, caller);
     Submission submission(call, std::nullopt);
     Writer& out = submission.begin_item(0);
@@ -77,9 +77,9 @@ std::shared_ptr<Results<void>> push_encoded(const Caller& caller, std::string_vi
   }
   auto call = new_collective<PushEncoded<T>, Results<void>>(caller, RootPart::Kind::broadcast);
   const auto kept = std::make_shared<const Buffer>(std::move(encoded.bytes));
-  call->root.from = kept->data();
-  call->root.deal = {kept->size(), 1, block};
-  call->root.kept = kept;
+  call->root.edit().from = kept->data();
+  call->root.edit().deal = {kept->size(), 1, block};
+  call->root.edit().kept = kept;
   submit_verb(call, caller, std::string(name), static_cast<std::uint64_t>(kept->size()));
   return call;
 }

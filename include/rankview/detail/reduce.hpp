@@ -22,12 +22,11 @@ namespace rankview::detail {
 template <class T>
 class Reduced final : public Results<T> {
  public:
-  explicit Reduced(Operation operation) : operation_(operation) { this->slots_.resize(1); }
+  explicit Reduced(Operation operation) : operation_(operation) {}
   void grow(std::uint64_t) override {}
   void load(std::uint64_t, Reader&) override {}
   std::byte* room(std::uint64_t count) override {
-    this->slots_.resize(1);
-    auto& slot = this->slots_.front();
+    auto& slot = this->slot(0);
     if constexpr (Results<T>::boxed) {
       return reinterpret_cast<std::byte*>(&slot.emplace(neutral<T>(operation_)));
     } else if constexpr (std::is_arithmetic_v<T>) {
@@ -88,11 +87,11 @@ struct ReduceOne {
 
 template <class T, class Op, class Value>
 std::shared_ptr<Results<T>> reduce_one(const Caller& caller, std::string_view name) {
-  auto call = std::make_shared<Reduced<T>>(*mpi_operation<Op, T>());
+  auto call = make_call<Reduced<T>>(*mpi_operation<Op, T>());
   prepare_collective<ReduceOne<T, Op, Value>>(*call, caller, RootPart::Kind::reduce);
-  set_reduction<T, Op>(call->root);
-  call->root.votes = false;
-  call->root.deal = {1, sizeof(T), block};
+  set_reduction<T, Op>(call->root.edit());
+  call->root.edit().votes = false;
+  call->root.edit().deal = {1, sizeof(T), block};
   submit_verb(call, caller, std::string(name));
   return call;
 }
@@ -152,17 +151,17 @@ std::shared_ptr<Results<T>> reduce(const Caller& caller, std::string_view name, 
   if constexpr (mpi_reduces<T, Op> && !arrays) {
     return reduce_one<T, Op, VariableValue<T>>(caller, name);
   } else if constexpr (mpi_reduces<T, Op>) {
-    auto call = std::make_shared<Reduced<T>>(*mpi_operation<Op, Unit>());
+    auto call = make_call<Reduced<T>>(*mpi_operation<Op, Unit>());
     prepare_collective<ReduceArray<T, Op>>(*call, caller, RootPart::Kind::reduce);
-    set_reduction<Unit, Op>(call->root);
-    call->root.equal_counts = true;
-    call->root.what = quoted("reduce", name);
+    set_reduction<Unit, Op>(call->root.edit());
+    call->root.edit().equal_counts = true;
+    call->root.edit().what = quoted("reduce", name);
     submit_verb(call, caller, std::string(name));
     return call;
   } else {
     auto call = new_collective<ReduceFold<T, Op>, FromFirst<T>>(caller, RootPart::Kind::attend);
-    call->root.equal_counts = arrays;
-    call->root.what = quoted("reduce", name);
+    call->root.edit().equal_counts = arrays;
+    call->root.edit().what = quoted("reduce", name);
     save_named(call, caller, name, op);
     return call;
   }
@@ -221,8 +220,8 @@ std::shared_ptr<Results<T>> reduce_all(const Caller& caller, std::string_view na
     return reduce_one<T, Op, FoldedValue<T, Op>>(caller, name);
   } else {
     auto call = new_collective<ReduceAllFold<T, Op>, FromFirst<T>>(caller, RootPart::Kind::attend);
-    call->root.some = true;
-    call->root.what = quoted("reduce_all", name);
+    call->root.edit().some = true;
+    call->root.edit().what = quoted("reduce_all", name);
     save_named(call, caller, name, op);
     return call;
   }
@@ -283,8 +282,8 @@ std::shared_ptr<Results<void>> allreduce(const Caller& caller, std::string_view 
   static_assert(check_reduction<T, Op>());
   using Verb = std::conditional_t<mpi_reduces<T, Op>, Allreduce<T, Op>, AllreduceFold<T, Op>>;
   auto call = new_collective<Verb, Results<void>>(caller, RootPart::Kind::attend);
-  call->root.equal_counts = Elementwise<T, Op>::arrays;
-  call->root.what = quoted("allreduce", name);
+  call->root.edit().equal_counts = Elementwise<T, Op>::arrays;
+  call->root.edit().what = quoted("allreduce", name);
   Submission submission(call, std::nullopt);
   Writer& out = submission.begin_item(0);
   save(out, std::string(name));

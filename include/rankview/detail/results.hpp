@@ -25,23 +25,29 @@ class Slots : public Call {
   using Slot = std::conditional_t<boxed, std::optional<R>, R>;
 
   void grow(std::uint64_t count) override {
-    if (count > slots_.capacity()) slots_.reserve(std::max<std::size_t>(count, items.capacity()));
-    slots_.resize(count);
+    if (!multiple) return;
+    std::vector<Slot>& slots = slots_.edit();
+    if (count > slots.capacity()) slots.reserve(std::max<std::size_t>(count, items.capacity()));
+    slots.resize(count);
   }
-  void discard() noexcept override { std::vector<Slot>().swap(slots_); }
+  void discard() noexcept override {
+    slots_.reset();
+    only_ = Slot();
+  }
 
   const R& at(std::size_t item) const {
+    const Slot& slot = multiple ? (*slots_)[item] : only_;
     if constexpr (boxed) {
-      return *slots_[item];
+      return *slot;
     } else {
-      return slots_[item];
+      return slot;
     }
   }
   R take(std::size_t item) {
     if constexpr (boxed) {
-      return std::move(*slots_[item]);
+      return std::move(*slot(item));
     } else {
-      return std::move(slots_[item]);
+      return std::move(slot(item));
     }
   }
 
@@ -49,12 +55,12 @@ class Slots : public Call {
   const std::vector<R>& all() {
     if constexpr (boxed) {
       std::call_once(unboxed_, [this] {
-        whole_.reserve(slots_.size());
-        for (const Slot& slot : slots_) whole_.push_back(*slot);
+        whole_.reserve(slots_->size());
+        for (const Slot& slot : *slots_) whole_.push_back(*slot);
       });
       return whole_;
     } else {
-      return slots_;
+      return *slots_;
     }
   }
   std::vector<R> take_all() {
@@ -62,16 +68,19 @@ class Slots : public Call {
     if constexpr (boxed) {
       return std::move(whole_);
     } else {
-      return std::move(slots_);
+      return std::move(slots_.edit());
     }
   }
 
  protected:
-  std::vector<Slot> slots_;
+  // Where the result of an item goes: a single one lies in the call.
+  Slot& slot(std::size_t item) { return multiple ? slots_.edit()[item] : only_; }
 
  private:
   struct Nothing {};
 
+  Slot only_{};
+  Rare<std::vector<Slot>> slots_;
   std::conditional_t<boxed, std::vector<R>, Nothing> whole_;
   std::conditional_t<boxed, std::once_flag, Nothing> unboxed_;
 };
@@ -80,7 +89,7 @@ class Slots : public Call {
 template <class R>
 class Results : public Slots<R> {
  public:
-  void load(std::uint64_t item, Reader& in) override { this->slots_[item] = codec<R>::load(in); }
+  void load(std::uint64_t item, Reader& in) override { this->slot(item) = codec<R>::load(in); }
 };
 
 // Tasks without a result.
@@ -180,26 +189,5 @@ struct Shape<std::vector<R>> {
   // By task, not by element.
   static R task_value(Call& call, std::size_t i) { return await_element(call, i); }
 };
-
-// The handles' side of a call: when the last of them goes, nobody reads the result any more.
-class Watch {
- public:
-  explicit Watch(std::shared_ptr<Call> call) : call_(std::move(call)) {}
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-  ~Watch() { abandon(*call_); }
-
-  [[nodiscard]] Call* call() const { return call_.get(); }
-
- private:
-  std::shared_ptr<Call> call_;
-};
-
-// A pointer that its holders share for as long as they want the result.
-inline std::shared_ptr<Call> watched(std::shared_ptr<Call> call) {
-  auto watch = std::make_shared<Watch>(std::move(call));
-  Call* const raw = watch->call();
-  return {std::move(watch), raw};
-}
 
 }  // namespace rankview::detail

@@ -64,14 +64,14 @@ std::shared_ptr<Results<void>> scatter(const Caller& caller, Lifetime lifetime, 
                      std::to_string(total) + " for " + std::to_string(parts));
   if constexpr (Contiguous<Range>::bulk) {
     auto call = new_collective<Scatter<T>, Results<void>>(caller, RootPart::Kind::scatter);
-    call->root.from = reinterpret_cast<const std::byte*>(source.elements.data());
-    call->root.kept = source.kept;
-    call->root.deal = {total, sizeof(T), layout.dist};
-    submit_verb(call, caller, std::string(name), call->root.deal, layout.flatten);
+    call->root.edit().from = reinterpret_cast<const std::byte*>(source.elements.data());
+    call->root.edit().kept = source.kept;
+    call->root.edit().deal = {total, sizeof(T), layout.dist};
+    submit_verb(call, caller, std::string(name), call->root->deal, layout.flatten);
     return call;
   } else {
     auto call = new_collective<ScatterEncoded<T>, Results<void>>(caller, RootPart::Kind::attend);
-    call->root.kept = source.kept;  // what is long is not copied into the messages
+    call->root.edit().kept = source.kept;  // what is long is not copied into the messages
     call->same_arguments = false;
     Submission submission(call, parts);
     for (std::size_t part = 0; part < parts; ++part) {

@@ -33,10 +33,10 @@ using many_t = typename std::conditional_t<std::is_void_v<R>, std::type_identity
 template <class Sig, class R, class F>
 std::shared_ptr<Results<R>> new_call(const std::shared_ptr<Controller>& controller, const F& callable, const Flags& flags) {
   check_open(*controller);
-  auto call = std::make_shared<Results<R>>();
+  auto call = make_call<Results<R>>();
   call->controller = controller;
   call->function = function_for<Sig>(callable);
-  if (!flags.label.empty()) call->label = flags.label;
+  if (!flags.label.empty()) call->more.edit().label = flags.label;
   return call;
 }
 
@@ -65,8 +65,8 @@ void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&.
         (add(each), ...);
       },
       *kept);
-  for (const Dependency& result : results) call->terms.arguments.add(result);
-  call->terms.encode = [kept](ArgumentBlock& block) {
+  for (const Dependency& result : results) call->more.edit().deferred.arguments.add(result);
+  call->more.edit().deferred.encode = [kept](ArgumentBlock& block) {
     begin_only_item(block, item_size<Sig>);
     std::apply([&block](const auto&... each) { save_arguments(Sig(), block.data, Lifetime::call, ready(each)...); }, *kept);
     block.data.kept.push_back(kept);
@@ -82,6 +82,7 @@ void submit_apply(const std::shared_ptr<Results<R>>& call, Lifetime lifetime, A&
     submit_later<R, Sig>(call, lifetime == Lifetime::result, std::forward<A>(arguments)...);
   } else {
     Submission submission(call, std::nullopt);
+    submission.reserve(item_size<Sig>);
     save_arguments(Sig(), submission.begin_item(item_size<Sig>), lifetime, std::forward<A>(arguments)...);
     submission.end_item();
     submission.finish(lifetime == Lifetime::result);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/slab.hpp"
+
+#include <rankview/detail/call_memory.hpp>
+
+#include <boost/intrusive/list.hpp>
+
+#include <sys/mman.h>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <new>
+
+namespace rankview {
+
+controller::Slab controller::new_slab(bool huge) {
+  Slab slab(std::aligned_alloc(slab_bytes, slab_bytes));
+  if (slab == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  // Where the system does not, nothing is lost.
+  if (huge) static_cast<void>(madvise(slab.get(), slab_bytes, MADV_HUGEPAGE));
+#endif
+  return slab;
+}
+
+namespace detail {
+namespace {
+
+// Blocks of one size. A slab that nothing is left in is given back, but for the last.
+class Pool {
+ public:
+  explicit Pool(std::size_t block) : block_(block) {}
+
+  void* allocate() {
+    const std::lock_guard guard(mutex_);
+    if (with_room_.empty()) add_slab();
+    Head& head = with_room_.front();
+    void* block = head.freed;
+    if (block != nullptr) {
+      head.freed = *static_cast<void**>(block);
+    } else {
+      block = reinterpret_cast<std::byte*>(&head) + first_block + block_ * head.begun++;
+    }
+    ++head.used;
+    if (full(head)) with_room_.pop_front();
+    return block;
+  }
+
+  void free(void* block) noexcept {
+    const std::lock_guard guard(mutex_);
+    Head& head = *reinterpret_cast<Head*>(reinterpret_cast<std::uintptr_t>(block) & ~(controller::slab_bytes - 1));
+    if (full(head)) with_room_.push_front(head);
+    *static_cast<void**>(block) = head.freed;
+    head.freed = block;
+    if (--head.used != 0 || slabs_ == 1) return;
+    with_room_.erase(with_room_.iterator_to(head));
+    controller::FreeSlab()(&head);
+    --slabs_;
+  }
+
+ private:
+  // At the beginning of a slab.
+  struct Head : boost::intrusive::list_base_hook<> {
+    void* freed = nullptr;  // a list of blocks
+    std::size_t used = 0;   // blocks that are in use
+    std::size_t begun = 0;  // blocks that ever were
+  };
+  static constexpr std::size_t first_block = (sizeof(Head) + call_alignment - 1) / call_alignment * call_alignment;
+
+  [[nodiscard]] bool full(const Head& head) const { return head.used == (controller::slab_bytes - first_block) / block_; }
+
+  void add_slab() {
+    // Small programs have one of each size, which they hardly touch.
+    controller::Slab slab = controller::new_slab(slabs_ != 0);
+    with_room_.push_front(*new (slab.get()) Head);
+    static_cast<void>(slab.release());
+    ++slabs_;
+  }
+
+  const std::size_t block_;
+  std::mutex mutex_;
+  std::size_t slabs_ = 0;
+  boost::intrusive::list<Head> with_room_;
+};
+
+constexpr std::size_t largest_block = 1024;
+
+// The pool for blocks of that size, null if they are too large or are to be watched one by one.
+Pool* pool_for(std::size_t bytes) {
+#ifdef __SANITIZE_ADDRESS__
+  return nullptr;
+#else
+  if (bytes > largest_block) return nullptr;
+  // Calls may go when everything static has gone.
+  static auto& pools = *[] {
+    auto made = std::make_unique<std::deque<Pool> >();
+    for (std::size_t block = call_alignment; block <= largest_block; block += call_alignment) made->emplace_back(block);
+    return made.release();
+  }();
+  return &pools[(bytes - 1) / call_alignment];
+#endif
+}
+
+}  // namespace
+
+void* allocate_call(std::size_t bytes) {
+  if (Pool* const pool = pool_for(bytes)) return pool->allocate();
+  return operator new (bytes, std::align_val_t{call_alignment});
+}
+
+void free_call(void* memory, std::size_t bytes) noexcept {
+  if (Pool* const pool = pool_for(bytes)) {
+    pool->free(memory);
+  } else {
+    operator delete (memory, std::align_val_t{call_alignment});
+  }
+}
+
+}  // namespace detail
+}  // namespace rankview
