@@ -8,7 +8,7 @@
 
 namespace rankview::transport {
 
-// How to wait for something that only looking will show: spin for a while, then sleep for an eighth of the time waited so far, at most
+// How to wait for something that only looking will show: spin for a while, then sleep for a sixteenth of the time waited so far, at most
 // `sleep`. So the delay that sleeping adds stays in proportion, and a long wait costs little CPU.
 struct IdleLimits {
   std::chrono::nanoseconds spin{50'000};
@@ -66,7 +66,7 @@ class Idle {
     const auto waited = now - since_;
     if (waited < spin_.get()) return {};
     slept_ = true;
-    return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 8);
+    return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 16);
   }
 
  private:

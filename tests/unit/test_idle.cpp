@@ -30,7 +30,7 @@ TEST_CASE("waiting begins by spinning", "[idle]") {
 TEST_CASE("after the spinning come sleeps, in proportion and bounded", "[idle]") {
   SpinTime idle_spin(IdleLimits{.spin = 100us, .sleep = 1h});
   Idle idle(idle_spin);
-  CHECK(first_sleep(idle) >= 100us / 8);
+  CHECK(first_sleep(idle) >= 100us / 16);
 
   SpinTime bounded_spin(IdleLimits{.spin = 100us, .sleep = 5us});
   Idle bounded(bounded_spin);
