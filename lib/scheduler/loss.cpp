@@ -24,10 +24,12 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   };
   // What waits for several engines together does not come about.
   std::set<Gang*> broken;
-  for (const auto& queue : gone.bound->queues) {
-    queue->entries.for_each([&broken](const Entry& entry) {
-      if (entry.gang != nullptr) broken.insert(entry.gang.get());
-    });
+  if (gone.bound != nullptr) {
+    for (const auto& queue : gone.bound->queues) {
+      queue->entries.for_each([&broken](const Entry& entry) {
+        if (entry.gang != nullptr) broken.insert(entry.gang.get());
+      });
+    }
   }
   for (Gang* const gang : broken) {
     const std::vector<int> members = gang->engines;  // the gang goes with its last entry
@@ -55,7 +57,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   }
   gone.held.clear();
   gone.in_hand.clear();
-  gone.items = gone.suspended = 0;
+  set_items(gone, 0);
+  gone.suspended = 0;
 
   const auto leave = [&](Lane& lane) {
     --lane.engines;
@@ -96,7 +99,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       lane.followers.erase(first);
       if (first == id) continue;
       unlist(lane, engine(first));
-      std::erase_if(engine(first).lanes, [&lane](const Membership& m) { return m.lane == &lane; });
+      leave_if(engine(first), [&lane](const Lane* of) { return of == &lane; });
       leave(lane);
     }
   }

@@ -89,8 +89,6 @@ void Scheduler::add_engine(int id) {
   added.live = true;
   ++live_;
   ++idle_;
-  added.bound = &make_lane(true);
-  join(*added.bound, added);
   join(*everyone_, added);
   offer(added);
 }
@@ -115,12 +113,23 @@ Scheduler::Lane& Scheduler::lane_for(const Placement& placement) {
     case Placement::Kind::teams:
       return lane_for(*placement.teams);
     case Placement::Kind::bound:
-      return *engine(placement.engine).bound;
+      return bound_lane(placement.engine);
     case Placement::Kind::anyone:
     case Placement::Kind::together:
       break;
   }
   return *everyone_;
+}
+
+Scheduler::Lane& Scheduler::bound_lane(int id) {
+  Engine& only = engine(id);
+  if (only.bound == nullptr) {
+    only.bound = &make_lane(true);
+    if (!only.live) return *only.bound;
+    join(*only.bound, only);
+    offer(only.lanes.back(), only);
+  }
+  return *only.bound;
 }
 
 Scheduler::Lane& Scheduler::lane_for(const std::vector<int>& engines) {
@@ -168,7 +177,7 @@ void Scheduler::drop_unused_lanes() {
   };
   drop(by_engines_);
   drop(by_teams_);
-  for (Engine& member : engines_) std::erase_if(member.lanes, [&dropped](const Membership& m) { return dropped.contains(m.lane); });
+  for (Engine& member : engines_) leave_if(member, [&dropped](const Lane* lane) { return dropped.contains(lane); });
   decltype(runnable_) kept;
   for (; !runnable_.empty(); runnable_.pop()) {
     if (!dropped_queues.contains(runnable_.top().second)) kept.push(runnable_.top());
@@ -288,7 +297,7 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
     own.first = work.first + i;
     own.count = own.chunks = 1;
     own.alone = true;  // what follows is not to be merged with it
-    Lane& lane = *engine(engines[i]).bound;
+    Lane& lane = bound_lane(engines[i]);
     Queue& queue = queue_for(lane, own, {});
     queue.entries.append({own, &duration(work.kind), 0, gang});
     set_runnable(queue);
@@ -381,11 +390,14 @@ void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
       set_runnable(*queue);
     }
   };
+  const auto drop_bound = [&](int id) {
+    if (live(id) && engine(id).bound != nullptr) drop(*engine(id).bound);
+  };
   if (placement.kind == Placement::Kind::together) {
-    for (const int id : *placement.engines) {
-      if (live(id)) drop(*engine(id).bound);
-    }
-  } else if (placement.kind != Placement::Kind::bound || live(placement.engine)) {
+    for (const int id : *placement.engines) drop_bound(id);
+  } else if (placement.kind == Placement::Kind::bound) {
+    drop_bound(placement.engine);
+  } else {
     drop(lane_for(placement));
   }
 }
@@ -559,6 +571,12 @@ bool Scheduler::next(Grant& grant) {
   return true;
 }
 
+void Scheduler::set_items(Engine& engine, std::uint64_t items) {
+  crowded_ -= engine.items > 1 ? 1 : 0;
+  crowded_ += items > 1 ? 1 : 0;
+  engine.items = items;
+}
+
 void Scheduler::note_idle(Engine& engine, bool was_idle) {
   if (engine.idle() == was_idle || !engine.live) return;
   if (was_idle) {
@@ -572,10 +590,10 @@ void Scheduler::note_idle(Engine& engine, bool was_idle) {
 void Scheduler::hand_out(Engine& engine, const Entry& entry, Lane& lane, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
   const std::uint64_t items = end - begin;
-  engine.items += items;
+  set_items(engine, engine.items + items);
   engine.granted = ++hand_outs_;
   ++lane.in_hand;
-  Held& held = engine.held.emplace_back(Held{entry.work, entry.kind, &lane});
+  Held& held = engine.held.push_back({entry.work, entry.kind, &lane});
   held.work.first = begin;
   held.work.count = items;
   held.work.chunks = entry.work.chunks == entry.work.count ? items : 1;
@@ -594,7 +612,7 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
   const bool was_idle = engine.idle();
   Held& held = engine.held[index];
   const std::uint64_t last = held.work.first + held.work.count;
-  engine.items -= end - begin;
+  set_items(engine, engine.items - (end - begin));
   const auto of_kind = std::find_if(engine.in_hand.begin(), engine.in_hand.end(), [&](const InHand& h) { return h.kind == held.kind; });
   of_kind->items -= end - begin;
   if (of_kind->items == 0) {
@@ -608,7 +626,7 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
   };
   if (begin == held.work.first && end == last) {
     --held.lane->in_hand;
-    engine.held.erase(engine.held.begin() + static_cast<std::ptrdiff_t>(index));
+    engine.held.erase(index);
   } else if (begin == held.work.first) {
     shrink(held, end, last);
   } else {
@@ -616,7 +634,7 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
       Held rest = held;
       shrink(rest, end, last);
       ++held.lane->in_hand;
-      engine.held.insert(engine.held.begin() + static_cast<std::ptrdiff_t>(index) + 1, std::move(rest));
+      engine.held.insert(index + 1, std::move(rest));
     }
     Held& first = engine.held[index];
     shrink(first, first.work.first, begin);
@@ -664,8 +682,10 @@ void Scheduler::suspended(int id, std::uint64_t items) {
 Load Scheduler::load(int id) const {
   const Engine& of = engine(id);
   Load load;
-  for (const auto& queue : of.bound->queues) {
-    queue->entries.for_each([&load](const Entry& entry) { load.waiting += entry.left(); });
+  if (of.bound != nullptr) {
+    for (const auto& queue : of.bound->queues) {
+      queue->entries.for_each([&load](const Entry& entry) { load.waiting += entry.left(); });
+    }
   }
   load.handed_out = of.items;
   load.ended = of.ended;

@@ -2,6 +2,11 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "scheduler/fifo.hpp"
+
+#include <boost/container/small_vector.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -163,7 +168,7 @@ class Scheduler {
   // Whether an engine has nothing to do.
   [[nodiscard]] bool any_idle() const { return idle_ != 0; }
   // Whether there may be something to recall.
-  [[nodiscard]] bool unbalanced() const { return idle_ != live_ && live_ > 1; }
+  [[nodiscard]] bool unbalanced() const { return crowded_ != 0 && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
   [[nodiscard]] bool live(int engine) const;
 
@@ -191,9 +196,9 @@ class Scheduler {
 
   // Items that an engine has, of one hand-out.
   struct Held {
-    Work work;  // [first, first + count)
-    Duration* kind;
-    Lane* lane;
+    Work work{};  // [first, first + count)
+    Duration* kind = nullptr;
+    Lane* lane = nullptr;
   };
 
   struct Engine {
@@ -205,10 +210,10 @@ class Scheduler {
     std::uint64_t suspended = 0;
     std::uint64_t ended = 0;
     std::uint64_t granted = 0;  // when it was last handed something, in hand-outs
-    std::vector<InHand> in_hand;
-    std::deque<Held> held;  // in the order in which it runs them
-    std::vector<Membership> lanes;
-    Lane* bound = nullptr;
+    boost::container::small_vector<InHand, 1> in_hand;
+    Fifo<Held> held;  // in the order in which it runs them
+    boost::container::small_vector<Membership, 1> lanes;
+    Lane* bound = nullptr;  // once there was work for it alone
     std::uint64_t ended_when_watched = 0;
     Nanoseconds watched_since = -1;
 
@@ -324,10 +329,16 @@ class Scheduler {
   Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
   Lane& lane_for(const Placement& placement);
+  Lane& bound_lane(int id);
   Lane& lane_for(const std::vector<int>& engines);
   Lane& lane_for(const std::vector<std::vector<int>>& teams);
   Lane& make_lane(bool bound);
   static void join(Lane& lane, Engine& engine);
+  template <class F>
+  static void leave_if(Engine& engine, F of_lane) {
+    auto& lanes = engine.lanes;
+    lanes.erase(std::remove_if(lanes.begin(), lanes.end(), [&of_lane](const Membership& m) { return of_lane(m.lane); }), lanes.end());
+  }
   void drop_unused_lanes();
   Queue& queue_for(Lane& lane, const Work& work, std::vector<int> avoid);
   static void drop_if_unused(Queue& queue);
@@ -348,6 +359,7 @@ class Scheduler {
   void let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end);
   void set_runnable(Lane& lane);
   void set_runnable(Queue& queue);
+  void set_items(Engine& engine, std::uint64_t items);
   void note_idle(Engine& engine, bool was_idle);
   Duration& duration(std::uint64_t kind);
   [[nodiscard]] std::uint64_t portion(const Lane& lane, const Engine& engine, const Entry& entry) const;
@@ -373,6 +385,7 @@ class Scheduler {
   std::uint64_t hand_outs_ = 0;
   std::size_t live_ = 0;
   std::size_t idle_ = 0;          // live engines that have nothing in hand
+  std::size_t crowded_ = 0;       // those that have more than one item
   std::size_t next_watched_ = 0;  // where recall() goes on
   std::minstd_rand random_;
 };
