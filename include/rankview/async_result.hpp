@@ -54,6 +54,22 @@ class Outcome {
 
 namespace detail {
 
+// In which order the items of a call have ended, found out as it is asked.
+class CompletionOrder {
+ public:
+  explicit CompletionOrder(Call& call) : feed_(subscribe(call)) {}
+
+  // The one that ended as number `place`, which must be below the call's size. Waits for it.
+  std::size_t item(Call& call, std::size_t place) {
+    while (items_.size() <= place) items_.push_back(*next_ended(call, *feed_, items_.size()));
+    return items_[place];
+  }
+
+ private:
+  std::shared_ptr<CompletionFeed> feed_;
+  std::vector<std::size_t> items_;
+};
+
 // Gets at the call behind a handle. Throws UsageError for an empty one.
 struct CallOf {
   template <class T>
@@ -152,7 +168,8 @@ class AsyncResult {
   }
 
   /// In order, each as soon as it is there: dereferencing waits for that element only, and throws its error if it failed, after which
-  /// the iterator can be moved on. With a single task whose result is a vector, its elements.
+  /// the iterator can be moved on. With a single task whose result is a vector, its elements. Of a map with Flags::ordered false, in the
+  /// order in which tasks end.
   [[nodiscard]] iterator begin() const { return iterator(*this, 0); }
   [[nodiscard]] iterator end() const { return iterator(*this, Shape::npos); }
 
@@ -288,14 +305,24 @@ class AsyncResult<T>::iterator {
   using pointer = void;
 
   iterator() = default;
-  iterator(const AsyncResult& result, std::size_t index) : result_(result), index_(index) {}
+  iterator(const AsyncResult& result, std::size_t index) : result_(result), index_(index) {
+    const detail::Call& call = result.call();
+    if (call.multiple && !call.ordered && index != Shape::npos) order_ = std::make_shared<detail::CompletionOrder>(result.call());
+  }
 
-  reference operator*() const { return Shape::await_element(result_.call(), index_); }
+  reference operator*() const {
+    detail::Call& call = result_.call();
+    return Shape::await_element(call, order_ ? order_->item(call, index_) : index_);
+  }
   iterator& operator++() {
     ++index_;
     return *this;
   }
-  iterator operator++(int) { return std::exchange(*this, iterator(result_, index_ + 1)); }
+  iterator operator++(int) {
+    iterator before = *this;
+    ++*this;
+    return before;
+  }
   friend bool operator==(const iterator& a, const iterator& b) { return a.place() == b.place(); }
 
  private:
@@ -307,6 +334,7 @@ class AsyncResult<T>::iterator {
 
   AsyncResult result_;
   std::size_t index_ = 0;
+  std::shared_ptr<detail::CompletionOrder> order_;  // null for item order
 };
 
 /// The range that as_completed() returns: read it once.

@@ -44,6 +44,8 @@ struct Flags {
   /// `map`: how many items are handed out together, as balanced blocks: 10 items by 3 are 3, 3, 2, 2. Zero or less is a usage error. The
   /// default of 1 leaves the grouping to the scheduler, which measures how long items take.
   int chunksize = 1;
+  /// `map`: whether iterating over the result yields its elements in item order, or, if false, as they come. get() is in item order always.
+  bool ordered = true;
   /// How often a task that throws, or whose attempt times out, is tried again: on an engine where it has not failed yet, or, when there is
   /// none left, on any. Its error is that of the last attempt, with those of the others.
   int retries = 0;

@@ -144,6 +144,7 @@ class BalancedVerbs {
   auto make_map(const F& f, Lifetime lifetime, Ranges&&... ranges) const {
     auto call = prepare<Sig, R>(f);
     set_chunks(*call);
+    call->ordered = flags_.ordered;
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
     return call;
   }

@@ -180,7 +180,7 @@ void set_balanced_terms(Call& call, const Flags& flags) {
 void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend || flags.hwm != 0 ||
-      flags.policy != none.policy || flags.chunksize != none.chunksize)
+      flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
         "load-balanced views");

@@ -219,6 +219,39 @@ TEST_CASE("as_completed gives what ends first, first") {
   CHECK(at == order.size());
 }
 
+TEST_CASE("a map that is not ordered is iterated as its tasks end") {
+  const test::Gate gate;
+  const int count = 10 + engines();
+  std::vector<std::string> paths(static_cast<std::size_t>(count));
+  if (engines() > 1) paths[0] = gate.path();
+  const auto result = balanced().with({.ordered = false}).map(pass_if, paths, std::views::iota(0));
+  std::vector<int> came;
+  for (const int value : result) {
+    came.push_back(value);
+    gate.open();
+  }
+  CHECK((came.front() == 0) == (engines() == 1));
+  // Again, in the same order; and get() is in item order all the same.
+  CHECK(std::vector<int>(result.begin(), result.end()) == came);
+  std::sort(came.begin(), came.end());
+  CHECK(result.get(test::limit) == came);
+  CHECK(came.back() == count - 1);
+
+  const auto failing = balanced().with({.ordered = false}).map(negative_fails, std::vector{1, -2, 3, -4});
+  int good = 0;
+  int bad = 0;
+  for (auto at = failing.begin(); at != failing.end(); ++at) {
+    try {
+      good += *at > 0 ? 1 : 0;
+    } catch (const rv::RemoteError&) {
+      ++bad;
+    }
+  }
+  CHECK(good == 2);
+  CHECK(bad == 2);
+  CHECK_THROWS_AS(client()[rv::all].with({.ordered = false}).map(negative_fails, std::vector{1}), rv::UsageError);
+}
+
 TEST_CASE("as_completed throws at a failed task and can go on") {
   const auto result = balanced().map(negative_fails, std::vector{1, -2, 3, -4});
   std::set<std::size_t> good;

@@ -183,17 +183,18 @@ class Call {
   std::uint64_t id = 0;
   std::shared_ptr<Controller> controller;
   Function function;
+  std::vector<int> engines;      // in target order; none for a balanced call means all
   bool multiple = false;         // a list of results, or one
+  bool ordered = true;           // which is read in order, or as they come
   bool same_arguments = false;   // block 0 holds one item that is every item's
   bool balanced = false;         // any of `engines` may run an item, or each has its own block of them
-  std::vector<int> engines;      // in target order; none for a balanced call means all
+  bool communicator = false;     // who runs an item together gets a communicator
+  bool together = false;         // one item for each of `engines`, which run them as a team
+  bool composite = false;        // failures are told together, also where there is one result
+  bool subtask = false;          // an engine's task submitted it, and gets its result, encoded flat
+  bool local = false;            // rank 0 runs its one item itself
   std::uint32_t chunk_size = 1;  // items that are handed out together
-  // Among the dependencies, if it has or is one; under the controller's lock.
-  std::uint32_t node = static_cast<std::uint32_t>(-1);
-  bool communicator = false;  // who runs an item together gets a communicator
-  bool together = false;      // one item for each of `engines`, which run them as a team
-  bool composite = false;     // failures are told together, also where there is one result
-  Rare<RootPart> root;        // what rank 0 does meanwhile
+  Rare<RootPart> root;           // what rank 0 does meanwhile
   Rare<Terms> terms;
   Rare<Uncommon> more;
   // The flags', which live until the call has been submitted; null after that.
@@ -201,11 +202,10 @@ class Call {
   const Dependency* follow = nullptr;
   std::uint64_t view = 0;      // through which it was submitted
   std::uint64_t flow = 0;      // the thread that submitted it
-  bool subtask = false;        // an engine's task submitted it, and gets its result, encoded flat
-  bool local = false;          // rank 0 runs its one item itself
   std::int64_t submitted = 0;  // nanoseconds of the wall clock
 
   // ---- under the controller's lock ----
+  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
   std::vector<ArgumentBlock> blocks;
   Items items;
   Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
