@@ -4,7 +4,7 @@
 // mpirun -np 2|3 graph [--quick] [--tasks=N] [--probes=N]
 //
 // A random graph of tasks, each submitted by itself after three earlier ones: time and memory a task. Then how long an urgent task takes
-// while a million others wait.
+// while a million others wait, and how soon a task that runs sees that it is given up.
 #include "measure.hpp"
 
 #include <rankview/rankview.hpp>
@@ -138,6 +138,35 @@ void urgent(rv::Client& rc, const std::string& what, F others, double running, s
                 .at_most = 1 + running});
 }
 
+// ---- abort ---------------------------------------------------------------------------------------------------------------------
+
+// Computes until it is to stop, and tells when it saw that; the clock is the same for all processes of a machine.
+double seen_at() {
+  while (!rv::this_task::stop_requested()) continue;
+  return std::chrono::duration<double>(bench::clock::now().time_since_epoch()).count();
+}
+
+void aborts(rv::Client& rc, int probes) {
+  const auto view = rc.load_balanced_view();
+  std::mt19937 random(1);
+  std::vector<double> times;
+  for (int probe = 0; probe < probes; ++probe) {
+    const auto result = view.apply(seen_at);
+    while (result.metadata().status == rv::Status::waiting) rc.spin();
+    // Out of step with the pulse.
+    std::this_thread::sleep_for(std::chrono::microseconds(2000 + random() % 1000));
+    const double start = std::chrono::duration<double>(bench::clock::now().time_since_epoch()).count();
+    result.abort();
+    times.push_back((result.get() - start) * 1e3);
+  }
+  const std::string name = "a task that runs sees its abort" + where(rc);
+  bench::print({.name = name + ", median", .unit = "ms", .rankview = bench::median(times), .at_most = 10});
+  bench::print({.name = name + ", worst of " + std::to_string(probes),
+                .unit = "ms",
+                .rankview = *std::max_element(times.begin(), times.end()),
+                .at_most = 10});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -150,6 +179,7 @@ int main(int argc, char** argv) {
   rv::Cluster cluster(MPI_COMM_WORLD);
   if (only.empty() || only == "graph") cluster.run([tasks](rv::Client& rc) { graph(rc, tasks); });
   if (only.empty() || only == "apart") cluster.run([tasks](rv::Client& rc) { without_edges(rc, tasks); });
+  if (only.empty() || only == "abort") cluster.run([probes](rv::Client& rc) { aborts(rc, probes); });
   if (only.empty() || only == "urgent") {
     cluster.run([probes](rv::Client& rc) {
       urgent(rc, "of 1 us", microsecond, 0.001, 1'000'000, probes);

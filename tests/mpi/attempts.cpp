@@ -184,7 +184,7 @@ TEST_CASE("every policy runs everything") {
   }
 }
 
-TEST_CASE("random histories of tasks end as they should") {
+TEST_CASE("random histories of tasks end as they should", "[history]") {
   const auto seed = static_cast<unsigned>(std::random_device()());
   CAPTURE(seed);
   std::mt19937 random(seed);
