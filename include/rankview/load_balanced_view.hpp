@@ -26,7 +26,10 @@ namespace detail {
 template <class View>
 class BalancedVerbs {
  public:
-  /// Calls `f(arguments...)` once and gives its `R`.
+  /// Calls `f(arguments...)` once and gives its `R`. An argument may be the result of another call, an `AsyncResult<T>` for a `T`: the task
+  /// runs when it is there. What apply() gave as a vector of trivially copyable elements or a string of 32 kB or more stays on its engine,
+  /// too, while it is among the latest 128 MiB of these; the task then goes to that engine if it has nothing to do, and finds it in place.
+  /// From elsewhere results come by way of rank 0.
   template <class F, class... A>
   auto apply(F f, A&&... arguments) const {
     using M = Made<F, A...>;

@@ -41,6 +41,14 @@ void Controller::refused(Call& call, std::uint64_t item, int engine) {
   --call.items[item].attempts;
 }
 
+// The engine no longer had results that are arguments of the item; it never began there. Next time it gets them.
+void Controller::arguments_gone(Call& call, std::uint64_t item, int engine) {
+  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
+    if (result.call->kept_on == engine) result.call->kept_on = -1;
+  }
+  --call.items[item].attempts;
+}
+
 // Lets the item wait again.
 void Controller::resubmit(Call& call, std::uint64_t item) {
   ItemRecord& record = call.items[item];

@@ -217,6 +217,7 @@ scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std:
 scheduler::Placement Controller::placement(const Call& call, std::uint64_t item) {
   using scheduler::Placement;
   if (call.together) return Placement::together(call.engines);
+  if (call.more->deferred.placed >= 0) return Placement::bound(call.more->deferred.placed);
   if (!call.balanced) return Placement::bound(call.engines[item]);
   if (!call.more->teams.empty()) return Placement::to(call.more->teams);
   if (!call.engines.empty()) return Placement::among(call.engines);

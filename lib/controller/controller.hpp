@@ -189,6 +189,8 @@ class Controller final : private transport::FrameHandler {
   bool catch_up();
   void dispatch();
   void grant(const scheduler::Grant& grant);
+  bool encode_for(Call& call, const scheduler::Grant& grant);
+  [[nodiscard]] int engine_with_arguments(const Call& call) const;
   void enter_team(Call& call);
   void enter_team(Call& call, const scheduler::Grant& grant);
   void end_root_part(Call& call);
@@ -232,6 +234,7 @@ class Controller final : private transport::FrameHandler {
   // Attempts: items that are run again, or for too long, or that come back.
   bool again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
   void refused(Call& call, std::uint64_t item, int engine);
+  static void arguments_gone(Call& call, std::uint64_t item, int engine);
   void resubmit(Call& call, std::uint64_t item);
   void on_overdue(int engine, const wire::Overdue& overdue);
   void on_returned(int engine, const wire::Returned& returned);

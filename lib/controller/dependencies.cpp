@@ -6,6 +6,7 @@
 
 #include <rankview/errors.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <memory>
 #include <string>
@@ -125,13 +126,27 @@ void Controller::decide() {
   deciding_ = false;
 }
 
+// An engine that has a long argument of the call and nothing to do, or -1.
+int Controller::engine_with_arguments(const Call& call) const {
+  if (!call.balanced || !call.more->teams.empty()) return -1;
+  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
+    const int engine = result.call->kept_on;
+    if (engine < 0) continue;
+    const bool allowed = call.engines.empty() || std::find(call.engines.begin(), call.engines.end(), engine) != call.engines.end();
+    const scheduler::Load load = scheduler_.load(engine);
+    if (allowed && load.handed_out == 0 && load.waiting == 0) return engine;
+  }
+  return -1;
+}
+
 void Controller::release(Call& call, std::vector<int>&& engines) {
   call.waits = false;
   if (call.aborted) return;
   if (!engines.empty()) call.engines = std::move(engines);
   if (call.more->deferred.encode) {
     try {
-      call.more->deferred.encode(call.blocks.front());
+      call.more->deferred.encode(call.blocks.front(), -1);
+      call.more.edit().deferred.placed = engine_with_arguments(call);
     } catch (...) {
       fail_all(call, std::current_exception());
       return;

@@ -4,6 +4,8 @@
 #include "controller/items.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <memory>
 #include <utility>
 
 // The controller towards the engines: what the scheduler grants becomes messages.
@@ -65,8 +67,35 @@ void Controller::end_root_part(Call& call) {
   if (call.done()) end_call(call);
 }
 
+// Encodes arguments that are results anew if the engine may have some of them, or another might have had. If that throws, the task fails.
+bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
+  Deferred& deferred = call.more.edit().deferred;
+  deferred.placed = -1;
+  const auto& results = deferred.arguments.tasks();
+  const bool some =
+      std::any_of(results.begin(), results.end(), [&grant](const Prerequisite& result) { return result.call->kept_on == grant.engine; });
+  const int engine = some ? grant.engine : -1;
+  if (engine == -1 && deferred.encoded_for == -1) return true;
+  ArgumentBlock& block = call.blocks.front();
+  ArgumentBlock fresh;
+  fresh.count = block.count;
+  fresh.unfinished = block.unfinished;
+  try {
+    deferred.encode(fresh, engine);
+  } catch (...) {
+    scheduler_.finished(grant.engine, grant.call, grant.begin, grant.end, 0);
+    const std::shared_ptr<Call> alive = call.self;
+    fail_all(call, std::current_exception());
+    return false;
+  }
+  deferred.encoded_for = engine;
+  block = std::move(fresh);
+  return true;
+}
+
 void Controller::grant(const scheduler::Grant& grant) {
   Call& call = *find(grant.call);
+  if (call.more->deferred.encode && !encode_for(call, grant)) return;
   if (call.together && call.team == 0) enter_team(call);
   if (!call.more->teams.empty()) enter_team(call, grant);
   for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
@@ -105,18 +134,19 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
   batch.thunk = code_address(call.function.thunk);
   if (call.function.code != nullptr) batch.function = code_address(call.function.code);
   batch.call = call.id;
-  batch.has_object = call.function.thunk->load != nullptr ? 1 : 0;
+  batch.has_object = call.function.thunk->load != nullptr;
   batch.first = begin;
   batch.count = end - begin;
   batch.stride = block.stride;
   batch.team = call.more->teams.empty() ? call.team : call.more->team_numbers.at(engine);
-  batch.communicator = call.communicator ? 1 : 0;
-  batch.first_only = call.more->teams.empty() ? 0 : 1;
+  batch.communicator = call.communicator;
+  batch.first_only = !call.more->teams.empty();
   if (call.terms->predicate != nullptr) batch.predicate = code_address(reinterpret_cast<const void*>(call.terms->predicate));
   batch.timeout = call.terms->timeout;
-  batch.flat = call.subtask ? 1 : 0;
-  batch.slow = grant.slow ? 1 : 0;
-  batch.movable = call.balanced && call.more->teams.empty() ? 1 : 0;
+  batch.flat = call.subtask;
+  batch.slow = grant.slow;
+  batch.keep = call.keeps;
+  batch.movable = call.balanced && call.more->teams.empty();
   if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.

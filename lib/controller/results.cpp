@@ -108,6 +108,9 @@ bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span
     case wire::FailureKind::refused:
       refused(call, item, engine);
       return true;
+    case wire::FailureKind::gone:
+      arguments_gone(call, item, engine);
+      return true;
     default:
       break;
   }
@@ -174,6 +177,7 @@ bool Controller::land() {
     landing_.erase(landing_.begin() + static_cast<std::ptrdiff_t>(i));
     landed.call->items[landed.item].received = now();
     landed.call->last_received = landed.call->items[landed.item].received;
+    if (landed.call->keeps && !landed.error) landed.call->kept_on = landed.call->items[landed.item].engine;
     finish_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
     if (landed.call->abandoned && !landing(*landed.call)) landed.call->discard();
     if (landed.call->done()) end_call(*landed.call);

@@ -20,6 +20,8 @@ namespace {
 // Results wait so long for company, in nanoseconds and bytes.
 constexpr std::int64_t flush_after = 50'000;
 constexpr std::size_t flush_bytes = 32 * 1024;
+// As many bytes of long results are kept at most, for tasks that want them as arguments.
+constexpr std::size_t kept_most = std::size_t{128} << 20;
 // Between short tasks the engine looks so often for messages.
 constexpr std::int64_t look_after = 50'000;
 // When nothing has come for so many looks, there is time to tell how much memory the variables take; it may take a twentieth of the time.
@@ -123,6 +125,8 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   // What arrives from here on belongs to the next run.
   const wire::End end = *std::exchange(end_, std::nullopt);
   objects_.clear();
+  kept_.clear();
+  kept_bytes_ = 0;
   assembling_.clear();
   leave();
 
@@ -245,7 +249,7 @@ void Engine::give_back(const wire::Recall& recall) {
     }
     for (Queued& queued : queue_) {
       auto* const batch = std::get_if<wire::Batch>(&queued.command);
-      if (batch == nullptr || batch->call != wanted.call || batch->movable == 0 || !queued.message->attachment_sizes.empty()) continue;
+      if (batch == nullptr || batch->call != wanted.call || !batch->movable || !queued.message->attachment_sizes.empty()) continue;
       std::uint64_t end = batch->first + batch->count;
       cut(wanted, batch->first, end);
       batch->count = end - batch->first;
@@ -368,7 +372,7 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     // Others may need what this engine has done before they can come.
     flush();
     group.emplace(*teams_.at(batch.team), spin_, batch.votes);
-  } else if (batch.slow != 0) {
+  } else if (batch.slow) {
     flush();
   }
   tasks_since_report_ = true;
@@ -376,7 +380,7 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
   folded_.reset();
   std::int64_t started = settings_.clock.now();
   at_.end = batch.first + batch.count;
-  at_.movable = batch.movable != 0 && message.attachment_sizes.empty();
+  at_.movable = batch.movable && message.attachment_sizes.empty();
   for (std::uint64_t item = batch.first; item < at_.end; ++item) {
     ++items_begun_;
     scratch_.bytes.clear();
@@ -396,9 +400,10 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
       folded_items_.push_back({item, started, completed});
     } else {
       if (!folded_items_.empty()) fail_fold(batch.call, code);
+      if (well && batch.keep) keep(batch.call);
       add_result(batch.call, item, started, completed, !well);
     }
-    if (batch.communicator != 0) {
+    if (batch.communicator) {
       if (!well) flush();  // others may be in MPI for good
       group->settle(!well, [this] { flush(); });
     }
@@ -428,9 +433,9 @@ bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& co
   };
   bool well = true;
   try {
-    if (batch.communicator != 0) group->prepare();
+    if (batch.communicator) group->prepare();
     if (code.thunk == nullptr) code = code_of(batch);
-    scratch_.flat = batch.flat != 0;
+    scratch_.flat = batch.flat;
     if (code.predicate != nullptr && !accepted(code)) {
       fail({wire::FailureKind::refused, "", ""});
       well = false;
@@ -438,7 +443,7 @@ bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& co
       run_task(message, code, arguments, group);
       if (code.thunk->fold != nullptr && in_time()) fold(code, code.thunk->fold);
     }
-    if (batch.first_only != 0 && group->index() != 0) scratch_.rewind({0, 0, 0});
+    if (batch.first_only && group->index() != 0) scratch_.rewind({0, 0, 0});
   } catch (...) {
     fail(describe_current_exception());
     well = false;
@@ -459,7 +464,7 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
     code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
   if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
   const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
-  if (batch.has_object != 0) {
+  if (batch.has_object) {
     State& state = objects_.at(batch.call);
     if (state.object == nullptr) {
       detail::Reader in(state.bytes);
@@ -498,6 +503,7 @@ void Engine::run_task(const Pending& message, const Code& code, std::span<const 
     throw;
   }
   baton_.take();
+  scratch_type_ = running.result_type;
 }
 
 // Has the thunk do something with what has been folded.
@@ -514,6 +520,24 @@ void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
     throw;
   }
   baton_.take();
+}
+
+// What is in scratch_ is the whole result of a call. If it is long, it is kept until later ones need the room.
+void Engine::keep(std::uint64_t call) {
+  std::size_t bytes = 0;
+  for (const detail::Attachment& attachment : scratch_.attachments) bytes += attachment.size;
+  if (bytes == 0 || bytes > kept_most || scratch_.kept.size() != 1 || scratch_type_ == nullptr) return;
+  kept_.push_back({call, scratch_type_, scratch_.kept.front(), bytes});
+  kept_bytes_ += bytes;
+  while (kept_bytes_ > kept_most) {
+    kept_bytes_ -= kept_.front().bytes;
+    kept_.pop_front();
+  }
+}
+
+std::shared_ptr<const void> Engine::kept(std::uint64_t call, const std::type_info& type) const {
+  const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [&](const Kept& kept) { return kept.call == call && *kept.type == type; });
+  return found == kept_.rend() ? nullptr : found->value;
 }
 
 void Engine::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed) {
@@ -639,3 +663,14 @@ void detail::publish(std::string_view name, const std::type_info& type, const Wr
 }
 
 }  // namespace rankview
+
+namespace rankview::detail {
+
+std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
+  const engine::Engine* const here = engine::current();
+  auto value = here == nullptr ? nullptr : here->kept(call, type);
+  if (value == nullptr) throw ResultGone{call};
+  return value;
+}
+
+}  // namespace rankview::detail

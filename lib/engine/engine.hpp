@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <typeinfo>
 #include <unordered_map>
 #include <variant>
 #include <vector>
@@ -75,14 +76,17 @@ class Engine final : private transport::FrameHandler {
   [[nodiscard]] bool stop_requested();
   // The same as a token, on which callbacks can be set.
   [[nodiscard]] std::stop_token stop_token();
-  // Tells rank 0 a value of the running task. Likewise.
   // For the task's own thread: submits a task, waits for it while it runs others, and forgets it.
   std::uint64_t submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride);
   [[nodiscard]] bool answered(std::uint64_t ticket);
   std::vector<std::byte> await(std::uint64_t ticket);
   void forget(std::uint64_t ticket);
 
+  // Tells rank 0 a value of the running task. For the task's threads.
   void publish(std::string_view name, const char* type, std::span<const std::byte> value);
+
+  // The long result of a call that was made here, if it is still there and of that type, or null. For the task's own thread.
+  [[nodiscard]] std::shared_ptr<const void> kept(std::uint64_t call, const std::type_info& type) const;
 
   // Whether the calling thread is the one that runs tasks.
   [[nodiscard]] bool on_own_thread() const;
@@ -137,6 +141,7 @@ class Engine final : private transport::FrameHandler {
   [[nodiscard]] std::stop_source due_stop() const;
   Code code_of(const wire::Batch& batch);
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
+  void keep(std::uint64_t call);
   void await(transport::Transfer& transfer);
   void poll_or_nap(transport::Idle& idle);
   void flush();
@@ -193,7 +198,17 @@ class Engine final : private transport::FrameHandler {
   bool tasks_since_report_ = true;  // at the start of a run nothing has been told
   std::int64_t next_report_ = 0;    // not before
   std::int64_t last_published_ = 0;
-  detail::Writer scratch_;        // the result of the item that runs
+  detail::Writer scratch_;                        // the result of the item that runs
+  const std::type_info* scratch_type_ = nullptr;  // of what owns its attachments
+  // Long results, the latest behind.
+  struct Kept {
+    std::uint64_t call;
+    const std::type_info* type;
+    std::shared_ptr<const void> value;
+    std::size_t bytes;
+  };
+  std::deque<Kept> kept_;
+  std::size_t kept_bytes_ = 0;
   std::shared_ptr<void> folded_;  // what a thunk keeps from item to item where results are folded
   struct FoldedItem {
     std::uint64_t item;

@@ -5,6 +5,7 @@
 #include "engine/type_name.hpp"
 
 #include <rankview/detail/collective.hpp>
+#include <rankview/detail/kept_result.hpp>
 #include <rankview/errors.hpp>
 
 #include <cxxabi.h>
@@ -28,6 +29,8 @@ wire::Failure describe_current_exception() {
     throw;
   } catch (const detail::StoodBack&) {
     return {stood_back, "", ""};
+  } catch (const detail::ResultGone& result) {
+    return {gone, "", std::to_string(result.call)};
   } catch (const NameError& error) {
     return {name, "rankview::NameError", error.message()};
   } catch (const TypeError& error) {

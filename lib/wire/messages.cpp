@@ -68,24 +68,34 @@ void check_items(std::uint64_t first, std::uint64_t count, const char* record) {
     throw DecodeError(std::string(record) + " of " + std::to_string(count) + " items from item " + std::to_string(first));
 }
 
+// What a batch says with yes or no, a bit each.
+constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,
+                                        &Batch::movable,    &Batch::slow,         &Batch::keep};
+
+std::uint64_t flags_of(const Batch& record) {
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < std::size(batch_flags); ++i) bits |= std::uint64_t{record.*batch_flags[i]} << i;
+  return bits;
+}
+
+void read_flags(std::uint64_t bits, Batch& record) {
+  for (std::size_t i = 0; i < std::size(batch_flags); ++i) record.*batch_flags[i] = (bits >> i & 1) != 0;
+  if (bits >> std::size(batch_flags) != 0) throw DecodeError("a batch with flags that there are not: " + std::to_string(bits));
+}
+
 Batch read_batch(Reader& in) {
   Batch record;
   record.thunk = in.value<CodeAddress>();
   record.function = in.value<CodeAddress>();
   record.call = in.value<std::uint64_t>();
-  record.has_object = in.value<std::uint64_t>();
   record.first = in.value<std::uint64_t>();
   record.count = in.value<std::uint64_t>();
   record.stride = in.value<std::uint64_t>();
   record.team = in.value<std::uint64_t>();
   record.votes = in.value<std::uint64_t>();
-  record.communicator = in.value<std::uint64_t>();
-  record.first_only = in.value<std::uint64_t>();
   record.predicate = in.value<CodeAddress>();
   record.timeout = in.value<std::int64_t>();
-  record.flat = in.value<std::uint64_t>();
-  record.movable = in.value<std::uint64_t>();
-  record.slow = in.value<std::uint64_t>();
+  read_flags(in.value<std::uint64_t>(), record);
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
@@ -201,19 +211,14 @@ void write(Writer& out, const Batch& record) {
   out.value(record.thunk);
   out.value(record.function);
   out.value(record.call);
-  out.value(record.has_object);
   out.value(record.first);
   out.value(record.count);
   out.value(record.stride);
   out.value(record.team);
   out.value(record.votes);
-  out.value(record.communicator);
-  out.value(record.first_only);
   out.value(record.predicate);
   out.value(record.timeout);
-  out.value(record.flat);
-  out.value(record.movable);
-  out.value(record.slow);
+  out.value(flags_of(record));
   write_bytes(out, record.items);
 }
 
@@ -402,7 +407,7 @@ void write(Writer& out, const Failure& failure) {
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::timed_out)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::gone)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);

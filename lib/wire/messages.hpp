@@ -27,20 +27,21 @@ struct Batch {
   CodeAddress thunk;
   CodeAddress function{};  // zero where the callable is no function pointer
   std::uint64_t call = 0;
-  std::uint64_t has_object = 0;  // the callable's state was sent before, in an Object of this call
+  bool has_object = false;  // the callable's state was sent before, in an Object of this call
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> items;
-  std::uint64_t team = 0;          // the engines that run it together, or 0
-  std::uint64_t votes = 0;         // each of them tells rank 0 first whether it can take part, in so many rounds
-  std::uint64_t communicator = 0;  // each item is run with a communicator of the team
-  std::uint64_t first_only = 0;    // only the result of the team's first engine is wanted
-  CodeAddress predicate{};         // a bool() to be asked before each item, or zero
-  std::int64_t timeout = 0;        // nanoseconds that an item may run, or 0
-  std::uint64_t flat = 0;          // arguments and results lie in the message, whatever their size
-  std::uint64_t movable = 0;       // other engines may run what has not begun
-  std::uint64_t slow = 0;          // it may take long: results of what went before are sent first
+  std::uint64_t team = 0;     // the engines that run it together, or 0
+  std::uint64_t votes = 0;    // each of them tells rank 0 first whether it can take part, in so many rounds
+  bool communicator = false;  // each item is run with a communicator of the team
+  bool first_only = false;    // only the result of the team's first engine is wanted
+  CodeAddress predicate{};    // a bool() to be asked before each item, or zero
+  std::int64_t timeout = 0;   // nanoseconds that an item may run, or 0
+  bool flat = false;          // arguments and results lie in the message, whatever their size
+  bool movable = false;       // other engines may run what has not begun
+  bool slow = false;          // it may take long: results of what went before are sent first
+  bool keep = false;          // if the result is long, it may be wanted here as an argument
 };
 
 // The state of a call's callable.
@@ -257,7 +258,7 @@ class ResultsWriter {
 // What is sent of an exception.
 // `stood_back`: the engine itself could have taken part in a collective that did not come about. `stopped`: it was told in time not to
 // begin. `refused`: its predicate said no. `timed_out`: it ran for too long.
-enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out };
+enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out, gone };
 
 struct Failure {
   FailureKind kind = FailureKind::exception;

@@ -3,10 +3,13 @@
 #include "fixture.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <random>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 using test::balanced;
@@ -21,6 +24,14 @@ double twice(double x) { return 2 * x; }
 int fails(int n) { throw std::runtime_error("task " + std::to_string(n) + " cannot"); }
 
 int whose() { return rv::this_engine::id(); }
+
+std::vector<double> count_up(std::size_t size) {
+  std::vector<double> numbers(size);
+  std::iota(numbers.begin(), numbers.end(), 0.0);
+  return numbers;
+}
+
+double last(const std::vector<double>& numbers) { return numbers.back(); }
 
 }  // namespace
 
@@ -163,6 +174,82 @@ TEST_CASE("a result is an argument of another task") {
       3.0);
   const auto late = view.apply(twice, std::move(slow));
   CHECK(late.get(test::limit) == 6);
+}
+
+TEST_CASE("a long result is an argument where it was made") {
+  constexpr std::size_t size = 20'000;
+  const auto view = balanced();
+  for (int from = 0; from < engines(); ++from) {
+    const auto made = client()[from].apply(count_up, size);
+    made.wait(test::limit);
+    // Nobody has anything to do, so the task runs there, and may change what it got: that is a copy.
+    const auto changed = view.apply(
+        [](std::vector<double> numbers) {
+          numbers.back() = -1;
+          return rv::this_engine::id() + 1000.0 * numbers.back();
+        },
+        made);
+    CHECK(changed.get(test::limit) == from - 1000.0);
+    const auto looked = view.apply(last, made);
+    CHECK(looked.get(test::limit) == size - 1.0);
+    CHECK(looked.metadata().engine == from);
+    CHECK(looked.metadata().attempt == 1);
+    // Elsewhere, too.
+    for (int to = 0; to < engines(); ++to) CHECK(client()[to].apply(last, made).get(test::limit) == size - 1.0);
+  }
+  CHECK(test::alive());
+}
+
+TEST_CASE("a long result suits any parameter that it would suit as a value") {
+  const auto view = balanced();
+  const auto numbers = view.apply(count_up, 10'000);
+  const auto text = view.apply([] { return std::string(100'000, 'x') + "!"; });
+  CHECK(view.apply([](std::span<const double> v) { return v[9'999]; }, numbers).get(test::limit) == 9'999);
+  CHECK(view.apply([](std::span<double> v) { return v[9'999] += 1; }, numbers).get(test::limit) == 10'000);
+  CHECK(view.apply([](std::vector<double>&& v) { return v[9'999]; }, numbers).get(test::limit) == 9'999);
+  CHECK(view.apply([](const auto& v, const auto& t) { return v.back() + static_cast<double>(t.size()); }, numbers, text).get(test::limit) ==
+        110'000);
+  CHECK(view.apply([](std::string_view t) { return t.back(); }, text).get(test::limit) == '!');
+  CHECK(
+      view.apply([](const std::string& t, const std::vector<double>& v) { return t.size() + v.size(); }, text, numbers).get(test::limit) ==
+      110'001);
+  // Twice the same, and what is made of it.
+  const auto sum = view.apply(
+      [](const std::vector<double>& a, const std::vector<double>& b) {
+        std::vector<double> c = a;
+        std::transform(c.begin(), c.end(), b.begin(), c.begin(), std::plus<>());
+        return c;
+      },
+      numbers, numbers);
+  CHECK(view.apply(last, sum).get(test::limit) == 2 * 9'999);
+  CHECK(everyone().apply(last, numbers).get(test::limit) == std::vector<double>(client().size(), 9'999));
+}
+
+TEST_CASE("a long result that its engine has no room for any more comes from rank 0") {
+  constexpr std::size_t size = std::size_t{1} << 20;  // 8 MiB
+  const auto first = client()[0].apply(count_up, size);
+  first.wait(test::limit);
+  for (int i = 0; i < 17; ++i) client()[0].apply(count_up, size).get(test::limit);
+  const auto late = balanced().apply(last, first);
+  CHECK(late.get(test::limit) == size - 1.0);
+  CHECK(late.metadata().attempt == 1);
+  CHECK(client()[0].apply(last, first).get(test::limit) == size - 1.0);
+}
+
+TEST_CASE("a task that fails where its long argument is finds it elsewhere") {
+  if (engines() == 1) return;
+  const auto made = client()[0].apply(count_up, 10'000);
+  made.wait(test::limit);
+  const auto result = balanced()
+                          .with({.retries = 1})
+                          .apply(
+                              [](const std::vector<double>& v) {
+                                if (rv::this_engine::id() == 0) throw std::runtime_error("not here");
+                                return v.back();
+                              },
+                              made);
+  CHECK(result.get(test::limit) == 9'999);
+  CHECK(result.metadata().attempt == 2);
 }
 
 TEST_CASE("dependencies that cannot be") {

@@ -25,7 +25,15 @@ std::string text_of(std::span<const std::byte> bytes) { return {reinterpret_cast
 const std::vector<std::byte> nine_each = bytes_of("111111111222222222333333333");
 
 Batch fixed_batch() {
-  return {.thunk = {11, 22}, .function = {33, 44}, .call = 5, .has_object = 1, .first = 100, .count = 3, .stride = 9, .items = nine_each};
+  return {.thunk = {11, 22},
+          .function = {33, 44},
+          .call = 5,
+          .has_object = true,
+          .first = 100,
+          .count = 3,
+          .stride = 9,
+          .items = nine_each,
+          .slow = true};
 }
 
 std::vector<std::byte> sized_items(const std::vector<std::string>& items) {
@@ -96,7 +104,9 @@ TEST_CASE("a batch with items of one size", "[messages]") {
   CHECK(batch.thunk == CodeAddress{11, 22});
   CHECK(batch.function == CodeAddress{33, 44});
   CHECK(batch.call == 5);
-  CHECK(batch.has_object == 1);
+  CHECK(batch.has_object);
+  CHECK(batch.slow);
+  CHECK_FALSE((batch.communicator || batch.first_only || batch.flat || batch.movable || batch.keep));
   CHECK(batch.first == 100);
   CHECK(batch.count == 3);
   ItemCursor cursor(batch);

@@ -119,10 +119,12 @@ struct Terms {
   friend bool operator==(const Terms&, const Terms&) = default;
 };
 
-// A call some of whose arguments are results: when these are there, encode() makes its one item.
+// A call some of whose arguments are results: when these are there, encode() makes its one item, for an engine, or for any with -1.
 struct Deferred {
   Dependency arguments{};
-  std::function<void(ArgumentBlock&)> encode{};
+  std::function<void(ArgumentBlock&, int)> encode{};
+  int encoded_for = -1;  // for which it is encoded now
+  int placed = -1;       // the engine that it is kept for, which has a long argument
 };
 
 // What a task has told of itself under a name, as it was encoded.
@@ -193,6 +195,7 @@ class Call {
   bool composite = false;        // failures are told together, also where there is one result
   bool subtask = false;          // an engine's task submitted it, and gets its result, encoded flat
   bool local = false;            // rank 0 runs its one item itself
+  bool keeps = false;            // the engine keeps its result for a while if it is long
   std::uint32_t chunk_size = 1;  // items that are handed out together
   Rare<RootPart> root;           // what rank 0 does meanwhile
   Rare<Terms> terms;
@@ -206,6 +209,7 @@ class Call {
 
   // ---- under the controller's lock ----
   std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
+  std::int32_t kept_on = -1;                            // the engine that may still have its only result, which is long
   std::vector<ArgumentBlock> blocks;
   Items items;
   Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item

@@ -7,6 +7,7 @@
 #include <rankview/dependency.hpp>
 #include <rankview/detail/codec.hpp>
 #include <rankview/detail/collective.hpp>
+#include <rankview/detail/kept_result.hpp>
 #include <rankview/detail/rare.hpp>
 #include <rankview/this_engine.hpp>
 
@@ -16,6 +17,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 // How a callable reaches an engine: what travels is the address of a Thunk, a constant made by the compiler for one callable type
@@ -36,6 +38,8 @@ class Invocation {
   Group* group;          // where several engines run the call together
   // Where the results of neighbouring items are folded: what Thunk::run and ::fold keep from item to item.
   std::shared_ptr<void>& folded;
+  // Of the result, where it owns what is attached.
+  const std::type_info* result_type = nullptr;
 
  protected:
   Invocation(Reader& in, Writer& out, const void* code, const void* state, Group* together, std::shared_ptr<void>& kept)
@@ -201,16 +205,18 @@ struct Travelling<Reference<T>, Deduced> {
                 "rankview: the parameters of a generic callable say no type; write rv::ref<T>(\"name\") instead of rv::ref(\"name\")");
   using type = Reference<T>;
 };
-// The result of another call: what arrives is its value.
-template <class T>
+// The result of another call: what arrives is its value, or, of a block, the engine may have it.
+template <class T, class P>
 struct Awaited {
   static_assert(!std::is_void_v<T>, "rankview: a result without a value cannot be an argument; use view.with({.after = result})");
-  using type = std::conditional_t<std::is_void_v<T>, int, T>;
+  using Value = typename Travelling<std::conditional_t<std::is_void_v<T>, int, T>, P>::type;
+  using type = typename std::conditional_t<is_block<T>::value && std::is_same_v<T, Value>, std::type_identity<FromResult<Value>>,
+                                           std::type_identity<Value>>::type;
 };
 template <class T, class P>
-struct Travelling<AsyncResult<T>, P> : Travelling<typename Awaited<T>::type, P> {};
+struct Travelling<AsyncResult<T>, P> : Awaited<T, P> {};
 template <class T>
-struct Travelling<AsyncResult<T>, Deduced> : Travelling<typename Awaited<T>::type, Deduced> {};
+struct Travelling<AsyncResult<T>, Deduced> : Awaited<T, Deduced> {};
 
 template <class A>
 struct is_result : std::false_type {};
@@ -256,6 +262,18 @@ struct Seen {
   static type see(W& value) { return static_cast<type>(value); }
 };
 template <class T, class P>
+struct Seen<FromResult<T>, P> {
+  static constexpr bool only_looks = (std::is_lvalue_reference_v<P> || looks_at<P>)&&std::is_convertible_v<const T&, P>;
+  using type = std::conditional_t<only_looks, const T&, typename Seen<T, P>::type>;
+  static type see(FromResult<T>& value) {
+    if constexpr (only_looks) {
+      return value.look();
+    } else {
+      return Seen<T, P>::see(value.own());
+    }
+  }
+};
+template <class T, class P>
 struct Seen<Reference<T>, P> {
   using type = T&;
   static type see(const Reference<T>& reference) { return this_engine::vars().get<T>(reference.name); }
@@ -291,7 +309,9 @@ void give_result(Invocation& invocation, R&& result) {
   const Writer::Mark mark = invocation.result.mark();
   codec<Result>::save(invocation.result, result);
   // Attachments point into the heap that `result` owns, and go on doing so when it moves.
-  if (invocation.result.attached_since(mark)) invocation.result.kept.push_back(std::make_shared<const Result>(std::forward<R>(result)));
+  if (!invocation.result.attached_since(mark)) return;
+  invocation.result.kept.push_back(std::make_shared<const Result>(std::forward<R>(result)));
+  invocation.result_type = &typeid(Result);
 }
 
 template <class F, class... Ready>

@@ -75,14 +75,6 @@ void submit_verb(const std::shared_ptr<Call>& call, const Caller& caller, const 
 // A name as an error shows it.
 inline std::string quoted(std::string_view verb, std::string_view name) { return std::string(verb) + " of \"" + std::string(name) + "\""; }
 
-// A container that holds its elements in one block of memory, and travels as that.
-template <class T>
-struct is_block : std::false_type {};
-template <class T, class A>
-struct is_block<std::vector<T, A>> : std::bool_constant<Bulk<T>> {};
-template <class C, class Traits, class A>
-struct is_block<std::basic_string<C, Traits, A>> : std::true_type {};
-
 // Where an engine puts `count` elements of the container V that shall be variable `name`: into that itself if it has the size, else into a
 // new one, which takes its place with commit().
 template <class V>

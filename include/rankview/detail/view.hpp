@@ -52,6 +52,26 @@ const T& ready(const AsyncResult<T>& result) {
   return Shape<T>::value(call);
 }
 
+// Encodes an argument of a task that is to run on `engine`, -1 for any.
+template <class W, class A>
+void save_ready(Writer& out, int engine, const A& argument) {
+  if constexpr (is_result<A>::value && std::is_same_v<W, FromResult<std::remove_cvref_t<decltype(ready(argument))>>>) {
+    const auto& value = ready(argument);
+    const Call& call = *Handle::of(argument);
+    if (engine >= 0 && call.kept_on == engine) {
+      codec<W>::save(out, call.id);
+    } else {
+      codec<W>::save(out, value);
+    }
+  } else {
+    save_argument<W>(out, ready(argument), Lifetime::call);
+  }
+}
+template <class... W, class... P, class... A>
+void save_ready(Parameters<std::pair<W, P>...>, Writer& out, int engine, const A&... arguments) {
+  (save_ready<W>(out, engine, arguments), ...);
+}
+
 // The same for arguments some of which are results that may not be there yet: they are encoded when they are.
 template <class R, class Sig, class... A>
 void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&... arguments) {
@@ -66,9 +86,9 @@ void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&.
       },
       *kept);
   for (const Dependency& result : results) call->more.edit().deferred.arguments.add(result);
-  call->more.edit().deferred.encode = [kept](ArgumentBlock& block) {
+  call->more.edit().deferred.encode = [kept](ArgumentBlock& block, int engine) {
     begin_only_item(block, item_size<Sig>);
-    std::apply([&block](const auto&... each) { save_arguments(Sig(), block.data, Lifetime::call, ready(each)...); }, *kept);
+    std::apply([&block, engine](const auto&... each) { save_ready(Sig(), block.data, engine, each...); }, *kept);
     block.data.kept.push_back(kept);
     end_only_item(block);
   };
@@ -78,6 +98,7 @@ void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&.
 // One set of arguments, for one task or for one on each engine of `placements`.
 template <class R, class Sig, class... A>
 void submit_apply(const std::shared_ptr<Results<R>>& call, Lifetime lifetime, A&&... arguments) {
+  call->keeps = is_block<R>::value && !call->multiple && !call->together;
   if constexpr (any_result<A...>) {
     submit_later<R, Sig>(call, lifetime == Lifetime::result, std::forward<A>(arguments)...);
   } else {
