@@ -116,6 +116,28 @@ TEST_CASE("a batch with items of one size", "[messages]") {
   CHECK_THROWS_AS(cursor.next(), DecodeError);
 }
 
+TEST_CASE("what a batch says with yes or no", "[messages]") {
+  for (const auto flag :
+       {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat, &Batch::movable, &Batch::slow, &Batch::keep}) {
+    Batch sent = fixed_batch();
+    sent.has_object = sent.slow = false;
+    sent.*flag = true;
+    Writer out;
+    write(out, sent);
+    Reader in(out.bytes.bytes());
+    const auto batch = std::get<Batch>(read(in));
+    CHECK(batch.*flag);
+    CHECK(batch.has_object + batch.communicator + batch.first_only + batch.flat + batch.movable + batch.slow + batch.keep == 1);
+  }
+  Writer out;
+  write(out, fixed_batch());
+  // Before the items and their size.
+  const std::size_t flags = out.bytes.size() - nine_each.size() - 2 * sizeof(std::uint64_t);
+  out.bytes.data()[flags] |= std::byte{0x80};
+  Reader in(out.bytes.bytes());
+  CHECK_THROWS_AS(read(in), DecodeError);
+}
+
 TEST_CASE("a batch with items of their own sizes", "[messages]") {
   const auto items = sized_items({"one", "", "three"});
   Writer out;
@@ -282,7 +304,7 @@ TEST_CASE("tasks that tasks submit, and their answers", "[messages]") {
 
 TEST_CASE("failures keep kind, type and message", "[messages]") {
   for (const FailureKind kind : {FailureKind::exception, FailureKind::name, FailureKind::type, FailureKind::stood_back,
-                                 FailureKind::stopped, FailureKind::refused, FailureKind::timed_out}) {
+                                 FailureKind::stopped, FailureKind::refused, FailureKind::timed_out, FailureKind::gone}) {
     Writer out;
     write(out, Failure{kind, "std::out_of_range", "too far"});
     for (std::size_t length = 0; length < out.bytes.size(); ++length) {
@@ -299,7 +321,7 @@ TEST_CASE("failures keep kind, type and message", "[messages]") {
   }
   Writer out;
   write(out, Failure{});
-  out.bytes.data()[0] = std::byte{7};
+  out.bytes.data()[0] = std::byte{8};
   Reader in(out.bytes.bytes());
   CHECK_THROWS_AS(read_failure(in), DecodeError);
 }
