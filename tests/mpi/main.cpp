@@ -25,7 +25,7 @@ void too_late(int) {
 
 rv::Client& test::client() { return *running; }
 
-// RANKVIEW_TEST_LEVEL: as a code initialises MPI that asks for less than rankview would.
+// RANKVIEW_TEST_LEVEL: as a code initialises MPI that asks for less than rankview would. RANKVIEW_TEST_SECONDS: the time limit for all.
 int main(int argc, char** argv) {
   const char* const level = std::getenv("RANKVIEW_TEST_LEVEL");
   const std::map<std::string, int> levels = {
@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
   int provided = 0;
   if (level != nullptr) MPI_Init_thread(&argc, &argv, levels.at(level), &provided);
   std::signal(SIGALRM, too_late);
-  alarm(280);
+  const char* const seconds = std::getenv("RANKVIEW_TEST_SECONDS");
+  alarm(seconds != nullptr ? static_cast<unsigned>(std::stoul(seconds)) : 280);
   const int result = rv::run(argc, argv, [&](rv::Client& rc) {
     running = &rc;
     const int failures = Catch::Session().run(argc, argv);
