@@ -84,6 +84,8 @@ void Controller::seal(Call& call, bool unattended) {
     const std::lock_guard guard(lock_);
     call.kept = unattended;
     lay_out(call);
+    // The run may have ended meanwhile.
+    if (!call.in_flight && !call.kept) delist(call);
     if (may_drive()) dispatch();
   }
   if (unattended) wake_pulse();
@@ -120,6 +122,14 @@ void Controller::enlist(const std::shared_ptr<Call>& call) {
   call->self = call;
   call->in_flight = true;
   ++in_flight_;
+}
+
+// Nobody will ask for the call any more. Gives itself.
+std::shared_ptr<Call> Controller::delist(Call& call) {
+  if (call.slot == nullptr) return nullptr;
+  calls_.remove(call.id);
+  call.slot = nullptr;
+  return std::move(call.self);
 }
 
 // A call that has not ended, or null.
@@ -319,10 +329,7 @@ void Controller::abandon(Call& call) noexcept {
   std::unique_lock guard(lock_, std::defer_lock);
   if (!lock_.mine()) guard.lock();
   call.abandoned = true;
-  if (!call.in_flight) {
-    calls_.remove(call.id);
-    alive = std::move(call.self);
-  }
+  if (!call.in_flight) alive = delist(call);
   const bool being_filled = call.team != 0 && !call.sealed;
   if (!landing(call) && !being_filled) call.discard();
   if (call.more) call.more.edit().published.clear();
@@ -359,13 +366,13 @@ void Controller::try_progress() {
 }
 
 // Who makes call after call and waits for none keeps things going, so that the pulse has nothing to do. Of calls that come in a burst a few
-// are handed out together, unless somebody has nothing to do.
+// are handed out together, unless somebody has nothing to do; the pulse sees to the last of them.
 void Controller::attend(std::int64_t submitted) {
   constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
   constexpr unsigned together = 8;
   constexpr int most_rounds = 8;
   const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
-  if (in_burst && !scheduler_.any_idle() && ++held_back_ < together) return;
+  if (settings_.pulse && in_burst && !scheduler_.any_idle() && ++held_back_ < together) return;
   held_back_ = 0;
   dispatch();
   for (int round = 0; round < most_rounds && progress(); ++round) continue;

@@ -216,6 +216,7 @@ class Controller final : private transport::FrameHandler {
   static void complete(Call& call);
   void end_call(Call& call);
   std::shared_ptr<Call> end_flight(Call& call);
+  std::shared_ptr<Call> delist(Call& call);
   static scheduler::Placement placement(const Call& call, std::uint64_t item);
   void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
   void place(Call& call);

@@ -252,7 +252,7 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
     complete(call);
   }
   call.ended.fetch_add(1, std::memory_order_release);
-  call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
+  if (call.slot != nullptr) call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
   if (call.node != scheduler::Dependencies::none && (call.sealed || call.root->kind == RootPart::Kind::none)) tell_dependents(call, item);
 }
 
@@ -268,9 +268,9 @@ void Controller::complete(Call& call) {
 std::shared_ptr<Call> Controller::end_flight(Call& call) {
   call.in_flight = false;
   --in_flight_;
-  if (call.kept && !call.abandoned) return call.self;
-  calls_.remove(call.id);
-  return std::move(call.self);
+  // Whoever is still making it may be about to keep it.
+  const bool wanted = call.kept || !call.laid_out;
+  return wanted && !call.abandoned ? call.self : delist(call);
 }
 
 void Controller::end_call(Call& call) {
