@@ -72,7 +72,7 @@ class Dependency {
     if (tasks_.empty()) tasks_.reserve(4);
     tasks_.push_back({detail::Handle::of(result)});
   }
-  void add(const Dependency& more) { tasks_.insert(tasks_.end(), more.tasks_.begin(), more.tasks_.end()); }
+  void add(const Dependency& more);
   [[nodiscard]] bool empty() const noexcept { return tasks_.empty(); }
   [[nodiscard]] const std::vector<detail::Prerequisite>& tasks() const noexcept { return tasks_; }
 

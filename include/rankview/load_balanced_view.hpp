@@ -163,7 +163,7 @@ class BalancedVerbs {
     auto call = make_call<MapReduced<R, Op>>(op);
     call->controller = controller_;
     call->function = MapReduce<F, Op, Sig, R>::function(f, op);
-    if (!flags_.label.empty()) call->more.edit().label = flags_.label;
+    set_label(*call, flags_.label);
     call->composite = true;
     prepare_balanced(*call);
     set_chunks(*call);
@@ -200,7 +200,7 @@ class BalancedVerbs {
       }
       if (!((std::get<I>(*at_) != std::ranges::end(range<I>())) && ...)) return nullptr;
       auto call = view_.template prepare<Sig, Result>(f_);
-      if (feed) call->more.edit().feeds.push_back({feed, index});
+      if (feed) add_feed(*call, feed, index);
       Submission submission(call, std::nullopt);
       Writer& out = submission.begin_item(item_size<Sig>);
       (save_element<W, Source<Ranges>>(out, std::get<I>(*at_), Lifetime::result), ...);
@@ -330,7 +330,7 @@ class TeamView : public detail::BalancedVerbs<TeamView> {
   }
   void place(detail::Call& call) const {
     detail::check_team_flags(flags_);
-    call.more.edit().teams = teams_;
+    set_teams(call, teams_);
     call.communicator = true;
   }
 

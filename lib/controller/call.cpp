@@ -62,6 +62,8 @@ std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64
   return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
 }
 
+Call::Call() = default;
+
 Call::~Call() = default;
 
 std::byte* Call::room(std::uint64_t) { return nullptr; }
@@ -141,6 +143,24 @@ void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
   ArgumentBlock block;
   block.count = 1;
   call->controller->submit(call, std::move(block), unattended);
+}
+
+// ---- what few calls have -----------------------------------------------------------------------------------------------------
+
+void set_label(Call& call, const std::string& label) {
+  if (!label.empty()) call.more.edit().label = label;
+}
+
+void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.more.edit().teams = teams; }
+
+void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first) {
+  call.more.edit().feeds.push_back({feed, first});
+}
+
+void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, int)> encode) {
+  Deferred& deferred = call.more.edit().deferred;
+  deferred.arguments = arguments;
+  deferred.encode = std::move(encode);
 }
 
 // ---- terms -------------------------------------------------------------------------------------------------------------------

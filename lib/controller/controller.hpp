@@ -5,6 +5,7 @@
 #include "controller/call_table.hpp"
 #include "controller/lock.hpp"
 #include "controller/teams.hpp"
+#include "controller/uncommon.hpp"
 #include "scheduler/dependencies.hpp"
 #include "scheduler/scheduler.hpp"
 #include "transport/clock.hpp"

@@ -12,6 +12,12 @@
 #include <string>
 #include <utility>
 
+namespace rankview {
+
+void Dependency::add(const Dependency& more) { tasks_.insert(tasks_.end(), more.tasks_.begin(), more.tasks_.end()); }
+
+}  // namespace rankview
+
 // Calls that wait for others: what they wait for is looked up when they are submitted; when it is decided, they are placed or fail.
 namespace rankview::detail {
 

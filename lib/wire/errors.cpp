@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "wire/error_text.hpp"
 
+#include <rankview/detail/stream.hpp>
 #include <rankview/errors.hpp>
 
 #include <ostream>
@@ -103,3 +104,23 @@ CompositeError::CompositeError(std::vector<Failure> failures, std::size_t total)
     : Error(list(failures, total)), failures_(std::move(failures)) {}
 
 }  // namespace rankview
+
+// Out of line, since every program has the code that reads.
+namespace rankview::detail {
+
+void Claims::refuse(std::size_t size) const {
+  throw DecodeError("attachment " + std::to_string(places_.size()) + " of " + std::to_string(sizes_.size()) + " should hold " +
+                    std::to_string(size) + " bytes, and was not announced as such");
+}
+
+void Reader::short_of(std::size_t count) const {
+  throw DecodeError("wanted " + std::to_string(count) + " bytes where " + std::to_string(remaining()) + " are left");
+}
+
+void Reader::too_many(std::uint64_t count) const {
+  throw DecodeError("a count of " + std::to_string(count) + " elements with " + std::to_string(remaining()) + " bytes left");
+}
+
+void Reader::missing(std::size_t count) { throw DecodeError("an attachment of " + std::to_string(count) + " bytes is missing"); }
+
+}  // namespace rankview::detail

@@ -15,7 +15,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <functional>
 #include <map>
@@ -31,6 +30,8 @@
 namespace rankview::detail {
 
 class Controller;
+struct CompletionFeed;
+struct Uncommon;
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
@@ -93,19 +94,6 @@ class Items {
   Rare<std::vector<ItemRecord>> many_;
 };
 
-// An item that a team of engines runs, while some of them have not ended it.
-struct TeamItem {
-  std::size_t pending = 0;
-  std::exception_ptr error;
-};
-
-// How an item has fared so far that was not run to its end the first time.
-struct Attempts {
-  std::vector<int> tried;    // engines where it failed
-  std::vector<int> refused;  // engines whose predicate said no
-  std::vector<std::string> errors;
-};
-
 // On what terms the scheduler may run a call's items; see Flags.
 struct Terms {
   int retries = 0;
@@ -119,30 +107,10 @@ struct Terms {
   friend bool operator==(const Terms&, const Terms&) = default;
 };
 
-// A call some of whose arguments are results: when these are there, encode() makes its one item, for an engine, or for any with -1.
-struct Deferred {
-  Dependency arguments{};
-  std::function<void(ArgumentBlock&, int)> encode{};
-  int encoded_for = -1;  // for which it is encoded now
-  int placed = -1;       // the engine that it is kept for, which has a long argument
-};
-
 // What a task has told of itself under a name, as it was encoded.
 struct PublishedValue {
   std::string type;  // as std::type_info names it
   std::vector<std::byte> bytes;
-};
-using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
-
-// Indices of items in the order in which they end, for whoever reads them so.
-struct CompletionFeed {
-  std::deque<std::uint64_t> ended;
-};
-
-// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
-struct Feeding {
-  std::weak_ptr<CompletionFeed> feed;
-  std::uint64_t first = 0;
 };
 
 // What rank 0 does when a call has ended.
@@ -156,27 +124,11 @@ class Continuation {
   virtual void run() noexcept = 0;
 };
 
-// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
-struct Uncommon {
-  std::string label;
-  std::vector<std::vector<int>> teams;  // where each item is run by one of these
-  Deferred deferred;
-
-  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
-  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
-  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                     // its items cannot run
-  std::vector<Feeding> feeds;
-  std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;  // by item
-  std::vector<int> object_holders;                     // engines that hold the callable's state
-};
-
 // One call of a view's verb, from its submission to its last result; the part that does not depend on types. Shared by the handles
 // (AsyncResult) and the controller, whose lock guards everything that changes after the submission.
 class Call {
  public:
-  Call() = default;
+  Call();
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   virtual ~Call();
@@ -199,7 +151,7 @@ class Call {
   std::uint32_t chunk_size = 1;  // items that are handed out together
   Rare<RootPart> root;           // what rank 0 does meanwhile
   Rare<Terms> terms;
-  Rare<Uncommon> more;
+  Rare<Uncommon> more;  // what few calls have
   // The flags', which live until the call has been submitted; null after that.
   const Dependency* after = nullptr;
   const Dependency* follow = nullptr;
@@ -298,6 +250,15 @@ class Submission {
   bool handed_over_ = false;
   bool finished_ = false;
 };
+
+// What few calls have; before the submission. An empty label is none.
+void set_label(Call& call, const std::string& label);
+// Each item is run by one of these teams.
+void set_teams(Call& call, const std::vector<std::vector<int>>& teams);
+// Tells the feed of the ends of its items, item 0 as number `first`; several calls may share one.
+void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first);
+// Some of the arguments are results: when these are there, encode() makes the call's one item, for an engine, or for any with -1.
+void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, int)> encode);
 
 // Gives a call the terms of its flags, for a view that leaves it to the scheduler where its tasks run, or for one that does not. Throws
 // UsageError.

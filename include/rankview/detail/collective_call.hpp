@@ -38,7 +38,7 @@ void prepare_verb_call(Call& call, const Caller& caller) {
   check_open(*caller.controller);
   call.controller = caller.controller;
   call.function.thunk = &verb_thunk<Verb>;
-  if (!caller.flags.label.empty()) call.more.edit().label = caller.flags.label;
+  set_label(call, caller.flags.label);
   call.view = caller.view;
   set_collective_terms(call, caller.flags);
   call.engines = caller.engines;

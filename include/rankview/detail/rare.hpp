@@ -2,22 +2,31 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include <memory>
+#include <utility>
 
 namespace rankview::detail {
 
-// What few of many objects have: the room of a pointer until it is first written to, and reads as a T{} until then.
+// What few of many objects have: the room of a pointer until it is first written to, and reads as a T{} until then. T may be incomplete
+// where nothing is done to it. (Every program that makes a call instantiates some of these, and std::unique_ptr would be most of that.)
 template <class T>
 class Rare {
  public:
-  const T& operator*() const { return value_ ? *value_ : none(); }
+  Rare() = default;
+  Rare(Rare&& other) noexcept : value_(std::exchange(other.value_, nullptr)) {}
+  Rare& operator=(Rare&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
+  ~Rare() { delete value_; }
+
+  const T& operator*() const { return value_ != nullptr ? *value_ : none(); }
   const T* operator->() const { return &**this; }
   // To be written to.
   T& edit() {
-    if (!value_) value_ = std::make_unique<T>();
+    if (value_ == nullptr) value_ = new T();
     return *value_;
   }
-  void reset() { value_.reset(); }
+  void reset() { delete std::exchange(value_, nullptr); }
   // Whether it was ever written to.
   explicit operator bool() const noexcept { return value_ != nullptr; }
 
@@ -27,7 +36,7 @@ class Rare {
     return value;
   }
 
-  std::unique_ptr<T> value_;
+  T* value_ = nullptr;
 };
 
 }  // namespace rankview::detail

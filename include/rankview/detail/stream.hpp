@@ -75,9 +75,7 @@ class Claims {
   explicit Claims(std::span<const std::uint64_t> sizes) : sizes_(sizes) {}
 
   void claim(void* to, std::size_t size) {
-    if (places_.size() == sizes_.size() || sizes_[places_.size()] != size)
-      throw DecodeError("attachment " + std::to_string(places_.size()) + " of " + std::to_string(sizes_.size()) + " should hold " +
-                        std::to_string(size) + " bytes, and was not announced as such");
+    if (places_.size() == sizes_.size() || sizes_[places_.size()] != size) refuse(size);
     places_.push_back({static_cast<std::byte*>(to), size});
   }
 
@@ -87,6 +85,8 @@ class Claims {
   [[nodiscard]] std::span<const std::uint64_t> sizes() const { return sizes_; }
 
  private:
+  [[noreturn]] void refuse(std::size_t size) const;
+
   std::span<const std::uint64_t> sizes_;
   std::vector<Place> places_;
 };
@@ -156,17 +156,14 @@ class Reader {
     } else if (claims_ != nullptr) {
       claims_->claim(to, count);
     } else {
-      throw DecodeError("an attachment of " + std::to_string(count) + " bytes is missing");
+      missing(count);
     }
   }
 
  private:
-  [[noreturn]] void short_of(std::size_t count) const {
-    throw DecodeError("wanted " + std::to_string(count) + " bytes where " + std::to_string(remaining()) + " are left");
-  }
-  [[noreturn]] void too_many(std::uint64_t count) const {
-    throw DecodeError("a count of " + std::to_string(count) + " elements with " + std::to_string(remaining()) + " bytes left");
-  }
+  [[noreturn]] void short_of(std::size_t count) const;
+  [[noreturn]] void too_many(std::uint64_t count) const;
+  [[noreturn]] static void missing(std::size_t count);
 
   const std::byte* at_;
   const std::byte* end_;

@@ -36,7 +36,7 @@ std::shared_ptr<Results<R>> new_call(const std::shared_ptr<Controller>& controll
   auto call = make_call<Results<R>>();
   call->controller = controller;
   call->function = function_for<Sig>(callable);
-  if (!flags.label.empty()) call->more.edit().label = flags.label;
+  set_label(*call, flags.label);
   return call;
 }
 
@@ -76,22 +76,21 @@ void save_ready(Parameters<std::pair<W, P>...>, Writer& out, int engine, const A
 template <class R, class Sig, class... A>
 void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&... arguments) {
   auto kept = std::make_shared<std::tuple<std::decay_t<A>...>>(std::forward<A>(arguments)...);
-  std::vector<Dependency> results;
+  Dependency results;
   std::apply(
       [&results](const auto&... each) {
         const auto add = [&results](const auto& argument) {
-          if constexpr (is_result<std::remove_cvref_t<decltype(argument)>>::value) results.emplace_back(argument);
+          if constexpr (is_result<std::remove_cvref_t<decltype(argument)>>::value) results.add(Dependency(argument));
         };
         (add(each), ...);
       },
       *kept);
-  for (const Dependency& result : results) call->more.edit().deferred.arguments.add(result);
-  call->more.edit().deferred.encode = [kept](ArgumentBlock& block, int engine) {
+  defer(*call, results, [kept](ArgumentBlock& block, int engine) {
     begin_only_item(block, item_size<Sig>);
     std::apply([&block, engine](const auto&... each) { save_ready(Sig(), block.data, engine, each...); }, *kept);
     block.data.kept.push_back(kept);
     end_only_item(block);
-  };
+  });
   submit_empty(call, unattended);
 }
 

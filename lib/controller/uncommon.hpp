@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <rankview/detail/call.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+// What the controller knows of few calls.
+namespace rankview::detail {
+
+// An item that a team of engines runs, while some of them have not ended it.
+struct TeamItem {
+  std::size_t pending = 0;
+  std::exception_ptr error;
+};
+
+// How an item has fared so far that was not run to its end the first time.
+struct Attempts {
+  std::vector<int> tried;    // engines where it failed
+  std::vector<int> refused;  // engines whose predicate said no
+  std::vector<std::string> errors;
+};
+
+// A call some of whose arguments are results: when these are there, encode() makes its one item, for an engine, or for any with -1.
+struct Deferred {
+  Dependency arguments{};
+  std::function<void(ArgumentBlock&, int)> encode{};
+  int encoded_for = -1;  // for which it is encoded now
+  int placed = -1;       // the engine that it is kept for, which has a long argument
+};
+
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
+
+// Indices of items in the order in which they end, for whoever reads them so.
+struct CompletionFeed {
+  std::deque<std::uint64_t> ended;
+};
+
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
+// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+struct Uncommon {
+  std::string label;
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  Deferred deferred;
+
+  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
+  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
+  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                     // its items cannot run
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  std::map<std::uint64_t, PublishedValues> published;  // by item
+  std::vector<int> object_holders;                     // engines that hold the callable's state
+};
+
+}  // namespace rankview::detail
