@@ -293,9 +293,19 @@ TEST_CASE("the first exception ends the waiting") {
 
 TEST_CASE("abort gives up what waits and lets run what runs") {
   const test::Gate gate;
+  const test::Gate begun;
   // More than engines are given ahead of need, even of tasks that are known to be short.
   const std::size_t count = 5000;
+  const auto run = [](const std::string& passed, const std::string& opened, int n) {
+    test::Gate::open(opened);
+    test::Gate::pass(passed);
+    return n;
+  };
+  const std::vector paths(count, gate.path());
+  const std::vector opens(count, begun.path());
+  const auto numbers = std::views::iota(0);
   const auto check = [&](const auto& result) {
+    test::Gate::pass(begun.path());
     result.abort();
     CHECK(result.progress() >= 1);
     CHECK_FALSE(result.ready());
@@ -320,9 +330,9 @@ TEST_CASE("abort gives up what waits and lets run what runs") {
     CHECK(result.metadata(result.size() - 1).status == rv::Status::aborted);
     result.abort();  // there is nothing left to give up
   };
-  SECTION("load-balanced") { check(balanced().map(pass, std::vector(count, gate.path()), std::views::iota(0))); }
-  SECTION("in chunks") { check(balanced().with({.chunksize = 2}).map(pass, std::vector(count, gate.path()), std::views::iota(0))); }
-  SECTION("in blocks") { check(client()[0].map(pass, std::vector(count, gate.path()), std::views::iota(0))); }
+  SECTION("load-balanced") { check(balanced().map(run, paths, opens, numbers)); }
+  SECTION("in chunks") { check(balanced().with({.chunksize = 2}).map(run, paths, opens, numbers)); }
+  SECTION("in blocks") { check(client()[0].map(run, paths, opens, numbers)); }
   CHECK(test::alive());
 }
 
