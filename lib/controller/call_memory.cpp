@@ -29,7 +29,7 @@ controller::Slab controller::new_slab(bool huge) {
 namespace detail {
 namespace {
 
-// Blocks of one size. A slab that nothing is left in is given back, but for the last.
+// Blocks of one size. Of the slabs that nothing is left in one is kept, since it may be wanted at once.
 class Pool {
  public:
   explicit Pool(std::size_t block) : block_(block) {}
@@ -44,7 +44,7 @@ class Pool {
     } else {
       block = reinterpret_cast<std::byte*>(&head) + first_block + block_ * head.begun++;
     }
-    ++head.used;
+    if (head.used++ == 0) --empty_;
     if (full(head)) with_room_.pop_front();
     return block;
   }
@@ -55,7 +55,8 @@ class Pool {
     if (full(head)) with_room_.push_front(head);
     *static_cast<void**>(block) = head.freed;
     head.freed = block;
-    if (--head.used != 0 || slabs_ == 1) return;
+    if (--head.used != 0 || ++empty_ == 1) return;
+    --empty_;
     with_room_.erase(with_room_.iterator_to(head));
     controller::FreeSlab()(&head);
     --slabs_;
@@ -78,11 +79,13 @@ class Pool {
     with_room_.push_front(*new (slab.get()) Head);
     static_cast<void>(slab.release());
     ++slabs_;
+    ++empty_;
   }
 
   const std::size_t block_;
   std::mutex mutex_;
   std::size_t slabs_ = 0;
+  std::size_t empty_ = 0;  // of these
   boost::intrusive::list<Head> with_room_;
 };
 
