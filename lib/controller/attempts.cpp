@@ -53,6 +53,7 @@ void Controller::arguments_gone(Call& call, std::uint64_t item, int engine) {
 void Controller::resubmit(Call& call, std::uint64_t item) {
   ItemRecord& record = call.items[item];
   record.status = Status::waiting;
+  if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
   if (call.aborted) {
     end_item(call, item, Status::aborted,

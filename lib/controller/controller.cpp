@@ -86,7 +86,7 @@ void Controller::seal(Call& call, bool unattended) {
     lay_out(call);
     // The run may have ended meanwhile.
     if (!call.in_flight && !call.kept) delist(call);
-    if (may_drive()) dispatch();
+    if (open() && may_drive()) dispatch();
   }
   if (unattended) wake_pulse();
 }
@@ -244,6 +244,8 @@ void Controller::cancel(Call& call) {
   call.abandoned = true;
   call.sealed.store(true, std::memory_order_release);
   withdraw(call, "the range of its map threw");
+  // The run may have ended before.
+  if (!call.in_flight) delist(call);
 }
 
 void Controller::abort(Call& call) {
@@ -376,7 +378,8 @@ void Controller::attend(std::int64_t submitted) {
   held_back_ = 0;
   dispatch();
   for (int round = 0; round < most_rounds && progress(); ++round) continue;
-  attended_.store(true, std::memory_order_relaxed);
+  // Continuations are for the pulse.
+  if (due_.empty()) attended_.store(true, std::memory_order_relaxed);
 }
 
 bool Controller::progress() {

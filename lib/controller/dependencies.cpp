@@ -132,9 +132,9 @@ void Controller::decide() {
   deciding_ = false;
 }
 
-// An engine that has a long argument of the call and nothing to do, or -1.
+// An engine that has a long argument of the call and nothing to do, or -1. While anything waits, it may be about to be handed that.
 int Controller::engine_with_arguments(const Call& call) const {
-  if (!call.balanced || !call.more->teams.empty()) return -1;
+  if (!call.balanced || !call.more->teams.empty() || scheduler_.waiting() != 0) return -1;
   for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
     const int engine = result.call->kept_on;
     if (engine < 0) continue;

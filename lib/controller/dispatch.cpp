@@ -69,8 +69,9 @@ void Controller::end_root_part(Call& call) {
 
 // Encodes arguments that are results anew if the engine may have some of them, or another might have had. If that throws, the task fails.
 bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
+  // What several engines run, all begin with the same, or some would wait for others.
+  if (call.together || !call.more->teams.empty() || call.items.size() != 1) return true;
   Deferred& deferred = call.more.edit().deferred;
-  deferred.placed = -1;
   const auto& results = deferred.arguments.tasks();
   const bool some =
       std::any_of(results.begin(), results.end(), [&grant](const Prerequisite& result) { return result.call->kept_on == grant.engine; });

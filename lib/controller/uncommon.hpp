@@ -35,7 +35,7 @@ struct Deferred {
   Dependency arguments{};
   std::function<void(ArgumentBlock&, int)> encode{};
   int encoded_for = -1;  // for which it is encoded now
-  int placed = -1;       // the engine that it is kept for, which has a long argument
+  int placed = -1;       // the engine that it was left to, which has a long argument
 };
 
 using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;

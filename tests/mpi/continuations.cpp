@@ -38,6 +38,16 @@ decltype(auto) soon(const rv::AsyncResult<T>& result) {
 
 }  // namespace
 
+TEST_CASE("a continuation runs while the client makes call after call") {
+  std::atomic<bool> called{false};
+  const auto first = balanced().apply([] { std::this_thread::sleep_for(20ms); });
+  const auto then = first.then([&called] { called = true; });
+  const auto end = std::chrono::steady_clock::now() + test::limit;
+  while (!called && std::chrono::steady_clock::now() < end) static_cast<void>(balanced().apply([] { return 1; }));
+  CHECK(called);
+  client().wait(test::limit);
+}
+
 TEST_CASE("continuations: then takes the value and gives a result") {
   const test::Gate gate;
   const auto parent = client()[0].apply(pass, gate.path(), 3);

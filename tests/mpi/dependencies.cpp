@@ -3,6 +3,8 @@
 #include "fixture.hpp"
 
 #include <algorithm>
+#include <boost/mpi/collectives.hpp>
+#include <boost/mpi/communicator.hpp>
 #include <functional>
 #include <numeric>
 #include <random>
@@ -234,6 +236,25 @@ TEST_CASE("a long result that its engine has no room for any more comes from ran
   CHECK(late.get(test::limit) == size - 1.0);
   CHECK(late.metadata().attempt == 1);
   CHECK(client()[0].apply(last, first).get(test::limit) == size - 1.0);
+}
+
+TEST_CASE("a long result is an argument of what several engines run together") {
+  constexpr std::size_t size = std::size_t{1} << 20;
+  const auto first = client()[0].apply(count_up, size);
+  first.wait(test::limit);
+  const auto together = [](const boost::mpi::communicator& comm, const std::vector<double>& numbers) {
+    return boost::mpi::all_reduce(comm, numbers.back(), std::plus<>());
+  };
+  const auto check = [&] {
+    const std::vector<double> sums = everyone().apply(together, first).get(test::limit);
+    CHECK(sums == std::vector<double>(client().size(), (size - 1.0) * engines()));
+    CHECK(client().team_view(engines()).apply(together, first).get(test::limit) == (size - 1.0) * engines());
+    CHECK(everyone().apply(last, first).get(test::limit) == std::vector<double>(client().size(), size - 1.0));
+  };
+  check();
+  // Its engine has no room for it any more.
+  for (int i = 0; i < 17; ++i) client()[0].apply(count_up, size).get(test::limit);
+  check();
 }
 
 TEST_CASE("a task that fails where its long argument is finds it elsewhere") {
