@@ -102,20 +102,17 @@ TEST_CASE("failures of a map_reduce are told item by item") {
   for (std::size_t i = 0; i < 10; ++i) CHECK(error.failures()[i].index == 100 * i + 99);
   // A single task that fails is one of several that might have.
   CHECK_THROWS_AS(balanced().map_reduce(odd_fail, std::plus<>(), std::vector{99}).get(test::limit), rv::CompositeError);
-  const auto no_sum = [](int a, int b) {
-    if (b == 500) throw std::overflow_error("500 is too many");
-    return a + b;
-  };
+  // Where it is called depends on what is folded together, but somewhere it is.
+  const auto no_sum = [](int, int) -> int { throw std::overflow_error("too many"); };
   const auto broken = balanced().with({.chunksize = 10}).map_reduce([](int n) { return n; }, no_sum, std::views::iota(495, 505));
   // On an engine, where it takes with it what was folded before it there, or on rank 0.
   try {
     broken.get(test::limit);
     FAIL("the operation has thrown");
   } catch (const rv::CompositeError& lost) {
-    for (const auto& failure : lost.failures()) CHECK(test::held<rv::RemoteError>(failure.error).message() == "500 is too many");
-    CHECK(lost.failures().back().index == 5);
+    for (const auto& failure : lost.failures()) CHECK(test::held<rv::RemoteError>(failure.error).message() == "too many");
   } catch (const std::overflow_error& on_rank_0) {
-    CHECK(std::string(on_rank_0.what()) == "500 is too many");
+    CHECK(std::string(on_rank_0.what()) == "too many");
   }
   CHECK_THROWS_AS(balanced().map_reduce(odd_fail, std::plus<>(), std::vector<int>()).get(test::limit), rv::UsageError);
   CHECK(test::alive());
