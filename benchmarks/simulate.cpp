@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 
-// simulate [--quick] [--only=makespan|cost|graph]
+// simulate [--quick] [--only=makespan|short|cost|graph]
 // simulate --engines=N [--tasks=N] [--distribution=lognormal|pareto|exponential|constant] [--mean=NS] [--order=random|first|last|hidden]
 //          [--tiny=NS] [--latency=NS] [--bandwidth=BYTES/S] [--message=NS] [--seed=N]
 //
@@ -483,6 +483,16 @@ void makespans(bool quick) {
   }
 }
 
+// A hundred tasks for each engine that take so long that they travel together, but so few that it matters who gets them.
+void short_loads() {
+  for (const char* const distribution : {"exponential", "lognormal", "pareto"}) {
+    for (const std::size_t engines : {4, 16, 64}) {
+      const bench::Durations load = bench::durations(distribution, 100 * engines, 20e-6, 1);
+      print_load(std::string(distribution) + " of 20 us, 100 for each of " + std::to_string(engines) + " engines", load, engines, {});
+    }
+  }
+}
+
 // What rank 0 computes for a task, with more and more engines. Rank 0's messages cost nothing here: a real one could not keep so many busy.
 void costs(bool quick) {
   const std::vector<std::size_t> sizes =
@@ -493,14 +503,20 @@ void costs(bool quick) {
     std::size_t least;  // tasks
     std::size_t each;   // tasks for each engine
   };
-  for (const Case& is : {Case{"10 ms", 10e-3, 500'000, 10}, Case{"20 us", 20e-6, 2'000'000, 100}}) {
+  // Short ones go out so many at a time as there are for each engine, so the load has to grow with the engines.
+  for (const Case& is : {Case{"10 ms", 10e-3, 500'000, 10}, Case{"20 us", 20e-6, 0, 100}}) {
     double first = 0;
     double most = 0;
     for (const std::size_t engines : sizes) {
       const std::size_t count = std::max(is.least, is.each * engines);
       const Outcome outcome = simulate(bench::durations("exponential", count, is.mean, 1), engines, {.message = 0});
       std::vector<double> times;
-      for (int round = 0; round < (quick ? 3 : 5); ++round) times.push_back(replay(outcome.trace) / static_cast<double>(count) * 1e6);
+      const std::size_t repeats = std::max<std::size_t>(1, 500'000 / count);
+      for (int round = 0; round < (quick ? 3 : 5); ++round) {
+        double seconds = 0;
+        for (std::size_t i = 0; i < repeats; ++i) seconds += replay(outcome.trace);
+        times.push_back(seconds / static_cast<double>(repeats * count) * 1e6);
+      }
       const double time = *std::min_element(times.begin(), times.end());
       if (first == 0) first = time;
       most = std::max(most, time);
@@ -605,6 +621,7 @@ int main(int argc, char** argv) {
   }
   const std::string only = bench::option(argc, argv, "only", "");
   if (only.empty() || only == "makespan") makespans(quick);
+  if (only.empty() || only == "short") short_loads();
   if (only.empty() || only == "cost") costs(quick);
   if (only.empty() || only == "graph") graph(quick);
 }

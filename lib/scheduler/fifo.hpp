@@ -16,7 +16,6 @@ namespace rankview::scheduler {
 template <class T>
 class Fifo {
  public:
-  [[nodiscard]] bool empty() const { return size() == 0; }
   [[nodiscard]] std::size_t size() const { return elements_.size() - gone_; }
   T& operator[](std::size_t i) { return elements_[gone_ + i]; }
   const T& operator[](std::size_t i) const { return elements_[gone_ + i]; }

@@ -16,7 +16,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   const auto strand = [&](Queue& queue) {
     queue.entries.for_each([&](const Entry& entry) {
       if (entry.over()) return;
-      lost.stranded.push_back({entry.work.call, entry.boundary(entry.chunk), entry.work.first + entry.work.count});
+      lost.stranded.push_back({entry.call, entry.boundary(entry.chunk), entry.end()});
       waiting_ -= entry.left();
     });
     queue.entries.clear();
@@ -24,8 +24,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   };
   // What waits for several engines together does not come about.
   std::set<Gang*> broken;
-  if (gone.bound != nullptr) {
-    for (const auto& queue : gone.bound->queues) {
+  if (rest(gone).bound != nullptr) {
+    for (const auto& queue : rest(gone).bound->queues) {
       queue->entries.for_each([&broken](const Entry& entry) {
         if (entry.gang != nullptr) broken.insert(entry.gang.get());
       });
@@ -35,12 +35,12 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     const std::vector<int> members = gang->engines;  // the gang goes with its last entry
     for (const int member : members) {
       if (member == id) continue;
-      Lane& lane = *engine(member).bound;
+      Lane& lane = *rest(engine(member)).bound;
       Queue& queue = *lane.queues.front();
       if (lane.held && queue.entries.front().gang.get() == gang) lane.held = false;
       queue.entries.erase_if([&](const Entry& entry) {
         if (entry.gang.get() != gang) return false;
-        lost.stranded.push_back({entry.work.call, entry.work.first, entry.work.first + 1});
+        lost.stranded.push_back({entry.call, entry.first, entry.end()});
         --waiting_;
         return true;
       });
@@ -49,14 +49,16 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     }
   }
   if (gone.idle()) --idle_;
-  --live_;
+  set_live(live_ - 1);
   gone.live = false;
-  for (const Held& held : gone.held) {
-    lost.in_hand.push_back({held.work.call, held.work.first, held.work.first + held.work.count});
-    --held.lane->in_hand;
+  for (std::size_t i = 0; i < hand_outs(gone); ++i) {
+    const Held& part = held(gone, i);
+    lost.in_hand.push_back({part.call, part.first, part.end()});
+    --part.terms->lane->in_hand;
   }
-  gone.held.clear();
-  gone.in_hand.clear();
+  gone.oldest = {};
+  gone.more = false;
+  rest(gone).behind = {};
   set_items(gone, 0);
   gone.suspended = 0;
 
@@ -69,7 +71,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     // Those that were kept from all others may have nobody left.
     std::vector<Entry> moved;
     for (const auto& queue : lane.queues) {
-      if (queue->entries.empty() || avoided(lane, queue->entries.front().work) == queue->avoids()) continue;
+      if (queue->entries.empty() || avoided(lane, queue->entries.front().terms->avoid.get()) == queue->avoids()) continue;
       queue->entries.for_each([&moved](Entry& entry) {
         if (!entry.over()) moved.push_back(std::move(entry));
       });
@@ -77,17 +79,18 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       queue->runnable = false;
     }
     for (Entry& entry : moved) {
-      if (const auto avoid = avoided(lane, entry.work)) {
-        Queue& queue = queue_for(lane, entry.work, *avoid);
+      if (const auto avoid = avoided(lane, entry.terms->avoid.get())) {
+        Queue& queue = queue_for(lane, *entry.terms, *avoid);
         insert(queue, std::move(entry));
         set_runnable(queue);
       } else {
         waiting_ -= entry.left();
-        lost.stranded.push_back({entry.work.call, entry.boundary(entry.chunk), entry.work.first + entry.work.count});
+        lost.stranded.push_back({entry.call, entry.boundary(entry.chunk), entry.end()});
       }
     }
   };
-  for (const Membership& membership : gone.lanes) leave(*membership.lane);
+  leave(*everyone_);
+  for (const Membership& membership : rest(gone).lanes) leave(*membership.lane);
   // Teams that it followed in end, too.
   for (const auto& known : by_teams_) {
     Lane& lane = *known.second;
@@ -99,11 +102,12 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       lane.followers.erase(first);
       if (first == id) continue;
       unlist(lane, engine(first));
-      leave_if(engine(first), [&lane](const Lane* of) { return of == &lane; });
+      this->leave(engine(first), {&lane});
       leave(lane);
     }
   }
-  gone.lanes.clear();
+  rest(gone).lanes.clear();
+  gone.joined = false;
   return lost;
 }
 

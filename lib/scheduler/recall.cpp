@@ -10,55 +10,71 @@ namespace rankview::scheduler {
 namespace {
 
 // So many engines are looked at in a call, while somebody has nothing to do, and else.
-constexpr std::size_t looks = 4096;
+constexpr std::size_t looks = 1024;
 constexpr std::size_t looks_in_passing = 128;
 
 }  // namespace
 
 // Whether the engine has ended nothing for long, as far as one can tell from looks like this.
-bool Scheduler::overdue(Engine& engine, Nanoseconds now) const {
-  if (engine.watched_since < 0 || engine.ended != engine.ended_when_watched) {
-    engine.watched_since = now;
-    engine.ended_when_watched = engine.ended;
+bool Scheduler::overdue(Engine& engine, Nanoseconds now) {
+  Rest& seen = rest(engine);
+  if (!engine.watched || engine.ended != seen.ended_when_watched) {
+    engine.watched = true;
+    seen.watched_since = now;
+    seen.ended_when_watched = engine.ended;
     return false;
   }
-  return now - engine.watched_since >= (idle_ != 0 ? limits_.overdue : limits_.stuck);
+  return now - seen.watched_since >= (idle_ != 0 ? limits_.overdue : limits_.stuck);
+}
+
+// Whether it has more than it would be handed by now, while somebody else has nothing to do: its items have become longer.
+bool Scheduler::overloaded(const Engine& engine) const {
+  if (idle_ == 0 || waiting_ != 0) return false;
+  const auto time = backlog(engine);
+  return time && *time > stretched(limits_.in_hand);
 }
 
 // Whether an engine with nothing to do could run this, or, where everybody is busy, any other.
-bool Scheduler::has_taker(Lane& lane, const Work& work) {
+bool Scheduler::has_taker(Lane& lane, const Avoid* avoid) {
   if (idle_ == 0) return lane.engines > 1;
+  const auto kept_from = [](const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
+  const auto idles = [this](int id) { return engine(id).live && engine(id).idle(); };
+  while (!lane.idle.empty() && !idles(lane.idle.front())) {
+    Engine& stale = engine(lane.idle.front());
+    lane.idle.pop_front();
+    if (stale.live) listed(lane, stale).idle = false;
+  }
   return std::any_of(lane.idle.begin(), lane.idle.end(), [&](int id) {
-    const Engine& candidate = engine(id);
-    if (!candidate.live || !candidate.idle()) return false;
-    return work.avoid == nullptr || (std::find(work.avoid->refused.begin(), work.avoid->refused.end(), id) == work.avoid->refused.end() &&
-                                     std::find(work.avoid->tried.begin(), work.avoid->tried.end(), id) == work.avoid->tried.end());
+    if (!idles(id)) return false;
+    return avoid == nullptr || (!kept_from(avoid->refused, id) && !kept_from(avoid->tried, id));
   });
 }
 
 // What it could give back: what others may run, but for the item that it is at.
 std::vector<Range> Scheduler::recallable(Engine& engine) {
   std::vector<Range> ranges;
-  bool first = true;
-  for (const Held& held : engine.held) {
-    const Work& work = held.work;
-    const bool whole = work.chunks == 1 && work.count > 1;
-    const std::uint64_t begin = first && !whole ? work.first + 1 : work.first;
-    const bool running = first && (whole || work.count == 1);
-    first = false;
-    if (running || !held.lane->recallable() || !has_taker(*held.lane, work)) continue;
-    ranges.push_back({work.call, begin, work.first + work.count, whole});
+  for (std::size_t i = 0; i < hand_outs(engine); ++i) {
+    const Held& part = held(engine, i);
+    const bool whole = part.whole();
+    const std::uint64_t begin = i == 0 && !whole ? part.first + 1 : part.first;
+    const bool running = i == 0 && (whole || part.count == 1);
+    if (running || !part.terms->lane->recallable() || !has_taker(*part.terms->lane, part.terms->avoid.get())) continue;
+    ranges.push_back({part.call, begin, part.end(), whole});
   }
   return ranges;
 }
 
 std::optional<Recall> Scheduler::recall(Nanoseconds now) {
   if (!unbalanced()) return std::nullopt;
-  for (std::size_t i = 0; i < std::min(idle_ != 0 ? looks : looks_in_passing, engines_.size()); ++i) {
-    if (next_watched_ >= engines_.size()) next_watched_ = 0;
-    Engine& holder = engines_[next_watched_++];
-    if (!holder.live || holder.items < 2 || holder.recalling || !overdue(holder, now)) continue;
-    holder.overdue = true;
+  for (std::size_t i = std::min(idle_ != 0 ? looks : looks_in_passing, crowded_.size()); i != 0; --i) {
+    Engine& holder = engine(crowded_.next(next_watched_));
+    next_watched_ = holder.id + 1;
+    if (holder.recalling) continue;
+    if (overdue(holder, now)) {
+      holder.overdue = true;
+    } else if (!overloaded(holder)) {
+      continue;
+    }
     std::vector<Range> ranges = recallable(holder);
     if (ranges.empty()) continue;
     holder.recalling = true;
@@ -71,21 +87,21 @@ void Scheduler::returned(int id, const std::vector<Range>& ranges) {
   Engine& from = engine(id);
   if (!from.live) return;
   from.recalling = false;
-  from.watched_since = -1;
+  from.watched = false;
   for (const Range& range : ranges) {
-    for (std::size_t i = 0; i < from.held.size(); ++i) {
-      const Held& held = from.held[i];
-      const std::uint64_t begin = std::max(range.begin, held.work.first);
-      const std::uint64_t end = std::min(range.end, held.work.first + held.work.count);
-      if (held.work.call != range.call || begin >= end) continue;
-      Lane& lane = *held.lane;
-      Work back = held.work;
-      back.first = begin;
-      back.count = end - begin;
-      back.chunks = held.work.chunks == 1 ? 1 : back.count;
+    for (std::size_t i = 0; i < hand_outs(from);) {
+      const Held& part = held(from, i);
+      const std::uint64_t begin = std::max(range.begin, part.first);
+      const std::uint64_t end = std::min(range.end, part.end());
+      if (part.call != range.call || begin >= end) {
+        ++i;
+        continue;
+      }
+      const std::uint64_t items = end - begin;
+      Entry back{part.terms, part.call, begin, items, part.terms->in_chunks ? 1 : items};
       let_go(from, i, begin, end);
-      enqueue(lane, back);
-      i = static_cast<std::size_t>(-1);  // the hand-outs have moved
+      enqueue(std::move(back));
+      i = 0;  // the hand-outs have moved
     }
   }
   offer(from);

@@ -3,8 +3,11 @@
 #pragma once
 
 #include "scheduler/fifo.hpp"
+#include "scheduler/id_set.hpp"
 
 #include <boost/container/small_vector.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -18,6 +21,7 @@
 #include <set>
 #include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -101,6 +105,9 @@ struct Limits {
   // As much work as is handed to an engine at a time, and in all, by measured durations.
   Nanoseconds batch = 200'000;
   Nanoseconds in_hand = 300'000;
+  // For more engines than this, these are longer in proportion: in a batch's time each engine is sent a message and sends one, and handling
+  // so many must not take longer.
+  std::size_t engines = 200;
   // Items longer than this are not handed out ahead of need.
   Nanoseconds longest_ahead = 100'000;
   std::uint64_t batch_bytes = 128 * 1024;
@@ -168,7 +175,7 @@ class Scheduler {
   // Whether an engine has nothing to do.
   [[nodiscard]] bool any_idle() const { return idle_ != 0; }
   // Whether there may be something to recall.
-  [[nodiscard]] bool unbalanced() const { return crowded_ != 0 && live_ > 1; }
+  [[nodiscard]] bool unbalanced() const { return crowded_.size() != 0 && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
   [[nodiscard]] bool live(int engine) const;
 
@@ -177,50 +184,121 @@ class Scheduler {
   struct Queue;
 
   struct Duration {
-    double mean = 0;  // nanoseconds an item
+    double mean = 0;  // nanoseconds an item, of late
     std::uint64_t samples = 0;
+
+    void learn(std::uint64_t items, Nanoseconds busy);
   };
 
-  // An engine's part in a lane, and whether it stands in the lane's lists.
-  struct Membership {
-    Lane* lane;
-    bool in_idle = false;
-    bool in_hungry = false;
-  };
-
-  // Items of one kind that an engine has.
-  struct InHand {
-    const Duration* kind;
-    std::uint64_t items;
-  };
-
-  // Items that an engine has, of one hand-out.
-  struct Held {
-    Work work{};  // [first, first + count)
-    Duration* kind = nullptr;
+  // How pieces of work are to be handed out; shared by those that have the same, one thread at a time.
+  struct Terms : boost::intrusive_ref_counter<Terms, boost::thread_unsafe_counter> {
     Lane* lane = nullptr;
+    Duration* kind = nullptr;
+    std::uint64_t item_bytes = 0;
+    std::uint64_t flow = 0;
+    std::uint32_t hwm = 0;
+    std::int32_t priority = 0;
+    Policy policy = Policy::least_load;
+    bool alone = false;
+    bool in_chunks = false;  // which are not to be split
+    std::shared_ptr<const Avoid> avoid{};
+
+    [[nodiscard]] auto tie() const { return std::tie(lane, kind, item_bytes, flow, hwm, priority, policy, alone, in_chunks, avoid); }
+  };
+  using SharedTerms = boost::intrusive_ptr<const Terms>;
+
+  // What is known of an engine's place in a lane.
+  struct Listed {
+    bool idle = false;  // it stands in the lane's lists
+    bool hungry = false;
   };
 
-  struct Engine {
+  // Items [first, first + count) of a call that an engine has, of one hand-out.
+  struct Held {
+    SharedTerms terms;
+    std::uint64_t call = 0;
+    std::uint64_t first = 0;
+    std::uint64_t count = 0;
+
+    [[nodiscard]] std::uint64_t end() const { return first + count; }
+    [[nodiscard]] bool whole() const { return terms->in_chunks && count > 1; }
+    // Nanoseconds of work; nothing if it is of unknown kind.
+    [[nodiscard]] std::optional<double> time() const {
+      if (terms->kind->samples == 0) return std::nullopt;
+      return terms->kind->mean * static_cast<double>(count);
+    }
+    void cut(std::uint64_t from, std::uint64_t to) {
+      first = from;
+      count = to - from;
+    }
+  };
+
+  // As much of an engine as handing it a long item and hearing of its end takes: a line of the cache, since of a hundred thousand engines
+  // each that comes up has to be fetched.
+  struct alignas(64) Engine {
     int id = -1;
+    std::uint32_t suspended = 0;
     bool live = false;
     bool overdue = false;     // sits in a long item
     bool recalling = false;   // has been asked to give back
+    bool watched = false;     // since Rest::watched_since
+    bool more = false;        // has something in Rest::behind
+    bool joined = false;      // has something in Rest::lanes
+    Listed listed;            // in the lane of everyone
+    Held oldest;              // what it runs first
     std::uint64_t items = 0;  // in hand, in all
-    std::uint64_t suspended = 0;
     std::uint64_t ended = 0;
-    std::uint64_t granted = 0;  // when it was last handed something, in hand-outs
-    boost::container::small_vector<InHand, 1> in_hand;
-    Fifo<Held> held;  // in the order in which it runs them
-    boost::container::small_vector<Membership, 1> lanes;
-    Lane* bound = nullptr;  // once there was work for it alone
-    std::uint64_t ended_when_watched = 0;
-    Nanoseconds watched_since = -1;
 
     [[nodiscard]] bool idle() const { return items == suspended; }
-    // Nanoseconds of work in hand; nothing if some of it is of unknown kind.
+  };
+
+  // What an engine has in hand but for the oldest hand-out, in the order in which it runs them.
+  //
+  // Cost: as of Fifo; backlog() is linear in the number of kinds.
+  class Behind {
+   public:
+    [[nodiscard]] std::size_t size() const { return held_.size(); }
+    [[nodiscard]] const Held& operator[](std::size_t i) const { return held_[i]; }
+    // Nanoseconds of work; nothing if some of it is of unknown kind.
     [[nodiscard]] std::optional<double> backlog() const;
-    Membership& in(const Lane& lane);
+    [[nodiscard]] std::uint64_t items_of(const Duration& kind) const;
+    void insert(std::size_t i, Held held);
+    Held take(std::size_t i);
+    void cut(std::size_t i, std::uint64_t first, std::uint64_t end);
+    // Has the cache fetch it.
+    void prefetch() const {
+      __builtin_prefetch(&held_);
+      __builtin_prefetch(&of_kinds_);
+    }
+
+   private:
+    // Items of one kind.
+    struct OfKind {
+      const Duration* kind;
+      std::uint64_t items;
+    };
+
+    [[nodiscard]] const OfKind* find(const Duration& kind) const;
+    void count(const Held& held);
+    void discount(const Held& held);
+
+    Fifo<Held> held_;
+    boost::container::small_vector<OfKind, 1> of_kinds_;
+  };
+
+  // An engine's part in a lane.
+  struct Membership {
+    Lane* lane;
+    Listed listed;
+  };
+
+  // The rest of it.
+  struct alignas(64) Rest {
+    Behind behind;
+    std::uint64_t ended_when_watched = 0;
+    Nanoseconds watched_since = 0;
+    Lane* bound = nullptr;          // once there was work for it alone
+    std::vector<Membership> lanes;  // with that, and without that of everyone
   };
 
   // Work that several engines are handed at once; it stands in the bound lane of each.
@@ -229,18 +307,22 @@ class Scheduler {
     std::size_t ready = 0;  // engines whose turn it is
   };
 
-  // Pending work and how far it was handed out.
+  // Pending items [first, first + count) of a call, and how far they were handed out.
   struct Entry {
-    Work work;
-    Duration* kind = nullptr;
+    SharedTerms terms;
+    std::uint64_t call = 0;
+    std::uint64_t first = 0;
+    std::uint64_t count = 0;
+    std::uint64_t chunks = 0;
     std::uint64_t chunk = 0;  // next to hand out
     std::shared_ptr<Gang> gang{};
 
     [[nodiscard]] std::uint64_t boundary(std::uint64_t chunk_index) const;
-    [[nodiscard]] std::uint64_t left() const { return work.first + work.count - boundary(chunk); }
-    [[nodiscard]] bool over() const { return chunk == work.chunks; }
+    [[nodiscard]] std::uint64_t end() const { return first + count; }
+    [[nodiscard]] std::uint64_t left() const { return end() - boundary(chunk); }
+    [[nodiscard]] bool over() const { return chunk == chunks; }
     // By call, and within a call by what comes next of it. Since no two have an item in common, handing out does not change it.
-    [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {work.call, boundary(chunk)}; }
+    [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {call, boundary(chunk)}; }
   };
 
   // The entries of a queue, in order of calls except where bound to one engine. Mostly they come in that order; those that do not, such as
@@ -328,47 +410,73 @@ class Scheduler {
 
   Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
+  Rest& rest(const Engine& engine) { return rests_[static_cast<std::size_t>(engine.id)]; }
+  [[nodiscard]] const Rest& rest(const Engine& engine) const { return rests_[static_cast<std::size_t>(engine.id)]; }
+
+  // Lanes.
+  void set_live(std::size_t engines);
   Lane& lane_for(const Placement& placement);
   Lane& bound_lane(int id);
   Lane& lane_for(const std::vector<int>& engines);
   Lane& lane_for(const std::vector<std::vector<int>>& teams);
   Lane& make_lane(bool bound);
-  static void join(Lane& lane, Engine& engine);
-  template <class F>
-  static void leave_if(Engine& engine, F of_lane) {
-    auto& lanes = engine.lanes;
-    lanes.erase(std::remove_if(lanes.begin(), lanes.end(), [&of_lane](const Membership& m) { return of_lane(m.lane); }), lanes.end());
-  }
+  void join(Lane& lane, Engine& engine);
+  void leave(Engine& engine, const std::unordered_set<const Lane*>& lanes);
+  [[nodiscard]] bool in(const Lane& lane, const Engine& engine) const;
+  Listed& listed(const Lane& lane, Engine& engine);
   void drop_unused_lanes();
-  Queue& queue_for(Lane& lane, const Work& work, std::vector<int> avoid);
+
+  // Queues.
+  Queue& queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid);
   static void drop_if_unused(Queue& queue);
-  [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Work& work) const;
+  [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Avoid* avoid) const;
+  SharedTerms terms_of(Lane& lane, const Work& work);
   void submit_together(const Work& work, const std::vector<int>& engines);
-  bool enqueue(Lane& lane, const Work& work);
+  bool enqueue(Entry entry);
   void insert(Queue& queue, Entry entry);
+  void hold(Queue& queue, Gang& gang);
+  void set_runnable(Lane& lane);
+  void set_runnable(Queue& queue);
+  Duration& duration(std::uint64_t kind);
+
+  // Who wants something, and who is to get it.
   void offer(Engine& engine);
-  void offer(Membership& membership, Engine& engine);
+  void offer(Lane& lane, Engine& engine) { offer(lane, listed(lane, engine), engine); }
+  void offer(Lane& lane, Listed& listed, Engine& engine);
+  void unlist(Lane& lane, Engine& engine);
   [[nodiscard]] bool wants(const Lane& lane, const Engine& engine) const;
   [[nodiscard]] bool accepts(const Engine& engine, const Queue& queue, const Entry& entry) const;
   int pick(Queue& queue);
-  int first_of(Queue& queue, std::deque<int>& list, bool idle);
+  int take_first(Queue& queue, std::deque<int>& list, bool idle);
   int draw(Queue& queue);
-  void unlist(Lane& lane, Engine& engine);
-  void hold(Queue& queue, Gang& gang);
-  void hand_out(Engine& engine, const Entry& entry, Lane& lane, std::uint64_t begin, std::uint64_t end);
+  [[nodiscard]] std::uint64_t portion(const Engine& engine, const Entry& entry) const;
+
+  // What engines have in hand.
+  [[nodiscard]] double stretched(Nanoseconds limit) const { return static_cast<double>(limit) * stretch_; }
+  [[nodiscard]] std::optional<double> backlog(const Engine& engine) const;
+  [[nodiscard]] std::uint64_t items_of(const Engine& engine, const Duration& kind) const;
+  [[nodiscard]] std::size_t hand_outs(const Engine& engine) const;
+  [[nodiscard]] const Held& held(const Engine& engine, std::size_t index) const {
+    return index == 0 ? engine.oldest : rest(engine).behind[index - 1];
+  }
+  void insert(Engine& engine, std::size_t index, Held held);
+  void erase(Engine& engine, std::size_t index);
+  void cut(Engine& engine, std::size_t index, std::uint64_t first, std::uint64_t end);
+  void hand_out(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end);
   void let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end);
-  void set_runnable(Lane& lane);
-  void set_runnable(Queue& queue);
   void set_items(Engine& engine, std::uint64_t items);
   void note_idle(Engine& engine, bool was_idle);
-  Duration& duration(std::uint64_t kind);
-  [[nodiscard]] std::uint64_t portion(const Lane& lane, const Engine& engine, const Entry& entry) const;
-  [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now) const;
+
+  // Recall.
+  [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now);
+  [[nodiscard]] bool overloaded(const Engine& engine) const;
   std::vector<Range> recallable(Engine& engine);
-  bool has_taker(Lane& lane, const Work& work);
+  bool has_taker(Lane& lane, const Avoid* avoid);
 
   Limits limits_;
-  std::vector<Engine> engines_;
+  std::vector<Engine> engines_;         // by number
+  std::vector<Rest> rests_;             // likewise
+  std::vector<std::uint64_t> granted_;  // likewise: when it was last handed something, in hand-outs
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::map<std::vector<int>, Lane*> by_engines_;
   std::map<std::vector<std::vector<int>>, Lane*> by_teams_;
@@ -380,13 +488,15 @@ class Scheduler {
   std::map<std::int32_t, double> turn_;  // by priority, how far the turns have come
   std::unordered_map<std::uint64_t, Duration> durations_;
   std::pair<std::uint64_t, Duration*> last_duration_{0, nullptr};  // the one last looked up
+  SharedTerms last_terms_;                                         // the last ones made
   std::deque<Grant> ready_;                                        // decided and not yet asked for
   std::uint64_t waiting_ = 0;
   std::uint64_t hand_outs_ = 0;
   std::size_t live_ = 0;
-  std::size_t idle_ = 0;          // live engines that have nothing in hand
-  std::size_t crowded_ = 0;       // those that have more than one item
-  std::size_t next_watched_ = 0;  // where recall() goes on
+  double stretch_ = 1;    // of the limits, for so many engines
+  std::size_t idle_ = 0;  // live engines that have nothing in hand
+  IdSet crowded_;         // those that have more than one item
+  int next_watched_ = 0;  // where recall() goes on
   std::minstd_rand random_;
 };
 

@@ -101,6 +101,10 @@ class DrivenScheduler : public Scheduler {
       grants = std::move(left);
     }
   }
+  void give_back(int engine, const std::vector<Range>& ranges) {
+    forget(engine, ranges);
+    Scheduler::returned(engine, ranges);
+  }
   void forget(int engine) {
     std::erase_if(in_hand_, [engine](const auto& of) { return of.first.first == engine; });
   }

@@ -102,6 +102,81 @@ TEST_CASE("short items travel together once durations are known", "[scheduler]")
   }
 }
 
+TEST_CASE("a first item that takes next to nothing says little of the others", "[scheduler]") {
+  DrivenScheduler scheduler(3);
+  scheduler.submit(items(1, 1000));
+  REQUIRE(scheduler.drain().size() == 3);
+  scheduler.finished(1, 1, 1, 12);
+  REQUIRE(scheduler.drain().size() == 1);
+  CHECK(scheduler.load(1).handed_out == 1);
+  // The more have ended, the more an engine may have.
+  scheduler.finished(1, 1, 1, 12);
+  scheduler.drain();
+  CHECK(scheduler.load(1).handed_out == 2);
+}
+
+TEST_CASE("an item of unknown duration does not wait until an engine has nothing to do", "[scheduler]") {
+  DrivenScheduler scheduler(1);
+  scheduler.teach(1, 5000, 1 * us);
+  scheduler.submit(of_kind(items(2, 10'000), 1));
+  REQUIRE_FALSE(scheduler.drain().empty());
+  Work urgent = items(3, 2);
+  urgent.priority = 1;
+  scheduler.submit(urgent);
+  while (scheduler.load(0).handed_out > 90) scheduler.finished(0, 2, 1, 1 * us);
+  const auto grant = scheduler.next();
+  REQUIRE(grant);
+  CHECK(grant->call == 3);
+  // What comes behind it cannot be told, so there is nothing more.
+  CHECK_FALSE(scheduler.next());
+}
+
+TEST_CASE("what has become longer than it seemed goes to who has nothing to do", "[scheduler]") {
+  DrivenScheduler scheduler(2);
+  scheduler.teach(1, 5000, 1 * us);
+  scheduler.submit(of_kind(items(2, 250), 1));
+  // They take 20 us, and engine 1 is first at the end of what it gets.
+  for (scheduler.drain(); scheduler.load(1).handed_out != 0; scheduler.drain()) {
+    CHECK_FALSE(scheduler.recall(0));
+    scheduler.finished(1, 2, scheduler.load(1).handed_out, static_cast<Nanoseconds>(scheduler.load(1).handed_out) * 20 * us);
+  }
+  REQUIRE(scheduler.waiting() == 0);
+  REQUIRE(scheduler.load(0).handed_out > 15);
+  const auto recall = scheduler.recall(1 * us);
+  REQUIRE(recall);
+  CHECK(recall->engine == 0);
+  const auto held = scheduler.load(0).handed_out;
+  scheduler.give_back(0, recall->ranges);
+  CHECK(scheduler.load(0).handed_out == 1);
+  CHECK(scheduler.waiting() == held - 1);
+  REQUIRE(scheduler.next()->engine == 1);
+}
+
+TEST_CASE("one item among many that is far from the mean changes little", "[scheduler]") {
+  DrivenScheduler scheduler(2);
+  scheduler.teach(1, 10, 10 * ms);
+  scheduler.submit(of_kind(items(2, 100), 1));
+  REQUIRE(scheduler.drain().size() == 2);
+  scheduler.finished(0, 2, 1, 10);
+  // Still a long one: one at a time.
+  REQUIRE(scheduler.drain().size() == 1);
+  CHECK(scheduler.load(0).handed_out == 1);
+}
+
+TEST_CASE("where there are many engines each is sent a message less often", "[scheduler]") {
+  const Limits limits;
+  const auto largest = [&limits](std::size_t engines) {
+    DrivenScheduler scheduler(static_cast<int>(engines), limits);
+    scheduler.teach(1, 100'000, 1 * us);
+    scheduler.submit(of_kind(items(2, 10'000'000), 1));
+    std::uint64_t most = 0;
+    for (const Grant& grant : scheduler.drain()) most = std::max(most, size_of(grant));
+    return static_cast<Nanoseconds>(most) * us;
+  };
+  CHECK(largest(limits.engines) == limits.batch);
+  CHECK(largest(5 * limits.engines) == 5 * limits.batch);
+}
+
 TEST_CASE("what is handed out together grows with what is known", "[scheduler]") {
   DrivenScheduler scheduler(2);
   scheduler.submit(items(1, 100'000));

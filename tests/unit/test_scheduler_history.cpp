@@ -507,10 +507,6 @@ class History {
   class Tracked : public DrivenScheduler {
    public:
     bool submit(const Work& work, const Placement& placement) { return Scheduler::submit(work, placement); }
-    void give_back(int engine, const std::vector<Range>& ranges) {
-      forget(engine, ranges);
-      Scheduler::returned(engine, ranges);
-    }
     Lost lose(int engine) {
       forget(engine);
       return Scheduler::lose_engine(engine);

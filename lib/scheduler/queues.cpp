@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "scheduler/scheduler.hpp"
+
+#include <algorithm>
+#include <utility>
+
+// Work that waits: where it stands, and whom it may not go to.
+namespace rankview::scheduler {
+namespace {
+
+bool contains(const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+
+}  // namespace
+
+std::uint64_t Scheduler::Entry::boundary(std::uint64_t chunk_index) const {
+  if (chunks == count) return first + chunk_index;
+  const std::uint64_t size = count / chunks;
+  const std::uint64_t longer = count % chunks;
+  return first + chunk_index * size + std::min(chunk_index, longer);
+}
+
+// ---- entries -----------------------------------------------------------------------------------------------------------------
+
+bool Scheduler::Entries::late_first() const {
+  return in_order_.empty() || (!late_.empty() && late_.begin()->place() < in_order_.front().place());
+}
+
+Scheduler::Entry& Scheduler::Entries::front() { return late_first() ? const_cast<Entry&>(*late_.begin()) : in_order_.front(); }
+
+void Scheduler::Entries::pop_front() {
+  if (late_first()) {
+    late_.erase(late_.begin());
+  } else {
+    in_order_.pop_front();
+  }
+}
+
+void Scheduler::Entries::clear() {
+  in_order_.clear();
+  late_.clear();
+}
+
+void Scheduler::Entries::insert(Entry entry) {
+  if (in_order_.empty() || in_order_.back().place() <= entry.place()) {
+    in_order_.push_back(std::move(entry));
+  } else {
+    late_.insert(std::move(entry));
+  }
+}
+
+template <class F>
+void Scheduler::Entries::for_each_of(std::uint64_t call, F f) {
+  auto entry = std::lower_bound(in_order_.begin(), in_order_.end(), call,
+                                [](const Entry& there, std::uint64_t wanted) { return there.call < wanted; });
+  for (; entry != in_order_.end() && entry->call == call; ++entry) f(*entry);
+  Entry first;
+  first.call = call;
+  for (auto late = late_.lower_bound(first); late != late_.end() && late->call == call; ++late) f(const_cast<Entry&>(*late));
+}
+
+// ---- queues ------------------------------------------------------------------------------------------------------------------
+
+Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid) {
+  // What one engine is to do is done in order.
+  QueueId id = lane.bound ? QueueId() : QueueId(terms.priority, terms.flow, std::move(avoid));
+  for (const auto& queue : lane.queues) {
+    if (queue->id == id) return *queue;
+  }
+  // One that is not needed any more will do.
+  for (const auto& queue : lane.queues) {
+    if (!queue->entries.empty() || queue->listed != 0) continue;
+    queue->id = std::move(id);
+    queue->turn = 0;
+    return *queue;
+  }
+  lane.queues.push_back(std::make_unique<Queue>());
+  Queue& queue = *lane.queues.back();
+  queue.lane = &lane;
+  queue.id = std::move(id);
+  return queue;
+}
+
+void Scheduler::drop_if_unused(Queue& queue) {
+  Lane& lane = *queue.lane;
+  if (!queue.entries.empty() || queue.listed != 0 || lane.queues.size() == 1) return;
+  std::erase_if(lane.queues, [&queue](const auto& q) { return q.get() == &queue; });
+}
+
+void Scheduler::set_runnable(Lane& lane) {
+  for (const auto& queue : lane.queues) set_runnable(*queue);
+}
+
+void Scheduler::set_runnable(Queue& queue) {
+  const Lane& lane = *queue.lane;
+  if (lane.held || queue.entries.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
+  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().call};
+  if (queue.runnable && queue.key == key) return;
+  queue.runnable = true;
+  queue.key = key;
+  ++queue.listed;
+  runnable_.emplace(key, &queue);
+}
+
+// ---- work --------------------------------------------------------------------------------------------------------------------
+
+Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
+  if (last_duration_.second == nullptr || last_duration_.first != kind) last_duration_ = {kind, &durations_[kind]};
+  return *last_duration_.second;
+}
+
+// Mostly what is submitted next has the same.
+Scheduler::SharedTerms Scheduler::terms_of(Lane& lane, const Work& work) {
+  Terms terms;
+  terms.lane = &lane;
+  terms.kind = &duration(work.kind);
+  terms.item_bytes = work.item_bytes;
+  terms.flow = work.flow;
+  terms.hwm = work.hwm;
+  terms.priority = work.priority;
+  terms.policy = work.policy;
+  terms.alone = work.alone;
+  terms.in_chunks = work.chunks != work.count;
+  terms.avoid = work.avoid;
+  if (last_terms_ == nullptr || last_terms_->tie() != terms.tie()) last_terms_ = new Terms(std::move(terms));
+  return last_terms_;
+}
+
+bool Scheduler::submit(const Work& work, const Placement& placement) {
+  if (work.count == 0) return true;
+  if (placement.kind == Placement::Kind::together) {
+    submit_together(work, *placement.engines);
+    return true;
+  }
+  return enqueue({terms_of(lane_for(placement), work), work.call, work.first, work.count, work.chunks});
+}
+
+void Scheduler::submit_together(const Work& work, const std::vector<int>& engines) {
+  const auto gang = std::make_shared<Gang>();
+  gang->engines = engines;
+  waiting_ += work.count;
+  for (std::size_t i = 0; i < engines.size(); ++i) {
+    Work own = work;
+    own.chunks = own.count;
+    own.alone = true;  // what follows is not to be merged with it
+    Lane& lane = bound_lane(engines[i]);
+    SharedTerms terms = terms_of(lane, own);
+    Queue& queue = queue_for(lane, *terms, {});
+    queue.entries.append({std::move(terms), work.call, work.first + i, 1, 1, 0, gang});
+    set_runnable(queue);
+  }
+}
+
+// Whom work of this lane is to be kept from: nothing if that is everybody.
+std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Avoid* avoid) const {
+  if (avoid == nullptr) return std::vector<int>();
+  std::vector<int> refused;
+  const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
+    for (const int id : ids) {
+      if (live(id) && !contains(to, id) && in(lane, engine(id))) to.push_back(id);
+    }
+    std::sort(to.begin(), to.end());
+  };
+  add(avoid->refused, refused);
+  if (refused.size() == lane.engines) return std::nullopt;
+  std::vector<int> all = refused;
+  add(avoid->tried, all);
+  return all.size() == lane.engines ? refused : all;
+}
+
+// False if nobody may run it.
+bool Scheduler::enqueue(Entry entry) {
+  const Terms& terms = *entry.terms;
+  Lane& lane = *terms.lane;
+  if (lane.engines == 0) return false;
+  auto avoid = avoided(lane, terms.avoid.get());
+  if (!avoid) return false;
+  Queue& queue = queue_for(lane, terms, std::move(*avoid));
+  waiting_ += entry.count;
+  if (queue.entries.empty()) queue.turn = std::max(queue.turn, turn_[terms.priority]);
+  if (terms.hwm > lane.hwm && terms.hwm > 1) {
+    lane.hwm = terms.hwm;
+    for (Engine& member : engines_) {
+      if (in(lane, member)) offer(lane, member);
+    }
+  }
+  insert(queue, std::move(entry));
+  set_runnable(queue);
+  return true;
+}
+
+void Scheduler::insert(Queue& queue, Entry entry) {
+  Entries& entries = queue.entries;
+  const auto mergeable = [](const Entry& part) { return !part.terms->alone && !part.terms->in_chunks; };
+  // A map arrives in pieces; in the queue it is one.
+  if (Entry* const last = entries.last(); last != nullptr && last->call == entry.call && last->end() == entry.first && mergeable(*last) &&
+                                          mergeable(entry) && last->terms->avoid == entry.terms->avoid) {
+    last->count += entry.count;
+    last->chunks += entry.chunks;
+  } else if (queue.lane->bound) {
+    entries.append(std::move(entry));
+  } else {
+    entries.insert(std::move(entry));
+  }
+}
+
+void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
+  const auto drop = [&](Lane& lane) {
+    for (const auto& queue : lane.queues) {
+      Entries& entries = queue->entries;
+      // Those within stay as gaps, since calls may be given up in any order.
+      const auto give_up = [&](Entry& entry) {
+        if (entry.call != call || entry.over()) return;
+        if (lane.held && &entry == &entries.front()) lane.held = false;
+        waiting_ -= entry.left();
+        entry.chunk = entry.chunks;
+      };
+      if (lane.bound) {
+        entries.for_each(give_up);
+      } else {
+        entries.for_each_of(call, give_up);
+      }
+      if (entries.empty() || (!entries.front().over() && entries.front().gang == nullptr)) continue;
+      while (!entries.empty() && entries.front().over()) entries.pop_front();
+      queue->runnable = false;
+      set_runnable(*queue);
+    }
+  };
+  const auto drop_bound = [&](int id) {
+    if (Lane* const bound = live(id) ? rest(engine(id)).bound : nullptr; bound != nullptr) drop(*bound);
+  };
+  if (placement.kind == Placement::Kind::together) {
+    for (const int id : *placement.engines) drop_bound(id);
+  } else if (placement.kind == Placement::Kind::bound) {
+    drop_bound(placement.engine);
+  } else {
+    drop(lane_for(placement));
+  }
+}
+
+}  // namespace rankview::scheduler
