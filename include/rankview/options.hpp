@@ -7,6 +7,14 @@
 
 namespace rankview {
 
+/// When a task's long argument, which is the result of another task, is sent from the engine that made it, which keeps its latest ones,
+/// rather than from rank 0.
+enum class ForwardResults {
+  never,
+  when_nearer,  ///< if both engines are on one host, and rank 0 is on another
+  always,       ///< if rank 0's network is what others wait for; an engine that is in a task sends slowly over a network without offload
+};
+
 /// What can be tuned. A member that the program leaves unset comes from its environment variable, and else has its default.
 /// `RANKVIEW_VERBOSE=1` prints the effective values at start.
 struct Options {
@@ -22,6 +30,8 @@ struct Options {
   /// `RANKVIEW_TEAM_GRACE_MS` (60000): when a task has thrown on one of the engines that run it together, the others may go on with it for
   /// so long. After that they are taken to wait in MPI for the one that threw, and the job ends with its error.
   std::optional<std::chrono::milliseconds> team_grace{};
+  /// `RANKVIEW_FORWARD_RESULTS` (1): 0 for never, 1 for when_nearer, 2 for always. Needs the pulse.
+  std::optional<ForwardResults> forward_results{};
   /// `RANKVIEW_VERBOSE` (0): print the effective values of all of these on rank 0 at start.
   std::optional<bool> verbose{};
 };

@@ -80,10 +80,16 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.teams = &teams;
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
-    settings.engines.push_back({static_cast<int>(i) + 1, static_cast<int>(on), ranks[on].host, static_cast<long>(ranks[on].pid)});
+    settings.engines.push_back({.peer = static_cast<int>(i) + 1,
+                                .rank = static_cast<int>(on),
+                                .host = ranks[on].host,
+                                .pid = static_cast<long>(ranks[on].pid),
+                                .near = ranks[on].boot == ranks[0].boot,
+                                .machine = ranks[on].boot});
   }
   // Without another rank there is no MPI to be careful with.
   settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.forward = settings.pulse ? options.forward_results : ForwardResults::never;
   settings.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
   return settings;
 }

@@ -16,6 +16,7 @@ struct Effective {
   bool pulse = true;
   std::chrono::milliseconds shutdown_grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
+  ForwardResults forward_results = ForwardResults::when_nearer;
   bool verbose = false;
 };
 

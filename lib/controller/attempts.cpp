@@ -41,11 +41,9 @@ void Controller::refused(Call& call, std::uint64_t item, int engine) {
   --call.items[item].attempts;
 }
 
-// The engine no longer had results that are arguments of the item; it never began there. Next time it gets them.
-void Controller::arguments_gone(Call& call, std::uint64_t item, int engine) {
-  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
-    if (result.call->kept_on == engine) result.call->kept_on = -1;
-  }
+// An engine no longer had a result that is an argument of the item, so it was not begun. Next time the values go along.
+void Controller::arguments_gone(Call& call, std::uint64_t item) {
+  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
   --call.items[item].attempts;
 }
 

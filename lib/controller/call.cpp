@@ -157,7 +157,7 @@ void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint
   call.more.edit().feeds.push_back({feed, first});
 }
 
-void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, int)> encode) {
+void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode) {
   Deferred& deferred = call.more.edit().deferred;
   deferred.arguments = arguments;
   deferred.encode = std::move(encode);

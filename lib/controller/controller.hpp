@@ -15,6 +15,7 @@
 
 #include <rankview/detail/call.hpp>
 #include <rankview/errors.hpp>
+#include <rankview/options.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -47,6 +48,8 @@ struct EngineInfo {
   int rank = 0;  // in the cluster's communicator
   std::string host;
   long pid = 0;
+  bool near = true;           // on rank 0's machine
+  std::uint64_t machine = 0;  // which it is on
 };
 
 struct ControllerSettings {
@@ -57,6 +60,7 @@ struct ControllerSettings {
   bool any_thread_drives = true;    // else only the one that initialised MPI
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
+  ForwardResults forward = ForwardResults::never;
   controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
 };
 
@@ -191,6 +195,7 @@ class Controller final : private transport::FrameHandler {
   void dispatch();
   void grant(const scheduler::Grant& grant);
   bool encode_for(Call& call, const scheduler::Grant& grant);
+  [[nodiscard]] bool forwards(int from, int to) const;
   [[nodiscard]] int engine_with_arguments(const Call& call) const;
   void enter_team(Call& call);
   void enter_team(Call& call, const scheduler::Grant& grant);
@@ -236,7 +241,7 @@ class Controller final : private transport::FrameHandler {
   // Attempts: items that are run again, or for too long, or that come back.
   bool again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
   void refused(Call& call, std::uint64_t item, int engine);
-  static void arguments_gone(Call& call, std::uint64_t item, int engine);
+  static void arguments_gone(Call& call, std::uint64_t item);
   void resubmit(Call& call, std::uint64_t item);
   void on_overdue(int engine, const wire::Overdue& overdue);
   void on_returned(int engine, const wire::Returned& returned);
@@ -269,6 +274,7 @@ class Controller final : private transport::FrameHandler {
   CallTable calls_;              // those that have not ended, and those that may be asked for
   std::uint64_t in_flight_ = 0;  // of these, that have not ended
   std::uint64_t next_call_ = 1;
+  std::uint64_t next_ticket_ = 1;  // of what engines deliver to each other
   const std::uint16_t run_;
   scheduler::Dependencies dependencies_;
   bool deciding_ = false;

@@ -151,7 +151,7 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
   if (!engines.empty()) call.engines = std::move(engines);
   if (call.more->deferred.encode) {
     try {
-      call.more->deferred.encode(call.blocks.front(), -1);
+      call.more->deferred.encode(call.blocks.front(), nullptr);
       call.more.edit().deferred.placed = engine_with_arguments(call);
     } catch (...) {
       fail_all(call, std::current_exception());

@@ -67,30 +67,63 @@ void Controller::end_root_part(Call& call) {
   if (call.done()) end_call(call);
 }
 
-// Encodes arguments that are results anew if the engine may have some of them, or another might have had. If that throws, the task fails.
+// Whether a result that one engine has kept is to go to another from there.
+bool Controller::forwards(int from, int to) const {
+  const EngineInfo& source = engine(from);
+  return settings_.forward == ForwardResults::always ||
+         (settings_.forward == ForwardResults::when_nearer && !source.near && source.machine == engine(to).machine);
+}
+
+// Encodes arguments that are results anew if an engine may have some of them, or another might have had. If that throws, the task fails.
 bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
   // What several engines run, all begin with the same, or some would wait for others.
   if (call.together || !call.more->teams.empty() || call.items.size() != 1) return true;
   Deferred& deferred = call.more.edit().deferred;
+  class FromEngines final : public Origins {
+   public:
+    FromEngines(const Controller& controller, int to, std::uint64_t next_ticket)
+        : controller_(controller), to_(to), next_ticket_(next_ticket) {}
+
+    Origin of(const Call& result) override {
+      if (result.kept_on < 0) return {};
+      if (result.kept_on == to_) return {Origin::Kind::kept, result.id};
+      if (!controller_.forwards(result.kept_on, to_)) return {};
+      forwarded.push_back({result.kept_on, {result.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
+      return {Origin::Kind::delivered, forwarded.back().second.ticket};
+    }
+
+    std::vector<std::pair<int, wire::Forward>> forwarded;  // by whom
+
+   private:
+    const Controller& controller_;
+    int to_;
+    std::uint64_t next_ticket_;
+  };
   const auto& results = deferred.arguments.tasks();
-  const bool some =
-      std::any_of(results.begin(), results.end(), [&grant](const Prerequisite& result) { return result.call->kept_on == grant.engine; });
-  const int engine = some ? grant.engine : -1;
-  if (engine == -1 && deferred.encoded_for == -1) return true;
+  const bool by_value = std::none_of(results.begin(), results.end(), [&](const Prerequisite& result) {
+    const int holder = result.call->kept_on;
+    return holder >= 0 && (holder == grant.engine || forwards(holder, grant.engine));
+  });
+  if (by_value && deferred.by_value) return true;
+  FromEngines origins(*this, grant.engine, next_ticket_);
   ArgumentBlock& block = call.blocks.front();
   ArgumentBlock fresh;
   fresh.count = block.count;
   fresh.unfinished = block.unfinished;
   try {
-    deferred.encode(fresh, engine);
+    deferred.encode(fresh, &origins);
   } catch (...) {
     scheduler_.finished(grant.engine, grant.call, grant.begin, grant.end, 0);
     const std::shared_ptr<Call> alive = call.self;
     fail_all(call, std::current_exception());
     return false;
   }
-  deferred.encoded_for = engine;
   block = std::move(fresh);
+  deferred.by_value = by_value;
+  deferred.first_ticket = next_ticket_;
+  deferred.tickets = origins.forwarded.size();
+  next_ticket_ += deferred.tickets;
+  for (const auto& [holder, forward] : origins.forwarded) wire::write(outgoing(holder), forward);
   return true;
 }
 
@@ -147,7 +180,10 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
   batch.flat = call.subtask;
   batch.slow = grant.slow;
   batch.keep = call.keeps;
-  batch.movable = call.balanced && call.more->teams.empty();
+  batch.first_ticket = call.more->deferred.first_ticket;
+  batch.tickets = call.more->deferred.tickets;
+  batch.awaits = batch.tickets != 0;
+  batch.movable = call.balanced && call.more->teams.empty() && !batch.awaits;
   if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.

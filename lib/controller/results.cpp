@@ -109,7 +109,7 @@ bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span
       refused(call, item, engine);
       return true;
     case wire::FailureKind::gone:
-      arguments_gone(call, item, engine);
+      arguments_gone(call, item);
       return true;
     default:
       break;

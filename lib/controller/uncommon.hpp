@@ -30,12 +30,14 @@ struct Attempts {
   std::vector<std::string> errors;
 };
 
-// A call some of whose arguments are results: when these are there, encode() makes its one item, for an engine, or for any with -1.
+// A call some of whose arguments are results: when these are there, encode() makes its one item.
 struct Deferred {
   Dependency arguments{};
-  std::function<void(ArgumentBlock&, int)> encode{};
-  int encoded_for = -1;  // for which it is encoded now
-  int placed = -1;       // the engine that it was left to, which has a long argument
+  std::function<void(ArgumentBlock&, Origins*)> encode{};
+  bool by_value = true;  // as it is encoded now
+  std::uint64_t first_ticket = 0;
+  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
+  int placed = -1;            // the engine that it was left to, which has a long argument
 };
 
 using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;

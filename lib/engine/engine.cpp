@@ -20,8 +20,6 @@ namespace {
 // Results wait so long for company, in nanoseconds and bytes.
 constexpr std::int64_t flush_after = 50'000;
 constexpr std::size_t flush_bytes = 32 * 1024;
-// As many bytes of long results are kept at most, for tasks that want them as arguments.
-constexpr std::size_t kept_most = std::size_t{128} << 20;
 // Between short tasks the engine looks so often for messages.
 constexpr std::int64_t look_after = 50'000;
 // When nothing has come for so many looks, there is time to tell how much memory the variables take; it may take a twentieth of the time.
@@ -45,7 +43,7 @@ Engine* current() { return running_here != nullptr ? running_here : serving_proc
 // What a thunk sees of the engine.
 class Engine::Running final : public detail::Invocation {
  public:
-  Running(Engine& engine, const Pending& message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
+  Running(Engine& engine, Pending& message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
       : Invocation(in, engine.scratch_, code.function, code.object.get(), with, engine.folded_),
         engine_(engine),
         message_(message),
@@ -53,32 +51,14 @@ class Engine::Running final : public detail::Invocation {
 
   void await_attachments() override {
     if (claims_.sizes().empty()) return;
-    engine_.baton_.take();
-    try {
-      receive(claims_.places());
-    } catch (...) {
-      engine_.baton_.give();
-      throw;
-    }
-    engine_.baton_.give();
-  }
-
-  // What the arguments did not claim must be received all the same.
-  void drop_rest() {
-    if (!claims_.sizes().empty() && !received_) receive({});
+    const Baton::Held held(engine_.baton_);
+    engine_.receive(message_, claims_.places());
   }
 
  private:
-  void receive(const std::vector<detail::Claims::Place>& places) {
-    received_ = true;
-    const auto transfer = engine_.endpoint_->receive(message_.frame, places);
-    engine_.await(*transfer);
-  }
-
   Engine& engine_;
-  const Pending& message_;
+  Pending& message_;
   detail::Claims& claims_;
-  bool received_ = false;
 };
 
 Engine::Engine(const Settings& settings, Variables& variables) : settings_(settings), variables_(variables), spin_(settings.idle) {
@@ -143,7 +123,7 @@ void Engine::leave() {
   wire::write(message, wire::Bye{});
   endpoint_->send(0, std::move(message));
   transport::Idle idle(spin_);
-  while (!endpoint_->flushed()) {
+  while (!endpoint_->flushed() || delivering()) {
     if (endpoint_->poll(*this)) {
       idle.reset();
     } else {
@@ -174,6 +154,7 @@ void Engine::on_frame(transport::Frame& frame) {
     frame.records = message->bytes.bytes();
   }
   message->attachment_sizes.assign(frame.attachment_sizes.begin(), frame.attachment_sizes.end());
+  message->received = message->attachment_sizes.empty();
   message->frame.peer = frame.peer;
   message->frame.tag = frame.tag;
   message->frame.attachment_sizes = message->attachment_sizes;
@@ -190,7 +171,11 @@ void Engine::on_frame(transport::Frame& frame) {
 void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending>& message) {
   if (const auto* batch = std::get_if<wire::Batch>(&record)) {
     // What others do with this engine is done to its end.
-    if (end_ && end_->ending == wire::Ending::failed && batch->team == 0) return;
+    expect(*batch);
+    if (end_ && end_->ending == wire::Ending::failed && batch->team == 0) {
+      done_with(*batch, *message);
+      return;
+    }
     queue_.push_back({*batch, message});
     if (settings_.pulse && activity_.load(std::memory_order_relaxed) == parked) {
       activity_ = busy;
@@ -210,6 +195,10 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
     // Of a task that nobody here asks for any more it is dropped.
     if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end())
       subtask->second = Answered{answer->failed != 0, {answer->value.begin(), answer->value.end()}};
+  } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
+    deliver(*forward);
+  } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
+    on_delivery(*delivery, message);
   } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
     give_back(*recall);
   } else if (const auto* join = std::get_if<wire::Join>(&record)) {
@@ -219,15 +208,17 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
   } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
     assembling_.insert(assemble->team);
   } else {
-    throw DecodeError("a record that only engines send");
+    throw DecodeError("a record that engines only send to rank 0");
   }
 }
 
 // Drops what has not begun, but for what others would miss this engine in.
 void Engine::give_up_queue() {
-  std::erase_if(queue_, [](const Queued& queued) {
+  std::erase_if(queue_, [this](const Queued& queued) {
     const auto* const batch = std::get_if<wire::Batch>(&queued.command);
-    return batch != nullptr && batch->team == 0;
+    if (batch == nullptr || batch->team != 0) return false;
+    done_with(*batch, *queued.message);
+    return true;
   });
 }
 
@@ -294,11 +285,14 @@ bool Engine::overdue(std::int64_t now) const {
 }
 
 std::stop_token Engine::stop_token() {
-  baton_.take();
-  if (!stop_source_) stop_source_.emplace();
-  const std::stop_token token = stop_source_->get_token();
-  std::stop_source due = due_stop();
-  baton_.give();
+  std::stop_token token;
+  std::stop_source due(std::nostopstate);
+  {
+    const Baton::Held held(baton_);
+    if (!stop_source_) stop_source_.emplace();
+    token = stop_source_->get_token();
+    due = due_stop();
+  }
   due.request_stop();
   return token;
 }
@@ -313,8 +307,8 @@ std::stop_source Engine::due_stop() const {
 // Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
 void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
   const bool own_thread = on_own_thread();
-  baton_.take();
-  try {
+  {
+    const Baton::Held held(baton_);
     wire::write(outbox_, wire::Published{at_.call, at_.item, std::string(name), type, value});
     results_.close();
     const std::int64_t now = settings_.clock.now();
@@ -323,11 +317,7 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
       last_published_ = now;
       flush();
     }
-  } catch (...) {
-    baton_.give();
-    throw;
   }
-  baton_.give();
   if (!settings_.pulse && own_thread) static_cast<void>(stop_requested());
 }
 
@@ -336,6 +326,7 @@ bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get
 void Engine::carry_out(const Queued& queued) {
   if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {
     run(*batch, *queued.message);
+    done_with(*batch, *queued.message);
   } else if (const auto* join_team = std::get_if<wire::Join>(&queued.command)) {
     join(*join_team);
   } else {
@@ -355,6 +346,12 @@ void Engine::join(const wire::Join& join) {
   teams_[join.team] = endpoint_->assemble(join.team, peers);
 }
 
+// It has been run, or will not be: takes in what was sent for it and is not needed.
+void Engine::done_with(const wire::Batch& batch, Pending& message) {
+  if (!message.received) drop(message);
+  if (batch.awaits) expect_no_more(batch);
+}
+
 // What belongs to the next item of a batch.
 std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const {
   try {
@@ -364,7 +361,7 @@ std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const
   }
 }
 
-void Engine::run(const wire::Batch& batch, const Pending& message) {
+void Engine::run(const wire::Batch& batch, Pending& message) {
   Code code;
   wire::ItemCursor items(batch);
   std::optional<Group> group;
@@ -405,7 +402,12 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
     }
     if (batch.communicator) {
       if (!well) flush();  // others may be in MPI for good
-      group->settle(!well, [this] { flush(); });
+      // Others may want something of this engine before they come.
+      const Baton::Lent lent(baton_);
+      group->settle(!well, [this] {
+        const Baton::Held held(baton_);
+        flush();
+      });
     }
     started = completed;
     if (completed - last_look_ < look_after) continue;
@@ -420,8 +422,8 @@ void Engine::run(const wire::Batch& batch, const Pending& message) {
 }
 
 // Whether the item went well; what it gave, or why it failed, is in scratch_.
-bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& code, std::span<const std::byte> arguments,
-                      std::int64_t started, Group* group) {
+bool Engine::run_item(const wire::Batch& batch, Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+                      Group* group) {
   if (stop_source_) stop_source_.reset();
   stop_requested_.store(!stops_.empty() && stopped(batch.call, at_.item), std::memory_order_release);
   told_overdue_ = false;
@@ -433,7 +435,10 @@ bool Engine::run_item(const wire::Batch& batch, const Pending& message, Code& co
   };
   bool well = true;
   try {
-    if (batch.communicator) group->prepare();
+    if (batch.communicator) {
+      const Baton::Lent lent(baton_);
+      group->prepare();
+    }
     if (code.thunk == nullptr) code = code_of(batch);
     scratch_.flat = batch.flat;
     if (code.predicate != nullptr && !accepted(code)) {
@@ -478,66 +483,29 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
 
 // Whether the task may run here.
 bool Engine::accepted(const Code& code) {
-  baton_.give();
-  try {
-    const bool yes = code.predicate();
-    baton_.take();
-    return yes;
-  } catch (...) {
-    baton_.take();
-    throw;
-  }
+  const Baton::Lent lent(baton_);
+  return code.predicate();
 }
 
-void Engine::run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group) {
+void Engine::run_task(Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group) {
   detail::Claims claims(message.attachment_sizes);
   detail::Reader arguments(bytes, &claims);
   arguments.flat() = scratch_.flat;
   Running running(*this, message, code, arguments, claims, group);
-  baton_.give();
-  try {
+  {
+    const Baton::Lent lent(baton_);
     code.thunk->run(running);
-  } catch (...) {
-    baton_.take();
-    running.drop_rest();
-    throw;
   }
-  baton_.take();
   scratch_type_ = running.result_type;
 }
 
 // Has the thunk do something with what has been folded.
 void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
-  static const Pending no_message;
   detail::Claims none({});
   detail::Reader nothing({}, &none);
-  Running running(*this, no_message, code, nothing, none, nullptr);
-  baton_.give();
-  try {
-    step(running);
-  } catch (...) {
-    baton_.take();
-    throw;
-  }
-  baton_.take();
-}
-
-// What is in scratch_ is the whole result of a call. If it is long, it is kept until later ones need the room.
-void Engine::keep(std::uint64_t call) {
-  std::size_t bytes = 0;
-  for (const detail::Attachment& attachment : scratch_.attachments) bytes += attachment.size;
-  if (bytes == 0 || bytes > kept_most || scratch_.kept.size() != 1 || scratch_type_ == nullptr) return;
-  kept_.push_back({call, scratch_type_, scratch_.kept.front(), bytes});
-  kept_bytes_ += bytes;
-  while (kept_bytes_ > kept_most) {
-    kept_bytes_ -= kept_.front().bytes;
-    kept_.pop_front();
-  }
-}
-
-std::shared_ptr<const void> Engine::kept(std::uint64_t call, const std::type_info& type) const {
-  const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [&](const Kept& kept) { return kept.call == call && *kept.type == type; });
-  return found == kept_.rend() ? nullptr : found->value;
+  Running running(*this, no_message_, code, nothing, none, nullptr);
+  const Baton::Lent lent(baton_);
+  step(running);
 }
 
 void Engine::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed) {
@@ -580,9 +548,18 @@ void Engine::look(std::int64_t now) {
   if (oldest_result_ != 0 && (now - oldest_result_ >= flush_after || !settings_.pulse)) flush();
 }
 
-void Engine::await(transport::Transfer& transfer) {
+void Engine::receive(Pending& message, const std::vector<detail::Claims::Place>& places) {
+  message.received = true;
+  const auto transfer = endpoint_->receive(message.frame, places);
   transport::Idle idle(spin_);
-  while (!transfer.done()) poll_or_nap(idle);
+  while (!transfer->done()) poll_or_nap(idle);
+}
+
+// Whoever sends attachments waits until they are received. Does not wait.
+void Engine::drop(Pending& message) {
+  message.received = true;
+  std::erase_if(dropping_, [](const auto& transfer) { return transfer->done(); });
+  dropping_.push_back(endpoint_->receive(message.frame, {}));
 }
 
 // A look for messages, or a pause between two, for who waits for one.
@@ -663,14 +640,3 @@ void detail::publish(std::string_view name, const std::type_info& type, const Wr
 }
 
 }  // namespace rankview
-
-namespace rankview::detail {
-
-std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
-  const engine::Engine* const here = engine::current();
-  auto value = here == nullptr ? nullptr : here->kept(call, type);
-  if (value == nullptr) throw ResultGone{call};
-  return value;
-}
-
-}  // namespace rankview::detail

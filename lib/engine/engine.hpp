@@ -8,6 +8,7 @@
 #include "wire/messages.hpp"
 
 #include <rankview/detail/callable.hpp>
+#include <rankview/detail/kept_result.hpp>
 #include <rankview/variables.hpp>
 
 #include <atomic>
@@ -54,6 +55,29 @@ class Baton {
   }
   bool try_take() { return !held_.exchange(true, std::memory_order_acquire); }
 
+  // For a while.
+  class Held {
+   public:
+    explicit Held(Baton& baton) : baton_(baton) { baton_.take(); }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    ~Held() { baton_.give(); }
+
+   private:
+    Baton& baton_;
+  };
+  // For a while to whoever wants it.
+  class Lent {
+   public:
+    explicit Lent(Baton& baton) : baton_(baton) { baton_.give(); }
+    Lent(const Lent&) = delete;
+    Lent& operator=(const Lent&) = delete;
+    ~Lent() { baton_.take(); }
+
+   private:
+    Baton& baton_;
+  };
+
  private:
   std::atomic<bool> held_{true};
 };
@@ -87,6 +111,8 @@ class Engine final : private transport::FrameHandler {
 
   // The long result of a call that was made here, if it is still there and of that type, or null. For the task's own thread.
   [[nodiscard]] std::shared_ptr<const void> kept(std::uint64_t call, const std::type_info& type) const;
+  // What another engine delivers under a ticket of the running task's; waits for it. For the task's own thread.
+  std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket);
 
   // Whether the calling thread is the one that runs tasks.
   [[nodiscard]] bool on_own_thread() const;
@@ -95,11 +121,13 @@ class Engine final : private transport::FrameHandler {
 
  private:
   class Running;
+  class Arrival;
 
   // A message whose batches have not all been run.
   struct Pending {
     detail::Buffer bytes;
     std::vector<std::uint64_t> attachment_sizes;
+    bool received = true;  // what is attached, if anything is
     transport::Frame frame;
     detail::Writer local;
   };
@@ -108,6 +136,25 @@ class Engine final : private transport::FrameHandler {
     std::shared_ptr<Pending> message;  // of a batch
   };
   std::shared_ptr<Pending> new_pending();
+
+  // A long result, and how it is sent.
+  struct Kept {
+    std::uint64_t call;
+    const std::type_info* type;
+    std::shared_ptr<const void> value;
+    std::size_t bytes;
+    std::vector<std::byte> encoded;
+    std::vector<detail::Attachment> attachments;  // which lie in the value
+  };
+
+  // What another engine is to send, or has sent: either may be known first.
+  struct Delivery {
+    bool expected = false;  // a batch is here that it is for
+    bool wanted = true;
+    std::shared_ptr<Pending> message{};  // null until it is here
+    bool found = false;
+    std::span<const std::byte> value{};  // in the message
+  };
 
   // What runs the items of a batch, as found in this process.
   struct Code {
@@ -121,15 +168,15 @@ class Engine final : private transport::FrameHandler {
   void on_record(const wire::Record& record, const std::shared_ptr<Pending>& message);
   void carry_out(const Queued& queued);
   void join(const wire::Join& join);
-  void run(const wire::Batch& batch, const Pending& message);
+  void run(const wire::Batch& batch, Pending& message);
   std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
-  bool run_item(const wire::Batch& batch, const Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+  bool run_item(const wire::Batch& batch, Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
   void fold(const Code& code, void (*step)(detail::Invocation&));
   void end_fold(std::uint64_t call, const Code& code);
   void fail_fold(std::uint64_t call, const Code& code);
   void end_folded_items(std::uint64_t call, bool failed);
-  void run_task(const Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
+  void run_task(Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
   bool accepted(const Code& code);
   void give_up_queue();
   void give_back(const wire::Recall& recall);
@@ -142,7 +189,16 @@ class Engine final : private transport::FrameHandler {
   Code code_of(const wire::Batch& batch);
   void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
   void keep(std::uint64_t call);
-  void await(transport::Transfer& transfer);
+  [[nodiscard]] const Kept* find_kept(std::uint64_t call) const;
+  void deliver(const wire::Forward& forward);
+  void expect(const wire::Batch& batch);
+  void expect_no_more(const wire::Batch& batch);
+  void on_delivery(const wire::Delivery& record, const std::shared_ptr<Pending>& message);
+  void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery);
+  [[nodiscard]] bool delivering();
+  void receive(Pending& message, const std::vector<detail::Claims::Place>& places);
+  void drop(Pending& message);
+  void done_with(const wire::Batch& batch, Pending& message);
   void poll_or_nap(transport::Idle& idle);
   void flush();
   void report_memory();
@@ -160,6 +216,7 @@ class Engine final : private transport::FrameHandler {
   transport::SpinTime spin_;
 
   std::deque<Queued> queue_;
+  Pending no_message_;
   std::shared_ptr<Pending> last_pending_;  // used again when nobody needs it any more
   struct State {
     std::span<const std::byte> bytes;
@@ -200,16 +257,11 @@ class Engine final : private transport::FrameHandler {
   std::int64_t last_published_ = 0;
   detail::Writer scratch_;                        // the result of the item that runs
   const std::type_info* scratch_type_ = nullptr;  // of what owns its attachments
-  // Long results, the latest behind.
-  struct Kept {
-    std::uint64_t call;
-    const std::type_info* type;
-    std::shared_ptr<const void> value;
-    std::size_t bytes;
-  };
-  std::deque<Kept> kept_;
+  std::deque<Kept> kept_;                         // the latest behind
   std::size_t kept_bytes_ = 0;
-  std::shared_ptr<void> folded_;  // what a thunk keeps from item to item where results are folded
+  std::map<std::uint64_t, Delivery> deliveries_;                // by ticket, those that have not been taken
+  std::vector<std::unique_ptr<transport::Transfer>> dropping_;  // attachments that are received for nothing
+  std::shared_ptr<void> folded_;                                // what a thunk keeps from item to item where results are folded
   struct FoldedItem {
     std::uint64_t item;
     std::int64_t started;

@@ -29,8 +29,8 @@ wire::Failure describe_current_exception() {
     throw;
   } catch (const detail::StoodBack&) {
     return {stood_back, "", ""};
-  } catch (const detail::ResultGone& result) {
-    return {gone, "", std::to_string(result.call)};
+  } catch (const detail::ResultGone&) {
+    return {gone, "", ""};
   } catch (const NameError& error) {
     return {name, "rankview::NameError", error.message()};
   } catch (const TypeError& error) {

@@ -19,46 +19,34 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.stride = stride;
   record.object = function.object->bytes.bytes();
   record.item = arguments;
-  baton_.take();
+  const Baton::Held held(baton_);
   record.parent_call = at_.call;
   record.ticket = next_ticket_++;
-  try {
-    subtasks_.emplace(record.ticket, std::nullopt);
-    wire::write(outbox_, record);
-    results_.close();
-    flush();
-  } catch (...) {
-    baton_.give();
-    throw;
-  }
-  baton_.give();
+  subtasks_.emplace(record.ticket, std::nullopt);
+  wire::write(outbox_, record);
+  results_.close();
+  flush();
   return record.ticket;
 }
 
 bool Engine::answered(std::uint64_t ticket) {
-  baton_.take();
+  const Baton::Held held(baton_);
   endpoint_->poll(*this);
-  const bool there = subtasks_.at(ticket).has_value();
-  baton_.give();
-  return there;
+  return subtasks_.at(ticket).has_value();
 }
 
 void Engine::forget(std::uint64_t ticket) {
-  baton_.take();
+  const Baton::Held held(baton_);
   subtasks_.erase(ticket);
-  baton_.give();
 }
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {
-  baton_.take();
-  try {
+  const auto take_answer = [&] {
+    const Baton::Held held(baton_);
     if (!subtasks_.at(ticket)) run_others_until_answered(ticket);
-  } catch (...) {
-    baton_.give();
-    throw;
-  }
-  Answered answer = *std::exchange(subtasks_.at(ticket), std::nullopt);
-  baton_.give();
+    return *std::exchange(subtasks_.at(ticket), std::nullopt);
+  };
+  Answered answer = take_answer();
   if (!answer.failed) return std::move(answer.value);
   detail::Reader in(answer.value);
   wire::Failure failure = wire::read_failure(in);

@@ -28,7 +28,9 @@ enum class Kind : std::uint64_t {
   published,
   answer,
   subtask,
-  suspended
+  suspended,
+  forward,
+  delivery
 };
 
 void write_text(Writer& out, const std::string& text) {
@@ -70,7 +72,7 @@ void check_items(std::uint64_t first, std::uint64_t count, const char* record) {
 
 // What a batch says with yes or no, a bit each.
 constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,
-                                        &Batch::movable,    &Batch::slow,         &Batch::keep};
+                                        &Batch::movable,    &Batch::slow,         &Batch::keep,       &Batch::awaits};
 
 std::uint64_t flags_of(const Batch& record) {
   std::uint64_t bits = 0;
@@ -96,8 +98,16 @@ Batch read_batch(Reader& in) {
   record.predicate = in.value<CodeAddress>();
   record.timeout = in.value<std::int64_t>();
   read_flags(in.value<std::uint64_t>(), record);
+  if (record.awaits) {
+    record.first_ticket = in.value<std::uint64_t>();
+    record.tickets = in.value<std::uint64_t>();
+  }
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
+  // Each is for an argument.
+  if (record.awaits && (record.tickets == 0 || record.tickets > record.items.size()))
+    throw DecodeError("a batch of call " + std::to_string(record.call) + " that awaits " + std::to_string(record.tickets) +
+                      " results, and has " + std::to_string(record.items.size()) + " bytes of arguments");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
   const bool fits = record.count <= record.items.size() / least;
   if (!fits || (record.stride != 0 && record.count * record.stride != record.items.size()))
@@ -152,6 +162,22 @@ Published read_published(Reader& in) {
   record.item = in.value<std::uint64_t>();
   record.name = read_text(in);
   record.type = read_text(in);
+  record.value = read_bytes(in);
+  return record;
+}
+
+Forward read_forward(Reader& in) {
+  Forward record;
+  record.call = in.value<std::uint64_t>();
+  record.ticket = in.value<std::uint64_t>();
+  record.to = in.value<std::uint64_t>();
+  return record;
+}
+
+Delivery read_delivery(Reader& in) {
+  Delivery record;
+  record.ticket = in.value<std::uint64_t>();
+  record.found = in.value<std::uint64_t>();
   record.value = read_bytes(in);
   return record;
 }
@@ -219,6 +245,10 @@ void write(Writer& out, const Batch& record) {
   out.value(record.predicate);
   out.value(record.timeout);
   out.value(flags_of(record));
+  if (record.awaits) {
+    out.value(record.first_ticket);
+    out.value(record.tickets);
+  }
   write_bytes(out, record.items);
 }
 
@@ -254,6 +284,20 @@ void write(Writer& out, const Overdue& record) {
 void write(Writer& out, const Forget& record) {
   out.value(Kind::forget);
   out.value(record.call);
+}
+
+void write(Writer& out, const Forward& record) {
+  out.value(Kind::forward);
+  out.value(record.call);
+  out.value(record.ticket);
+  out.value(record.to);
+}
+
+void write(Writer& out, const Delivery& record) {
+  out.value(Kind::delivery);
+  out.value(record.ticket);
+  out.value(record.found);
+  write_bytes(out, record.value);
 }
 
 void write(Writer& out, const Join& record) {
@@ -368,6 +412,10 @@ Record read(Reader& in) {
       return Suspended{in.value<std::uint64_t>()};
     case Kind::published:
       return read_published(in);
+    case Kind::forward:
+      return read_forward(in);
+    case Kind::delivery:
+      return read_delivery(in);
   }
   throw DecodeError("a record of unknown kind " + std::to_string(kind));
 }

@@ -42,6 +42,16 @@ struct Batch {
   bool movable = false;       // other engines may run what has not begun
   bool slow = false;          // it may take long: results of what went before are sent first
   bool keep = false;          // if the result is long, it may be wanted here as an argument
+  bool awaits = false;        // other engines deliver some of the arguments, under the tickets that follow each other from the first on
+  std::uint64_t first_ticket = 0;
+  std::uint64_t tickets = 0;
+};
+
+// The result of a call that this engine has kept is to be delivered to another one.
+struct Forward {
+  std::uint64_t call = 0;
+  std::uint64_t ticket = 0;
+  std::uint64_t to = 0;  // engine
 };
 
 // The state of a call's callable.
@@ -110,6 +120,15 @@ struct End {
   std::string reason;
 };
 
+// ---- engine to engine ----------------------------------------------------------------------------------------------------------
+
+// Answers a Forward: the encoded result, or that it is not there any more.
+struct Delivery {
+  std::uint64_t ticket = 0;
+  std::uint64_t found = 0;
+  std::span<const std::byte> value;
+};
+
 // ---- engine to controller -----------------------------------------------------------------------------------------------------
 
 // How items [first, first + count) of a call ended, in the order in which they ran. `started` is when the first began; each of the
@@ -172,16 +191,19 @@ struct Published {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Join, Assemble, Disband, End, Results, Returned, Subtask,
-                            Suspended, Overdue, AtJoin, Memory, Published, Bye>;
+using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Forward, Join, Assemble, Disband, End, Delivery, Results, Returned,
+                            Subtask, Suspended, Overdue, AtJoin, Memory, Published, Bye>;
 
-// Appends a record. An Answer, Subtask, Batch, Object, Published or Results refers to bytes that are copied into the message behind it.
+// Appends a record. An Answer, Subtask, Batch, Delivery, Object, Published or Results refers to bytes that are copied into the message
+// behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const Object& record);
 void write(Writer& out, const Stop& record);
 void write(Writer& out, const Answer& record);
 void write(Writer& out, const Recall& record);
 void write(Writer& out, const Forget& record);
+void write(Writer& out, const Forward& record);
+void write(Writer& out, const Delivery& record);
 void write(Writer& out, const Join& record);
 void write(Writer& out, const Assemble& record);
 void write(Writer& out, const Disband& record);

@@ -60,6 +60,8 @@ void walk(const Answer& answer) {
   Reader value(answer.value);
   static_cast<void>(read_failure(value));
 }
+void walk(const Forward&) {}
+void walk(const Delivery& delivery) { touch(delivery.value); }
 void walk(const End&) {}
 void walk(const Bye&) {}
 

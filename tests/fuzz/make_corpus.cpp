@@ -57,6 +57,9 @@ void messages() {
   record("overdue", [](Writer& out) { wire::write(out, wire::Overdue{5, 6}); });
   record("subtask", [&](Writer& out) { wire::write(out, wire::Subtask{1, {1, 2}, {3, 4}, 5, 0, items, items}); });
   record("answer", [&](Writer& out) { wire::write(out, wire::Answer{1, 1, failure.bytes.bytes()}); });
+  record("batch_awaits", [&](Writer& out) { wire::write(out, wire::Batch{.thunk = {1, 2}, .function = {}, .call = 5, .count = 3, .items = sized.bytes.bytes(), .awaits = true, .first_ticket = 7, .tickets = 2}); });
+  record("forward", [](Writer& out) { wire::write(out, wire::Forward{9, 7, 3}); });
+  record("delivery", [&](Writer& out) { wire::write(out, wire::Delivery{7, 1, items}); });
   record("suspended", [](Writer& out) { wire::write(out, wire::Suspended{3}); });
   record("end", [](Writer& out) { wire::write(out, wire::End{wire::Ending::failed, 3, "because"}); });
   record("results", [&](Writer& out) {

@@ -38,6 +38,8 @@ using Counts = std::array<std::int64_t, functions>;
 
 std::array<std::atomic<std::int64_t>, functions> made{};
 
+std::atomic<std::int64_t> bytes_sent = 0;
+
 void count(Function function) { made[function].fetch_add(1, std::memory_order_relaxed); }
 
 Counts snapshot() {
@@ -101,6 +103,9 @@ int MPI_Ibarrier(MPI_Comm comm, MPI_Request* r) {
 }
 int MPI_Isend(const void* from, int n, MPI_Datatype type, int to, int tag, MPI_Comm comm, MPI_Request* r) {
   count(isend);
+  int each = 0;
+  PMPI_Type_size(type, &each);
+  bytes_sent.fetch_add(std::int64_t{n} * each, std::memory_order_relaxed);
   return PMPI_Isend(from, n, type, to, tag, comm, r);
 }
 int MPI_Bcast(void* data, int n, MPI_Datatype type, int root, MPI_Comm comm) {
@@ -220,6 +225,19 @@ TEST_CASE("communicators are made with the first call on a set of engines, and k
   CHECK((snapshot() - before)[create_group] == (is_new ? 1 : 0));
   const auto engines_after = test::everyone().apply_sync(snapshot);
   for (std::size_t e = 0; e < engines_after.size(); ++e) CHECK((engines_after[e] - engines_before[e])[create_group] == (is_new ? 2 : 0));
+}
+
+// With RANKVIEW_FORWARD_RESULTS=2.
+TEST_CASE("a long result goes from engine to engine", "[.forward]") {
+  constexpr std::int64_t bytes = 8'000'000;
+  const auto made = test::client()[0].apply([] { return std::vector<double>(bytes / sizeof(double), 1.0); });
+  made.wait(test::limit);
+  const auto sent_by_engine = [] { return test::client()[0].apply_sync([] { return bytes_sent.load(); }); };
+  const std::int64_t root = bytes_sent;
+  const std::int64_t engine = sent_by_engine();
+  CHECK(test::client()[1].apply([](const std::vector<double>& v) { return v.size(); }, made).get(test::limit) == bytes / sizeof(double));
+  CHECK(bytes_sent - root < 10'000);
+  CHECK(sent_by_engine() - engine >= bytes);
 }
 
 int main(int argc, char** argv) {

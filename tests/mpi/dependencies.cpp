@@ -140,7 +140,7 @@ TEST_CASE("a task follows others to where they ran") {
   }
 }
 
-TEST_CASE("a result is an argument of another task") {
+TEST_CASE("a result is an argument of another task", "[forward]") {
   const auto view = balanced();
   const auto x = view.apply(twice, 1.5);
   const auto y = view.apply(twice, x);
@@ -178,7 +178,7 @@ TEST_CASE("a result is an argument of another task") {
   CHECK(late.get(test::limit) == 6);
 }
 
-TEST_CASE("a long result is an argument where it was made") {
+TEST_CASE("a long result is an argument where it was made", "[forward]") {
   constexpr std::size_t size = 20'000;
   const auto view = balanced();
   for (int from = 0; from < engines(); ++from) {
@@ -202,7 +202,7 @@ TEST_CASE("a long result is an argument where it was made") {
   CHECK(test::alive());
 }
 
-TEST_CASE("a long result suits any parameter that it would suit as a value") {
+TEST_CASE("a long result suits any parameter that it would suit as a value", "[forward]") {
   const auto view = balanced();
   const auto numbers = view.apply(count_up, 10'000);
   const auto text = view.apply([] { return std::string(100'000, 'x') + "!"; });
@@ -227,7 +227,7 @@ TEST_CASE("a long result suits any parameter that it would suit as a value") {
   CHECK(everyone().apply(last, numbers).get(test::limit) == std::vector<double>(client().size(), 9'999));
 }
 
-TEST_CASE("a long result that its engine has no room for any more comes from rank 0") {
+TEST_CASE("a long result that its engine has no room for any more comes from rank 0", "[forward]") {
   constexpr std::size_t size = std::size_t{1} << 20;  // 8 MiB
   const auto first = client()[0].apply(count_up, size);
   first.wait(test::limit);
@@ -238,7 +238,7 @@ TEST_CASE("a long result that its engine has no room for any more comes from ran
   CHECK(client()[0].apply(last, first).get(test::limit) == size - 1.0);
 }
 
-TEST_CASE("a long result is an argument of what several engines run together") {
+TEST_CASE("a long result is an argument of what several engines run together", "[forward]") {
   constexpr std::size_t size = std::size_t{1} << 20;
   const auto first = client()[0].apply(count_up, size);
   first.wait(test::limit);
@@ -257,7 +257,7 @@ TEST_CASE("a long result is an argument of what several engines run together") {
   check();
 }
 
-TEST_CASE("a task that fails where its long argument is finds it elsewhere") {
+TEST_CASE("a task that fails where its long argument is finds it elsewhere", "[forward]") {
   if (engines() == 1) return;
   const auto made = client()[0].apply(count_up, 10'000);
   made.wait(test::limit);

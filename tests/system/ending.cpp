@@ -83,6 +83,42 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
     throw std::runtime_error("giving up");
   }
   if (how == "throw_int") throw 42;
+  if (how == "unwanted_arguments") {
+    // Long arguments are on their way to tasks that do not run.
+    const std::vector<double> values(1'000'000, 1.0);
+    const auto look = [](const std::vector<double>& v) { return v.front(); };
+    const auto running = rc[0].apply([] {
+      while (!rv::this_task::stop_requested()) std::this_thread::sleep_for(1ms);
+    });
+    await_start(rc, running);
+    const auto given_up = rc[0].apply(look, values);
+    await_start(rc, given_up);
+    given_up.abort();
+    running.abort();
+    const auto refused = pool.with({.depend = [] { return false; }}).apply(look, values);
+    try {
+      static_cast<void>(refused.get());
+    } catch (const rv::ImpossibleDependency&) {
+      say("refused everywhere");
+    }
+    return 0;
+  }
+  if (how == "throw_forwarding") {
+    // Engines that are in a task have results to deliver to each other, and are to take some in.
+    const auto make = [](double x) { return std::vector<double>(1'000'000, x); };
+    const auto look = [](const std::vector<double>& v) { return v.front(); };
+    const auto sit = [] { std::this_thread::sleep_for(500ms); };
+    std::vector<rv::AsyncResult<std::vector<double>>> made;
+    for (const int id : rc.ids()) made.push_back(rc[id].apply(make, 1.0 * id));
+    for (const auto& result : made) result.wait();
+    std::vector<rv::AsyncResult<double>> looks;
+    for (const int id : rc.ids()) {
+      if (id != 0) static_cast<void>(rc[id].apply(sit));
+      for (const auto& result : made) looks.push_back(rc[id].apply(look, result));
+    }
+    static_cast<void>(looks.front().get());
+    throw std::runtime_error("giving up");
+  }
   if (how == "throw_continuing") {
     // Long enough for the client to fail first; what is due then refers to what has gone.
     const auto result = pool.map(brief, std::views::iota(0, 1000));

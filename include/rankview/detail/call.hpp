@@ -257,8 +257,9 @@ void set_label(Call& call, const std::string& label);
 void set_teams(Call& call, const std::vector<std::vector<int>>& teams);
 // Tells the feed of the ends of its items, item 0 as number `first`; several calls may share one.
 void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first);
-// Some of the arguments are results: when these are there, encode() makes the call's one item, for an engine, or for any with -1.
-void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, int)> encode);
+
+// Some of the arguments are results: when these are there, encode() makes the call's one item. Without origins, values are sent along.
+void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode);
 
 // Gives a call the terms of its flags, for a view that leaves it to the scheduler where its tasks run, or for one that does not. Throws
 // UsageError.

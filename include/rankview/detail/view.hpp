@@ -52,24 +52,24 @@ const T& ready(const AsyncResult<T>& result) {
   return Shape<T>::value(call);
 }
 
-// Encodes an argument of a task that is to run on `engine`, -1 for any.
+// Encodes an argument of a task.
 template <class W, class A>
-void save_ready(Writer& out, int engine, const A& argument) {
+void save_ready(Writer& out, Origins* origins, const A& argument) {
   if constexpr (is_result<A>::value && std::is_same_v<W, FromResult<std::remove_cvref_t<decltype(ready(argument))>>>) {
     const auto& value = ready(argument);
-    const Call& call = *Handle::of(argument);
-    if (engine >= 0 && call.kept_on == engine) {
-      codec<W>::save(out, call.id);
-    } else {
+    const Origin origin = origins != nullptr ? origins->of(*Handle::of(argument)) : Origin();
+    if (origin.kind == Origin::Kind::value) {
       codec<W>::save(out, value);
+    } else {
+      codec<W>::save(out, origin);
     }
   } else {
     save_argument<W>(out, ready(argument), Lifetime::call);
   }
 }
 template <class... W, class... P, class... A>
-void save_ready(Parameters<std::pair<W, P>...>, Writer& out, int engine, const A&... arguments) {
-  (save_ready<W>(out, engine, arguments), ...);
+void save_ready(Parameters<std::pair<W, P>...>, Writer& out, Origins* origins, const A&... arguments) {
+  (save_ready<W>(out, origins, arguments), ...);
 }
 
 // The same for arguments some of which are results that may not be there yet: they are encoded when they are.
@@ -85,9 +85,9 @@ void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&.
         (add(each), ...);
       },
       *kept);
-  defer(*call, results, [kept](ArgumentBlock& block, int engine) {
+  defer(*call, results, [kept](ArgumentBlock& block, Origins* origins) {
     begin_only_item(block, item_size<Sig>);
-    std::apply([&block, engine](const auto&... each) { save_ready(Sig(), block.data, engine, each...); }, *kept);
+    std::apply([&block, origins](const auto&... each) { save_ready(Sig(), block.data, origins, each...); }, *kept);
     block.data.kept.push_back(kept);
     end_only_item(block);
   });
