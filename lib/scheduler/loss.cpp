@@ -40,10 +40,12 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       if (lane.held && queue.entries.front().gang.get() == gang) lane.held = false;
       queue.entries.erase_if([&](const Entry& entry) {
         if (entry.gang.get() != gang) return false;
+        if (entry.over()) return true;
         lost.stranded.push_back({entry.call, entry.first, entry.end()});
         --waiting_;
         return true;
       });
+      queue.entries.skip_over();
       queue.runnable = false;
       set_runnable(lane);
     }

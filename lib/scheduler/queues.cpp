@@ -221,7 +221,7 @@ void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
         entries.for_each_of(call, give_up);
       }
       if (entries.empty() || (!entries.front().over() && entries.front().gang == nullptr)) continue;
-      while (!entries.empty() && entries.front().over()) entries.pop_front();
+      entries.skip_over();
       queue->runnable = false;
       set_runnable(*queue);
     }

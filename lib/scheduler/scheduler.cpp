@@ -284,6 +284,7 @@ void Scheduler::hold(Queue& queue, Gang& gang) {
     Queue& own = *lane.queues.front();
     const Entry entry = std::move(own.entries.front());
     own.entries.pop_front();
+    own.entries.skip_over();  // what was given up meanwhile
     lane.held = false;
     --waiting_;
     ready_.push_back({id, entry.call, entry.first, entry.end()});
@@ -340,7 +341,7 @@ bool Scheduler::next(Grant& grant) {
       }
       if (!whole) break;
     }
-    while (!queue.entries.empty() && queue.entries.front().over()) queue.entries.pop_front();
+    queue.entries.skip_over();
     if (queue.entries.empty()) {
       queue.runnable = false;
       if (lane.hwm != 0 && lane.empty()) lane.hwm = 0;

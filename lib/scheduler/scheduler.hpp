@@ -333,6 +333,10 @@ class Scheduler {
     Entry& front();
     [[nodiscard]] const Entry& front() const { return const_cast<Entries*>(this)->front(); }
     void pop_front();
+    // Those at the front that are over.
+    void skip_over() {
+      while (!empty() && front().over()) pop_front();
+    }
     void clear();
     // The one that came last of those that came in order, null if there is none.
     Entry* last() { return in_order_.empty() ? nullptr : &in_order_.back(); }

@@ -79,6 +79,27 @@ TEST_CASE("a gang that waits can be withdrawn, and what stood behind it goes on"
   CHECK(scheduler.waiting() == 0);
 }
 
+TEST_CASE("what is withdrawn behind a gang that waits is not handed out after it", "[scheduler_together]") {
+  DrivenScheduler scheduler(2);
+  const std::uint64_t most = Limits().bound_items;
+  scheduler.submit_bound(items(1, most + 1), 1);
+  CHECK(scheduler.drain().size() == 1);
+  scheduler.submit_together(items(2, 2), {0, 1});
+  scheduler.submit_bound(items(3, 1), 0);
+  scheduler.submit_bound(items(4, 1), 0);
+  CHECK(scheduler.drain().empty());
+  CHECK(scheduler.withdraw(3) == 1);
+  scheduler.finished(1, 1, most, static_cast<Nanoseconds>(most) * us);
+  std::vector<std::pair<int, std::uint64_t>> order;
+  for (const Grant& grant : scheduler.drain()) {
+    CHECK(size_of(grant) == 1);
+    order.emplace_back(grant.engine, grant.call);
+  }
+  std::sort(order.begin(), order.end());
+  CHECK(order == std::vector<std::pair<int, std::uint64_t>>{{0, 2}, {0, 4}, {1, 1}, {1, 2}});
+  CHECK(scheduler.waiting() == 0);
+}
+
 TEST_CASE("random gangs, bound and balanced work: everything is handed out, gangs in one order", "[scheduler_together]") {
   std::mt19937 random(5);
   for (int history = 0; history < 200; ++history) {
