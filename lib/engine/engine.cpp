@@ -83,10 +83,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   unsigned idle_looks = 0;
   transport::Idle idle(spin_);
   while (!end_ || !queue_.empty()) {
-    if (!queue_.empty()) {
-      const Queued next = std::move(queue_.front());
-      queue_.pop_front();
-      carry_out(next);
+    if (carry_out_next()) {
       idle.reset();
       continue;
     }
@@ -322,6 +319,14 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
 }
 
 bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
+
+bool Engine::carry_out_next() {
+  if (queue_.empty()) return false;
+  const Queued next = std::move(queue_.front());
+  queue_.pop_front();
+  carry_out(next);
+  return true;
+}
 
 void Engine::carry_out(const Queued& queued) {
   if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {

@@ -166,6 +166,7 @@ class Engine final : private transport::FrameHandler {
 
   void on_frame(transport::Frame& frame) override;
   void on_record(const wire::Record& record, const std::shared_ptr<Pending>& message);
+  bool carry_out_next();
   void carry_out(const Queued& queued);
   void join(const wire::Join& join);
   void run(const wire::Batch& batch, Pending& message);

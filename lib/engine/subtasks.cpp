@@ -90,10 +90,7 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
   transport::Idle idle(spin_);
   const auto given_up = [this] { return end_ && end_->ending == wire::Ending::failed; };
   while (!subtasks_.at(ticket) && !given_up()) {
-    if (!queue_.empty()) {
-      const Queued next = std::move(queue_.front());
-      queue_.pop_front();
-      carry_out(next);
+    if (carry_out_next()) {
       idle.reset();
       continue;
     }

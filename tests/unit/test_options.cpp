@@ -47,6 +47,7 @@ struct Clean {
   Environment pulse{"RANKVIEW_PULSE", ""};
   Environment grace{"RANKVIEW_SHUTDOWN_GRACE_MS", ""};
   Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
+  Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
   Environment verbose{"RANKVIEW_VERBOSE", ""};
 };
 
@@ -59,6 +60,7 @@ TEST_CASE("defaults", "[options]") {
   CHECK(options.idle_sleep == 1ms);
   CHECK(options.pulse);
   CHECK(options.shutdown_grace == 10s);
+  CHECK(options.forward_results == rankview::ForwardResults::when_nearer);
   CHECK_FALSE(options.verbose);
 }
 
@@ -68,12 +70,14 @@ TEST_CASE("the environment sets what the program leaves open", "[options]") {
   const Environment sleep("RANKVIEW_IDLE_SLEEP_US", "0");
   const Environment pulse("RANKVIEW_PULSE", "0");
   const Environment grace("RANKVIEW_SHUTDOWN_GRACE_MS", "250");
+  const Environment forward("RANKVIEW_FORWARD_RESULTS", "2");
   const Environment verbose("RANKVIEW_VERBOSE", "1");
   const auto options = decide({});
   CHECK(options.idle_spin == 7us);
   CHECK(options.idle_sleep == 0us);
   CHECK_FALSE(options.pulse);
   CHECK(options.shutdown_grace == 250ms);
+  CHECK(options.forward_results == rankview::ForwardResults::always);
   CHECK(options.verbose);
 
   const auto decided = decide({.idle_spin = 9us, .pulse = true, .shutdown_grace = 1s});
@@ -110,5 +114,6 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_PULSE=0\n"
         "  RANKVIEW_SHUTDOWN_GRACE_MS=10000\n"
         "  RANKVIEW_TEAM_GRACE_MS=60000\n"
+        "  RANKVIEW_FORWARD_RESULTS=1\n"
         "  RANKVIEW_VERBOSE=1\n");
 }
