@@ -48,6 +48,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       settings_(settings),
       spin_(settings.idle),
       run_(new_run()),
+      next_ticket_(std::uint64_t{run_} << 48U),
       outgoing_(settings.engines.size()),
       teams_(*settings.teams),
       accounts_(settings.engines.size()) {

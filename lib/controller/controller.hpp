@@ -274,8 +274,8 @@ class Controller final : private transport::FrameHandler {
   CallTable calls_;              // those that have not ended, and those that may be asked for
   std::uint64_t in_flight_ = 0;  // of these, that have not ended
   std::uint64_t next_call_ = 1;
-  std::uint64_t next_ticket_ = 1;  // of what engines deliver to each other
   const std::uint16_t run_;
+  std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
   scheduler::Dependencies dependencies_;
   bool deciding_ = false;
   std::unordered_map<std::uint64_t, std::shared_ptr<Call>> decided_;  // kept while what follows from their end is found out

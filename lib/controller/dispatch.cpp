@@ -30,12 +30,11 @@ void Controller::send(int engine) {
   auto& message = outgoing_[static_cast<std::size_t>(engine)];
   if (!message) return;
   endpoint_.send(settings_.engines[static_cast<std::size_t>(engine)].peer, std::move(*message));
-  message.reset();
-  std::erase(to_send_, engine);
+  message.reset();  // to_send_ still names the engine
 }
 
 void Controller::send_all() {
-  while (!to_send_.empty()) send(to_send_.back());
+  for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
 }
 
 // The call's team, with what rank 0 does in it.

@@ -88,6 +88,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
       continue;
     }
     flush();
+    if (!dropping_.empty()) dropping();
     stops_.clear();  // they were about what was here by then, and that is done
     if (endpoint.poll(*this)) {
       idle.reset();
@@ -102,12 +103,14 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   // What arrives from here on belongs to the next run.
   const wire::End end = *std::exchange(end_, std::nullopt);
   objects_.clear();
+  stops_.clear();
   kept_.clear();
   kept_bytes_ = 0;
   assembling_.clear();
   leave();
 
-  activity_ = parked;
+  // Something of the next run may have come already.
+  if (queue_.empty()) activity_ = parked;
   if (settings_.own_process) serving_process.store(nullptr, std::memory_order_release);
   running_here = nullptr;
   endpoint_ = nullptr;
@@ -120,7 +123,7 @@ void Engine::leave() {
   wire::write(message, wire::Bye{});
   endpoint_->send(0, std::move(message));
   transport::Idle idle(spin_);
-  while (!endpoint_->flushed() || delivering()) {
+  while (!endpoint_->flushed() || dropping()) {
     if (endpoint_->poll(*this)) {
       idle.reset();
     } else {
@@ -457,7 +460,10 @@ bool Engine::run_item(const wire::Batch& batch, Pending& message, Code& code, st
   } catch (...) {
     fail(describe_current_exception());
     well = false;
-    if (group != nullptr) group->refuse();
+    if (group != nullptr) {
+      const Baton::Lent lent(baton_);
+      group->refuse();
+    }
   }
   if (well && !in_time()) {
     fail({wire::FailureKind::timed_out, "", ""});
@@ -549,6 +555,7 @@ void Engine::report_memory() {
 void Engine::look(std::int64_t now) {
   endpoint_->poll(*this);
   last_look_ = now;
+  if (!dropping_.empty()) dropping();
   // Without a pulse nobody would send them during the next task, however long that is.
   if (oldest_result_ != 0 && (now - oldest_result_ >= flush_after || !settings_.pulse)) flush();
 }
@@ -556,6 +563,8 @@ void Engine::look(std::int64_t now) {
 void Engine::receive(Pending& message, const std::vector<detail::Claims::Place>& places) {
   message.received = true;
   const auto transfer = endpoint_->receive(message.frame, places);
+  if (transfer->done()) return;
+  flush();
   transport::Idle idle(spin_);
   while (!transfer->done()) poll_or_nap(idle);
 }
@@ -563,15 +572,20 @@ void Engine::receive(Pending& message, const std::vector<detail::Claims::Place>&
 // Whoever sends attachments waits until they are received. Does not wait.
 void Engine::drop(Pending& message) {
   message.received = true;
-  std::erase_if(dropping_, [](const auto& transfer) { return transfer->done(); });
-  dropping_.push_back(endpoint_->receive(message.frame, {}));
+  try {
+    dropping_.push_back(endpoint_->receive(message.frame, {}));
+  } catch (const std::bad_alloc&) {
+    transport::end_process(
+        1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");
+  }
 }
 
-// A look for messages, or a pause between two, for who waits for one.
+// A look for messages, or a pause between two, for who waits for one. In the pause the pulse may do something.
 void Engine::poll_or_nap(transport::Idle& idle) {
   if (endpoint_->poll(*this)) {
     idle.reset();
   } else if (const auto pause = idle.pause(); pause.count() != 0) {
+    const Baton::Lent lent(baton_);
     transport::nap(pause);
   }
 }

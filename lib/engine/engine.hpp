@@ -149,7 +149,6 @@ class Engine final : private transport::FrameHandler {
 
   // What another engine is to send, or has sent: either may be known first.
   struct Delivery {
-    bool expected = false;  // a batch is here that it is for
     bool wanted = true;
     std::shared_ptr<Pending> message{};  // null until it is here
     bool found = false;
@@ -196,7 +195,7 @@ class Engine final : private transport::FrameHandler {
   void expect_no_more(const wire::Batch& batch);
   void on_delivery(const wire::Delivery& record, const std::shared_ptr<Pending>& message);
   void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery);
-  [[nodiscard]] bool delivering();
+  bool dropping();
   void receive(Pending& message, const std::vector<detail::Claims::Place>& places);
   void drop(Pending& message);
   void done_with(const wire::Batch& batch, Pending& message);

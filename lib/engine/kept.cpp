@@ -83,7 +83,7 @@ void Engine::deliver(const wire::Forward& forward) {
 
 // The engine has been given the batch.
 void Engine::expect(const wire::Batch& batch) {
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) deliveries_[batch.first_ticket + i].expected = true;
+  for (std::uint64_t i = 0; i < batch.tickets; ++i) deliveries_.try_emplace(batch.first_ticket + i);
 }
 
 // The batch is over, or will not be run: what was for it and has not been taken is dropped, also when it comes later.
@@ -110,16 +110,18 @@ void Engine::drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery)
   deliveries_.erase(delivery);
 }
 
-// Whether something may still be on its way here that is not wanted.
-bool Engine::delivering() {
+// Whether something is still on its way here that is not wanted: at the end of a run, all of that run's. What is wanted then is the next
+// run's.
+bool Engine::dropping() {
   std::erase_if(dropping_, [](const auto& transfer) { return transfer->done(); });
-  return !dropping_.empty() || std::any_of(deliveries_.begin(), deliveries_.end(), [](const auto& d) { return d.second.expected; });
+  return !dropping_.empty() || std::any_of(deliveries_.begin(), deliveries_.end(), [](const auto& known) { return !known.second.wanted; });
 }
 
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
   const Baton::Held held(baton_);
   const Delivery& awaited = deliveries_.at(ticket);
   transport::Idle idle(spin_);
+  if (awaited.message == nullptr) flush();
   while (awaited.message == nullptr) {
     if (end_ && end_->ending == wire::Ending::failed)
       throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");

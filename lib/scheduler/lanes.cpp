@@ -28,6 +28,7 @@ void Scheduler::add_engine(int id) {
   ++idle_;
   ++everyone_->engines;
   offer(added);
+  if (Lane* const bound = rest(added).bound; bound != nullptr) join(*bound, added);
 }
 
 bool Scheduler::Lane::empty() const {

@@ -53,6 +53,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   if (gone.idle()) --idle_;
   set_live(live_ - 1);
   gone.live = false;
+  gone.overdue = gone.recalling = gone.watched = false;
+  gone.listed = {};
   for (std::size_t i = 0; i < hand_outs(gone); ++i) {
     const Held& part = held(gone, i);
     lost.in_hand.push_back({part.call, part.first, part.end()});

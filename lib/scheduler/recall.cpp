@@ -69,7 +69,7 @@ std::optional<Recall> Scheduler::recall(Nanoseconds now) {
   for (std::size_t i = std::min(idle_ != 0 ? looks : looks_in_passing, crowded_.size()); i != 0; --i) {
     Engine& holder = engine(crowded_.next(next_watched_));
     next_watched_ = holder.id + 1;
-    if (holder.recalling) continue;
+    if (holder.recalling || holder.idle() || rest(holder).ended_when_kept == holder.ended) continue;
     if (overdue(holder, now)) {
       holder.overdue = true;
     } else if (!overloaded(holder)) {
@@ -88,6 +88,8 @@ void Scheduler::returned(int id, const std::vector<Range>& ranges) {
   if (!from.live) return;
   from.recalling = false;
   from.watched = false;
+  // It is not to be asked again before something has changed.
+  if (ranges.empty()) rest(from).ended_when_kept = from.ended;
   for (const Range& range : ranges) {
     for (std::size_t i = 0; i < hand_outs(from);) {
       const Held& part = held(from, i);

@@ -296,6 +296,7 @@ class Scheduler {
   struct alignas(64) Rest {
     Behind behind;
     std::uint64_t ended_when_watched = 0;
+    std::uint64_t ended_when_kept = static_cast<std::uint64_t>(-1);  // when it could give nothing back
     Nanoseconds watched_since = 0;
     Lane* bound = nullptr;          // once there was work for it alone
     std::vector<Membership> lanes;  // with that, and without that of everyone

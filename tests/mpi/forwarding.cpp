@@ -96,6 +96,20 @@ TEST_CASE("an engine that waits for others in MPI gives them what it has", "[for
   }
 }
 
+TEST_CASE("an engine that cannot take part in a collective, and waits to say so, gives others what it has", "[forward]") {
+  if (engines() < 3) return;
+  const auto some = client()[{1, 2}];
+  CHECK_THROWS_AS(some.gather<int>("nope").get(test::limit), rv::CompositeError);  // the team is there from here on
+  const auto made = client()[1].apply(count_up, 0.0, size);
+  made.wait(test::limit);
+  const auto sitting = client()[2].apply(sit);
+  const auto gathered = some.gather<int>("nope");
+  CHECK(client()[0].apply(last, made).get(test::limit) == size - 1.0);
+  sitting.abort();
+  CHECK(sitting.get(test::limit));
+  CHECK_THROWS_AS(gathered.get(test::limit), rv::CompositeError);
+}
+
 TEST_CASE("what was on its way to a task that is given up is dropped", "[forward]") {
   if (engines() == 1) return;
   const auto made = client()[0].apply(count_up, 0.0, size);

@@ -350,6 +350,40 @@ void late(const std::vector<std::string>&) {
   for (int round = 0; round < 50; ++round) cluster.run([](rv::Client& rc) { rc[0].apply([] {}); });
 }
 
+// Runs that end while engines still take in what another one delivers to tasks that were given up, and runs right after them.
+void forwarding(const std::vector<std::string>&) {
+  rv::Cluster cluster(MPI_COMM_WORLD);
+  const auto make = [](std::size_t size) { return std::vector<double>(size, 1.0); };
+  const auto look = [](const std::vector<double>& v) { return v.front(); };
+  const auto sit = [] {
+    while (!rv::this_task::stop_requested()) std::this_thread::sleep_for(100us);
+  };
+  for (int round = 0; round < 5; ++round) {
+    cluster.run([&](rv::Client& rc) {
+      const auto made = rc[1].apply(make, std::size_t{8} << 20);
+      made.wait();
+      const auto sitting = rc[0].apply(sit);
+      std::vector<rv::AsyncResult<double>> looks;
+      for (int i = 0; i < 4; ++i) looks.push_back(rc[0].apply(look, made));
+      while (looks.back().metadata(0).status == rv::Status::waiting) rc.spin();
+      for (const auto& given_up : looks) given_up.abort();
+      sitting.abort();
+      sitting.wait();
+      for (const auto& given_up : looks) check::throws<rv::TaskAborted>("a task that was given up", [&] { given_up.get(); });
+    });
+    cluster.run([&](rv::Client& rc) {
+      const auto made = rc[2].apply(make, std::size_t{10'000});
+      check::that(rc[0].apply(look, made).get(20s) == 1, "a delivery in the next run");
+    });
+    cluster.run([&](rv::Client& rc) {
+      const auto sitting = rc[0].apply(sit);
+      while (sitting.metadata(0).status == rv::Status::waiting) rc.spin();
+      sitting.abort();
+      check::that(sitting.wait(20s), "a task of the next run sees that it is given up");
+    });
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -357,7 +391,7 @@ int main(int argc, char** argv) {
   const std::map<std::string, Scenario> scenarios = {
       {"level", level},    {"several", several}, {"boost", boost_communicator}, {"split", split},
       {"throw", throwing}, {"usage", usage},     {"task_throws", task_throws},  {"nested", nested},
-      {"run", run},        {"late", late},       {"collectives", collectives}};
+      {"run", run},        {"late", late},       {"collectives", collectives},  {"forwarding", forwarding}};
   if (words.at(0) == "usage") check::throws<rv::UsageError>("before MPI_Init", [] { rv::Cluster cluster(MPI_COMM_WORLD); });
 
   const std::map<std::string, int> levels = {{"SINGLE", MPI_THREAD_SINGLE},

@@ -131,6 +131,48 @@ TEST_CASE("an item of unknown duration does not wait until an engine has nothing
   CHECK_FALSE(scheduler.next());
 }
 
+TEST_CASE("an engine that has nothing to give back is not asked again until something has changed", "[scheduler]") {
+  DrivenScheduler scheduler(2);
+  scheduler.teach(1, 5000, 1 * us);
+  scheduler.submit(of_kind(items(2, 40), 1));
+  scheduler.drain();
+  while (scheduler.load(1).handed_out != 0) {
+    scheduler.finished(1, 2, scheduler.load(1).handed_out, 1 * us);
+    scheduler.drain();
+  }
+  REQUIRE(scheduler.load(0).handed_out > 1);
+  REQUIRE_FALSE(scheduler.recall(0));
+  REQUIRE(scheduler.recall(10 * ms));
+  scheduler.give_back(0, {});
+  for (Nanoseconds now = 20 * ms; now < 100 * ms; now += 10 * ms) CHECK_FALSE(scheduler.recall(now));
+  scheduler.finished(0, 2, 1, 90 * ms);
+  CHECK((scheduler.recall(110 * ms) || scheduler.recall(120 * ms)));
+}
+
+TEST_CASE("an engine that comes back is given work again", "[scheduler]") {
+  DrivenScheduler scheduler(2);
+  scheduler.submit_bound(items(1, 2), 1);
+  REQUIRE(scheduler.drain().size() == 1);
+  scheduler.forget(1);
+  const auto lost = scheduler.lose_engine(1);
+  CHECK(lost.in_hand.size() == 1);
+  CHECK_FALSE(scheduler.submit_bound(items(2, 1), 1));
+  scheduler.add_engine(1);
+  CHECK(scheduler.submit_bound(items(3, 1), 1));
+  scheduler.submit(items(4, 1));
+  scheduler.submit(items(5, 1));
+  std::set<int> engines;
+  std::set<std::uint64_t> calls;
+  for (const Grant& grant : scheduler.drain()) {
+    engines.insert(grant.engine);
+    calls.insert(grant.call);
+    scheduler.finished(grant, 1 * ms);
+  }
+  for (const Grant& grant : scheduler.drain()) calls.insert(grant.call);
+  CHECK(engines == std::set<int>{0, 1});
+  CHECK(calls == std::set<std::uint64_t>{3, 4, 5});
+}
+
 TEST_CASE("what has become longer than it seemed goes to who has nothing to do", "[scheduler]") {
   DrivenScheduler scheduler(2);
   scheduler.teach(1, 5000, 1 * us);
