@@ -51,7 +51,9 @@ Scheduler::Lane& Scheduler::make_lane(bool bound) {
 void Scheduler::join(Lane& lane, Engine& engine) {
   ++lane.engines;
   engine.joined = true;
-  offer(lane, rest(engine).lanes.emplace_back(&lane).listed, engine);
+  std::vector<Membership>& lanes = rest(engine).lanes;
+  lanes.push_back({&lane, {}});
+  offer(lane, lanes.back().listed, engine);
 }
 
 // Those of the lanes that it is in.
