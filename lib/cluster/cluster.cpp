@@ -84,11 +84,11 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
                                 .rank = static_cast<int>(on),
                                 .host = ranks[on].host,
                                 .pid = static_cast<long>(ranks[on].pid),
-                                .near = ranks[on].boot == ranks[0].boot,
                                 .machine = ranks[on].boot});
   }
   // Without another rank there is no MPI to be careful with.
   settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.machine = ranks[0].boot;
   settings.forward = settings.pulse ? options.forward_results : ForwardResults::never;
   settings.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
   return settings;

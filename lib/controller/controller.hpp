@@ -48,7 +48,6 @@ struct EngineInfo {
   int rank = 0;  // in the cluster's communicator
   std::string host;
   long pid = 0;
-  bool near = true;           // on rank 0's machine
   std::uint64_t machine = 0;  // which it is on
 };
 
@@ -61,6 +60,7 @@ struct ControllerSettings {
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward = ForwardResults::never;
+  std::uint64_t machine = 0;           // which rank 0 is on
   controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
 };
 
@@ -195,7 +195,7 @@ class Controller final : private transport::FrameHandler {
   void dispatch();
   void grant(const scheduler::Grant& grant);
   bool encode_for(Call& call, const scheduler::Grant& grant);
-  [[nodiscard]] bool forwards(int from, int to) const;
+  [[nodiscard]] Origin::Kind origin(const Call& result, int to) const;
   [[nodiscard]] int engine_with_arguments(const Call& call) const;
   void enter_team(Call& call);
   void enter_team(Call& call, const scheduler::Grant& grant);

@@ -66,11 +66,14 @@ void Controller::end_root_part(Call& call) {
   if (call.done()) end_call(call);
 }
 
-// Whether a result that one engine has kept is to go to another from there.
-bool Controller::forwards(int from, int to) const {
-  const EngineInfo& source = engine(from);
-  return settings_.forward == ForwardResults::always ||
-         (settings_.forward == ForwardResults::when_nearer && !source.near && source.machine == engine(to).machine);
+// How a task on an engine is to come by a result that is its argument.
+Origin::Kind Controller::origin(const Call& result, int to) const {
+  if (result.kept_on < 0) return Origin::Kind::value;
+  if (result.kept_on == to) return Origin::Kind::kept;
+  const std::uint64_t from = engine(result.kept_on).machine;
+  const bool nearer = from != settings_.machine && from == engine(to).machine;
+  const bool forward = settings_.forward == ForwardResults::always || (settings_.forward == ForwardResults::when_nearer && nearer);
+  return forward ? Origin::Kind::delivered : Origin::Kind::value;
 }
 
 // Encodes arguments that are results anew if an engine may have some of them, or another might have had. If that throws, the task fails.
@@ -84,9 +87,8 @@ bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
         : controller_(controller), to_(to), next_ticket_(next_ticket) {}
 
     Origin of(const Call& result) override {
-      if (result.kept_on < 0) return {};
-      if (result.kept_on == to_) return {Origin::Kind::kept, result.id};
-      if (!controller_.forwards(result.kept_on, to_)) return {};
+      const Origin::Kind kind = controller_.origin(result, to_);
+      if (kind != Origin::Kind::delivered) return {kind, result.id};
       forwarded.push_back({result.kept_on, {result.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
       return {Origin::Kind::delivered, forwarded.back().second.ticket};
     }
@@ -99,10 +101,8 @@ bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
     std::uint64_t next_ticket_;
   };
   const auto& results = deferred.arguments.tasks();
-  const bool by_value = std::none_of(results.begin(), results.end(), [&](const Prerequisite& result) {
-    const int holder = result.call->kept_on;
-    return holder >= 0 && (holder == grant.engine || forwards(holder, grant.engine));
-  });
+  const bool by_value = std::all_of(results.begin(), results.end(),
+                                    [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
   if (by_value && deferred.by_value) return true;
   FromEngines origins(*this, grant.engine, next_ticket_);
   ArgumentBlock& block = call.blocks.front();

@@ -11,6 +11,7 @@
 #include <rankview/this_task.hpp>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 #include <variant>
 
@@ -51,7 +52,7 @@ class Engine::Running final : public detail::Invocation {
 
   void await_attachments() override {
     if (claims_.sizes().empty()) return;
-    const Baton::Held held(engine_.baton_);
+    const std::lock_guard held(engine_.baton_);
     engine_.receive(message_, claims_.places());
   }
 
@@ -269,9 +270,9 @@ bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
 bool Engine::stop_requested() {
   if (!settings_.pulse && on_own_thread()) {
     endpoint_->poll(*this);
-    if (baton_.try_take()) {
+    if (baton_.try_lock()) {
       std::stop_source due = due_stop();
-      baton_.give();
+      baton_.unlock();
       due.request_stop();
     }
   }
@@ -288,7 +289,7 @@ std::stop_token Engine::stop_token() {
   std::stop_token token;
   std::stop_source due(std::nostopstate);
   {
-    const Baton::Held held(baton_);
+    const std::lock_guard held(baton_);
     if (!stop_source_) stop_source_.emplace();
     token = stop_source_->get_token();
     due = due_stop();
@@ -308,7 +309,7 @@ std::stop_source Engine::due_stop() const {
 void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
   const bool own_thread = on_own_thread();
   {
-    const Baton::Held held(baton_);
+    const std::lock_guard held(baton_);
     wire::write(outbox_, wire::Published{at_.call, at_.item, std::string(name), type, value});
     results_.close();
     const std::int64_t now = settings_.clock.now();
@@ -357,7 +358,7 @@ void Engine::join(const wire::Join& join) {
 // It has been run, or will not be: takes in what was sent for it and is not needed.
 void Engine::done_with(const wire::Batch& batch, Pending& message) {
   if (!message.received) drop(message);
-  if (batch.awaits) expect_no_more(batch);
+  expect_no_more(batch);
 }
 
 // What belongs to the next item of a batch.
@@ -413,7 +414,7 @@ void Engine::run(const wire::Batch& batch, Pending& message) {
       // Others may want something of this engine before they come.
       const Baton::Lent lent(baton_);
       group->settle(!well, [this] {
-        const Baton::Held held(baton_);
+        const std::lock_guard held(baton_);
         flush();
       });
     }
@@ -599,10 +600,10 @@ void Engine::pulse() {
     if (activity_.load() == quitting) return;
     std::this_thread::sleep_for(pulse_period);
     const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
-    if (begun == std::exchange(last, begun) && baton_.try_take()) {
+    if (begun == std::exchange(last, begun) && baton_.try_lock()) {
       beat();
       std::stop_source due = due_stop();
-      baton_.give();
+      baton_.unlock();
       due.request_stop();
     }
   }

@@ -49,30 +49,19 @@ struct Settings {
 // each task and an exchange after it.
 class Baton {
  public:
-  void give() { held_.store(false, std::memory_order_release); }
-  void take() {
+  void unlock() { held_.store(false, std::memory_order_release); }
+  void lock() {
     while (held_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
   }
-  bool try_take() { return !held_.exchange(true, std::memory_order_acquire); }
+  bool try_lock() { return !held_.exchange(true, std::memory_order_acquire); }
 
-  // For a while.
-  class Held {
-   public:
-    explicit Held(Baton& baton) : baton_(baton) { baton_.take(); }
-    Held(const Held&) = delete;
-    Held& operator=(const Held&) = delete;
-    ~Held() { baton_.give(); }
-
-   private:
-    Baton& baton_;
-  };
-  // For a while to whoever wants it.
+  // Lends it, for a while, to whoever wants it.
   class Lent {
    public:
-    explicit Lent(Baton& baton) : baton_(baton) { baton_.give(); }
+    explicit Lent(Baton& baton) : baton_(baton) { baton_.unlock(); }
     Lent(const Lent&) = delete;
     Lent& operator=(const Lent&) = delete;
-    ~Lent() { baton_.take(); }
+    ~Lent() { baton_.lock(); }
 
    private:
     Baton& baton_;
@@ -216,7 +205,7 @@ class Engine final : private transport::FrameHandler {
   transport::SpinTime spin_;
 
   std::deque<Queued> queue_;
-  Pending no_message_;
+  Pending no_message_;                     // of what is run without one
   std::shared_ptr<Pending> last_pending_;  // used again when nobody needs it any more
   struct State {
     std::span<const std::byte> bytes;

@@ -6,6 +6,7 @@
 #include <rankview/errors.hpp>
 
 #include <algorithm>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -27,13 +28,13 @@ class Engine::Arrival final : public detail::Delivered {
   Arrival(Engine& engine, std::shared_ptr<Pending> message, std::span<const std::byte> value)
       : engine_(engine), message_(std::move(message)), claims_(message_->attachment_sizes), value_(value, &claims_) {}
   ~Arrival() override {
-    const Baton::Held held(engine_.baton_);
+    const std::lock_guard held(engine_.baton_);
     if (!message_->received) engine_.drop(*message_);
   }
 
   detail::Reader& value() override { return value_; }
   void receive() override {
-    const Baton::Held held(engine_.baton_);
+    const std::lock_guard held(engine_.baton_);
     if (!message_->received) engine_.receive(*message_, claims_.places());
   }
 
@@ -118,7 +119,7 @@ bool Engine::dropping() {
 }
 
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
-  const Baton::Held held(baton_);
+  const std::lock_guard held(baton_);
   const Delivery& awaited = deliveries_.at(ticket);
   transport::Idle idle(spin_);
   if (awaited.message == nullptr) flush();
@@ -127,9 +128,10 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
       throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");
     poll_or_nap(idle);
   }
-  const Delivery delivery = std::move(deliveries_.extract(ticket).mapped());
-  if (!delivery.found) throw detail::ResultGone();
-  return std::make_unique<Arrival>(*this, delivery.message, delivery.value);
+  if (!awaited.found) throw detail::ResultGone();
+  auto arrival = std::make_unique<Arrival>(*this, awaited.message, awaited.value);
+  deliveries_.erase(ticket);
+  return arrival;
 }
 
 }  // namespace rankview::engine

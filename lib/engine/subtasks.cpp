@@ -5,6 +5,7 @@
 #include <rankview/errors.hpp>
 #include <rankview/subtask.hpp>
 
+#include <mutex>
 #include <string>
 #include <utility>
 #include <variant>
@@ -19,7 +20,7 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.stride = stride;
   record.object = function.object->bytes.bytes();
   record.item = arguments;
-  const Baton::Held held(baton_);
+  const std::lock_guard held(baton_);
   record.parent_call = at_.call;
   record.ticket = next_ticket_++;
   subtasks_.emplace(record.ticket, std::nullopt);
@@ -30,19 +31,19 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
 }
 
 bool Engine::answered(std::uint64_t ticket) {
-  const Baton::Held held(baton_);
+  const std::lock_guard held(baton_);
   endpoint_->poll(*this);
   return subtasks_.at(ticket).has_value();
 }
 
 void Engine::forget(std::uint64_t ticket) {
-  const Baton::Held held(baton_);
+  const std::lock_guard held(baton_);
   subtasks_.erase(ticket);
 }
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {
   const auto take_answer = [&] {
-    const Baton::Held held(baton_);
+    const std::lock_guard held(baton_);
     if (!subtasks_.at(ticket)) run_others_until_answered(ticket);
     return *std::exchange(subtasks_.at(ticket), std::nullopt);
   };

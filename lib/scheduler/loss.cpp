@@ -66,7 +66,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   set_items(gone, 0);
   gone.suspended = 0;
 
-  const auto leave = [&](Lane& lane) {
+  const auto shrink = [&](Lane& lane) {
     --lane.engines;
     if (lane.engines == 0) {
       for (const auto& queue : lane.queues) strand(*queue);
@@ -93,8 +93,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       }
     }
   };
-  leave(*everyone_);
-  for (const Membership& membership : rest(gone).lanes) leave(*membership.lane);
+  shrink(*everyone_);
+  for (const Membership& membership : rest(gone).lanes) shrink(*membership.lane);
   // Teams that it followed in end, too.
   for (const auto& known : by_teams_) {
     Lane& lane = *known.second;
@@ -106,8 +106,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       lane.followers.erase(first);
       if (first == id) continue;
       unlist(lane, engine(first));
-      this->leave(engine(first), {&lane});
-      leave(lane);
+      leave(engine(first), {&lane});
+      shrink(lane);
     }
   }
   rest(gone).lanes.clear();

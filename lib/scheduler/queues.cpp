@@ -139,10 +139,10 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
   const auto gang = std::make_shared<Gang>();
   gang->engines = engines;
   waiting_ += work.count;
+  Work own = work;
+  own.chunks = own.count;
+  own.alone = true;  // what follows is not to be merged with it
   for (std::size_t i = 0; i < engines.size(); ++i) {
-    Work own = work;
-    own.chunks = own.count;
-    own.alone = true;  // what follows is not to be merged with it
     Lane& lane = bound_lane(engines[i]);
     SharedTerms terms = terms_of(lane, own);
     Queue& queue = queue_for(lane, *terms, {});

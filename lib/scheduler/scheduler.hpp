@@ -133,9 +133,10 @@ struct Load {
 // different sets of engines, takes turns by the time it takes (start-time fair queueing; Goyal, Vin and Cheng, SIGCOMM 1996).
 //
 // An engine gets one item at a time until durations of that kind of call are known; then as many as it will finish within Limits::batch,
-// with the next batch ahead of need, so that messages cost little and their latency is hidden. What one engine gets doubles at most, and
-// is no more than its share of what is left. What turns out to wait behind a long item is recalled: soon when somebody else has nothing to
-// do, and after a while in any case, since it would be begun out of turn.
+// with the next batch ahead of need, so that messages cost little and their latency is hidden. What one engine has of a
+// kind is no more than has ended of it, since a few durations say little, and no more than its share of what is left. What turns out to
+// wait behind a long item, or behind more than seemed to be there, is recalled: soon when somebody else has nothing to do, and behind a
+// long one after a while in any case, since it would be begun out of turn.
 //
 // Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets, submitters
 // and priorities that have work. Policies other than least_load: linear in the number of engines that may take more.
