@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: BSL-1.0
 # Part of rankview: views, engines and load balancing over MPI.
 #
-# benchmarks/run.sh [--quick] [OUT.json]
+# benchmarks/run.sh [--quick] [--no-peers] [OUT.json]
 #
 # Installs what is missing, builds, runs every benchmark, prints one table and writes it as JSON to build/benchmarks.json or OUT.json. Wants
 # the machine to itself. Ends badly only if a benchmark could not be run; a figure that misses what is required is marked in the table.
+# --quick takes smaller problems and fewer rounds; --no-peers leaves out what is not rankview, and what takes minutes: that all of it runs.
 
 quick=
+peers=yes
 out=
 for argument; do
   case $argument in
     --quick) quick=--quick ;;
-    -*) echo "usage: benchmarks/run.sh [--quick] [OUT.json]" >&2; exit 2 ;;
+    --no-peers) peers= ;;
+    -*) echo "usage: benchmarks/run.sh [--quick] [--no-peers] [OUT.json]" >&2; exit 2 ;;
     /*) out=$argument ;;
     *) out=$PWD/$argument ;;
   esac
@@ -22,7 +25,7 @@ done
 
 need libbenchmark-dev python3 || { echo "cannot install what the benchmarks need" >&2; exit 1; }
 # Without the peers there is still something to measure; their rows then say why they are empty.
-need python3-mpi4py python3-ipyparallel python3-numpy || echo "cannot install the peers" >&2
+[ -z "$peers" ] || need python3-mpi4py python3-ipyparallel python3-numpy || echo "cannot install the peers" >&2
 # In a folder of its own, so that what the tests have configured in theirs stays.
 cmake --preset release -B build/benchmarks -DRANKVIEW_TESTS=OFF -DRANKVIEW_EXAMPLES=OFF >/dev/null || exit 1
 cmake --build build/benchmarks -j "$jobs" || exit 1
@@ -54,6 +57,7 @@ measure() {
 # peer NAME FIGURES COMMAND...: the same, but a peer that cannot be run here is no failure of ours. FIGURES, with commas between them, are
 # what it measures.
 peer() {
+  [ -n "$peers" ] || return 0
   name=$1
   figures=$2
   shift 2
@@ -69,7 +73,9 @@ peer() {
 
 : >"$work/lines"
 measure roundtrip mpirun -np 2 "$programs/roundtrip" $quick
-for ranks in 2 3 5; do
+counts="2 3 5"
+[ -n "$peers" ] || counts="2 3"
+for ranks in $counts; do
   measure "throughput, np $ranks" mpirun -np $ranks "$programs/throughput" $quick
 done
 measure METG mpirun -np 2 "$programs/metg" $quick

@@ -2,27 +2,32 @@
 # SPDX-License-Identifier: BSL-1.0
 # Part of rankview: views, engines and load balancing over MPI.
 #
-# Builds and runs the tests: sh tests/run.sh [debug|asan|tsan|release|fuzz|all]...
-# Without arguments: debug and fuzz. The last line says how many passed and failed. Test cases are counted one by one, a test
-# without cases as one.
+# Builds and runs the tests: sh tests/run.sh [format|debug|fuzz|clang|tidy|asan|tsan|release|shared]...
+# Without arguments: all of them, in this order, which is what has to pass. `debug` has every test; the others have those that they may
+# find something in. The last line says how many passed and failed. Test cases are counted one by one, a test without cases as one.
 
+every="format debug fuzz clang tidy asan tsan release shared"
 wanted=
 for argument in "$@"; do
-  case $argument in
-    debug | asan | tsan | release | fuzz) wanted="$wanted $argument" ;;
-    all) wanted="debug release asan tsan fuzz" ;;
+  case " $every " in
+    *" $argument "*) wanted="$wanted $argument" ;;
     *)
-      echo "usage: sh tests/run.sh [debug|asan|tsan|release|fuzz|all]..." >&2
+      echo "usage: sh tests/run.sh [$(echo "$every" | tr ' ' '|')]..." >&2
       exit 2
       ;;
   esac
 done
-[ -n "$wanted" ] || wanted="debug fuzz"
+[ -n "$wanted" ] || wanted=$every
 
 . "$(dirname "$0")/../.ci/setup.sh"
-need catch2 || exit 1
-case $wanted in *release*) need libbenchmark-dev || exit 1 ;; esac
-case $wanted in *fuzz*) need clang libclang-rt-14-dev || need clang || exit 1 ;; esac
+need catch2 ccache || exit 1
+case $wanted in *release*) need libbenchmark-dev python3 || exit 1 ;; esac
+case $wanted in *fuzz* | *clang*) need clang libclang-rt-14-dev || need clang || exit 1 ;; esac
+case $wanted in *format*) need clang-format git || exit 1 ;; esac
+case $wanted in *tidy*) need clang-tidy || exit 1 ;; esac
+
+# What a clone elsewhere has compiled already is not compiled again.
+export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
 
 passed=0
 failed=0
@@ -103,9 +108,42 @@ broken() {
   failed=$((failed + 1))
 }
 
+# Counts a check that is not ctest's by how it ended: check NAME COMMAND...
+check() {
+  what=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    echo "$what" >>"$failures"
+    failed=$((failed + 1))
+  fi
+}
+
+# Every source file as .clang-format has it.
+formatted() { git ls-files '*.hpp' '*.cpp' | xargs clang-format --dry-run -Werror; }
+
+# The library by .clang-tidy: all of its sources as one, since most of the time goes into headers.
+tidy() {
+  mkdir -p build/tidy && ls "$PWD"/lib/*/*.cpp | sed 's/.*/#include "&"/' >build/tidy/all.cpp
+  mpi=$(mpicxx --showme:incdirs | sed 's#[^ ]*#-isystem &#g')
+  clang-tidy build/tidy/all.cpp --quiet --config-file=.clang-tidy --warnings-as-errors='*' -- -std=c++20 -DOMPI_SKIP_MPICXX= \
+    -DMPICH_SKIP_MPICXX= -Iinclude -Ilib $mpi 2>"$said"
+}
+
+# The benchmarks at small size: that they run. Their figures are for whoever reads; none decides.
+benchmarks() { sh benchmarks/run.sh --quick --no-peers; }
+
+# Under a sanitizer nine ranks on two cores find nothing that four do not, and examples and the README are for the compiler.
+sanitized='^(unit\.|system\.|mpi\..*\.np[124]$|mpi_calls)'
+# What has threads of its own, and the system tests, in which processes end.
+threaded='^(unit\.(local_|idle|call_memory)|mpi\.(threads|async_result|continuations|dependencies|attempts|imap|subtask|publish|forwarding|client|communicator|reduce|load_balanced_view)\.np[124]$|system\.(embedded|ending))'
+
 for preset in $wanted; do
   echo "---- $preset, after $(($(date +%s) - started)) s"
   case $preset in
+    format) check format formatted ;;
+    tidy) check tidy tidy ;;
     fuzz)
       if cmake -G Ninja -S . -B build/fuzz -D CMAKE_CXX_COMPILER=clang++ -D CMAKE_C_COMPILER=clang -D RANKVIEW_FUZZ=ON \
         -D RANKVIEW_EXAMPLES=OFF -D RANKVIEW_FUZZ_SECONDS="${RANKVIEW_FUZZ_SECONDS:-15}" >"$said" 2>&1; then
@@ -115,18 +153,24 @@ for preset in $wanted; do
         broken fuzz
       fi
       ;;
-    asan | tsan)
-      # What must not compile does so with every preset, and fuzzing brings its own sanitizers.
-      if build "$preset"; then run "$preset" -E '^compile_fail' -j 1; else broken "$preset"; fi
+    asan) if build asan -DRANKVIEW_EXAMPLES=OFF; then run asan -R "$sanitized" -E 'install' -j 1; else broken asan; fi ;;
+    tsan) if build tsan -DRANKVIEW_EXAMPLES=OFF; then run tsan -R "$threaded" -j 1; else broken tsan; fi ;;
+    clang) if build clang; then run clang -R '^(unit|compile_fail|examples|mpi.*np2)' -j "$jobs"; else broken clang; fi ;;
+    release)
+      if build release; then
+        run release -R '^(unit|examples|system|mpi.*np4)' -j "$jobs"
+        check benchmarks benchmarks
+      else
+        broken release
+      fi
       ;;
-    *)
-      # Tests say themselves how many cores they take.
-      if build "$preset"; then run "$preset" -j "$jobs"; else broken "$preset"; fi
-      ;;
+    shared) if build shared; then run shared -R '^(examples|system|mpi.*np2)' -j "$jobs"; else broken shared; fi ;;
+    # Tests say themselves how many cores they take.
+    *) if build "$preset"; then run "$preset" -j "$jobs"; else broken "$preset"; fi ;;
   esac
 done
 
-echo "---- $wanted: $(($(date +%s) - started)) s"
+echo "---- all of it: $(($(date +%s) - started)) s"
 if [ -s "$failures" ]; then
   echo "failed:"
   sed 's/^/  /' "$failures"

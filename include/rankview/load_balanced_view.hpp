@@ -101,6 +101,7 @@ class BalancedVerbs {
   void abort() const { abort_view(*controller_, number_); }
 
   /// A copy of the view that makes its calls with other flags.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): they are moved from
   [[nodiscard]] View with(Flags flags) const {
     View copy = self();
     copy.flags_ = std::move(flags);

@@ -27,7 +27,7 @@ struct VariableInfo {
 
   // A variable goes by its name.
   operator const std::string&() const noexcept { return name; }
-  friend bool operator==(const VariableInfo& variable, std::string_view name) { return variable.name == name; }
+  friend bool operator==(const VariableInfo& variable, std::string_view wanted) { return variable.name == wanted; }
   friend bool operator==(const VariableInfo&, const VariableInfo&) = default;
 
   template <class Archive>

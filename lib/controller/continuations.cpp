@@ -34,6 +34,7 @@ void note_run(const std::shared_ptr<Controller>& controller) {
 
 std::shared_ptr<Controller> running_controller() {
   const std::lock_guard guard(runs_mutex);
+  // NOLINTNEXTLINE(modernize-loop-convert): what it asks for, clang 14 cannot compile
   for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
     if (auto controller = run->lock(); controller != nullptr && controller->open()) return controller;
   }

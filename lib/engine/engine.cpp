@@ -102,7 +102,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
     }
   }
   // What arrives from here on belongs to the next run.
-  const wire::End end = *std::exchange(end_, std::nullopt);
+  wire::End end = *std::exchange(end_, std::nullopt);
   objects_.clear();
   stops_.clear();
   kept_.clear();

@@ -42,6 +42,7 @@ void Engine::end_folded_items(std::uint64_t call, bool failed) {
     const bool last = &item == &folded_items_.back();
     scratch_.rewind({0, 0, 0});
     if (failed) {
+      // NOLINTNEXTLINE(bugprone-use-after-move): only the last turn moves it
       scratch_.raw(value.bytes.data(), value.bytes.size());
     } else if (last) {
       scratch_ = std::move(value);

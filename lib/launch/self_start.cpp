@@ -47,6 +47,7 @@ void start_under_mpirun(int argc, char** argv) {
                                     std::string(self.data(), static_cast<std::size_t>(length))};
   for (int i = 1; i < argc; ++i) words.emplace_back(argv[i]);
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 

@@ -237,6 +237,7 @@ int Scheduler::draw(Queue& queue) {
     }
     case Policy::weighted: {
       std::vector<double> weights;
+      weights.reserve(willing.size());
       for (const int id : willing) weights.push_back(1.0 / (1e-6 + static_cast<double>(items(id))));
       return take(willing[std::discrete_distribution<std::size_t>(weights.begin(), weights.end())(random_)]);
     }

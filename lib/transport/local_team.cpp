@@ -26,7 +26,7 @@ class LocalTeam::Meeting {
     const std::lock_guard lock(mutex_);
     std::shared_ptr<Exchange>& found = open_[number];
     if (found == nullptr) found = std::make_shared<Exchange>();
-    const std::shared_ptr<Exchange> exchange = found;
+    std::shared_ptr<Exchange> exchange = found;
     side(*exchange);
     if (std::exchange(exchange->half, true)) {
       if (exchange->bytes != 0) std::memcpy(exchange->to, exchange->from, exchange->bytes);

@@ -5,11 +5,15 @@
 #include <rankview/errors.hpp>
 
 #include <mpi.h>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 namespace rankview::transport {
+
+// MPI counts in int; longer data goes in pieces of so many bytes.
+inline constexpr std::size_t piece_bytes = std::size_t{1} << 30U;
 
 [[noreturn]] void throw_mpi_error(int code, const char* call);
 

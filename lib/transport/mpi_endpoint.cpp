@@ -13,8 +13,6 @@ namespace {
 
 constexpr int packet_tag = 0;
 constexpr std::uint32_t first_body_tag = 1;
-// MPI counts in int; longer data goes in pieces.
-constexpr std::size_t piece_bytes = std::size_t{1} << 30U;
 // Larger buffers go back to the system.
 constexpr std::size_t largest_recycled = 256 * 1024;
 

@@ -17,7 +17,6 @@ namespace {
 
 constexpr int fold_tag = 1;
 constexpr int part_tag = 2;
-constexpr std::size_t piece_bytes = std::size_t{1} << 30U;
 
 // MPI takes the data of what is only sent as const in some calls and not in others.
 template <class T>
@@ -180,7 +179,7 @@ Team::Begun MpiTeam::scatter(const std::byte* from, std::byte* to, const Deal& d
   }
   if (plain(deal)) {
     r.types.push_back(Datatype::element(deal.element_bytes));
-    const MPI_Datatype element = r.types.back().get();
+    MPI_Datatype element = r.types.back().get();
     if (member_ == 0) {
       r.counts.push_back(0);
       r.offsets.push_back(0);
@@ -204,7 +203,7 @@ Team::Begun MpiTeam::gather(const std::byte* from, std::byte* to, std::uint64_t 
   Requests& r = *requests;
   if (plain(deal)) {
     r.types.push_back(Datatype::element(deal.element_bytes));
-    const MPI_Datatype element = r.types.back().get();
+    MPI_Datatype element = r.types.back().get();
     if (member_ == 0) {
       r.counts.push_back(0);
       r.offsets.push_back(0);
@@ -286,7 +285,7 @@ Team::Begun MpiTeam::allgather(const std::byte* from, std::byte* to, std::size_t
   const std::uint64_t total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
   if (total <= most_at_once) {
     r.types.push_back(Datatype::element(element_bytes));
-    const MPI_Datatype element = r.types.back().get();
+    MPI_Datatype element = r.types.back().get();
     int begin = 0;
     for (const std::uint64_t count : counts) {
       r.counts.push_back(static_cast<int>(count));

@@ -41,8 +41,12 @@ void messages() {
     put(name, "", out.bytes.bytes());
     write(all);
   };
-  record("batch_stride", [&](Writer& out) { wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items, 0, 0, 0, 0, {1, 4}, 5, 1, 1, 1}); });
-  record("batch_sized", [&](Writer& out) { wire::write(out, wire::Batch{.thunk = {1, 2}, .function = {}, .call = 5, .count = 3, .items = sized.bytes.bytes()}); });
+  record("batch_stride", [&](Writer& out) {
+    wire::write(out, wire::Batch{{1, 2}, {1, 3}, 4, 1, 100, 3, 8, items, 0, 0, 0, 0, {1, 4}, 5, 1, 1, 1});
+  });
+  record("batch_sized", [&](Writer& out) {
+    wire::write(out, wire::Batch{.thunk = {1, 2}, .function = {}, .call = 5, .count = 3, .items = sized.bytes.bytes()});
+  });
   record("object", [&](Writer& out) { wire::write(out, wire::Object{3, items}); });
   record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
   record("stop", [](Writer& out) { wire::write(out, wire::Stop{3, 4, 5}); });
@@ -57,7 +61,16 @@ void messages() {
   record("overdue", [](Writer& out) { wire::write(out, wire::Overdue{5, 6}); });
   record("subtask", [&](Writer& out) { wire::write(out, wire::Subtask{1, {1, 2}, {3, 4}, 5, 0, items, items}); });
   record("answer", [&](Writer& out) { wire::write(out, wire::Answer{1, 1, failure.bytes.bytes()}); });
-  record("batch_awaits", [&](Writer& out) { wire::write(out, wire::Batch{.thunk = {1, 2}, .function = {}, .call = 5, .count = 3, .items = sized.bytes.bytes(), .awaits = true, .first_ticket = 7, .tickets = 2}); });
+  record("batch_awaits", [&](Writer& out) {
+    wire::write(out, wire::Batch{.thunk = {1, 2},
+                                 .function = {},
+                                 .call = 5,
+                                 .count = 3,
+                                 .items = sized.bytes.bytes(),
+                                 .awaits = true,
+                                 .first_ticket = 7,
+                                 .tickets = 2});
+  });
   record("forward", [](Writer& out) { wire::write(out, wire::Forward{9, 7, 3}); });
   record("delivery", [&](Writer& out) { wire::write(out, wire::Delivery{7, 1, items}); });
   record("suspended", [](Writer& out) { wire::write(out, wire::Suspended{3}); });

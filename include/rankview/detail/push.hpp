@@ -50,6 +50,7 @@ struct PushShort {
 };
 
 template <class V>
+// NOLINTNEXTLINE(performance-unnecessary-value-param): it is moved from
 std::shared_ptr<Results<void>> push_block(const Caller& caller, std::string_view name, const V& value, std::shared_ptr<const void> kept) {
   auto call = new_collective<PushBlock<V>, Results<void>>(caller, RootPart::Kind::broadcast);
   call->root.edit().from = reinterpret_cast<const std::byte*>(value.data());
