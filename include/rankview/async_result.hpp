@@ -159,9 +159,12 @@ class AsyncResult {
     return !detail::failed(*state_);
   }
 
-  /// How many tasks there are: items of a map, engines of a direct apply, 1 for a single one.
-  [[nodiscard]] std::size_t size() const { return call().items.size(); }
-  /// How many of them have ended.
+  /// How many elements iteration yields: one for each item of a map and each engine of a direct apply, 1 for a single value. Where the
+  /// value is a vector that one task, or engines together, have made, as gather() has it, its elements, which is known at the end only:
+  /// then this waits.
+  [[nodiscard]] std::size_t size() const { return Shape::await_count(call(), 0); }
+  /// How many tasks have ended, out of as many as task_ids() gives: items of a map and of a map_reduce, engines of a direct apply and of
+  /// what engines do together.
   [[nodiscard]] std::size_t progress() const {
     static_cast<void>(detail::poll(call()));
     return call().ended;
@@ -227,7 +230,7 @@ class AsyncResult {
 
   /// In result order.
   [[nodiscard]] std::vector<TaskId> task_ids() const {
-    std::vector<TaskId> ids(size());
+    std::vector<TaskId> ids(call().items.size());
     for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = {state_->id, i};
     return ids;
   }
@@ -236,7 +239,7 @@ class AsyncResult {
   /// Metadata of all tasks, in result order.
   [[nodiscard]] std::vector<Metadata> metadata_all() const {
     std::vector<Metadata> all;
-    for (std::size_t i = 0; i < size(); ++i) all.push_back(metadata(i));
+    for (std::size_t i = 0; i < call().items.size(); ++i) all.push_back(metadata(i));
     return all;
   }
 

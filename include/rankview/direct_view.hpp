@@ -293,11 +293,12 @@ class DirectVerbs {
   /// AsyncResult::abort().
   void abort() const { abort_view(*controller_, number_); }
 
-  /// A copy of the view that makes its calls with other flags.
+  /// A copy of the view that makes its calls with these flags, too. What is not named here is as it was; `.retries = {}` gives a flag its
+  /// default back.
   // NOLINTNEXTLINE(performance-unnecessary-value-param): they are moved from
   [[nodiscard]] View with(Flags flags) const {
     View copy = self();
-    copy.flags_ = std::move(flags);
+    copy.flags_.add(std::move(flags));
     return copy;
   }
 

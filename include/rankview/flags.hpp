@@ -6,11 +6,58 @@
 #include <rankview/metadata.hpp>
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace rankview {
+
+namespace detail {
+
+struct NotGiven {};
+inline constexpr NotGiven not_given{};
+
+// What a flag may be given a braced list of.
+template <class T>
+struct Listed {
+  struct type {
+    type() = delete;
+  };
+};
+template <>
+struct Listed<Dependency> {
+  using type = Dependency;
+};
+template <>
+struct Listed<std::vector<int>> {
+  using type = int;
+};
+
+}  // namespace detail
+
+/// One flag: its value, and whether it was given. Is given whatever makes a `T`, or `{}` for its default, and can be used as a `T`.
+template <class T, auto... otherwise>
+class Flag {
+ public:
+  Flag() : given_(true) {}
+  Flag(detail::NotGiven) {}
+  Flag(T value) : value_(std::move(value)), given_(true) {}
+  template <class U>
+  requires(std::is_convertible_v<U, T> && !std::is_arithmetic_v<std::remove_cvref_t<U>> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Flag>) Flag(U&& value)
+      : value_(std::forward<U>(value)), given_(true) {}
+  Flag(std::initializer_list<typename detail::Listed<T>::type> values) : value_(values), given_(true) {}
+
+  [[nodiscard]] bool given() const noexcept { return given_; }
+  [[nodiscard]] const T& value() const noexcept { return value_; }
+  operator const T&() const noexcept { return value_; }
+
+ private:
+  T value_{otherwise...};
+  bool given_ = false;
+};
 
 /// Which of the engines that may take more is handed the next task. All but `least_load` cost time in proportion to the number of these.
 enum class Policy : std::uint8_t {
@@ -38,40 +85,43 @@ class Predicate {
   Function function_ = nullptr;
 };
 
-/// How a view makes its calls; given with `view.with({...})`. A direct view knows `after`, `queue_timeout`, `label`, and for
-/// apply() and map() `timeout`; the others are for load-balanced views.
+/// How a view makes its calls; `view.with({...})` adds those that are named to those that the view has. A direct view knows `after`,
+/// `queue_timeout`, `label`, and for apply() and map() `timeout`; the others are for load-balanced views.
 struct Flags {
   /// `map`: how many items are handed out together, as balanced blocks: 10 items by 3 are 3, 3, 2, 2. Zero or less is a usage error. The
   /// default of 1 leaves the grouping to the scheduler, which measures how long items take.
-  int chunksize = 1;
+  Flag<int, 1> chunksize = detail::not_given;
   /// `map`: whether iterating over the result yields its elements in item order, or, if false, as they come. get() is in item order always.
-  bool ordered = true;
+  Flag<bool, true> ordered = detail::not_given;
   /// How often a task that throws, or whose attempt times out, is tried again: on an engine where it has not failed yet, or, when there is
   /// none left, on any. Its error is that of the last attempt, with those of the others.
-  int retries = 0;
+  Flag<int> retries = detail::not_given;
   /// How long one attempt may run; 0 for as long as it wants. When the time is over the task sees `rv::this_task::stop_requested()`, and
   /// the attempt has failed with TimeoutError. Rank 0 learns of it some milliseconds later under `MPI_THREAD_MULTIPLE`, else when the task
   /// ends. The engine is busy until then in any case.
-  Seconds timeout{};
+  Flag<Seconds> timeout = detail::not_given;
   /// How long a task may wait on rank 0, for an engine or for others; 0 for as long as it takes. Then it fails with TimeoutError.
-  Seconds queue_timeout{};
+  Flag<Seconds> queue_timeout = detail::not_given;
   /// Tasks of higher priority are handed out before others that wait. What has been handed out is not taken back for them.
-  int priority = 0;
+  Flag<int> priority = detail::not_given;
   /// A word of the caller's own, found again in the metadata of each task.
-  std::string label{};
+  Flag<std::string> label = detail::not_given;
   /// Run only after these tasks.
-  Dependency after{};
+  Flag<Dependency> after = detail::not_given;
   /// Run only where these tasks ran, after they have ended as asked for.
-  Dependency follow{};
+  Flag<Dependency> follow = detail::not_given;
   /// Only these of the engines; empty for all of the view's.
-  std::vector<int> targets{};
+  Flag<std::vector<int>> targets = detail::not_given;
   /// Asked on an engine before each task: false sends the task elsewhere, false everywhere fails it with ImpossibleDependency.
-  Predicate depend{};
+  Flag<Predicate> depend = detail::not_given;
   /// So many tasks an engine may have at a time, the running one included; 0 leaves it to the scheduler, which hands out ahead of need only
   /// what is short. 1 hands nothing out ahead.
-  int hwm = 0;
+  Flag<int> hwm = detail::not_given;
   /// See Policy.
-  Policy policy = Policy::least_load;
+  Flag<Policy> policy = detail::not_given;
+
+  /// Takes on the flags that were given of `more`, in place of its own.
+  void add(Flags more);
 };
 
 }  // namespace rankview

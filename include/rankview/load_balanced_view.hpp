@@ -100,11 +100,12 @@ class BalancedVerbs {
   /// AsyncResult::abort().
   void abort() const { abort_view(*controller_, number_); }
 
-  /// A copy of the view that makes its calls with other flags.
+  /// A copy of the view that makes its calls with these flags, too. What is not named here is as it was; `.retries = {}` gives a flag its
+  /// default back.
   // NOLINTNEXTLINE(performance-unnecessary-value-param): they are moved from
   [[nodiscard]] View with(Flags flags) const {
     View copy = self();
-    copy.flags_ = std::move(flags);
+    copy.flags_.add(std::move(flags));
     return copy;
   }
 
@@ -274,7 +275,7 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
                   "rankview: a callable that wants a communicator needs engines that run it together; use a DirectView or team_view()");
   }
   void place(detail::Call& call) const {
-    if (!flags_.targets.empty()) {
+    if (!flags_.targets.value().empty()) {
       call.engines = detail::chosen(targets(), detail::resolve(*controller_, flags_.targets));
     } else if (!all_) {
       if (engines_.empty()) throw UsageError("a load-balanced view of no engines cannot run tasks");

@@ -35,6 +35,25 @@ const char* to_string(Status status) noexcept {
   return "unknown";
 }
 
+void Flags::add(Flags more) {
+  const auto take = [](auto& flag, auto& given) {
+    if (given.given()) flag = std::move(given);
+  };
+  take(chunksize, more.chunksize);
+  take(ordered, more.ordered);
+  take(retries, more.retries);
+  take(timeout, more.timeout);
+  take(queue_timeout, more.queue_timeout);
+  take(priority, more.priority);
+  take(label, more.label);
+  take(after, more.after);
+  take(follow, more.follow);
+  take(targets, more.targets);
+  take(depend, more.depend);
+  take(hwm, more.hwm);
+  take(policy, more.policy);
+}
+
 namespace detail {
 namespace {
 
@@ -181,8 +200,8 @@ std::int64_t nanoseconds(Seconds time) {
 
 void set_balanced_terms(Call& call, const Flags& flags) {
   check_not_negative(flags.retries, "retries");
-  check_not_negative(flags.timeout.count(), "timeout");
-  check_not_negative(flags.queue_timeout.count(), "queue_timeout");
+  check_not_negative(flags.timeout.value().count(), "timeout");
+  check_not_negative(flags.queue_timeout.value().count(), "queue_timeout");
   check_not_negative(flags.hwm, "hwm");
   Terms terms;
   terms.retries = flags.retries;
@@ -190,17 +209,17 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.queue_timeout = nanoseconds(flags.queue_timeout);
   terms.priority = flags.priority;
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
-  terms.policy = static_cast<std::uint8_t>(flags.policy);
-  terms.predicate = flags.depend.function();
+  terms.policy = static_cast<std::uint8_t>(flags.policy.value());
+  terms.predicate = flags.depend.value().function();
   if (terms != Terms()) call.terms.edit() = terms;
-  call.after = &flags.after;
-  call.follow = &flags.follow;
+  call.after = &flags.after.value();
+  call.follow = &flags.follow.value();
 }
 
 void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
-  if (flags.retries != 0 || flags.priority != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend || flags.hwm != 0 ||
-      flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+  if (flags.retries != 0 || flags.priority != 0 || !flags.follow.value().empty() || !flags.targets.value().empty() ||
+      flags.depend.value() || flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
         "load-balanced views");
@@ -208,13 +227,14 @@ void set_direct_terms(Call& call, const Flags& flags) {
 }
 
 void set_collective_terms(Call& call, const Flags& flags) {
-  if (flags.timeout.count() != 0)
+  if (flags.timeout.value().count() != 0)
     throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
   set_direct_terms(call, flags);
 }
 
 void check_team_flags(const Flags& flags) {
-  if (flags.retries != 0 || flags.timeout.count() != 0 || !flags.follow.empty() || !flags.targets.empty() || flags.depend)
+  if (flags.retries != 0 || flags.timeout.value().count() != 0 || !flags.follow.value().empty() || !flags.targets.value().empty() ||
+      flags.depend.value())
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
 }
 

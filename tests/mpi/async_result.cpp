@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <iterator>
 #include <memory>
 #include <ranges>
 #include <set>
@@ -89,6 +90,60 @@ TEST_CASE("ready, successful, size and progress") {
   CHECK(result.ready());
   CHECK(result.successful());
   CHECK(result.progress() == 3);
+}
+
+// size() counts what iteration gives, in whichever way it is iterated.
+template <class T>
+static void check_size(const rv::AsyncResult<T>& result, std::size_t wanted, std::size_t tasks) {
+  CHECK(result.size() == wanted);
+  REQUIRE(result.wait(test::limit));
+  CHECK(result.size() == wanted);
+  CHECK(static_cast<std::size_t>(std::distance(result.begin(), result.end())) == wanted);
+  std::size_t completed = 0;
+  auto completions = result.as_completed();
+  for (auto at = completions.begin(); at != completions.end(); ++at) ++completed;
+  CHECK(completed == wanted);
+  CHECK(result.results().size() == wanted);
+  CHECK(result.progress() == tasks);
+  CHECK(result.task_ids().size() == tasks);
+  CHECK(result.metadata_all().size() == tasks);
+}
+
+TEST_CASE("size() counts what iteration gives, and progress() counts tasks") {
+  const auto q = static_cast<std::size_t>(engines());
+  const auto all = everyone();
+  const auto number = [](int n) { return n; };
+  const auto several = [](int n) { return std::vector<int>(static_cast<std::size_t>(n), n); };
+  const auto fail = [](int n) -> std::vector<int> { throw std::runtime_error("on purpose" + std::to_string(n)); };
+  check_size(all.scatter("a", std::vector<double>(17, 1.0)), q, q);
+  check_size(all.gather<double>("a"), 17, q);
+  std::vector<double> into(17);
+  check_size(all.gather_into("a", into), q, q);
+  check_size(all.reduce_all<double>("a", std::plus<>()), 1, q);
+  check_size(all.scatter("s", std::vector<std::string>(5, "text")), q, q);
+  check_size(all.gather<std::string>("s"), 5, q);
+  check_size(client()[0].gather<double>("a"), (17 + q - 1) / q, 1);
+  check_size(all.push("v", std::vector{1, 2, 3}), q, q);
+  check_size(all.reduce<std::vector<int>>("v", std::plus<>()), 3, q);
+  check_size(all.pull<std::vector<int>>("v"), q, q);
+  check_size(client()[0].pull<std::vector<int>>("v"), 3, 1);
+  check_size(all.allgather<int>("v", "w"), q, q);
+  check_size(all.broadcast(0, "v"), q, q);
+  check_size(all.barrier(), q, q);
+  check_size(all.apply(several, 4), q, q);
+  check_size(all.map(several, std::views::iota(0, 6)), 6, 6);
+  check_size(client()[0].apply(several, 4), 4, 1);
+  check_size(client()[0].apply(number, 4), 1, 1);
+  check_size(balanced().apply(several, 0), 0, 1);
+  check_size(balanced().apply(several, 4), 4, 1);
+  check_size(balanced().apply(fail, 4), 1, 1);  // the place where it throws
+  check_size(all.gather<double>("there is none"), 1, q);
+  check_size(balanced().map(number, std::views::iota(0, 7)), 7, 7);
+  check_size(balanced().map_reduce(number, std::plus<>(), std::views::iota(0, 7)), 1, 7);
+  check_size(balanced().map_reduce(
+                 several, [](std::vector<int> a, const std::vector<int>&) { return a; }, std::views::iota(2, 9)),
+             2, 7);
+  check_size(balanced().apply([] {}), 1, 1);
 }
 
 TEST_CASE("an empty handle") {
