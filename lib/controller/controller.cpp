@@ -175,7 +175,11 @@ void Controller::lay_out(Call& call) {
   }
   if (call.root->kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
   if (call.more->doomed) {
-    fail_all(call, call.more->doomed);
+    give_up(call, Status::failed, [&call](const TaskId&) { return call.more->doomed; });
+    return;
+  }
+  if (call.aborted) {
+    withdraw(call, "aborted while it was submitted");
     return;
   }
   const bool placed_as_they_came = call.balanced && call.chunk_size == 1;
@@ -311,12 +315,17 @@ void Controller::withdraw(Call& call, const std::string& why) {
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
 void Controller::withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
   if (!call.in_flight) return;
-  const std::shared_ptr<Call> alive = call.self;  // beyond the end of its last task
   if (call.together || call.balanced) {
     scheduler_.withdraw(call.id, placement(call, 0));
   } else {
     for (const int engine : call.engines) scheduler_.withdraw(call.id, scheduler::Placement::bound(engine));
   }
+  give_up(call, status, error);
+}
+
+// Ends what has not been handed out, and does not stand in a queue any more.
+void Controller::give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
+  const std::shared_ptr<Call> alive = call.self;  // beyond the end of its last task
   // Rank 0 has no part in what nobody was handed.
   if (call.together && call.team == 0) call.sealed.store(true, std::memory_order_release);
   for (std::uint64_t item = 0; item < call.items.size(); ++item) {

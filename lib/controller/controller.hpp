@@ -236,7 +236,6 @@ class Controller final : private transport::FrameHandler {
   void decide();
   void release(Call& call, std::vector<int>&& engines);
   void doom(Call& call, const TaskId& cause);
-  void fail_all(Call& call, const std::exception_ptr& error);
 
   // Attempts: items that are run again, or for too long, or that come back.
   bool again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
@@ -253,6 +252,7 @@ class Controller final : private transport::FrameHandler {
   void check_timers();
   void withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
   void withdraw(Call& call, const std::string& why);
+  void give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
   void stop(Call& call);
   [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
 

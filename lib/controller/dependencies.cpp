@@ -154,7 +154,7 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
       call.more->deferred.encode(call.blocks.front(), nullptr);
       call.more.edit().deferred.placed = engine_with_arguments(call);
     } catch (...) {
-      fail_all(call, std::current_exception());
+      give_up(call, Status::failed, [error = std::current_exception()](const TaskId&) { return error; });
       return;
     }
   }
@@ -189,22 +189,12 @@ void Controller::doom(Call& call, const TaskId& cause) {
     }
   }
   because = std::make_shared<ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
-  const auto error = [&](std::uint64_t item) { return std::make_exception_ptr(ImpossibleDependency({call.id, item}, because, reason)); };
-  if (!call.laid_out) {
-    call.more.edit().doomed = error(0);
-    return;
+  const auto error = [&](const TaskId& task) { return std::make_exception_ptr(ImpossibleDependency(task, because, reason)); };
+  if (call.laid_out) {
+    give_up(call, Status::failed, error);
+  } else {
+    call.more.edit().doomed = error({call.id, 0});
   }
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (!has_ended(call.items[item].status)) end_item(call, item, Status::failed, error(item));
-  }
-  if (call.done()) end_call(call);
-}
-
-void Controller::fail_all(Call& call, const std::exception_ptr& error) {
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (!has_ended(call.items[item].status)) end_item(call, item, Status::failed, error);
-  }
-  if (call.done()) end_call(call);
 }
 
 }  // namespace rankview::detail

@@ -113,8 +113,7 @@ bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
     deferred.encode(fresh, &origins);
   } catch (...) {
     scheduler_.finished(grant.engine, grant.call, grant.begin, grant.end, 0);
-    const std::shared_ptr<Call> alive = call.self;
-    fail_all(call, std::current_exception());
+    give_up(call, Status::failed, [error = std::current_exception()](const TaskId&) { return error; });
     return false;
   }
   block = std::move(fresh);

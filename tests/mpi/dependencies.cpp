@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 using test::balanced;
@@ -118,6 +119,90 @@ TEST_CASE("giving up a task is a failure to those that wait for it") {
   CHECK_THROWS_AS(dependent.get(test::limit), rv::ImpossibleDependency);
   gate.open();
   CHECK(cleanup.get(test::limit) == 2);
+}
+
+namespace {
+
+// How a call ends that is to come after a failure: on a view of several engines for each of them, on a view of one as it is.
+template <class Result>
+void check_impossible(const Result& result, std::size_t parts) {
+  try {
+    result.get(test::limit);
+    FAIL_CHECK("it ran");
+  } catch (const rv::ImpossibleDependency& error) {
+    CHECK(parts == 1);
+    CHECK(test::contains(error.what(), "task 7 cannot"));
+  } catch (const rv::CompositeError& errors) {
+    CHECK(errors.failures().size() == parts);
+    for (const auto& failure : errors.failures())
+      CHECK(test::contains(test::held<rv::ImpossibleDependency>(failure.error).what(), "task 7 cannot"));
+  } catch (const rv::Error& error) {
+    FAIL_CHECK(error.what());
+  }
+}
+
+// Every verb of a direct view, and what comes after them in turn.
+template <class View>
+auto submit_every_verb(const View& view, std::vector<double>& into) {
+  const std::string name = "kept";
+  const std::size_t longer = 100'000;
+  const auto lambda = [](const std::string& a, const std::string& b) { return a + b; };
+  const auto scattered = view.scatter("out", count_up(longer));
+  return std::tuple(
+      scattered, view.scatter("out", std::vector<std::string>(longer, "x")),
+      view.scatter("out", count_up(longer), {.dist = rv::round_robin}), view.push("out", 1), view.push("out", count_up(longer)),
+      view.push("out", std::vector<std::string>(longer, "x")), view.template pull<std::vector<double>>(name), view.erase(name),
+      view.clear(), view.contains(name), view.names(), view.template gather<double>(name), view.template gather<std::string>("words"),
+      view.gather_into(name, into), view.template reduce<std::vector<double>>(name, std::plus<>()),
+      view.template reduce<double>("number", std::plus<>()), view.template reduce<std::string>("word", lambda),
+      view.template reduce_all<double>(name, std::plus<>()), view.template reduce_all<double>(name, rv::max),
+      view.template allreduce<std::vector<double>>(name, "out", std::plus<>()), view.template allgather<double>(name),
+      view.broadcast(view.targets().front(), name), view.barrier(), view.apply(whose),
+      view.apply([](const boost::mpi::communicator& engines) { return engines.size(); }), view.with({.after = scattered}).barrier());
+}
+
+template <class Results>
+void check_all_impossible(const Results& results, std::size_t parts) {
+  std::apply([parts](const auto&... result) { (check_impossible(result, parts), ...); }, results);
+}
+
+}  // namespace
+
+TEST_CASE("every verb that is to come after a failure fails") {
+  everyone().push_sync("kept", count_up(100));
+  std::vector<double> into(100);
+  const auto parts = static_cast<std::size_t>(engines());
+  const auto check = [&](const auto& cause, auto meanwhile) {
+    const auto several = submit_every_verb(everyone().with({.after = cause}), into);
+    const auto one = submit_every_verb(client()[-1].with({.after = cause}), into);
+    const auto map = everyone().with({.after = cause}).map(twice, std::vector<double>(parts, 1.0));
+    const auto team = client().team_view(1).with({.after = cause}).apply([](const boost::mpi::communicator&) {});
+    meanwhile();
+    check_all_impossible(several, parts);
+    check_all_impossible(one, 1);
+    check_impossible(map, parts);
+    check_impossible(team, 1);
+  };
+  SECTION("that was there before") {
+    const auto bad = balanced().apply(fails, 7);
+    bad.wait(test::limit);
+    check(bad, [] {});
+  }
+  SECTION("that comes later") {
+    test::Gate gate;
+    const auto bad = balanced().apply(
+        [](const std::string& path) {
+          test::Gate::pass(path);
+          return fails(7);
+        },
+        gate.path());
+    check(bad, [&gate] { gate.open(); });
+  }
+  // Nothing of it is left that one could wait for, and no variable has changed.
+  CHECK(client().wait(test::limit));
+  for (const bool there : everyone().contains_sync("out")) CHECK_FALSE(there);
+  CHECK(everyone().gather<double>("kept").get(test::limit).size() == 100 * parts);
+  everyone().clear_sync();
 }
 
 TEST_CASE("a task follows others to where they ran") {
