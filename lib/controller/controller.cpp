@@ -6,6 +6,7 @@
 #include "transport/mpi.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
+#include "wire/shipped_code.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -26,6 +27,11 @@ constexpr int quitting = 2;
 void check_placeable(const Call& call) {
   if (!call.balanced && !call.same_arguments && call.engines.empty())
     throw UsageError("a map over items on a view of no engines: there is nobody to run them");
+}
+
+// Before anything of the call is in flight, since its code may be such that cannot be shipped.
+void find_code(Call& call) {
+  call.code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.terms->predicate));
 }
 
 // A number for each controller, which others have again after some ten thousand.
@@ -67,6 +73,7 @@ Controller::~Controller() {
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
   check_placeable(*call);
+  find_code(*call);
   call->submitted = now();
   call->items.reserve(expected.value_or(0));
   const std::lock_guard guard(lock_);
@@ -94,6 +101,7 @@ void Controller::seal(Call& call, bool unattended) {
 
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
   if (block.count != 0) check_placeable(*call);
+  find_code(*call);
   call->submitted = now();
   {
     const std::lock_guard guard(lock_);

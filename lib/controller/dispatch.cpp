@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
+#include "wire/shipped_code.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -163,8 +164,8 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
                              std::uint64_t end) {
   const int engine = grant.engine;
   wire::Batch batch;
-  batch.thunk = code_address(call.function.thunk);
-  if (call.function.code != nullptr) batch.function = code_address(call.function.code);
+  batch.thunk = call.code->thunk;
+  batch.function = call.code->function;
   batch.call = call.id;
   batch.has_object = call.function.thunk->load != nullptr;
   batch.first = begin;
@@ -173,7 +174,7 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
   batch.team = call.more->teams.empty() ? call.team : call.more->team_numbers.at(engine);
   batch.communicator = call.communicator;
   batch.first_only = !call.more->teams.empty();
-  if (call.terms->predicate != nullptr) batch.predicate = code_address(reinterpret_cast<const void*>(call.terms->predicate));
+  batch.predicate = call.code->predicate;
   batch.timeout = call.terms->timeout;
   batch.flat = call.subtask;
   batch.slow = grant.slow;

@@ -3,6 +3,7 @@
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
 #include "wire/error_text.hpp"
+#include "wire/shipped_code.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -60,8 +61,16 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
   }
   const auto call = make_call<Subtask>(engine, subtask.ticket);
   call->controller = parent->controller;
-  call->function.thunk = static_cast<const Thunk*>(local_address(subtask.thunk));
-  if (subtask.function != wire::CodeAddress{}) call->function.code = local_address(subtask.function);
+  try {
+    call->function.thunk = static_cast<const Thunk*>(local_address(subtask.thunk));
+    if (subtask.function != CodeAddress()) call->function.code = local_address(subtask.function);
+  } catch (const DecodeError&) {
+    // That rank 0 does not have it is no fault of the message.
+    answer(engine, subtask.ticket, std::current_exception());
+    send_all();
+    return;
+  }
+  call->code = &shipped_code({subtask.thunk, subtask.function, {}});
   call->function.object.edit().raw(subtask.object.data(), subtask.object.size());
   if (!parent->more->label.empty()) call->more.edit().label = parent->more->label;
   call->balanced = true;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include <rankview/detail/code_address.hpp>
+#include "wire/shipped_code.hpp"
+
 #include <rankview/errors.hpp>
 
 #include <elf.h>
@@ -8,7 +9,10 @@
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace rankview::detail {
@@ -105,25 +109,61 @@ std::optional<Module> find_module(bool by_id, Wanted wanted) {
   return std::move(search.found);
 }
 
-// A few recent answers per thread: a program ships few functions, many times. Modules are never unloaded under a task.
+// Whether the address lies in the executable, which is never unloaded, or is null.
+bool stays(const void* address) {
+  // It comes first.
+  static const Module executable = *find_module(false, [](const Module&) { return true; });
+  const auto place = reinterpret_cast<std::uintptr_t>(address);
+  return place == 0 || (place >= executable.begin && place < executable.end);
+}
+
+// How often a module was unloaded. Costs a lock of the loader's.
+std::uint64_t unloads() {
+  std::uint64_t count = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        *static_cast<std::uint64_t*>(data) = info->dlpi_subs;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
+// What is so until a module is unloaded, or for good.
+class Validity {
+ public:
+  Validity() = default;
+  explicit Validity(bool for_good) : unloads_(for_good ? always : unloads()) {}
+  explicit operator bool() const { return unloads_ == always || (unloads_ != never && unloads_ == unloads()); }
+
+ private:
+  static constexpr std::uint64_t always = static_cast<std::uint64_t>(-1);
+  static constexpr std::uint64_t never = always - 1;
+
+  std::uint64_t unloads_ = never;
+};
+
+// A few recent answers per thread: a program ships few functions, many times. Those about a library go with the next one that is closed,
+// since another may then lie in its place.
 template <class Key, class Value>
 class Recent {
  public:
-  Value* find(const Key& key, std::size_t spread) {
-    Entry& entry = entries_[spread % entries_.size()];
-    return entry.used && entry.key == key ? &entry.value : nullptr;
+  const Value* find(const Key& key, std::size_t spread) const {
+    const Entry& entry = entries_[spread % entries_.size()];
+    return entry.key == key && entry.valid ? &entry.value : nullptr;
   }
-  Value& put(const Key& key, std::size_t spread, Value value) {
+  // `valid`: from before the answer was found.
+  const Value& put(const Key& key, std::size_t spread, Value value, const Validity& valid) {
     Entry& entry = entries_[spread % entries_.size()];
-    entry = {true, key, value};
+    entry = {key, value, valid};
     return entry.value;
   }
 
  private:
   struct Entry {
-    bool used = false;
     Key key{};
     Value value{};
+    Validity valid;
   };
   std::array<Entry, 61> entries_{};
 };
@@ -134,14 +174,16 @@ CodeAddress code_address(const void* address) {
   thread_local Recent<const void*, CodeAddress> recent;
   const auto place = reinterpret_cast<std::uintptr_t>(address);
   if (const CodeAddress* known = recent.find(address, place / 8)) return *known;
+  const Validity valid(stays(address));
   const auto module = find_module(false, [place](const Module& m) { return place >= m.begin && place < m.end; });
   if (!module) throw UsageError("a function to ship lies in no loaded module: code that was made at run time cannot be sent to engines");
-  return recent.put(address, place / 8, {module->id, place - module->base});
+  return recent.put(address, place / 8, {module->id, place - module->base}, valid);
 }
 
 const void* local_address(const CodeAddress& address) {
   thread_local Recent<CodeAddress, const void*> recent;
-  if (const void** known = recent.find(address, address.offset / 8)) return *known;
+  if (const void* const* known = recent.find(address, address.offset / 8)) return *known;
+  const Validity until_unloaded(false);
   const auto module = find_module(true, [&address](const Module& m) { return m.id == address.module; });
   if (!module)
     throw DecodeError("code to run lies in a shared library that is not loaded here; load it on every rank before its functions are used");
@@ -149,7 +191,29 @@ const void* local_address(const CodeAddress& address) {
   if (place < module->begin || place >= module->end)
     throw DecodeError("code to run lies " + std::to_string(address.offset) + " bytes into " + module->name +
                       ", which is smaller than that");
-  return recent.put(address, address.offset / 8, reinterpret_cast<const void*>(place));
+  const auto* const found = reinterpret_cast<const void*>(place);
+  return recent.put(address, address.offset / 8, found, stays(found) ? Validity(true) : until_unloaded);
+}
+
+const ShippedCode& shipped_code(const void* thunk, const void* function, const void* predicate) {
+  using Key = std::array<const void*, 3>;
+  thread_local Recent<Key, const ShippedCode*> recent;
+  const Key key{thunk, function, predicate};
+  const std::size_t spread = (reinterpret_cast<std::uintptr_t>(thunk) * 31 + reinterpret_cast<std::uintptr_t>(function)) / 8;
+  if (const ShippedCode* const* known = recent.find(key, spread)) return **known;
+  const Validity valid(stays(thunk) && stays(function) && stays(predicate));
+  const auto address_of = [](const void* code) { return code == nullptr ? CodeAddress() : code_address(code); };
+  const ShippedCode& code = shipped_code({address_of(thunk), address_of(function), address_of(predicate)});
+  recent.put(key, spread, &code, valid);
+  return code;
+}
+
+const ShippedCode& shipped_code(const ShippedCode& code) {
+  static std::mutex mutex;
+  // Calls may go when everything static has gone.
+  static auto& all = *std::make_unique<std::set<ShippedCode>>().release();
+  const std::lock_guard guard(mutex);
+  return *all.insert(code).first;
 }
 
 std::uint64_t executable_id() {

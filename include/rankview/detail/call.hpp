@@ -31,6 +31,7 @@ namespace rankview::detail {
 
 class Controller;
 struct CompletionFeed;
+struct ShippedCode;
 struct Uncommon;
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
@@ -137,6 +138,7 @@ class Call {
   std::uint64_t id = 0;
   std::shared_ptr<Controller> controller;
   Function function;
+  const ShippedCode* code = nullptr;  // of `function`, found when the call is submitted
   std::vector<int> engines;      // in target order; none for a balanced call means all
   bool multiple = false;         // a list of results, or one
   bool ordered = true;           // which is read in order, or as they come

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 namespace rankview::detail {
@@ -12,10 +13,11 @@ struct CodeAddress {
   std::uint64_t module = 0;
   std::uint64_t offset = 0;
 
-  friend bool operator==(const CodeAddress&, const CodeAddress&) = default;
+  friend auto operator<=>(const CodeAddress&, const CodeAddress&) = default;
 };
 
-// Throws UsageError for memory outside of every loaded module. Thread-safe; remembers per thread what it looked up.
+// Throws UsageError for memory outside of every loaded module. Thread-safe; remembers per thread what it looked up, and of shared libraries
+// until one is closed.
 CodeAddress code_address(const void* address);
 
 // Throws DecodeError naming the module when it is not loaded here, or when the offset lies beyond it.
