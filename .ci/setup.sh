@@ -27,7 +27,9 @@ jobs=$(nproc)
 build() {
   preset=$1
   shift
-  cmake --preset "$preset" "$@" >"/tmp/rankview-configure.$$" 2>&1 || { cat "/tmp/rankview-configure.$$"; return 1; }
+  log=$(mktemp) || return 1
+  cmake --preset "$preset" "$@" >"$log" 2>&1 || { cat "$log"; rm -f "$log"; return 1; }
+  rm -f "$log"
   cmake --build --preset "$preset" -j "$jobs"
 }
 

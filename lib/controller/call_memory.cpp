@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/slab.hpp"
+#include "transport/sanitized.hpp"
 
 #include <rankview/detail/call_memory.hpp>
 
@@ -93,10 +94,7 @@ constexpr std::size_t largest_block = 1024;
 
 // The pool for blocks of that size, null if they are too large or are to be watched one by one.
 Pool* pool_for(std::size_t bytes) {
-#ifdef __SANITIZE_ADDRESS__
-  return nullptr;
-#else
-  if (bytes > largest_block) return nullptr;
+  if (transport::address_sanitized || bytes > largest_block) return nullptr;
   // Calls may go when everything static has gone.
   static auto& pools = *[] {
     auto made = std::make_unique<std::deque<Pool> >();
@@ -104,7 +102,6 @@ Pool* pool_for(std::size_t bytes) {
     return made.release();
   }();
   return &pools[(bytes - 1) / call_alignment];
-#endif
 }
 
 }  // namespace

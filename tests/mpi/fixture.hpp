@@ -3,6 +3,7 @@
 #pragma once
 
 #include "catch.hpp"
+#include "transport/sanitized.hpp"
 
 #include <rankview/rankview.hpp>
 
@@ -33,11 +34,7 @@ inline rv::DirectView everyone() { return client()[rv::all]; }
 inline rv::LoadBalancedView balanced() { return client().load_balanced_view(); }
 
 // Sanitizers want address space of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#else
-inline constexpr bool sanitized = false;
-#endif
+inline constexpr bool sanitized = rankview::transport::address_sanitized || rankview::transport::thread_sanitized;
 
 // Whether all engines still do what they are asked.
 inline bool alive() {

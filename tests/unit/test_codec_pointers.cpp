@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "support.hpp"
+#include "transport/sanitized.hpp"
 
 #include <boost/serialization/base_object.hpp>
 #include <boost/serialization/export.hpp>
@@ -8,19 +9,23 @@
 #include <boost/serialization/unique_ptr.hpp>
 #include <boost/serialization/vector.hpp>
 
+#include <sanitizer/lsan_interface.h>
 #include <memory>
 #include <vector>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
 // Boost.Serialization drops objects that it has made for pointers when what follows cannot be read, and cannot tell which of them a
 // shared_ptr holds by then.
-using KeepQuiet = __lsan::ScopedDisabler;
-#else
-struct KeepQuiet {
-  KeepQuiet() {}
+class KeepQuiet {
+ public:
+  KeepQuiet() {
+    if constexpr (rankview::transport::address_sanitized) __lsan_disable();
+  }
+  KeepQuiet(const KeepQuiet&) = delete;
+  KeepQuiet& operator=(const KeepQuiet&) = delete;
+  ~KeepQuiet() {
+    if constexpr (rankview::transport::address_sanitized) __lsan_enable();
+  }
 };
-#endif
 
 using namespace unit;
 
