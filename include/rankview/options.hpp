@@ -16,7 +16,7 @@ enum class ForwardResults {
 };
 
 /// What can be tuned. A member that the program leaves unset comes from its environment variable, and else has its default.
-/// `RANKVIEW_VERBOSE=1` prints the effective values at start.
+/// `RANKVIEW_BANNER=1` prints the effective values at start.
 struct Options {
   /// `RANKVIEW_IDLE_SPIN_US` (50): how long who waits looks for messages without sleeping. More costs CPU, less costs latency.
   std::optional<std::chrono::microseconds> idle_spin{};
@@ -32,8 +32,8 @@ struct Options {
   std::optional<std::chrono::milliseconds> team_grace{};
   /// `RANKVIEW_FORWARD_RESULTS` (1): 0 for never, 1 for when_nearer, 2 for always. Needs the pulse.
   std::optional<ForwardResults> forward_results{};
-  /// `RANKVIEW_VERBOSE` (0): print the effective values of all of these on rank 0 at start.
-  std::optional<bool> verbose{};
+  /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
+  std::optional<bool> banner{};
 };
 
 }  // namespace rankview

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rankview/async_result.hpp>
+#include <rankview/detail/caught.hpp>
 
 #include <chrono>
 #include <coroutine>
@@ -63,7 +64,7 @@ class TaskPromiseBase {
     end_local(*call_, std::move(error_));
     return {};
   }
-  void unhandled_exception() noexcept { error_ = std::current_exception(); }
+  void unhandled_exception() noexcept { error_ = detail::caught(); }
 
  protected:
   explicit TaskPromiseBase(std::shared_ptr<Call> call) : call_(std::move(call)) {

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "cluster/under_way.hpp"
+#include "cluster/watch.hpp"
 #include "controller/continuations.hpp"
 #include "engine/failure.hpp"
 #include "transport/local_endpoint.hpp"
@@ -10,10 +12,11 @@
 #include <rankview/detail/code_address.hpp>
 #include <rankview/errors.hpp>
 
+#include <unistd.h>
 #include <cstdio>
 #include <exception>
+#include <optional>
 #include <string>
-#include <thread>
 
 namespace rankview {
 namespace {
@@ -24,13 +27,18 @@ MPI_Comm checked(MPI_Comm comm) {
   int inter = 0;
   transport::check(MPI_Comm_test_inter(comm, &inter), "MPI_Comm_test_inter");
   if (inter != 0) throw UsageError("a Cluster needs an intra-communicator, and was given an inter-communicator");
+  UnderWay::check_outside(comm);
   return comm;
 }
 
 }  // namespace
 
 Cluster::State::State(MPI_Comm parent, const Options& chosen)
-    : options(detail::decide(chosen)), comm(transport::Communicator::duplicate(checked(parent))), rank(comm.rank()), size(comm.size()) {
+    : options(detail::decide(chosen)),
+      comm(transport::Communicator::duplicate(checked(parent))),
+      rank(comm.rank()),
+      size(comm.size()),
+      process_(getpid()) {
   ranks = transport::exchange(comm, transport::identify(detail::executable_id(), clock.anchor()));
   check_builds();
   // One clock for all processes of rank 0's host.
@@ -59,7 +67,7 @@ void Cluster::State::check_builds() const {
 }
 
 void Cluster::State::tell_level() const {
-  if (options.verbose)
+  if (options.banner)
     std::fprintf(stderr, "rankview: %d ranks, %s, effective options:\n%s", size, transport::to_string(level),
                  detail::to_string(options).c_str());
   // An engine that is a thread of this process needs no MPI.
@@ -106,9 +114,15 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
   return settings;
 }
 
-wire::End Cluster::State::serve() { return engine->serve(*endpoint); }
+bool Cluster::State::forked() const { return process_ != getpid(); }
+
+wire::End Cluster::State::serve() {
+  const UnderWay under_way(comm.get(), size);
+  return engine->serve(*endpoint);
+}
 
 int Cluster::State::control(const Main& f) {
+  const UnderWay under_way(comm.get(), size);
   if (size == 1) return control_alone(f);
   return run_client(std::make_shared<detail::Controller>(*endpoint, controller_settings(static_cast<std::size_t>(size) - 1)), f);
 }
@@ -117,7 +131,7 @@ int Cluster::State::control(const Main& f) {
 int Cluster::State::control_alone(const Main& f) {
   const auto ends = transport::LocalEndpoint::pair();
   const auto running = std::make_shared<detail::Controller>(*ends.first, controller_settings(1));
-  serving_ = std::jthread([this, &ends] { engine->serve(*ends.second); });
+  serving_ = engine::Thread([this, &ends] { engine->serve(*ends.second); });
   const int exit_code = run_client(running, f);
   serving_.join();
   return exit_code;
@@ -128,12 +142,18 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
   detail::note_run(running);
   Client client(running);
   int exit_code = 0;
+  const auto stay_parent = [this] {
+    if (forked()) transport::end_process(1, "a child that the client has forked came back from the client's function: end it with _exit()");
+  };
   try {
+    std::optional<Watch> watch;
+    if (size > 1 && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
     exit_code = f(client);
+    stay_parent();
     client.wait();
   } catch (...) {
-    const wire::Failure failure = engine::describe_current_exception();
-    leave(1, failure.type_name + ": " + failure.message);
+    stay_parent();
+    leave(1, engine::describe_uncaught());
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");
@@ -146,17 +166,26 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
   controller_ = nullptr;
-  if (serving_.joinable()) serving_.join();
+  serving_.join();
 }
 
 Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}
 
-Cluster::~Cluster() = default;
+Cluster::~Cluster() {
+  if (state_->forked()) {
+    // What it would free is its parent's.
+    static_cast<void>(state_.release());
+  } else if (!transport::mpi_running()) {
+    transport::end_process(1,
+                           "a Cluster was destroyed behind MPI_Finalize, which it must come before: put it in a scope that ends earlier");
+  }
+}
 
 int Cluster::rank() const noexcept { return state_->rank; }
 int Cluster::size() const noexcept { return state_->size; }
 
 void Cluster::run_on_root(const std::function<void(Client&)>& f) {
+  if (!transport::mpi_running()) throw UsageError("Cluster::run behind MPI_Finalize");
   if (state_->rank == 0) {
     state_->control([&f](Client& client) {
       f(client);

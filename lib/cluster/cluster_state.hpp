@@ -5,6 +5,7 @@
 #include "cluster/options.hpp"
 #include "controller/controller.hpp"
 #include "engine/engine.hpp"
+#include "engine/stack.hpp"
 #include "transport/mpi.hpp"
 #include "transport/mpi_endpoint.hpp"
 
@@ -13,7 +14,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace rankview {
@@ -31,6 +31,9 @@ struct Cluster::State {
   wire::End serve();
   // Rank 0, from within f: ends the run as failed, without f returning.
   void leave(int exit_code, const std::string& why);
+
+  // Whether this is a child that was forked by the process of the rank: it is no part of the cluster.
+  [[nodiscard]] bool forked() const;
 
   detail::Effective options;
   transport::Communicator comm;
@@ -53,8 +56,9 @@ struct Cluster::State {
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
 
+  const long process_;
   detail::Controller* controller_ = nullptr;  // while f runs
-  std::jthread serving_;                      // with one rank, the engine; ends when the controller has closed
+  engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed
 };
 
 }  // namespace rankview

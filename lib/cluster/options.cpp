@@ -46,7 +46,7 @@ Effective decide(const Options& options) {
   decide(effective.shutdown_grace, options.shutdown_grace, "RANKVIEW_SHUTDOWN_GRACE_MS", hour_in_us);
   decide(effective.team_grace, options.team_grace, "RANKVIEW_TEAM_GRACE_MS", hour_in_us);
   decide(effective.forward_results, options.forward_results, "RANKVIEW_FORWARD_RESULTS", 2);
-  decide(effective.verbose, options.verbose, "RANKVIEW_VERBOSE", 1);
+  decide(effective.banner, options.banner, "RANKVIEW_BANNER", 1);
   return effective;
 }
 
@@ -57,7 +57,7 @@ std::string to_string(const Effective& options) {
          "\n  RANKVIEW_SHUTDOWN_GRACE_MS=" + std::to_string(options.shutdown_grace.count()) +
          "\n  RANKVIEW_TEAM_GRACE_MS=" + std::to_string(options.team_grace.count()) +
          "\n  RANKVIEW_FORWARD_RESULTS=" + std::to_string(static_cast<int>(options.forward_results)) +
-         "\n  RANKVIEW_VERBOSE=" + std::to_string(static_cast<int>(options.verbose)) + "\n";
+         "\n  RANKVIEW_BANNER=" + std::to_string(static_cast<int>(options.banner)) + "\n";
 }
 
 }  // namespace rankview::detail

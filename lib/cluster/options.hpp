@@ -17,7 +17,7 @@ struct Effective {
   std::chrono::milliseconds shutdown_grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward_results = ForwardResults::when_nearer;
-  bool verbose = false;
+  bool banner = false;
 };
 
 // The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.

@@ -2,13 +2,16 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "cluster/under_way.hpp"
 #include "engine/failure.hpp"
 #include "launch/self_start.hpp"
 #include "transport/process.hpp"
+#include "wire/error_text.hpp"
 
 #include <rankview/errors.hpp>
 #include <rankview/run.hpp>
 
+#include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -22,6 +25,7 @@ namespace {
 
 // What has to be undone if the program leaves by std::exit.
 struct Program {
+  pid_t process = 0;  // not a child that was forked
   std::unique_ptr<Cluster> cluster;
   std::function<void(int)> on_exit;
 };
@@ -31,18 +35,21 @@ struct Program {
 Program& program = *new Program;
 
 void at_exit(int status, void*) {
-  if (program.on_exit) std::exchange(program.on_exit, nullptr)(status);
-}
-
-void print_failure(const wire::Failure& failure) {
-  std::fprintf(stderr, "rankview: the client threw %s: %s\n", failure.type_name.c_str(), failure.message.c_str());
+  if (program.on_exit && program.process == getpid()) std::exchange(program.on_exit, nullptr)(status);
 }
 
 }  // namespace
 
 int run(int argc, char** argv, const std::function<int(Client&)>& main, const Options& options) {
+  if (program.cluster != nullptr || UnderWay::any())
+    throw UsageError("rankview::run within a run: use the Client that the outer one was given, or pass that to what calls this");
   bool owns_mpi = false;
   try {
+    if (transport::mpi_finalised())
+      throw UsageError(
+          "rankview::run behind MPI_Finalize: MPI can be initialised once in a program, and is over, perhaps with an earlier "
+          "rankview::run, which finalises what it has initialised. For several runs, call MPI_Init_thread and MPI_Finalize yourself, and "
+          "make a rankview::Cluster between them");
     launch::start_under_mpirun(argc, argv);
     owns_mpi = !transport::mpi_running();
     if (owns_mpi) transport::initialise(argc, argv);
@@ -62,7 +69,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     return 1;
   } catch (const std::exception& error) {
     // Perhaps on this rank alone, while the others wait for it.
-    transport::end_process(1, error.what());
+    transport::end_process(1, wire::error_text(error));
   }
 
   Cluster::State& state = *program.cluster->state_;
@@ -71,6 +78,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     program.cluster.reset();
     if (owns_mpi) transport::finalise();
   };
+  program.process = getpid();
   static const int registered = on_exit(at_exit, nullptr);
   static_cast<void>(registered);
 
@@ -94,7 +102,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     try {
       exit_code = state.control(main);
     } catch (...) {
-      print_failure(engine::describe_current_exception());
+      std::fprintf(stderr, "rankview: the client threw %s\n", engine::describe_uncaught().c_str());
       exit_code = 1;
     }
   }

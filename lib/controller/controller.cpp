@@ -312,7 +312,14 @@ void Controller::abort_all(const std::string& why) {
     if (call->errors->empty()) call->error_seen = true;
     call->aborted = true;
     withdraw(*call, why);
+    if (call->in_flight) stop(*call);
   }
+  send_all();
+}
+
+std::optional<std::uint64_t> Controller::resting() const {
+  const std::lock_guard guard(lock_);
+  return open() && idle() ? std::optional(next_call_) : std::nullopt;
 }
 
 void Controller::withdraw(Call& call, const std::string& why) {
@@ -453,7 +460,7 @@ void Controller::pulse() {
     try {
       any = catch_up();
     } catch (const std::exception& error) {
-      transport::end_process(1, std::string("the controller cannot go on: ") + error.what());
+      transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
     }
     while (!due_.empty()) {
       run_next(guard);

@@ -114,6 +114,8 @@ class Controller final : private transport::FrameHandler {
   bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
 
   [[nodiscard]] bool idle() const { return in_flight_ == 0 && !continuing(); }  // under the lock
+  // The number of the next call, if nothing is under way. Takes the lock.
+  [[nodiscard]] std::optional<std::uint64_t> resting() const;
   [[nodiscard]] std::uint64_t waiting() const { return scheduler_.waiting(); }
   // Engines are numbered from 0; none is ever lost.
   [[nodiscard]] int engine_count() const { return static_cast<int>(settings_.engines.size()); }

@@ -4,6 +4,7 @@
 #include "controller/items.hpp"
 #include "wire/error_text.hpp"
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
 
 #include <algorithm>
@@ -154,7 +155,7 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
       call.more->deferred.encode(call.blocks.front(), nullptr);
       call.more.edit().deferred.placed = engine_with_arguments(call);
     } catch (...) {
-      give_up(call, Status::failed, [error = std::current_exception()](const TaskId&) { return error; });
+      give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
       return;
     }
   }
@@ -179,7 +180,7 @@ void Controller::doom(Call& call, const TaskId& cause) {
         std::rethrow_exception(error->second);
       } catch (const ImpossibleDependency& impossible) {
         next = impossible.because();
-        if (next == nullptr) why = impossible.what();
+        if (next == nullptr) why = wire::error_text(impossible);
       } catch (...) {
         why = wire::error_text(std::current_exception());
       }

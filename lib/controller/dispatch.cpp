@@ -4,6 +4,8 @@
 #include "controller/items.hpp"
 #include "wire/shipped_code.hpp"
 
+#include <rankview/detail/caught.hpp>
+
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -114,7 +116,7 @@ bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
     deferred.encode(fresh, &origins);
   } catch (...) {
     scheduler_.finished(grant.engine, grant.call, grant.begin, grant.end, 0);
-    give_up(call, Status::failed, [error = std::current_exception()](const TaskId&) { return error; });
+    give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
     return false;
   }
   block = std::move(fresh);

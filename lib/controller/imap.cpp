@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/controller.hpp"
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/detail/imap_window.hpp>
 #include <rankview/detail/results.hpp>
 #include <rankview/errors.hpp>
@@ -54,7 +55,7 @@ void ImapWindow::read() {
       return;
     }
   } catch (...) {
-    input_error_ = std::current_exception();
+    input_error_ = caught();
   }
   source_.reset();
 }

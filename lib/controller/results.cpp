@@ -5,6 +5,7 @@
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
 
 #include <algorithm>
@@ -45,8 +46,8 @@ void Controller::on_frame(transport::Frame& frame) {
     }
   } catch (const DecodeError& error) {
     // Without it some task would never end, and its client wait for ever.
-    transport::end_process(1,
-                           "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + error.what());
+    transport::end_process(
+        1, "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + wire::error_text(error));
   }
 }
 
@@ -137,7 +138,7 @@ void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, s
   const bool attached = !frame.attachment_sizes.empty();
   Claims claims(frame.attachment_sizes);
   std::exception_ptr error;
-  const auto unreadable = [&](const char* why) {
+  const auto unreadable = [&](const std::string& why) {
     error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
                                                 std::to_string(call.items[item].engine) + " cannot be read: " + why));
   };
@@ -145,10 +146,8 @@ void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, s
     try {
       Reader in(value, &claims);
       call.load(item, in);
-    } catch (const std::exception& e) {
-      unreadable(e.what());
     } catch (...) {
-      unreadable("reading it threw something that is not derived from std::exception");
+      unreadable(wire::error_text(caught()));
     }
   }
   if (!attached) {
@@ -260,7 +259,7 @@ void Controller::complete(Call& call) {
   try {
     call.complete();
   } catch (...) {
-    call.failure = std::current_exception();
+    call.failure = caught();
   }
 }
 

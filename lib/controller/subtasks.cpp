@@ -42,9 +42,9 @@ wire::Failure describe(const std::exception_ptr& error) {
   } catch (const RemoteError& e) {
     return {exception, e.type_name(), e.message()};
   } catch (const TaskAborted& e) {
-    return {exception, "rankview::TaskAborted", e.what()};
+    return {exception, "rankview::TaskAborted", wire::error_text(e)};
   } catch (const TimeoutError& e) {
-    return {exception, "rankview::TimeoutError", e.what()};
+    return {exception, "rankview::TimeoutError", wire::error_text(e)};
   } catch (...) {
     return {exception, "", wire::error_text(std::current_exception())};
   }

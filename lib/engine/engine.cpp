@@ -5,11 +5,13 @@
 #include "engine/failure.hpp"
 #include "engine/group.hpp"
 #include "transport/process.hpp"
+#include "wire/error_text.hpp"
 
 #include <rankview/detail/callable.hpp>
 #include <rankview/errors.hpp>
 #include <rankview/this_task.hpp>
 
+#include <pthread.h>
 #include <algorithm>
 #include <mutex>
 #include <utility>
@@ -39,6 +41,12 @@ std::atomic<Engine*> serving_process{nullptr};
 
 }  // namespace
 
+// Reached by who does not get it at once, so that what runs a task need not look whether it is a forked child.
+void Baton::wait() const {
+  if (forked_) transport::end_process(1, "a child that a task has forked came back from the task, or used rankview: end it with _exit()");
+  std::this_thread::yield();
+}
+
 Engine* current() { return running_here != nullptr ? running_here : serving_process.load(std::memory_order_acquire); }
 
 // What a thunk sees of the engine.
@@ -63,6 +71,10 @@ class Engine::Running final : public detail::Invocation {
 };
 
 Engine::Engine(const Settings& settings, Variables& variables) : settings_(settings), variables_(variables), spin_(settings.idle) {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] {
+    if (running_here != nullptr) running_here->withhold();
+  });
+  static_cast<void>(registered);
   if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
 }
 
@@ -78,6 +90,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   own_thread_ = std::this_thread::get_id();
   if (settings_.own_process) serving_process.store(this, std::memory_order_release);
 
+  stack_.reset();
   tasks_since_report_ = true;
   next_report_ = 0;
   reported_ = {};
@@ -165,7 +178,7 @@ void Engine::on_frame(transport::Frame& frame) {
     while (!in.done()) on_record(wire::read(in), message);
   } catch (const DecodeError& error) {
     // Who can no longer understand the controller can only end: with tasks lost, going on would wait for ever.
-    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a message it cannot read: " + error.what());
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a message it cannot read: " + wire::error_text(error));
   }
 }
 
@@ -366,7 +379,7 @@ std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const
   try {
     return items.next();
   } catch (const DecodeError& error) {
-    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + error.what());
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + wire::error_text(error));
   }
 }
 

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "engine/stack.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
 #include "transport/idle.hpp"
@@ -51,9 +52,15 @@ class Baton {
  public:
   void unlock() { held_.store(false, std::memory_order_release); }
   void lock() {
-    while (held_.exchange(true, std::memory_order_acquire)) std::this_thread::yield();
+    while (held_.exchange(true, std::memory_order_acquire)) wait();
   }
   bool try_lock() { return !held_.exchange(true, std::memory_order_acquire); }
+
+  // In a child that the task has forked, which is no engine: nobody gets it any more, and who wants it ends the child.
+  void withhold() {
+    forked_ = true;
+    held_.store(true, std::memory_order_relaxed);
+  }
 
   // Lends it, for a while, to whoever wants it.
   class Lent {
@@ -68,7 +75,10 @@ class Baton {
   };
 
  private:
+  void wait() const;
+
   std::atomic<bool> held_{true};
+  bool forked_ = false;
 };
 
 // Runs what the controller sends, one task after the other, and keeps the variables.
@@ -102,6 +112,9 @@ class Engine final : private transport::FrameHandler {
   [[nodiscard]] std::shared_ptr<const void> kept(std::uint64_t call, const std::type_info& type) const;
   // What another engine delivers under a ticket of the running task's; waits for it. For the task's own thread.
   std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket);
+
+  // For a child that the task has forked: it must not come back.
+  void withhold() { baton_.withhold(); }
 
   // Whether the calling thread is the one that runs tasks.
   [[nodiscard]] bool on_own_thread() const;
@@ -173,6 +186,7 @@ class Engine final : private transport::FrameHandler {
   [[nodiscard]] bool overdue(std::int64_t now) const;
   void stop(const wire::Stop& stop);
   void run_others_until_answered(std::uint64_t ticket);
+  void check_depth(std::size_t more);
   [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
   [[nodiscard]] std::stop_source due_stop() const;
   Code code_of(const wire::Batch& batch);
@@ -233,6 +247,7 @@ class Engine final : private transport::FrameHandler {
   };
   std::map<std::uint64_t, std::optional<Answered>> subtasks_;  // by ticket, those that the tasks here still ask for
   std::uint64_t next_ticket_ = 1;
+  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
 

@@ -2,8 +2,12 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/failure.hpp"
 
+#include "engine/engine.hpp"
 #include "engine/type_name.hpp"
+#include "transport/process.hpp"
+#include "wire/error_text.hpp"
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/detail/collective.hpp>
 #include <rankview/detail/kept_result.hpp>
 #include <rankview/errors.hpp>
@@ -24,6 +28,7 @@ std::string current_type() {
 }  // namespace
 
 wire::Failure describe_current_exception() {
+  static_cast<void>(detail::caught());
   using enum wire::FailureKind;
   try {
     throw;
@@ -36,7 +41,7 @@ wire::Failure describe_current_exception() {
   } catch (const TypeError& error) {
     return {type, "rankview::TypeError", error.message()};
   } catch (const std::exception& error) {
-    return {exception, type_name(typeid(error)), error.what()};
+    return {exception, type_name(typeid(error)), wire::error_text(error)};
   } catch (const std::string& text) {
     return {exception, "std::string", text};
   } catch (const char* text) {
@@ -52,4 +57,30 @@ wire::Failure describe_current_exception() {
   }
 }
 
+std::string describe_uncaught() {
+  static_cast<void>(detail::caught());
+  try {
+    throw;
+  } catch (const RemoteError& error) {
+    return type_name(typeid(error)) + ": " + wire::error_text(error);
+  } catch (...) {
+    const wire::Failure failure = describe_current_exception();
+    return failure.type_name + ": " + failure.message;
+  }
+}
+
 }  // namespace rankview::engine
+
+namespace rankview::detail {
+
+std::exception_ptr caught() noexcept {
+  if (std::exception_ptr exception = std::current_exception()) return exception;
+  const engine::Engine* const engine = engine::current();
+  transport::end_process(
+      1, engine == nullptr
+             ? "the client's thread was ended by pthread_exit or pthread_cancel, and with it the program; return instead"
+             : "a task left engine " + std::to_string(engine->settings().id) +
+                   " by pthread_exit, or cancelled its thread: the engine cannot go on without it; return from the task instead");
+}
+
+}  // namespace rankview::detail

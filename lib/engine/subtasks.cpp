@@ -12,8 +12,25 @@
 
 // Tasks that submit tasks. Who waits for one runs others meanwhile, on the same stack.
 namespace rankview::engine {
+namespace {
+
+// Who would have no room to wait for a subtask should not submit it either.
+constexpr std::size_t submit_reserve = 64 * 1024;
+
+}  // namespace
+
+// A task must find some stack when it runs while others wait for theirs; this one may need `more`.
+void Engine::check_depth(std::size_t more) {
+  if (!stack_) stack_.emplace();
+  const std::size_t left = stack_->left();
+  if (left >= stack_->reserve() + more) return;
+  throw UsageError("subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
+                   std::to_string(settings_.id) + " wait for each other on one stack, of which " + std::to_string(left / 1024) +
+                   " KiB are left; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
+}
 
 std::uint64_t Engine::submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) {
+  check_depth(submit_reserve);
   wire::Subtask record;
   record.thunk = detail::code_address(function.thunk);
   if (function.code != nullptr) record.function = detail::code_address(function.code);
@@ -67,6 +84,7 @@ void Engine::give_back_all() {
 
 // With the baton.
 void Engine::run_others_until_answered(std::uint64_t ticket) {
+  check_depth(0);
   // What stands behind a suspended item in its batch cannot begin before that goes on.
   const auto tell = [this] {
     std::uint64_t items = 0;

@@ -108,10 +108,14 @@ std::int64_t broadcast(const Communicator& comm, std::int64_t value) {
 
 bool mpi_running() {
   int initialised = 0;
-  int finalised = 0;
   check(MPI_Initialized(&initialised), "MPI_Initialized");
+  return initialised != 0 && !mpi_finalised();
+}
+
+bool mpi_finalised() {
+  int finalised = 0;
   check(MPI_Finalized(&finalised), "MPI_Finalized");
-  return initialised != 0 && finalised == 0;
+  return finalised != 0;
 }
 
 void initialise(int& argc, char**& argv) {

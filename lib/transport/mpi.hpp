@@ -65,6 +65,7 @@ std::int64_t broadcast(const Communicator& comm, std::int64_t value);
 enum class ThreadLevel { single, funneled, serialized, multiple };
 
 [[nodiscard]] bool mpi_running();
+[[nodiscard]] bool mpi_finalised();
 // Initialises MPI with threads.
 void initialise(int& argc, char**& argv);
 void finalise();

@@ -8,7 +8,9 @@
 
 namespace rankview::wire {
 
-// what() of an exception that is not null, whatever it is.
+// what(), or a sentence where that gives a null pointer.
+std::string error_text(const std::exception& error);
+// The same of an exception that is not null, whatever it is.
 std::string error_text(const std::exception_ptr& error);
 
 // How earlier attempts at a task failed, a line each.

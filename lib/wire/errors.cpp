@@ -9,11 +9,16 @@
 
 namespace rankview::wire {
 
+std::string error_text(const std::exception& error) {
+  const char* const text = error.what();
+  return text == nullptr ? "its what() gives a null pointer" : text;
+}
+
 std::string error_text(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const std::exception& e) {
-    return e.what();
+    return error_text(e);
   } catch (...) {
     return "an exception that is not derived from std::exception";
   }

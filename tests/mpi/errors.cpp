@@ -21,6 +21,11 @@ struct Diverged {
   int step = 0;
 };
 
+// Has no text.
+struct Speechless : std::exception {
+  const char* what() const noexcept override { return nullptr; }
+};
+
 class Failure : public std::logic_error {
  public:
   using std::logic_error::logic_error;
@@ -37,6 +42,7 @@ struct Stubborn {
   template <class Archive>
   void serialize(Archive& archive, unsigned) {
     archive& refuses_to_leave& refuses_to_arrive;
+    if (kind == 3 && Archive::is_loading::value && refuses_to_arrive) throw Speechless();
     if (Archive::is_saving::value && refuses_to_leave) throw std::range_error("will not leave");
     if (Archive::is_loading::value && refuses_to_arrive) {
       if constexpr (kind == 0) throw std::range_error("will not arrive");
@@ -94,6 +100,34 @@ TEST_CASE("a task may throw anything") {
   CHECK(remote([] { throw nullptr; }).type_name() != "");
   CHECK(remote([] { throw std::runtime_error(""); }).message().empty());
   CHECK(remote([] { throw std::runtime_error(std::string(100'000, 'x')); }).message().size() == 100'000);
+  CHECK(test::alive());
+}
+
+TEST_CASE("what() of an exception may be null, wherever it is thrown") {
+  const std::string instead = "its what() gives a null pointer";
+  const auto speechless = remote([] { throw app::Speechless(); });
+  CHECK(speechless.type_name() == "app::Speechless");
+  CHECK(speechless.message() == instead);
+  CHECK(test::contains(test::thrown<rv::CompositeError>([] { everyone().apply_sync([] { throw app::Speechless(); }); }).what(), instead));
+  CHECK(balanced().map([](int n) { return n == 1 ? throw app::Speechless() : n; }, std::vector{0, 1, 2}).results()[1].has_value() == false);
+  // In a predicate, an operation, a subtask, an argument, a result and a continuation.
+  CHECK_THROWS_AS(balanced().with({.depend = []() -> bool { throw app::Speechless(); }}).apply([] {}).get(test::limit), rv::RemoteError);
+  CHECK_THROWS_AS(balanced()
+                      .map_reduce([](int n) { return n; }, [](int, int) -> int { throw app::Speechless(); }, std::vector{1, 2, 3, 4})
+                      .get(test::limit),
+                  std::exception);
+  CHECK(test::contains(remote([] { rv::this_task::submit([] { throw app::Speechless(); }).get(); }).message(), instead));
+  const app::Stubborn<3> bad{false, true, {}, {}};
+  CHECK(
+      test::contains(test::thrown<rv::RemoteError>([&] { client()[0].apply_sync([](const app::Stubborn<3>&) {}, bad); }).what(), instead));
+  CHECK(test::contains(
+      test::thrown<rv::DecodeError>([] { client()[0].apply_sync([] {
+                                           return app::Stubborn<3>{false, true, {}, {}};
+                                         }); }).what(), instead));
+  const auto first = client()[0].apply([] { return 1; }).then([](int) { throw app::Speechless(); });
+  CHECK_THROWS_AS(first.get(test::limit), app::Speechless);
+  const auto next = balanced().with({.after = first}).apply([] {});
+  CHECK(test::contains(test::thrown<rv::ImpossibleDependency>([&] { next.get(test::limit); }).what(), instead));
   CHECK(test::alive());
 }
 

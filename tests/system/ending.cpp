@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 
 // Ends in the way that its first argument names, and prints on each rank what rv::run returned there.
+#include <pthread.h>
 #include <boost/mpi/communicator.hpp>
 #include <rankview/rankview.hpp>
 
@@ -27,6 +28,10 @@ constexpr int build = 2;
 #else
 constexpr int build = 1;
 #endif
+
+struct Speechless : std::exception {
+  const char* what() const noexcept override { return nullptr; }
+};
 
 int brief(int n) {
   std::this_thread::sleep_for(2ms);
@@ -82,7 +87,38 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
     static_cast<void>(*running.begin());
     throw std::runtime_error("giving up");
   }
+  if (how == "throw_polled") {
+    const auto poll = [] {
+      rv::this_task::publish("began", true);
+      const auto end = std::chrono::steady_clock::now() + 30s;
+      while (!rv::this_task::stop_requested() && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+      say(rv::this_task::stop_requested() ? "told to stop" : "never told");
+    };
+    const auto polling = rc[rv::all].apply(poll);
+    for (const std::size_t i : std::views::iota(std::size_t{0}, rc.size())) {
+      while (!polling.data(i).contains("began")) rc.spin();
+    }
+    throw std::runtime_error("giving up");
+  }
   if (how == "throw_int") throw 42;
+  if (how == "throw_speechless") throw Speechless();
+  if (how == "name_error") static_cast<void>(rc[0]["nope"].get<double>());
+  if (how == "type_error") {
+    rc[0]["x"] = 1;
+    static_cast<void>(rc[0]["x"].get<std::string>());
+  }
+  if (how == "pthread_exit") pthread_exit(nullptr);
+  if (how == "task_pthread_exit") rc[rc.ids().back()].apply_sync([] { pthread_exit(nullptr); });
+  if (how == "predicate_pthread_exit") pool.with({.depend = []() -> bool { pthread_exit(nullptr); }}).apply_sync([] {});
+  if (how == "op_pthread_exit")
+    pool.with({.chunksize = 5})
+        .map_reduce_sync(
+            brief, [](int, int) -> int { pthread_exit(nullptr); }, std::views::iota(0, 10));
+  if (how == "fold_pthread_exit") {
+    rc[rv::all]["x"] = std::vector<int>(10);
+    rc[rv::all].reduce_all_sync<int>("x", [](int, int) -> int { pthread_exit(nullptr); });
+  }
+  if (how == "continuation_pthread_exit") pool.apply(brief, 1).then([](int) { pthread_exit(nullptr); }).get();
   if (how == "unwanted_arguments") {
     // Long arguments are on their way to tasks that do not run.
     const std::vector<double> values(1'000'000, 1.0);

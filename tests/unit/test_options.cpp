@@ -48,7 +48,7 @@ struct Clean {
   Environment grace{"RANKVIEW_SHUTDOWN_GRACE_MS", ""};
   Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
-  Environment verbose{"RANKVIEW_VERBOSE", ""};
+  Environment banner{"RANKVIEW_BANNER", ""};
 };
 
 }  // namespace
@@ -61,7 +61,7 @@ TEST_CASE("defaults", "[options]") {
   CHECK(options.pulse);
   CHECK(options.shutdown_grace == 10s);
   CHECK(options.forward_results == rankview::ForwardResults::when_nearer);
-  CHECK_FALSE(options.verbose);
+  CHECK_FALSE(options.banner);
 }
 
 TEST_CASE("the environment sets what the program leaves open", "[options]") {
@@ -71,14 +71,14 @@ TEST_CASE("the environment sets what the program leaves open", "[options]") {
   const Environment pulse("RANKVIEW_PULSE", "0");
   const Environment grace("RANKVIEW_SHUTDOWN_GRACE_MS", "250");
   const Environment forward("RANKVIEW_FORWARD_RESULTS", "2");
-  const Environment verbose("RANKVIEW_VERBOSE", "1");
+  const Environment banner("RANKVIEW_BANNER", "1");
   const auto options = decide({});
   CHECK(options.idle_spin == 7us);
   CHECK(options.idle_sleep == 0us);
   CHECK_FALSE(options.pulse);
   CHECK(options.shutdown_grace == 250ms);
   CHECK(options.forward_results == rankview::ForwardResults::always);
-  CHECK(options.verbose);
+  CHECK(options.banner);
 
   const auto decided = decide({.idle_spin = 9us, .pulse = true, .shutdown_grace = 1s});
   CHECK(decided.idle_spin == 9us);
@@ -108,12 +108,12 @@ TEST_CASE("nonsense in the environment is an error that names the variable", "[o
 
 TEST_CASE("one line for each effective value", "[options]") {
   const Clean clean;
-  CHECK(to_string(decide({.idle_spin = 9us, .pulse = false, .verbose = true})) ==
+  CHECK(to_string(decide({.idle_spin = 9us, .pulse = false, .banner = true})) ==
         "  RANKVIEW_IDLE_SPIN_US=9\n"
         "  RANKVIEW_IDLE_SLEEP_US=1000\n"
         "  RANKVIEW_PULSE=0\n"
         "  RANKVIEW_SHUTDOWN_GRACE_MS=10000\n"
         "  RANKVIEW_TEAM_GRACE_MS=60000\n"
         "  RANKVIEW_FORWARD_RESULTS=1\n"
-        "  RANKVIEW_VERBOSE=1\n");
+        "  RANKVIEW_BANNER=1\n");
 }

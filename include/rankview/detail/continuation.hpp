@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/detail/results.hpp>
 
 #include <cstdint>
@@ -65,7 +66,7 @@ void run_local(Local<R>& call, Make&& make) noexcept {
       call.put(make());
     }
   } catch (...) {
-    error = std::current_exception();
+    error = caught();
   }
   end_local(call, std::move(error));
 }

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/detail/collective_call.hpp>
 #include <rankview/detail/reduction.hpp>
 
@@ -73,7 +74,7 @@ Writer encode(Folded<T>& own) {
     return encode_partial(own.kind(), own.value);
   } catch (...) {
     own.failed = true;
-    own.error = std::current_exception();
+    own.error = caught();
   }
   return encode_partial<T>(Partial::failure, std::nullopt);
 }
@@ -103,7 +104,7 @@ void fold(Group& group, Folded<T>& own, Combine combine) {
       }
     } catch (...) {
       own.failed = true;
-      own.error = std::current_exception();
+      own.error = caught();
     }
   }
 }

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/detail/fold.hpp>
 #include <rankview/detail/reduction.hpp>
 
@@ -78,7 +79,7 @@ struct ReduceOne {
     try {
       value = Value::of(name);
     } catch (...) {
-      error = std::current_exception();
+      error = caught();
     }
     invocation.group->reduce(&value, 1, *mpi_element<T>(), operation);
     if (error) std::rethrow_exception(error);
