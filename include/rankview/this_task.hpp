@@ -53,9 +53,11 @@ void publish(std::string_view name, const T& value) {
   if constexpr (std::is_same_v<Stored, T>) {
     detail::codec<Stored>::save(out, value);
   } else if constexpr (detail::is_view<T>::value) {
-    detail::codec<Stored>::save(out, Stored(value.begin(), value.end()));
+    const Stored stored(value.begin(), value.end());
+    detail::codec<Stored>::save(out, stored);
   } else {
-    detail::codec<Stored>::save(out, Stored(value));
+    const Stored stored(value);
+    detail::codec<Stored>::save(out, stored);
   }
   detail::publish(name, typeid(Stored), out);
 }

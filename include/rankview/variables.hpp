@@ -62,7 +62,7 @@ void save_variable(Writer& out, const void* value) {
 }
 template <class T>
 std::shared_ptr<void> load_variable(Reader& in) {
-  return std::make_shared<T>(codec<T>::load(in));
+  return load_shared<T>(in);
 }
 
 template <class T>

@@ -30,7 +30,7 @@ void put(const std::string& name, const std::string& head, std::span<const std::
 void messages() {
   const std::vector<std::byte> items(24, std::byte{7});
   Writer sized;
-  for (const char* const text : {"a", "", "ccc"}) codec<std::string>::save(sized, text);
+  for (const char* const text : {"a", "", "ccc"}) sized.text(text);
   Writer failure;
   wire::write(failure, wire::Failure{wire::FailureKind::name, "rankview::NameError", "no variable"});
 

@@ -140,8 +140,9 @@ TEST_CASE("save and load apart, with the class's version", "[codec][boost]") { C
 
 TEST_CASE("what serialize throws reaches the caller as itself", "[codec][boost]") {
   Writer out;
-  CHECK_THROWS_AS(codec<app::Stubborn>::save(out, app::Stubborn{"no"}), std::runtime_error);
-  CHECK(message_of<std::exception>([&] { codec<app::Stubborn>::save(out, app::Stubborn{"no"}); }) == "cannot be saved");
+  const app::Stubborn stubborn{"no"};
+  CHECK_THROWS_AS(codec<app::Stubborn>::save(out, stubborn), std::runtime_error);
+  CHECK(message_of<std::exception>([&] { codec<app::Stubborn>::save(out, stubborn); }) == "cannot be saved");
 }
 
 TEST_CASE("overwritten bytes of a class give a value or an error", "[codec][boost]") {
@@ -152,7 +153,8 @@ TEST_CASE("overwritten bytes of a class give a value or an error", "[codec][boos
 
 TEST_CASE("a hostile count of elements is an error before memory is taken", "[codec][boost]") {
   Writer out;
-  codec<app::Account>::save(out, app::Account("a", {1.5}));
+  const app::Account account("a", {1.5});
+  codec<app::Account>::save(out, account);
   // Wherever a count may stand.
   for (std::size_t at = 0; at + sizeof(std::uint64_t) <= out.bytes.size(); ++at) {
     for (const std::uint64_t count : {std::uint64_t{1} << 33U, std::uint64_t{1} << 62U, ~std::uint64_t{0}}) {

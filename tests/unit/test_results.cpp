@@ -65,7 +65,7 @@ TEST_CASE("the result of a single task", "[results]") {
   Results<std::string> results;
   results.grow(1);
   unit::Writer out;
-  unit::codec<std::string>::save(out, "alone");
+  out.text("alone");
   unit::Reader in(out.bytes.bytes());
   results.load(0, in);
   CHECK(results.at(0) == "alone");
@@ -83,7 +83,7 @@ TEST_CASE("results of a call that grows as it is submitted", "[results]") {
   for (std::uint64_t count = 1; count <= 1000; ++count) {
     results.grow(count);
     unit::Writer out;
-    unit::codec<std::string>::save(out, std::to_string(count));
+    out.text(std::to_string(count));
     unit::Reader in(out.bytes.bytes());
     results.load(count - 1, in);
   }

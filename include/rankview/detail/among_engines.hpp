@@ -30,8 +30,8 @@ template <class T>
 struct Allgather {
   static void run(Invocation& invocation) {
     Group& group = *invocation.group;
-    const auto name = load<std::string>(invocation.arguments);
-    const auto into = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
+    const std::string into(invocation.arguments.text());
     std::vector<std::uint64_t> counts(group.size());
     if constexpr (Bulk<T>) {
       const std::span<const T> own = elements_of<T>(name);
@@ -71,7 +71,7 @@ std::shared_ptr<Results<void>> allgather(const Caller& caller, std::string_view 
   auto call = new_collective<Allgather<T>, Results<void>>(caller, RootPart::Kind::attend);
   call->root.edit().rounds = 2;
   call->root.edit().what = quoted("allgather", name);
-  submit_verb(call, caller, std::string(name), std::string(into));
+  submit_verb(call, caller, name, into);
   return call;
 }
 
@@ -79,7 +79,7 @@ std::shared_ptr<Results<void>> allgather(const Caller& caller, std::string_view 
 struct Broadcast {
   static void run(Invocation& invocation) {
     Group& group = *invocation.group;
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const auto source = static_cast<std::size_t>(load<std::uint64_t>(invocation.arguments));
     Variables& vars = this_engine::vars();
     Writer value;
@@ -110,7 +110,7 @@ inline std::shared_ptr<Results<void>> broadcast(const Caller& caller, int from, 
   auto call = new_collective<Broadcast, Results<void>>(caller, RootPart::Kind::attend);
   call->root.edit().rounds = 2;
   call->root.edit().what = quoted("broadcast", name);
-  submit_verb(call, caller, std::string(name), static_cast<std::uint64_t>(found - caller.engines.begin()));
+  submit_verb(call, caller, name, static_cast<std::uint64_t>(found - caller.engines.begin()));
   return call;
 }
 

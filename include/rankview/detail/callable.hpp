@@ -330,19 +330,39 @@ void call(Invocation& invocation, Ready&&... arguments) {
     invoke<F>(invocation, std::forward<Ready>(arguments)...);
   } else {
     using Result = result_owner_t<R>;
-    give_result(invocation, Result(invoke<F>(invocation, std::forward<Ready>(arguments)...)));
+    if constexpr (bulky<Result>) {
+      const std::unique_ptr<Result> result(new Result(invoke<F>(invocation, std::forward<Ready>(arguments)...)));
+      give_result(invocation, std::move(*result));
+    } else {
+      give_result(invocation, Result(invoke<F>(invocation, std::forward<Ready>(arguments)...)));
+    }
   }
 }
 
-// Decodes the arguments from left to right, keeping each on the stack, then calls.
+// An argument that was decoded: on the stack, unless it is too large for that.
+template <class W>
+struct Decoded {
+  explicit Decoded(Reader& in) : value(codec<W>::load(in)) {}
+  W& operator*() { return value; }
+  W value;
+};
+template <class W>
+requires bulky<W>
+struct Decoded<W> {
+  explicit Decoded(Reader& in) : value(load_shared<W>(in)) {}
+  W& operator*() { return *value; }
+  std::shared_ptr<W> value;
+};
+
+// Decodes the arguments from left to right, keeping each, then calls.
 template <class R, class F, class... Ready>
 void decode_and_call(Parameters<>, Invocation& invocation, Ready&&... ready) {
   call<R, F>(invocation, std::forward<Ready>(ready)...);
 }
 template <class R, class F, class W, class P, class... Rest, class... Ready>
 void decode_and_call(Parameters<std::pair<W, P>, Rest...>, Invocation& invocation, Ready&&... ready) {
-  W value = codec<W>::load(invocation.arguments);
-  decode_and_call<R, F>(Parameters<Rest...>(), invocation, std::forward<Ready>(ready)..., Seen<W, P>::see(value));
+  Decoded<W> value(invocation.arguments);
+  decode_and_call<R, F>(Parameters<Rest...>(), invocation, std::forward<Ready>(ready)..., Seen<W, P>::see(*value));
 }
 
 // The same for a consumer of the arguments that is not the callable itself.
@@ -353,8 +373,8 @@ void decode_then(Parameters<>, Invocation& invocation, const Consume& consume, R
 }
 template <class W, class P, class... Rest, class Consume, class... Ready>
 void decode_then(Parameters<std::pair<W, P>, Rest...>, Invocation& invocation, const Consume& consume, Ready&&... ready) {
-  W value = codec<W>::load(invocation.arguments);
-  decode_then(Parameters<Rest...>(), invocation, consume, std::forward<Ready>(ready)..., Seen<W, P>::see(value));
+  Decoded<W> value(invocation.arguments);
+  decode_then(Parameters<Rest...>(), invocation, consume, std::forward<Ready>(ready)..., Seen<W, P>::see(*value));
 }
 
 template <class F, class Sig>
@@ -388,7 +408,7 @@ std::shared_ptr<const void> load_object(Reader& in) {
   if constexpr (is_by_value<F>::value) {
     return std::make_shared<const F>(in.value<F>());
   } else {
-    return std::make_shared<const F>(codec<F>::load(in));
+    return std::make_shared<const F>(load_whole<F>(in));
   }
 }
 
@@ -414,7 +434,7 @@ Function function_for(const F& callable) {
   } else if constexpr (is_by_value<F>::value) {
     function.object.edit().value(callable);
   } else if constexpr (has_state<F>) {
-    codec<F>::save(function.object.edit(), callable);
+    save_whole(function.object.edit(), callable);
   }
   return function;
 }

@@ -62,12 +62,17 @@ std::shared_ptr<C> new_collective(const Caller& caller, RootPart::Kind kind) {
   return call;
 }
 
+// An argument of a verb. None of them may be attached, since nobody keeps them until they are sent.
+inline void save_term(Writer& out, std::string_view name) { out.text(name); }
+template <class A>
+requires(fixed_size<A> != 0) void save_term(Writer& out, const A& argument) { codec<A>::save(out, argument); }
+
 // Submits a call whose arguments are the same everywhere.
 template <class... A>
 void submit_verb(const std::shared_ptr<Call>& call, const Caller& caller, const A&... arguments) {
   Submission submission(call, std::nullopt);
   Writer& out = submission.begin_item(0);
-  (codec<A>::save(out, arguments), ...);
+  (save_term(out, arguments), ...);
   submission.end_item();
   submission.finish(caller.unattended);
 }

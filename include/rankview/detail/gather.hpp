@@ -22,7 +22,7 @@ template <class T>
 struct Gather {
   static void run(Invocation& invocation) {
     Group& group = *invocation.group;
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     auto deal = load<Deal>(invocation.arguments);
     const std::span<const T> elements = elements_of<T>(name);
     deal.total = group.agree(elements.size());
@@ -65,7 +65,7 @@ struct GatherEncoded {
                 "rankview: gather() wants elements that can be copied; what is gathered stays where it is");
 
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     Variables& vars = this_engine::vars();
     // A copy, since the next task may change the variable before what is long has left.
     std::vector<T> part;
@@ -116,7 +116,7 @@ template <class T, class C>
 void submit_gather(const std::shared_ptr<C>& call, const Caller& caller, std::string_view name, Layout layout) {
   call->root.edit().what = quoted("gather", name);
   call->root.edit().deal = {0, sizeof(T), layout.dist};
-  submit_verb(call, caller, std::string(name), call->root->deal);
+  submit_verb(call, caller, name, call->root->deal);
 }
 
 template <class T>
@@ -129,7 +129,7 @@ std::shared_ptr<Results<std::vector<T>>> gather(const Caller& caller, std::strin
     auto call = make_call<GatheredParts<T>>(layout.dist);
     prepare_verb_call<GatherEncoded<T>>(*call, caller);
     call->root.edit().what = quoted("gather", name);
-    submit_verb(call, caller, std::string(name));
+    submit_verb(call, caller, name);
     return call;
   }
 }

@@ -86,8 +86,8 @@ class FromResult {
 };
 
 template <class T>
-struct codec<FromResult<T>> {
-  static constexpr bool sends = true;
+struct lane<FromResult<T>> {
+  using parts = Types<>;
 
   static void save(Writer& out, const T& value) {
     out.value(Origin::Kind::value);

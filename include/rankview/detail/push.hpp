@@ -16,7 +16,7 @@ namespace rankview::detail {
 template <class V>
 struct PushBlock {
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const auto count = load<std::uint64_t>(invocation.arguments);
     Destination<V> to(name, count);
     invocation.group->agree(count);
@@ -25,18 +25,24 @@ struct PushBlock {
   }
 };
 
+// Reads a variable into its place.
+template <class T>
+void load_variable(std::string_view name, Reader& in) {
+  this_engine::vars().put(name, variable_type<T>, load_shared<T>(in));
+}
+
 // Anything else that is long, in its encoded form.
 template <class T>
 struct PushEncoded {
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const auto size = load<std::uint64_t>(invocation.arguments);
     Buffer bytes;
     bytes.extend(static_cast<std::size_t>(size));
     invocation.group->agree(size);
     invocation.group->broadcast(bytes.data(), size);
     Reader in(bytes.bytes(), Flat());
-    this_engine::vars().set(name, codec<T>::load(in));
+    load_variable<T>(name, in);
   }
 };
 
@@ -44,8 +50,8 @@ struct PushEncoded {
 template <class T>
 struct PushShort {
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
-    this_engine::vars().set(name, codec<T>::load(invocation.arguments));
+    const std::string name(invocation.arguments.text());
+    load_variable<T>(name, invocation.arguments);
   }
 };
 
@@ -56,7 +62,7 @@ std::shared_ptr<Results<void>> push_block(const Caller& caller, std::string_view
   call->root.edit().from = reinterpret_cast<const std::byte*>(value.data());
   call->root.edit().kept = std::move(kept);
   call->root.edit().deal = {value.size() * sizeof(typename V::value_type), 1, block};
-  submit_verb(call, caller, std::string(name), static_cast<std::uint64_t>(value.size()));
+  submit_verb(call, caller, name, static_cast<std::uint64_t>(value.size()));
   return call;
 }
 
@@ -70,7 +76,7 @@ std::shared_ptr<Results<void>> push_encoded(const Caller& caller, std::string_vi
     prepare_verb_call<PushShort<T>>(*call, caller);
     Submission submission(call, std::nullopt);
     Writer& out = submission.begin_item(0);
-    save(out, std::string(name));
+    out.text(name);
     out.raw(encoded.bytes.data(), encoded.bytes.size());
     submission.end_item();
     submission.finish(caller.unattended);
@@ -81,7 +87,7 @@ std::shared_ptr<Results<void>> push_encoded(const Caller& caller, std::string_vi
   call->root.edit().from = kept->data();
   call->root.edit().deal = {kept->size(), 1, block};
   call->root.edit().kept = kept;
-  submit_verb(call, caller, std::string(name), static_cast<std::uint64_t>(kept->size()));
+  submit_verb(call, caller, name, static_cast<std::uint64_t>(kept->size()));
   return call;
 }
 

@@ -54,7 +54,7 @@ template <class Op>
 void save_named(const std::shared_ptr<Call>& call, const Caller& caller, std::string_view name, const Op& op) {
   Submission submission(call, std::nullopt);
   Writer& out = submission.begin_item(0);
-  codec<std::string>::save(out, std::string(name));
+  out.text(name);
   save_operation(out, op);
   submission.end_item();
   submission.finish(caller.unattended);
@@ -73,7 +73,7 @@ struct ReduceOne {
   static constexpr Operation operation = *mpi_operation<Op, T>();
 
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     T value = neutral<T>(operation);
     std::exception_ptr error;
     try {
@@ -93,7 +93,7 @@ std::shared_ptr<Results<T>> reduce_one(const Caller& caller, std::string_view na
   set_reduction<T, Op>(call->root.edit());
   call->root.edit().votes = false;
   call->root.edit().deal = {1, sizeof(T), block};
-  submit_verb(call, caller, std::string(name));
+  submit_verb(call, caller, name);
   return call;
 }
 
@@ -108,7 +108,7 @@ template <class T, class Op>
 struct ReduceArray {
   static void run(Invocation& invocation) {
     using Unit = typename T::value_type;
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const T& own = this_engine::vars().get<T>(name);
     invocation.group->agree(own.size());
     invocation.group->reduce(own.data(), own.size(), *mpi_element<Unit>(), *mpi_operation<Op, Unit>());
@@ -129,7 +129,7 @@ std::uint64_t length_of(const T& value) {
 template <class T, class Op>
 struct ReduceFold {
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const Op op = load_operation<Op>(invocation.arguments);
     const T& own = this_engine::vars().get<T>(name);
     Folded<T> folded{own, nullptr};
@@ -157,7 +157,7 @@ std::shared_ptr<Results<T>> reduce(const Caller& caller, std::string_view name, 
     set_reduction<Unit, Op>(call->root.edit());
     call->root.edit().equal_counts = true;
     call->root.edit().what = quoted("reduce", name);
-    submit_verb(call, caller, std::string(name));
+    submit_verb(call, caller, name);
     return call;
   } else {
     auto call = new_collective<ReduceFold<T, Op>, FromFirst<T>>(caller, RootPart::Kind::attend);
@@ -196,7 +196,7 @@ struct FoldedValue {
 template <class T, class Op>
 struct ReduceAllFold {
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const Op op = load_operation<Op>(invocation.arguments);
     Folded<T> folded{local_fold<T>(name, op), nullptr};
     invocation.group->agree(folded.value ? 1 : 0);
@@ -236,8 +236,8 @@ struct Allreduce {
     using Unit = typename Elementwise<T, Op>::Unit;
     constexpr Element element = *mpi_element<Unit>();
     constexpr Operation operation = *mpi_operation<Op, Unit>();
-    const auto name = load<std::string>(invocation.arguments);
-    const auto into = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
+    const std::string into(invocation.arguments.text());
     const T& own = this_engine::vars().get<T>(name);
     if constexpr (Elementwise<T, Op>::arrays) {
       Destination<T> to(into, own.size());
@@ -257,8 +257,8 @@ template <class T, class Op>
 struct AllreduceFold {
   static void run(Invocation& invocation) {
     Group& group = *invocation.group;
-    const auto name = load<std::string>(invocation.arguments);
-    const auto into = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
+    const std::string into(invocation.arguments.text());
     const Op op = load_operation<Op>(invocation.arguments);
     const T& own = this_engine::vars().get<T>(name);
     Folded<T> folded{own, nullptr};
@@ -287,8 +287,8 @@ std::shared_ptr<Results<void>> allreduce(const Caller& caller, std::string_view 
   call->root.edit().what = quoted("allreduce", name);
   Submission submission(call, std::nullopt);
   Writer& out = submission.begin_item(0);
-  save(out, std::string(name));
-  save(out, std::string(into));
+  out.text(name);
+  out.text(into);
   save_operation(out, op);
   submission.end_item();
   submission.finish(caller.unattended);

@@ -20,8 +20,8 @@ namespace rankview::detail {
 template <class R>
 class Slots : public Call {
  public:
-  // std::vector<bool> has no elements to write to one by one, and some types cannot be made before their value is there.
-  static constexpr bool boxed = std::is_same_v<R, bool> || !std::is_default_constructible_v<R>;
+  // std::vector<bool> has no elements to write to one by one, and some types cannot be made before their value is there, or get another.
+  static constexpr bool boxed = std::is_same_v<R, bool> || !std::is_default_constructible_v<R> || !std::is_move_assignable_v<R>;
   using Slot = std::conditional_t<boxed, std::optional<R>, R>;
 
   void grow(std::uint64_t count) override {
@@ -32,7 +32,8 @@ class Slots : public Call {
   }
   void discard() noexcept override {
     slots_.reset();
-    only_ = Slot();
+    std::destroy_at(&only_);  // what is large has no copy on the stack
+    std::construct_at(&only_);
   }
 
   const R& at(std::size_t item) const {
@@ -89,7 +90,13 @@ class Slots : public Call {
 template <class R>
 class Results : public Slots<R> {
  public:
-  void load(std::uint64_t item, Reader& in) override { this->slot(item) = codec<R>::load(in); }
+  void load(std::uint64_t item, Reader& in) override {
+    if constexpr (Slots<R>::boxed) {
+      this->slot(item).emplace(codec<R>::load(in));
+    } else {
+      read(in, this->slot(item));
+    }
+  }
 };
 
 // Tasks without a result.

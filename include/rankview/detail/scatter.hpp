@@ -18,7 +18,7 @@ template <class T>
 struct Scatter {
   static void run(Invocation& invocation) {
     Group& group = *invocation.group;
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const auto deal = load<Deal>(invocation.arguments);
     const bool flatten = load<bool>(invocation.arguments);
     if (flatten) {
@@ -40,7 +40,7 @@ struct Scatter {
 template <class T>
 struct ScatterEncoded {
   static void run(Invocation& invocation) {
-    const auto name = load<std::string>(invocation.arguments);
+    const std::string name(invocation.arguments.text());
     const bool flatten = load<bool>(invocation.arguments);
     auto part = load<std::vector<T>>(invocation.arguments);
     invocation.await_attachments();
@@ -67,7 +67,7 @@ std::shared_ptr<Results<void>> scatter(const Caller& caller, Lifetime lifetime, 
     call->root.edit().from = reinterpret_cast<const std::byte*>(source.elements.data());
     call->root.edit().kept = source.kept;
     call->root.edit().deal = {total, sizeof(T), layout.dist};
-    submit_verb(call, caller, std::string(name), call->root->deal, layout.flatten);
+    submit_verb(call, caller, name, call->root->deal, layout.flatten);
     return call;
   } else {
     auto call = new_collective<ScatterEncoded<T>, Results<void>>(caller, RootPart::Kind::attend);
@@ -76,7 +76,7 @@ std::shared_ptr<Results<void>> scatter(const Caller& caller, Lifetime lifetime, 
     Submission submission(call, parts);
     for (std::size_t part = 0; part < parts; ++part) {
       Writer& out = submission.begin_item(0);
-      save(out, std::string(name));
+      out.text(name);
       save(out, layout.flatten);
       const std::uint64_t count = part_size(total, parts, part);
       out.value(count);

@@ -8,10 +8,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
 namespace rankview::detail {
+
+class OutArchive;
+class InArchive;
 
 // Contiguous data of at least this many bytes does not go into a message: it travels on its own, out of its owner's memory into
 // its final place.
@@ -35,7 +39,8 @@ class Writer {
   Buffer bytes;
   std::vector<Attachment> attachments;
   std::vector<std::shared_ptr<const void>> kept;
-  bool flat = false;  // everything goes into the message, whatever its size
+  bool flat = false;              // everything goes into the message, whatever its size
+  OutArchive* archive = nullptr;  // what is open, for the objects that Boost serialises and those that are shared
 
   void raw(const void* from, std::size_t count) { bytes.append(from, count); }
 
@@ -45,7 +50,14 @@ class Writer {
     std::memcpy(bytes.extend(sizeof(T)), static_cast<const void*>(&value), sizeof(T));
   }
 
-  // Contiguous data whose size the reader knows already: in the message if it is short, attached to it otherwise.
+  // A name or the like: all of it goes into the message, so that it may be gone by the time the message is sent.
+  void text(std::string_view text) {
+    value(static_cast<std::uint64_t>(text.size()));
+    raw(text.data(), text.size());
+  }
+
+  // Contiguous data whose size the reader knows already: in the message if it is short, attached to it otherwise. What is attached is
+  // borrowed: its owner has to outlive the message.
   void block(const void* from, std::size_t count) {
     if (count < attach_bytes || flat) {
       raw(from, count);
@@ -104,6 +116,8 @@ class Reader {
   // Whether everything lies in the message, whatever its size.
   bool& flat() { return flat_; }
 
+  InArchive* archive = nullptr;  // what is open
+
   [[nodiscard]] std::size_t remaining() const { return static_cast<std::size_t>(end_ - at_); }
   [[nodiscard]] bool done() const { return at_ == end_; }
 
@@ -140,10 +154,17 @@ class Reader {
     }
   }
 
-  // A count of elements that each take at least `element_bytes` here, or that come attached.
-  std::size_t count(std::size_t element_bytes) {
+  // What Writer::text() wrote, where it is.
+  std::string_view text() {
+    const auto size = value<std::uint64_t>();
+    if (size > remaining()) too_many(size);
+    return {reinterpret_cast<const char*>(skip(static_cast<std::size_t>(size))), static_cast<std::size_t>(size)};
+  }
+
+  // A count of elements that each take at least `element_bytes` here, but for `empty` that take none, or that come attached.
+  std::size_t count(std::size_t element_bytes, std::size_t empty = 0) {
     const auto n = value<std::uint64_t>();
-    if (n > remaining() / element_bytes) {
+    if (n > remaining() / element_bytes + empty) {
       const bool attached = claims_ != nullptr && n <= claims_->next_size() / element_bytes;
       if (!attached) too_many(n);
     }
