@@ -6,6 +6,7 @@
 #include "cluster/watch.hpp"
 #include "controller/continuations.hpp"
 #include "engine/failure.hpp"
+#include "launch/copies.hpp"
 #include "transport/local_endpoint.hpp"
 #include "transport/process.hpp"
 
@@ -22,6 +23,7 @@ namespace rankview {
 namespace {
 
 MPI_Comm checked(MPI_Comm comm) {
+  launch::refuse_copies();
   if (!transport::mpi_running()) throw UsageError("a Cluster needs MPI: call MPI_Init_thread first, or use rankview::run()");
   if (comm == MPI_COMM_NULL) throw UsageError("a Cluster over MPI_COMM_NULL");
   int inter = 0;

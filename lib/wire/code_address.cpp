@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "wire/elf_notes.hpp"
 #include "wire/shipped_code.hpp"
 
 #include <rankview/errors.hpp>
@@ -38,24 +39,9 @@ const unsigned char* at(const dl_phdr_info& info, const ElfW(Phdr) & segment) {
 }
 
 std::optional<std::uint64_t> build_id(const dl_phdr_info& info) {
-  for (int i = 0; i < info.dlpi_phnum; ++i) {
-    const ElfW(Phdr)& segment = info.dlpi_phdr[i];
-    if (segment.p_type != PT_NOTE) continue;
-    const unsigned char* note = at(info, segment);
-    const unsigned char* const end = note + segment.p_memsz;
-    const auto padded = [](std::size_t size) { return (size + 3) & ~std::size_t{3}; };
-    while (note + sizeof(ElfW(Nhdr)) <= end) {
-      ElfW(Nhdr) header;
-      std::memcpy(&header, note, sizeof(header));
-      const unsigned char* const name = note + sizeof(header);
-      const unsigned char* const content = name + padded(header.n_namesz);
-      if (content + header.n_descsz > end) break;
-      if (header.n_type == NT_GNU_BUILD_ID && header.n_namesz == 4 && std::memcmp(name, "GNU", 4) == 0)
-        return hash(content, header.n_descsz);
-      note = content + padded(header.n_descsz);
-    }
-  }
-  return std::nullopt;
+  const auto note = wire::find_note(info, "GNU", NT_GNU_BUILD_ID);
+  if (!note) return std::nullopt;
+  return hash(note->data(), note->size());
 }
 
 // Linked without a build-id: the code itself, which is the same wherever it is loaded.
