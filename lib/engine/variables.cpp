@@ -22,10 +22,10 @@ std::vector<std::string> Variables::names() const {
 }
 
 std::vector<VariableInfo> Variables::list() const {
-  std::vector<VariableInfo> all;
+  std::vector<VariableInfo> known;
   for (const auto& [name, variable] : variables_)
-    all.push_back({name, engine::type_name(*variable.type->type), variable.type->bytes(variable.value.get())});
-  return all;
+    known.push_back({name, engine::type_name(*variable.type->type), variable.type->bytes(variable.value.get())});
+  return known;
 }
 
 std::size_t Variables::bytes() const {
