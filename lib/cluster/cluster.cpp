@@ -118,6 +118,13 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
 
 bool Cluster::State::forked() const { return process_ != getpid(); }
 
+// Whether there is nobody else whom the client could wait for in MPI.
+bool Cluster::State::has_world() const {
+  int world = 0;
+  transport::check(MPI_Comm_size(MPI_COMM_WORLD, &world), "MPI_Comm_size");
+  return size > 1 && size == world;
+}
+
 wire::End Cluster::State::serve() {
   const UnderWay under_way(comm.get(), size);
   return engine->serve(*endpoint);
@@ -149,7 +156,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
   };
   try {
     std::optional<Watch> watch;
-    if (size > 1 && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
+    if (has_world() && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
     exit_code = f(client);
     stay_parent();
     client.wait();

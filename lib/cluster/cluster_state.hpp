@@ -51,6 +51,7 @@ struct Cluster::State {
  private:
   void check_builds() const;
   void tell_level() const;
+  [[nodiscard]] bool has_world() const;
   [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines);
   [[nodiscard]] engine::Settings engine_settings(int id, int engines) const;
   int control_alone(const Main& f);

@@ -2,19 +2,23 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/watch.hpp"
 
-#include "transport/posted_receives.hpp"
+#include "transport/mpi_call.hpp"
 
+#include <unistd.h>
+#include <chrono>
 #include <cstdio>
+#include <string>
 #include <utility>
 
 namespace rankview {
 namespace {
 
-constexpr auto period = std::chrono::seconds(3);
+constexpr auto period = std::chrono::seconds(2);
 
 }  // namespace
 
-Watch::Watch(std::function<std::optional<std::uint64_t>()> resting) : resting_(std::move(resting)), thread_([this] { watch(); }) {}
+Watch::Watch(std::function<std::optional<std::uint64_t>()> resting)
+    : client_(gettid()), resting_(std::move(resting)), thread_([this] { watch(); }) {}
 
 Watch::~Watch() {
   {
@@ -27,20 +31,21 @@ Watch::~Watch() {
 
 void Watch::watch() {
   std::optional<std::uint64_t> before;
+  std::string call_before;
   std::unique_lock guard(mutex_);
   while (!ended_.wait_for(guard, period, [this] { return end_; })) {
-    std::optional<std::uint64_t> now = resting_();
-    if (now && transport::posted_receives_on_world() == 0) now.reset();
-    if (now && now == before) {
-      std::fputs(
-          "rankview: rank 0 waits in MPI for a message on MPI_COMM_WORLD, while the other ranks serve as engines and have nothing to do: "
-          "the "
-          "client is in a collective (MPI_Barrier, MPI_Reduce, ...) or a receive that no engine comes to. Call MPI in tasks that take a "
-          "communicator, or between the runs of a Cluster.\n",
-          stderr);
+    const std::optional<std::uint64_t> now = resting_();
+    std::string call;
+    if (now && now == before) call = transport::mpi_call_of(client_);
+    if (!call.empty() && call == call_before) {
+      std::fprintf(stderr,
+                   "rankview: the client is in %s, while the other ranks serve as engines, have nothing to do, and do not come to it. "
+                   "Call MPI in tasks that take a communicator, or between the runs of a Cluster.\n",
+                   call.c_str());
       return;
     }
     before = now;
+    call_before = std::move(call);
   }
 }
 

@@ -2,7 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include <chrono>
+#include <sys/types.h>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -12,8 +12,8 @@
 
 namespace rankview {
 
-// Says on stderr, once, that the client waits in MPI for ranks that serve, which else would be a hang without a word. Looks now and then,
-// from a thread of its own.
+// Says on stderr, once, that the client, whose thread makes this, waits in MPI for ranks that serve, which else would be a hang without a
+// word. Looks now and then, from a thread of its own.
 class Watch {
  public:
   // `resting` gives nothing while something is under way, and else a number that changes with every call.
@@ -25,6 +25,7 @@ class Watch {
  private:
   void watch();
 
+  const pid_t client_;
   std::function<std::optional<std::uint64_t>()> resting_;
   std::mutex mutex_;
   std::condition_variable ended_;

@@ -17,6 +17,9 @@ using test::engines;
 
 namespace {
 
+// So many tasks, each of which waits for the next.
+int nested(int n) { return n == 0 ? 0 : 1 + rv::this_task::submit(nested, n - 1).get(); }
+
 long fibonacci(int n) {
   if (n < 2) return n;
   auto before = rv::this_task::submit(fibonacci, n - 1);
@@ -73,6 +76,15 @@ TEST_CASE("what a subtask throws reaches who waits for it") {
   CHECK(result.get(test::limit) == "std::domain_error: more than three");
   const auto through = balanced().apply([] { return rv::this_task::submit([]() -> int { throw std::domain_error("deep"); }).get(); });
   CHECK(test::contains(test::thrown<rv::RemoteError>([&] { through.get(test::limit); }).what(), "deep"));
+}
+
+TEST_CASE("tasks that are nested too deep for the stack fail, and their engine goes on") {
+  CHECK(balanced().apply(nested, 100).get(test::limit) == 100);
+  const auto error = test::thrown<rv::RemoteError>([] { balanced().apply(nested, 1'000'000).get(test::limit); });
+  CHECK(test::contains(error.message(), "too deep"));
+  REQUIRE(client().wait(test::limit));
+  CHECK(balanced().apply(nested, 100).get(test::limit) == 100);
+  CHECK(test::alive());
 }
 
 TEST_CASE("subtasks without a result, and those that nobody waits for") {

@@ -6,6 +6,7 @@
 #include <boost/mpi/communicator.hpp>
 #include <rankview/rankview.hpp>
 
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -36,6 +37,13 @@ struct Speechless : std::exception {
 int brief(int n) {
   std::this_thread::sleep_for(2ms);
   return n * build;
+}
+
+// Takes 5 MB of stack.
+int stack_use(int n) {
+  std::array<volatile char, std::size_t{5} << 20U> room;
+  for (std::size_t i = 0; i < room.size(); i += 4096) room[i] = static_cast<char>(n);
+  return room[4096 * 100];
 }
 
 void say(const std::string& text) {
@@ -99,6 +107,10 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
       while (!polling.data(i).contains("began")) rc.spin();
     }
     throw std::runtime_error("giving up");
+  }
+  if (how == "big_stack") {
+    say("the task has " + std::to_string(rc[0].apply_sync(stack_use, 3)));
+    return 0;
   }
   if (how == "throw_int") throw 42;
   if (how == "throw_speechless") throw Speechless();
