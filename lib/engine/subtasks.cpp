@@ -16,6 +16,8 @@ namespace {
 
 // Who would have no room to wait for a subtask should not submit it either.
 constexpr std::size_t submit_reserve = 64 * 1024;
+// What a wait costs grows with how many others wait, so there is a limit also where the stack has none.
+constexpr std::size_t most_suspended = 5'000;
 
 }  // namespace
 
@@ -23,10 +25,13 @@ constexpr std::size_t submit_reserve = 64 * 1024;
 void Engine::check_depth(std::size_t more) {
   if (!stack_) stack_.emplace();
   const std::size_t left = stack_->left();
-  if (left >= stack_->reserve() + more) return;
-  throw UsageError("subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
-                   std::to_string(settings_.id) + " wait for each other on one stack, of which " + std::to_string(left / 1024) +
-                   " KiB are left; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
+  const bool has_room = left >= stack_->reserve() + more;
+  if (has_room && suspended_.size() < most_suspended) return;
+  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
+                              std::to_string(settings_.id) + " wait for each other, which ";
+  if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
+  throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
+                   " KiB of stack to the next; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
 }
 
 std::uint64_t Engine::submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) {
