@@ -4,6 +4,7 @@
 
 #include <rankview/dependency.hpp>
 #include <rankview/detail/continuation.hpp>
+#include <rankview/detail/misuse.hpp>
 #include <rankview/detail/results.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/task_data.hpp>
@@ -213,7 +214,7 @@ class AsyncResult {
   /// before the run is over, so it must refer to nothing of the client's by then; if the client failed, it is given up.
   ///
   /// Cost: a call on rank 0, no message. Thread-safe.
-  template <class F>
+  template <class... None, class F = detail::callable_t<T, None...>>
   auto then(F f) const {
     using Node = detail::Then<T, F>;
     using U = typename Node::Result;

@@ -22,6 +22,8 @@ struct ByValue {
 /// neither pointers nor references. The bytes are sent once per call and engine.
 template <class F>
 [[nodiscard]] ByValue<std::decay_t<F>> by_value(F&& lambda) {
+  static_assert(std::is_class_v<std::decay_t<F>>,
+                "rankview: by_value() copies bytes, and a function is not made of any; pass it as it is, or a lambda that calls it");
   static_assert(std::is_trivially_copyable_v<std::decay_t<F>>,
                 "rankview: by_value() copies bytes, which is wrong for what this lambda captures (a container, a string, ...); pass such "
                 "values as arguments, or write a function object with a serialize() member");

@@ -35,12 +35,13 @@ class Cluster {
   /// If `f` throws, waiting tasks are given up and the exception leaves run() on rank 0; on the other ranks it is an Error that tells of
   /// it.
   template <class F>
-  auto run(F&& f) -> std::invoke_result_t<F&, Client&> {
-    using R = std::invoke_result_t<F&, Client&>;
-    if constexpr (std::is_void_v<R>) {
+  auto run(F&& f) {
+    if constexpr (!std::is_invocable_v<F&, Client&>) {
+      static_assert(sizeof(F) == 0, "rankview: the function of Cluster::run() takes an rv::Client&");
+    } else if constexpr (std::is_void_v<std::invoke_result_t<F&, Client&>>) {
       run_on_root([&f](Client& client) { f(client); });
     } else {
-      R result{};
+      std::invoke_result_t<F&, Client&> result{};
       run_on_root([&f, &result](Client& client) { result = f(client); });
       return result;
     }

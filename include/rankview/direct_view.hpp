@@ -46,14 +46,19 @@ class Subscript {
  public:
   Subscript(View view, std::string name) : view_(std::move(view)), name_(std::move(name)) {}
 
-  template <class T>
+  template <class... None, class T = value_t<View, None...>>
   const Subscript& operator=(T&& value) const {
     view_.push_sync(name_, std::forward<T>(value));
     return *this;
   }
-  template <class T>
+  template <class T = Unsaid>
   [[nodiscard]] auto get() const {
     return view_.template pull_sync<T>(name_);
+  }
+  template <class T>
+  operator T() const {
+    static_assert(never<T>, "rankview: what type the variable has must be said to read it: view[\"x\"].get<double>()");
+    return get<T>();
   }
 
  private:
@@ -77,38 +82,55 @@ class DirectVerbs {
   /// one of them has thrown, the next call gets a new communicator. If others then wait in MPI for the one that threw, nothing can free
   /// them: when they have not ended within `Options::team_grace`, the job ends with an error that names the task and why it failed. Cost:
   /// an MPI_Iallreduce among the engines besides.
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   auto apply(F f, A&&... arguments) const {
     using M = Made<F, A...>;
-    return AsyncResult<Outcome<typename M::Result>>(
-        make<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<A>(arguments)...));
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return AsyncResult<Outcome<typename M::Result>>(
+          make<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<A>(arguments)...));
+    }
   }
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   auto apply_sync(F f, A&&... arguments) const {
     using M = Made<F, A...>;
-    return take_result<Outcome<typename M::Result>>(
-        *make<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<A>(arguments)...));
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return take_result<Outcome<typename M::Result>>(
+          *make<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<A>(arguments)...));
+    }
   }
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   auto apply_async(F f, A&&... arguments) const {
     return apply(std::move(f), std::forward<A>(arguments)...);
   }
 
   /// Calls `f` on each element, one contiguous block of elements per engine; fewer elements than engines use only the first engines.
-  /// Several ranges go in step until the shortest ends. Results come in element order, errors one by one.
-  template <class F, class... Ranges>
+  /// Several ranges go in step: those that know their length must have the same, else UsageError before anything is sent; one without an
+  /// end, rv::repeat(x) say, goes with any. Results come in element order, errors one by one.
+  template <class... Ranges, class F = callable_t<Ranges...>>
   auto map(F f, Ranges&&... ranges) const {
-    using M = Made<F, typename Source<Ranges>::Element...>;
-    return AsyncResult<many_t<typename M::Result>>(
-        make_map<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<Ranges>(ranges)...));
+    using M = MadeMap<true, F, Ranges...>;
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return AsyncResult<many_t<typename M::Result>>(
+          make_map<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<Ranges>(ranges)...));
+    }
   }
-  template <class F, class... Ranges>
+  template <class... Ranges, class F = callable_t<Ranges...>>
   auto map_sync(F f, Ranges&&... ranges) const {
-    using M = Made<F, typename Source<Ranges>::Element...>;
-    return take_result<many_t<typename M::Result>>(
-        *make_map<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<Ranges>(ranges)...));
+    using M = MadeMap<true, F, Ranges...>;
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return take_result<many_t<typename M::Result>>(
+          *make_map<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<Ranges>(ranges)...));
+    }
   }
-  template <class F, class... Ranges>
+  template <class... Ranges, class F = callable_t<Ranges...>>
   auto map_async(F f, Ranges&&... ranges) const {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
   }
@@ -140,13 +162,13 @@ class DirectVerbs {
 
   /// The variable `name`, which must be a `T`: fails with NameError on engines that have none, with TypeError on those where it is
   /// something else.
-  template <class T>
+  template <class T = Unsaid>
   auto pull(std::string_view name) const {
-    return apply(Pull<T>(), name);
+    return apply(Pull<said_t<T>>(), name);
   }
-  template <class T>
+  template <class T = Unsaid>
   auto pull_sync(std::string_view name) const {
-    return apply_sync(Pull<T>(), name);
+    return apply_sync(Pull<said_t<T>>(), name);
   }
 
   /// Erases the variable `name`: whether there was one.
@@ -187,13 +209,13 @@ class DirectVerbs {
   ///
   /// Cost: trivially copyable elements take a vote and one MPI_Igatherv from the engines' memory into the result (an MPI_Irecv for each as
   /// above); others are encoded and come with the engines' answers.
-  template <class T>
+  template <class T = Unsaid>
   auto gather(std::string_view name, Layout layout = {}) const {
-    return AsyncResult<std::vector<T>>(detail::gather<T>(caller(true), name, layout));
+    return AsyncResult<std::vector<said_t<T>>>(detail::gather<said_t<T>>(caller(true), name, layout));
   }
-  template <class T>
-  std::vector<T> gather_sync(std::string_view name, Layout layout = {}) const {
-    return take_result<std::vector<T>>(*detail::gather<T>(caller(false), name, layout));
+  template <class T = Unsaid>
+  auto gather_sync(std::string_view name, Layout layout = {}) const {
+    return take_result<std::vector<said_t<T>>>(*detail::gather<said_t<T>>(caller(false), name, layout));
   }
   /// The same into memory of the caller's, which must have room for exactly as many elements as there are: UsageError otherwise. It must
   /// live until the result is ready, also when its handle has gone.
@@ -224,54 +246,54 @@ class DirectVerbs {
   ///
   /// Cost: for a single number one MPI_Ireduce and no vote; for vectors a vote and one MPI_Ireduce for each 256 KiB; for other types and
   /// operations a vote and log2 q rounds of messages among the engines.
-  template <class T, class Op>
+  template <class T = Unsaid, class Op = callable_t<T>>
   auto reduce(std::string_view name, Op op) const {
-    return AsyncResult<T>(detail::reduce<T>(caller(true), name, op));
+    return AsyncResult<said_t<T>>(detail::reduce<said_t<T>>(caller(true), name, op));
   }
-  template <class T, class Op>
-  T reduce_sync(std::string_view name, Op op) const {
-    return take_result<T>(*detail::reduce<T>(caller(false), name, op));
+  template <class T = Unsaid, class Op = callable_t<T>>
+  auto reduce_sync(std::string_view name, Op op) const {
+    return take_result<said_t<T>>(*detail::reduce<said_t<T>>(caller(false), name, op));
   }
 
   /// Folds all elements of the engines' variables `name`, each a `std::vector<T>` or a `T`, into one `T`: on each engine, then among them.
   /// Empty parts do not count; where all are empty a sum is 0, a product 1, and so on, and an operation without such a value fails with
   /// UsageError. Order and rounding as in reduce(). Cost: one MPI_Ireduce for operations of MPI that have such a value, and for `rv::min`,
   /// `rv::max` and others a vote and log2 q rounds of messages among the engines.
-  template <class T, class Op>
+  template <class T = Unsaid, class Op = callable_t<T>>
   auto reduce_all(std::string_view name, Op op) const {
-    return AsyncResult<T>(detail::reduce_all<T>(caller(true), name, op));
+    return AsyncResult<said_t<T>>(detail::reduce_all<said_t<T>>(caller(true), name, op));
   }
-  template <class T, class Op>
-  T reduce_all_sync(std::string_view name, Op op) const {
-    return take_result<T>(*detail::reduce_all<T>(caller(false), name, op));
+  template <class T = Unsaid, class Op = callable_t<T>>
+  auto reduce_all_sync(std::string_view name, Op op) const {
+    return take_result<said_t<T>>(*detail::reduce_all<said_t<T>>(caller(false), name, op));
   }
 
   /// As reduce(), with the result as variable `into` of every engine. Cost: a vote and MPI_Iallreduce in pieces of 256 KiB, or a fold and
   /// two MPI_Ibcast.
-  template <class T, class Op>
+  template <class T = Unsaid, class Op = callable_t<T>>
   auto allreduce(std::string_view name, std::string_view into, Op op) const {
-    return AsyncResult<void>(detail::allreduce<T>(caller(true), name, into, op));
+    return AsyncResult<void>(detail::allreduce<said_t<T>>(caller(true), name, into, op));
   }
-  template <class T, class Op>
+  template <class T = Unsaid, class Op = callable_t<T>>
   void allreduce_sync(std::string_view name, std::string_view into, Op op) const {
-    take_result<void>(*detail::allreduce<T>(caller(false), name, into, op));
+    take_result<void>(*detail::allreduce<said_t<T>>(caller(false), name, into, op));
   }
 
   /// Puts all engines' elements of `name` together, in target order, as variable `into` of each, a `std::vector<T>`. Cost: two votes, an
   /// MPI_Iallgather of sizes and an MPI_Iallgatherv.
-  template <class T>
+  template <class T = Unsaid>
   auto allgather(std::string_view name, std::string_view into) const {
-    return AsyncResult<void>(detail::allgather<T>(caller(true), name, into));
+    return AsyncResult<void>(detail::allgather<said_t<T>>(caller(true), name, into));
   }
-  template <class T>
+  template <class T = Unsaid>
   auto allgather(std::string_view name) const {
     return allgather<T>(name, name);
   }
-  template <class T>
+  template <class T = Unsaid>
   void allgather_sync(std::string_view name, std::string_view into) const {
-    take_result<void>(*detail::allgather<T>(caller(false), name, into));
+    take_result<void>(*detail::allgather<said_t<T>>(caller(false), name, into));
   }
-  template <class T>
+  template <class T = Unsaid>
   void allgather_sync(std::string_view name) const {
     allgather_sync<T>(name, name);
   }

@@ -30,36 +30,53 @@ class BalancedVerbs {
   /// runs when it is there. What apply() gave as a vector of trivially copyable elements or a string of 32 kB or more stays on its engine,
   /// too, while it is among the latest 128 MiB of these; the task then goes to that engine if it has nothing to do, and finds it in place.
   /// From elsewhere results come by way of rank 0.
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   auto apply(F f, A&&... arguments) const {
     using M = Made<F, A...>;
-    return AsyncResult<typename M::Result>(make<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<A>(arguments)...));
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return AsyncResult<typename M::Result>(make<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<A>(arguments)...));
+    }
   }
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   auto apply_sync(F f, A&&... arguments) const {
     using M = Made<F, A...>;
-    return take_result<typename M::Result>(*make<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<A>(arguments)...));
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return take_result<typename M::Result>(*make<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<A>(arguments)...));
+    }
   }
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   auto apply_async(F f, A&&... arguments) const {
     return apply(std::move(f), std::forward<A>(arguments)...);
   }
 
-  /// One task an element, in any order; results in element order. Several ranges go in step until the shortest ends. Any input range will
-  /// do: map() has read it when it returns, map_sync() reads as it goes, some tens of thousands of elements ahead of the engines.
-  template <class F, class... Ranges>
+  /// One task an element, in any order; results in element order. Any input range will do: map() has read it when it returns, map_sync()
+  /// reads as it goes, some tens of thousands of elements ahead of the engines. Several ranges go in step: those that know their length
+  /// must have the same, else UsageError before anything is sent; one without an end, rv::repeat(x) say, goes with any.
+  template <class... Ranges, class F = callable_t<Ranges...>>
   auto map(F f, Ranges&&... ranges) const {
-    using M = Made<F, typename Source<Ranges>::Element...>;
-    return AsyncResult<many_t<typename M::Result>>(
-        make_map<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<Ranges>(ranges)...));
+    using M = MadeMap<true, F, Ranges...>;
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return AsyncResult<many_t<typename M::Result>>(
+          make_map<typename M::Sig, typename M::Result>(f, Lifetime::result, std::forward<Ranges>(ranges)...));
+    }
   }
-  template <class F, class... Ranges>
+  template <class... Ranges, class F = callable_t<Ranges...>>
   auto map_sync(F f, Ranges&&... ranges) const {
-    using M = Made<F, typename Source<Ranges>::Element...>;
-    return take_result<many_t<typename M::Result>>(
-        *make_map<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<Ranges>(ranges)...));
+    using M = MadeMap<true, F, Ranges...>;
+    if constexpr (!M::accepted) {
+      return Refused();
+    } else {
+      return take_result<many_t<typename M::Result>>(
+          *make_map<typename M::Sig, typename M::Result>(f, Lifetime::call, std::forward<Ranges>(ranges)...));
+    }
   }
-  template <class F, class... Ranges>
+  template <class... Ranges, class F = callable_t<Ranges...>>
   auto map_async(F f, Ranges&&... ranges) const {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
   }
@@ -68,30 +85,38 @@ class BalancedVerbs {
   /// Engines fold what they were handed together, so that for short tasks little travels. Numbers may be grouped in another way each time.
   /// If any task fails, get() throws CompositeError. What `op` throws on an engine is an error of the tasks that were folded there; on rank
   /// 0 it is what get() throws. Of no elements there is no value: UsageError.
-  template <class F, class Op, class... Ranges>
+  template <class... Ranges, class F = callable_t<Ranges...>, class Op = callable_t<Ranges...>>
   auto map_reduce(F f, Op op, Ranges&&... ranges) const {
-    using M = Made<F, typename Source<Ranges>::Element...>;
-    return AsyncResult<typename M::Result>(
-        make_reduce<typename M::Sig, typename M::Result>(f, op, Lifetime::result, std::forward<Ranges>(ranges)...));
+    using M = MadeMap<true, F, Ranges...>;
+    if constexpr (!accepts_fold<M, Op>()) {
+      return Refused();
+    } else {
+      return AsyncResult<typename M::Result>(
+          make_reduce<typename M::Sig, typename M::Result>(f, op, Lifetime::result, std::forward<Ranges>(ranges)...));
+    }
   }
-  template <class F, class Op, class... Ranges>
+  template <class... Ranges, class F = callable_t<Ranges...>, class Op = callable_t<Ranges...>>
   auto map_reduce_sync(F f, Op op, Ranges&&... ranges) const {
-    using M = Made<F, typename Source<Ranges>::Element...>;
-    return take_result<typename M::Result>(
-        *make_reduce<typename M::Sig, typename M::Result>(f, op, Lifetime::call, std::forward<Ranges>(ranges)...));
+    using M = MadeMap<true, F, Ranges...>;
+    if constexpr (!accepts_fold<M, Op>()) {
+      return Refused();
+    } else {
+      return take_result<typename M::Result>(
+          *make_reduce<typename M::Sig, typename M::Result>(f, op, Lifetime::call, std::forward<Ranges>(ranges)...));
+    }
   }
 
   /// One task an element, read as results are taken: `imap(f, ranges...)` or `imap(f, ranges..., max_outstanding)` gives an ImapRange of
   /// results in element order, with at most `max_outstanding` tasks whose results were not taken; the default is four for each engine
-  /// (or team), and short tasks want more. Any input range will do, an endless one, too; several go in step until the shortest ends. An
+  /// (or team), and short tasks want more. Any input range will do, an endless one, too; several go in step as in map(). An
   /// rvalue is moved in; an lvalue is borrowed, and must stay alive and unchanged until the results have been taken. `chunksize` has no
   /// part in it. Throws UsageError for a `max_outstanding` of zero or less.
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   [[nodiscard]] auto imap(F f, A&&... ranges) const {
     return make_imap<true>(std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
   }
   /// The same, giving `(index, value)` in the order in which tasks end.
-  template <class F, class... A>
+  template <class... A, class F = callable_t<A...>>
   [[nodiscard]] auto imap_unordered(F f, A&&... ranges) const {
     return make_imap<false>(std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
   }
@@ -156,9 +181,6 @@ class BalancedVerbs {
 
   template <class Sig, class R, class F, class Op, class... Ranges>
   auto make_reduce(const F& f, const Op& op, Lifetime lifetime, Ranges&&... ranges) const {
-    static_assert(check_callable<Op>());
-    static_assert(!std::is_void_v<R>, "rankview: what map_reduce() is to fold must return something");
-    static_assert(std::is_invocable_r_v<R, const Op&, R, R>, "rankview: the operation of map_reduce() must be callable as R(R, R)");
     static_assert(std::is_same_v<View, LoadBalancedView>, "rankview: teams do not fold; use map()");
     View::template check<F>();
     check_open(*controller_);
@@ -173,10 +195,14 @@ class BalancedVerbs {
     return call;
   }
 
+  // As given: lvalues by reference, the others moved in.
+  template <class Range>
+  using kept_range_t = std::conditional_t<std::is_lvalue_reference_v<Range>, Range, std::remove_cvref_t<Range>>;
+
   // Reads the elements of an imap; an lvalue range stays where it is.
   template <class F, class... Ranges>
   class Elements final : public TaskSource {
-    using M = Made<F, typename Source<Ranges>::Element...>;
+    using M = MadeMap<false, F, Ranges...>;
     using Sig = typename M::Sig;
 
    public:
@@ -184,6 +210,7 @@ class BalancedVerbs {
 
     Elements(const View& view, F f, Ranges&&... ranges) : view_(view), f_(std::move(f)), ranges_(std::forward<Ranges>(ranges)...) {
       // What is wrong with the call is said where it is made.
+      check_ranges(std::index_sequence_for<Ranges...>());
       static_cast<void>(view_.template prepare<Sig, Result>(f_));
     }
 
@@ -210,6 +237,10 @@ class BalancedVerbs {
       submission.finish(true);
       return call;
     }
+    template <std::size_t... I>
+    void check_ranges(std::index_sequence<I...>) {
+      static_cast<void>(length_of_map<Source<Ranges>...>(range<I>()...));
+    }
     template <std::size_t I>
     auto& range() {
       return Source<std::tuple_element_t<I, std::tuple<Ranges...>>>::range(std::get<I>(ranges_));
@@ -224,25 +255,31 @@ class BalancedVerbs {
   template <bool in_order, class F, class... A>
   auto make_imap(F f, std::tuple<A...> arguments) const {
     static_assert(sizeof...(A) > 0, "rankview: imap wants a range");
-    constexpr std::size_t last = sizeof...(A) - 1;
-    using Last = std::tuple_element_t<last, std::tuple<A...>>;
-    if constexpr (std::integral<std::remove_cvref_t<Last>>) {
-      const auto most = std::get<last>(arguments);
-      if (std::cmp_less_equal(most, 0)) throw UsageError("max_outstanding must be at least 1, and is " + std::to_string(most));
-      return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last>(), arguments, static_cast<std::uint64_t>(most));
+    if constexpr (sizeof...(A) == 0) {
+      return Refused();
     } else {
-      return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last + 1>(), arguments, 4 * self().size());
+      constexpr std::size_t last = sizeof...(A) - 1;
+      if constexpr (std::integral<std::remove_cvref_t<std::tuple_element_t<last, std::tuple<A...>>>>) {
+        const auto most = std::get<last>(arguments);
+        if (std::cmp_less_equal(most, 0)) throw UsageError("max_outstanding must be at least 1, and is " + std::to_string(most));
+        return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last>(), arguments, static_cast<std::uint64_t>(most));
+      } else {
+        return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last + 1>(), arguments, 4 * self().size());
+      }
     }
   }
   template <bool in_order, class F, std::size_t... I, class Arguments>
   auto make_imap_over(F f, std::index_sequence<I...>, Arguments& arguments, std::uint64_t most) const {
     static_assert(sizeof...(I) > 0, "rankview: imap wants a range before max_outstanding");
-    // As given: lvalues by reference, the others moved in.
-    using Reading =
-        Elements<F, std::conditional_t<std::is_lvalue_reference_v<std::tuple_element_t<I, Arguments>>, std::tuple_element_t<I, Arguments>,
-                                       std::remove_cvref_t<std::tuple_element_t<I, Arguments>>>...>;
-    return ImapRange<typename Reading::Result, in_order>(
-        std::make_unique<Reading>(self(), std::move(f), std::get<I>(std::move(arguments))...), most);
+    if constexpr (sizeof...(I) == 0) {
+      return Refused();
+    } else if constexpr (!MadeMap<false, F, kept_range_t<std::tuple_element_t<I, Arguments>>...>::accepted) {
+      return Refused();
+    } else {
+      using Reading = Elements<F, kept_range_t<std::tuple_element_t<I, Arguments>>...>;
+      return ImapRange<typename Reading::Result, in_order>(
+          std::make_unique<Reading>(self(), std::move(f), std::get<I>(std::move(arguments))...), most);
+    }
   }
 };
 

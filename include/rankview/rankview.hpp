@@ -19,6 +19,7 @@
 #include <rankview/options.hpp>
 #include <rankview/queue_status.hpp>
 #include <rankview/reference.hpp>
+#include <rankview/repeat.hpp>
 #include <rankview/run.hpp>
 #include <rankview/subtask.hpp>
 #include <rankview/targets.hpp>

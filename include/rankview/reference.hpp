@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <type_traits>
 #include <utility>
 
 namespace rankview {
@@ -26,6 +27,15 @@ struct Reference {
 template <class T>
 [[nodiscard]] Reference<T> ref(std::string name) {
   return {std::move(name)};
+}
+
+/// For no other argument than a name.
+template <class T = void, class V>
+requires(!std::is_convertible_v<const V&, std::string>) Reference<T> ref(const V&) {
+  static_assert(sizeof(V) == 0,
+                "rankview: ref() takes the name of an engine's variable, rv::ref(\"x\"); a value of rank 0 is passed as it is, or stored "
+                "under a name first, view[\"x\"] = value");
+  return {};
 }
 
 }  // namespace rankview

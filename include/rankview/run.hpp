@@ -24,18 +24,24 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 /// Without mpirun there is one engine, a thread of the process; `RANKVIEW_ENGINES=4 ./app` starts itself again as `mpirun -np 5 ./app`.
 template <class Main>
 int run(int argc, char** argv, Main&& main, const Options& options = {}) {
-  static_assert(std::is_invocable_v<Main&, Client&>, "rankview: the main function of run() takes an rv::Client&");
-  return detail::run(
-      argc, argv,
-      [&main](Client& client) -> int {
-        if constexpr (std::is_void_v<std::invoke_result_t<Main&, Client&>>) {
-          main(client);
-          return 0;
-        } else {
-          return main(client);
-        }
-      },
-      options);
+  if constexpr (!std::is_invocable_v<Main&, Client&>) {
+    static_assert(sizeof(Main) == 0, "rankview: the main function of run() takes an rv::Client&");
+  } else if constexpr (!std::is_void_v<std::invoke_result_t<Main&, Client&>> &&
+                       !std::is_convertible_v<std::invoke_result_t<Main&, Client&>, int>) {
+    static_assert(sizeof(Main) == 0, "rankview: the main function of run() returns an int or nothing");
+  } else {
+    return detail::run(
+        argc, argv,
+        [&main](Client& client) -> int {
+          if constexpr (std::is_void_v<std::invoke_result_t<Main&, Client&>>) {
+            main(client);
+            return 0;
+          } else {
+            return main(client);
+          }
+        },
+        options);
+  }
 }
 
 }  // namespace rankview

@@ -2,7 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include <rankview/detail/callable.hpp>
+#include <rankview/detail/misuse.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -63,17 +63,20 @@ namespace this_task {
 ///
 /// Cost: a message to rank 0, one from there to an engine, and as many back; arguments and results are copied whatever their size, and
 /// go through rank 0. For the task's own thread; throws UsageError elsewhere.
-template <class F, class... A>
+template <class... A, class F = detail::callable_t<A...>>
 auto submit(F f, const A&... arguments) {
-  static_assert(detail::check_callable<F>());
+  using M = detail::Made<F, A...>;
   static_assert(!detail::takes_communicator<F>, "rankview: a task that a task submits runs on one engine");
-  using Sig = typename detail::Signature<F, A...>::type;
-  using R = std::remove_cvref_t<detail::result_owner_t<typename detail::Invoked<F, Sig>::type>>;
-  detail::Function function = detail::function_for<Sig>(f);
-  detail::Writer encoded;
-  encoded.flat = true;
-  detail::save_arguments(Sig(), encoded, detail::Lifetime::call, arguments...);
-  return Subtask<R>(detail::submit_subtask(function, encoded, detail::item_size<Sig>));
+  if constexpr (!M::accepted) {
+    return detail::Refused();
+  } else {
+    using Sig = typename M::Sig;
+    detail::Function function = detail::function_for<Sig>(f);
+    detail::Writer encoded;
+    encoded.flat = true;
+    detail::save_arguments(Sig(), encoded, detail::Lifetime::call, arguments...);
+    return Subtask<typename M::Result>(detail::submit_subtask(function, encoded, detail::item_size<Sig>));
+  }
 }
 
 }  // namespace this_task

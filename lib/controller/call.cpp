@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <numeric>
 #include <string>
 
@@ -422,6 +423,12 @@ std::string listed(std::span<const std::uint64_t> counts) {
   std::string text;
   for (std::size_t i = 0; i < std::min(counts.size(), most); ++i) text += (i == 0 ? "" : ", ") + std::to_string(counts[i]);
   return text + (counts.size() > most ? ", ..." : "");
+}
+
+void check_lengths(std::span<const std::uint64_t> lengths) {
+  if (std::adjacent_find(lengths.begin(), lengths.end(), std::not_equal_to<>()) == lengths.end()) return;
+  throw UsageError("map over ranges of different lengths: " + listed(lengths) +
+                   "; those that know their length must have the same, and rv::repeat(x) goes with any");
 }
 
 void check_round_robin(const std::string& what, std::span<const std::uint64_t> counts) {

@@ -1,10 +1,19 @@
-# Compiles SOURCE without output. With EXPECTED, that must fail and the compiler must say so; without, it must work.
+# Compiles SOURCE without output, with the flags HEADER before it, as EXPECTED says: `compiles`, or the sentence with which it does not.
+# That must be the compiler's first error, as a static assertion, and whatever else rankview says must be the same. With PRECOMPILED,
+# makes a precompiled header of SOURCE instead.
+if(PRECOMPILED)
+  set(arguments -x c++-header -w ${SOURCE} -o ${PRECOMPILED})
+  set(EXPECTED compiles)
+else()
+  separate_arguments(arguments UNIX_COMMAND "${HEADER}")
+  list(APPEND arguments -fsyntax-only ${SOURCE})
+endif()
 execute_process(
-  COMMAND ${COMPILER} @${FLAGS} -fsyntax-only ${SOURCE}
+  COMMAND ${CMAKE_COMMAND} -E env LC_ALL=C ${COMPILER} @${FLAGS} ${arguments}
   RESULT_VARIABLE result
   OUTPUT_VARIABLE said
   ERROR_VARIABLE said)
-if(NOT EXPECTED)
+if(EXPECTED STREQUAL "compiles")
   if(result)
     message(FATAL_ERROR "should compile:\n${said}")
   endif()
@@ -13,9 +22,20 @@ endif()
 if(NOT result)
   message(FATAL_ERROR "should not compile, and does")
 endif()
-# Semicolons in C++ would make lists, and a compiler may break lines.
-string(REPLACE ";" "," said "${said}")
-string(FIND "${said}" "${EXPECTED}" found)
-if(found EQUAL -1)
-  message(FATAL_ERROR "the compiler's message lacks\n  ${EXPECTED}\nIt says:\n${said}")
+# Semicolons and brackets in C++ would make lists.
+string(REGEX REPLACE "[][;]" " " said "${said}")
+string(REGEX REPLACE "[][;]" " " EXPECTED "${EXPECTED}")
+string(REGEX MATCHALL "[^\n]*error: [^\n]*" errors "${said}")
+set(first TRUE)
+foreach(error IN LISTS errors)
+  string(FIND "${error}" ": ${EXPECTED}" found)
+  if(first AND (found EQUAL -1 OR NOT error MATCHES "error: static assertion failed"))
+    message(FATAL_ERROR "the compiler's first error is not\n  ${EXPECTED}\nIt says:\n${said}")
+  elseif(found EQUAL -1 AND error MATCHES "rankview: ")
+    message(FATAL_ERROR "another sentence than\n  ${EXPECTED}\nis said, too:\n  ${error}\nin\n${said}")
+  endif()
+  set(first FALSE)
+endforeach()
+if(first)
+  message(FATAL_ERROR "does not compile, without a word of why:\n${said}")
 endif()

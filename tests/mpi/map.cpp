@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <iterator>
 #include <list>
 #include <numeric>
@@ -11,6 +12,7 @@
 #include <span>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +24,21 @@ using test::everyone;
 namespace {
 
 int square(int n) { return n * n; }
+
+// The lengths that a map is refused for.
+template <class Map>
+std::string lengths_refused(const Map& map) {
+  try {
+    map();
+  } catch (const rv::UsageError& error) {
+    const std::string text = error.what();
+    const std::string before = "different lengths: ";
+    const auto begin = text.find(before);
+    if (begin == std::string::npos) return text;
+    return text.substr(begin + before.size(), text.find(';') - begin - before.size());
+  }
+  return "not refused";
+}
 
 std::vector<int> squares(int count) {
   std::vector<int> values;
@@ -119,12 +136,10 @@ TEST_CASE("map takes a range that can be read only once") {
   });
 }
 
-TEST_CASE("several ranges go in step and the shortest ends it") {
+TEST_CASE("several ranges go in step") {
   on_both([](const auto& view) {
     const auto subtract = [](int a, int b) { return a - b; };
-    CHECK(view.map_sync(subtract, std::vector{10, 20, 30}, std::vector{1, 2}) == std::vector{9, 18});
-    CHECK(view.map(subtract, std::vector{10, 20}, std::vector{1, 2, 3}).get(test::limit) == std::vector{9, 18});
-    CHECK(view.map(subtract, std::vector{10, 20}, std::vector{1, 2, 3}).size() == 2);
+    CHECK(view.map_sync(subtract, std::vector{10, 20}, std::vector{1, 2}) == std::vector{9, 18});
     CHECK(view.map_sync(subtract, std::vector{10, 20, 30}, std::views::iota(1)) == std::vector{9, 18, 27});
     CHECK(view.map(subtract, std::views::iota(1), std::vector{1, 1}).get(test::limit) == std::vector{0, 1});
     CHECK(view.map_sync(subtract, std::vector<int>(), std::views::iota(1)).empty());
@@ -134,6 +149,54 @@ TEST_CASE("several ranges go in step and the shortest ends it") {
     CHECK(view.map_sync(join, std::vector<std::string>{"a", "b"}, std::vector{1, 2}, std::vector{0.5, -0.5}) ==
           std::vector<std::string>{"a1+", "b2-"});
   });
+}
+
+TEST_CASE("ranges that know their lengths must have the same") {
+  on_both([](const auto& view) {
+    const auto add = [](int a, int b) { return a + b; };
+    CHECK(lengths_refused([&] { view.map_sync(add, std::vector{1, 2, 3}, std::vector{1, 2}); }) == "3, 2");
+    CHECK(lengths_refused([&] { view.map(add, std::vector{1, 2, 3}, std::views::iota(0, 2)); }) == "3, 2");
+    CHECK(lengths_refused([&] { view.map(add, std::vector<int>(), std::list{1}); }) == "0, 1");
+    // Who does not know its length goes with any.
+    const std::vector numbers{1, 2, 3, 4};
+    CHECK(view.map_sync(add, numbers | std::views::filter([](int n) { return n > 2; }), numbers) == std::vector{4, 6});
+    CHECK(view.map_sync(add, std::list{1, 2}, std::vector{1, 2}) == std::vector{2, 4});
+  });
+  const auto three = [](int a, int b, int c) { return a + b + c; };
+  const auto reduce = [&] { balanced().map_reduce_sync(three, std::plus<>(), std::vector{1, 2}, rv::repeat(0), std::vector{1, 2, 3}); };
+  CHECK(lengths_refused(reduce) == "2, 3");
+  const auto read = [&] { static_cast<void>(balanced().imap(three, std::vector{1, 2}, rv::repeat(0), std::vector{1, 2, 3})); };
+  CHECK(lengths_refused(read) == "2, 3");
+}
+
+TEST_CASE("rv::repeat gives each call the same value") {
+  on_both([](const auto& view) {
+    const auto scale = [](double x, double by) { return x * by; };
+    CHECK(view.map_sync(scale, std::vector{1.0, 2.0, 3.0}, rv::repeat(0.5)) == std::vector{0.5, 1.0, 1.5});
+    CHECK(view.map(scale, rv::repeat(2), std::views::iota(0, 3)).get(test::limit) == std::vector{0.0, 2.0, 4.0});
+    CHECK(view.map_sync(scale, std::vector<double>(), rv::repeat(0.5)).empty());
+    const auto join = [](std::string_view text, int n) { return std::string(text) + std::to_string(n); };
+    CHECK(view.map_sync(join, rv::repeat("n"), std::vector{1, 2}) == std::vector<std::string>{"n1", "n2"});
+    CHECK(view.map_sync(join, rv::repeat(std::string("m")), std::vector{1, 2}) == std::vector<std::string>{"m1", "m2"});
+    // What is long travels beside the messages, from one copy that outlives the range.
+    const auto sum = [](const std::vector<double>& all, int n) { return std::accumulate(all.begin(), all.end(), 0.0) + n; };
+    CHECK(view.map(sum, rv::repeat(std::vector<double>(10'000, 1)), std::views::iota(0, 20)).get(test::limit).back() == 10'019);
+    CHECK(view.map_sync(sum, rv::repeat(std::vector<double>(10'000, 1)), std::views::iota(0, 20)).size() == 20);
+    const std::vector<double> own(10'000, 2);
+    CHECK(view.map_sync(sum, rv::repeat(rv::borrow(own)), std::views::iota(0, 2)) == std::vector{20'000.0, 20'001.0});
+  });
+  everyone()["by"] = 3.0;
+  CHECK(balanced().map_sync([](double x, double by) { return x * by; }, std::vector{1.0, 2.0}, rv::repeat(rv::ref("by"))) ==
+        std::vector{3.0, 6.0});
+  everyone().erase_sync("by");
+  const auto multiply = [](int a, int b) { return a * b; };
+  CHECK(balanced().map_reduce_sync(multiply, std::plus<>(), std::views::iota(1, 5), rv::repeat(2)) == 20);
+  std::vector<int> first;
+  for (const int value : balanced().imap(multiply, std::views::iota(0), rv::repeat(5), 4)) {
+    if (first.size() == 3) break;
+    first.push_back(value);
+  }
+  CHECK(first == std::vector{0, 5, 10});
 }
 
 TEST_CASE("elements of many types") {

@@ -354,6 +354,8 @@ void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation
 
 // Some numbers, as an error shows them.
 std::string listed(std::span<const std::uint64_t> counts);
+// Throws UsageError if the ranges of a map are not all of one length.
+void check_lengths(std::span<const std::uint64_t> lengths);
 // Throws UsageError if parts of these sizes cannot have been dealt round robin. `what`: the verb and the variable.
 void check_round_robin(const std::string& what, std::span<const std::uint64_t> counts);
 

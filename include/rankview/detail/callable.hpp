@@ -74,20 +74,6 @@ inline constexpr bool is_stateless = !is_by_value<F>::value && std::is_empty_v<F
 template <class F>
 inline constexpr bool has_state = !is_function<F> && !is_stateless<F>;
 
-template <class F>
-consteval bool check_callable() {
-  static_assert(!std::is_member_pointer_v<F>, "rankview: a pointer to member cannot be sent to an engine; wrap the call in a lambda");
-  static_assert(std::is_class_v<F> || is_function<F>,
-                "rankview: this is not callable; pass a function, a lambda without captures or a function object");
-  if constexpr (has_state<F> && !is_by_value<F>::value) {
-    static_assert(
-        SerialisesItself<F>,
-        "rankview: this callable has captures (or data members), which do not travel by themselves; pass the values as arguments, "
-        "wrap the lambda in rv::by_value(...) if copying its bytes is right, or give the function object a serialize() member");
-  }
-  return true;
-}
-
 // ---- what its parameters are ------------------------------------------------------------------------------------------------
 
 template <class... P>
@@ -169,18 +155,9 @@ using unborrowed_t = typename unborrowed<std::remove_cvref_t<A>>::type;
 // Tag for "the callable is generic: the argument decides".
 struct Deduced {};
 
-// The type that travels for an argument of type A towards a parameter of type P.
+// The type that travels for an argument of type A towards a parameter of type P; misuse.hpp says which go together.
 template <class A, class P>
 struct Travelling {
-  using Owner = owner_t<P>;
-  static_assert(!std::is_pointer_v<A> || is_function<A> || !(std::is_pointer_v<Owner> || std::is_arithmetic_v<Owner>),
-                "rankview: a raw pointer means nothing in another process; pass the value, a container, or rv::ref(\"name\") for data "
-                "that lives on the engine");
-  static_assert(std::is_convertible_v<const A&, Owner> || std::is_convertible_v<A, Owner> || std::is_same_v<owner_t<A>, Owner>,
-                "rankview: an argument cannot be converted to the callable's parameter");
-  static_assert(!std::is_lvalue_reference_v<P> || std::is_const_v<std::remove_reference_t<P>>,
-                "rankview: the callable takes this argument by non-const reference, so what it changes would be lost on the engine; pass "
-                "rv::ref(\"name\") to change an engine's variable, or take it by value or const reference");
   using type = owner_t<P>;
 };
 template <class A>
@@ -201,15 +178,12 @@ struct Travelling<Reference<T>, P> {
 };
 template <class T>
 struct Travelling<Reference<T>, Deduced> {
-  static_assert(!std::is_void_v<T>,
-                "rankview: the parameters of a generic callable say no type; write rv::ref<T>(\"name\") instead of rv::ref(\"name\")");
   using type = Reference<T>;
 };
 // The result of another call: what arrives is its value, or, of a block, the engine may have it.
 template <class T, class P>
 struct Awaited {
-  static_assert(!std::is_void_v<T>, "rankview: a result without a value cannot be an argument; use view.with({.after = result})");
-  using Value = typename Travelling<std::conditional_t<std::is_void_v<T>, int, T>, P>::type;
+  using Value = typename Travelling<T, P>::type;
   using type = typename std::conditional_t<is_block<T>::value && std::is_same_v<T, Value>, std::type_identity<FromResult<Value>>,
                                            std::type_identity<Value>>::type;
 };
@@ -232,12 +206,7 @@ template <class F, class... A>
 struct Signature {
   template <class... P>
   static auto pair(Parameters<P...>) {
-    static_assert(sizeof...(P) == sizeof...(A), "rankview: the callable takes another number of arguments than were given");
-    if constexpr (sizeof...(P) == sizeof...(A)) {
-      return Parameters<std::pair<wire_t<A, P>, P>...>();
-    } else {
-      return Parameters<>();
-    }
+    return Parameters<std::pair<wire_t<A, P>, P>...>();
   }
   static auto deduce() {
     if constexpr (parameters_of<F>::known) {
@@ -304,8 +273,6 @@ using result_owner_t = std::conditional_t<std::is_void_v<R>, void, owner_t<R>>;
 template <class R>
 void give_result(Invocation& invocation, R&& result) {
   using Result = std::remove_cvref_t<R>;
-  static_assert(!std::is_pointer_v<Result> || is_function<Result>,
-                "rankview: the callable returns a raw pointer, which means nothing in another process; return the value or a container");
   const Writer::Mark mark = invocation.result.mark();
   codec<Result>::save(invocation.result, result);
   // Attachments point into the heap that `result` owns, and go on doing so when it moves.
@@ -384,8 +351,6 @@ struct Invoked<F, Parameters<std::pair<W, P>...>> {
   using Target = std::conditional_t<is_function<F>, F, const F&>;
   template <class... First>
   static auto result() {
-    static_assert(std::is_invocable_v<Target, First..., typename Seen<W, P>::type...>,
-                  "rankview: the callable cannot be called with these arguments (it must be callable as const)");
     return std::invoke_result<Target, First..., typename Seen<W, P>::type...>();
   }
   static auto decide() {

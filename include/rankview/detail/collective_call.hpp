@@ -115,6 +115,7 @@ std::span<T> elements_of(std::string_view name) {
 // vector that `kept` owns.
 template <class Range>
 class Contiguous {
+  static_assert(Source<Range>::readable, "rankview: scatter() wants a range: a container, a span or a view; push() stores one value");
   using Plain = unborrowed_t<Range>;
   using Given = Source<Range>;
 

@@ -20,7 +20,6 @@ namespace rankview::detail {
 // An operation as an argument.
 template <class Op>
 void save_operation(Writer& out, const Op& op) {
-  static_assert(check_callable<Op>());
   if constexpr (is_by_value<Op>::value) {
     out.value(op);
   } else if constexpr (!is_stateless<Op>) {

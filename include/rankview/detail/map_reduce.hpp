@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/misuse.hpp>
 #include <rankview/detail/results.hpp>
 #include <rankview/errors.hpp>
 
@@ -36,6 +37,22 @@ F load_callable(Reader& in) {
     return codec<F>::load(in);
   } else {
     return F();
+  }
+}
+
+// Whether Op folds what the map M gives.
+template <class M, class Op>
+consteval bool accepts_fold() {
+  if constexpr (!M::accepted || !accepts_callable<Op>()) {
+    return false;
+  } else if constexpr (std::is_void_v<typename M::Result>) {
+    static_assert(never<M>, "rankview: what map_reduce() is to fold must return something");
+    return false;
+  } else if constexpr (!std::is_invocable_r_v<typename M::Result, const Op&, typename M::Result, typename M::Result>) {
+    static_assert(never<M>, "rankview: the operation of map_reduce() must be callable as R(R, R)");
+    return false;
+  } else {
+    return true;
   }
 }
 

@@ -145,26 +145,29 @@ inline constexpr bool mpi_reduces = mpi_operation<Op, typename Elementwise<T, Op
 
 template <class T, class Op>
 std::shared_ptr<Results<T>> reduce(const Caller& caller, std::string_view name, const Op& op) {
-  static_assert(check_reduction<T, Op>());
-  check_anybody(caller, "reduce", name);
-  using Unit = typename Elementwise<T, Op>::Unit;
-  constexpr bool arrays = Elementwise<T, Op>::arrays;
-  if constexpr (mpi_reduces<T, Op> && !arrays) {
-    return reduce_one<T, Op, VariableValue<T>>(caller, name);
-  } else if constexpr (mpi_reduces<T, Op>) {
-    auto call = make_call<Reduced<T>>(*mpi_operation<Op, Unit>());
-    prepare_collective<ReduceArray<T, Op>>(*call, caller, RootPart::Kind::reduce);
-    set_reduction<Unit, Op>(call->root.edit());
-    call->root.edit().equal_counts = true;
-    call->root.edit().what = quoted("reduce", name);
-    submit_verb(call, caller, name);
-    return call;
+  if constexpr (!accepts_reduction<T, Op>()) {
+    return nullptr;
   } else {
-    auto call = new_collective<ReduceFold<T, Op>, FromFirst<T>>(caller, RootPart::Kind::attend);
-    call->root.edit().equal_counts = arrays;
-    call->root.edit().what = quoted("reduce", name);
-    save_named(call, caller, name, op);
-    return call;
+    check_anybody(caller, "reduce", name);
+    using Unit = typename Elementwise<T, Op>::Unit;
+    constexpr bool arrays = Elementwise<T, Op>::arrays;
+    if constexpr (mpi_reduces<T, Op> && !arrays) {
+      return reduce_one<T, Op, VariableValue<T>>(caller, name);
+    } else if constexpr (mpi_reduces<T, Op>) {
+      auto call = make_call<Reduced<T>>(*mpi_operation<Op, Unit>());
+      prepare_collective<ReduceArray<T, Op>>(*call, caller, RootPart::Kind::reduce);
+      set_reduction<Unit, Op>(call->root.edit());
+      call->root.edit().equal_counts = true;
+      call->root.edit().what = quoted("reduce", name);
+      submit_verb(call, caller, name);
+      return call;
+    } else {
+      auto call = new_collective<ReduceFold<T, Op>, FromFirst<T>>(caller, RootPart::Kind::attend);
+      call->root.edit().equal_counts = arrays;
+      call->root.edit().what = quoted("reduce", name);
+      save_named(call, caller, name, op);
+      return call;
+    }
   }
 }
 
@@ -214,17 +217,19 @@ constexpr bool has_neutral() {
 
 template <class T, class Op>
 std::shared_ptr<Results<T>> reduce_all(const Caller& caller, std::string_view name, const Op& op) {
-  static_assert(std::is_invocable_r_v<T, const Op&, const T&, const T&>,
-                "rankview: the operation of reduce_all must be callable as const with two elements, and give one");
-  check_anybody(caller, "reduce_all", name);
-  if constexpr (has_neutral<T, Op>()) {
-    return reduce_one<T, Op, FoldedValue<T, Op>>(caller, name);
+  if constexpr (!accepts_reduction_of_all<T, Op>()) {
+    return nullptr;
   } else {
-    auto call = new_collective<ReduceAllFold<T, Op>, FromFirst<T>>(caller, RootPart::Kind::attend);
-    call->root.edit().some = true;
-    call->root.edit().what = quoted("reduce_all", name);
-    save_named(call, caller, name, op);
-    return call;
+    check_anybody(caller, "reduce_all", name);
+    if constexpr (has_neutral<T, Op>()) {
+      return reduce_one<T, Op, FoldedValue<T, Op>>(caller, name);
+    } else {
+      auto call = new_collective<ReduceAllFold<T, Op>, FromFirst<T>>(caller, RootPart::Kind::attend);
+      call->root.edit().some = true;
+      call->root.edit().what = quoted("reduce_all", name);
+      save_named(call, caller, name, op);
+      return call;
+    }
   }
 }
 
@@ -280,19 +285,22 @@ struct AllreduceFold {
 
 template <class T, class Op>
 std::shared_ptr<Results<void>> allreduce(const Caller& caller, std::string_view name, std::string_view into, const Op& op) {
-  static_assert(check_reduction<T, Op>());
-  using Verb = std::conditional_t<mpi_reduces<T, Op>, Allreduce<T, Op>, AllreduceFold<T, Op>>;
-  auto call = new_collective<Verb, Results<void>>(caller, RootPart::Kind::attend);
-  call->root.edit().equal_counts = Elementwise<T, Op>::arrays;
-  call->root.edit().what = quoted("allreduce", name);
-  Submission submission(call, std::nullopt);
-  Writer& out = submission.begin_item(0);
-  out.text(name);
-  out.text(into);
-  save_operation(out, op);
-  submission.end_item();
-  submission.finish(caller.unattended);
-  return call;
+  if constexpr (!accepts_reduction<T, Op>()) {
+    return nullptr;
+  } else {
+    using Verb = std::conditional_t<mpi_reduces<T, Op>, Allreduce<T, Op>, AllreduceFold<T, Op>>;
+    auto call = new_collective<Verb, Results<void>>(caller, RootPart::Kind::attend);
+    call->root.edit().equal_counts = Elementwise<T, Op>::arrays;
+    call->root.edit().what = quoted("allreduce", name);
+    Submission submission(call, std::nullopt);
+    Writer& out = submission.begin_item(0);
+    out.text(name);
+    out.text(into);
+    save_operation(out, op);
+    submission.end_item();
+    submission.finish(caller.unattended);
+    return call;
+  }
 }
 
 }  // namespace rankview::detail

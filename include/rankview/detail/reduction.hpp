@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rankview/detail/collective.hpp>
+#include <rankview/detail/misuse.hpp>
 #include <rankview/operations.hpp>
 
 #include <concepts>
@@ -116,15 +117,30 @@ struct Elementwise<std::vector<E, A>, Op> {
 };
 
 template <class T, class Op>
-constexpr bool check_reduction() {
+consteval bool accepts_reduction() {
   using Unit = typename Elementwise<T, Op>::Unit;
-  static_assert(std::is_invocable_v<const Op&, const Unit&, const Unit&>,
-                "rankview: the operation of a reduction must be callable as const with two elements");
-  if constexpr (std::is_invocable_v<const Op&, const Unit&, const Unit&>) {
-    static_assert(std::is_convertible_v<std::invoke_result_t<const Op&, const Unit&, const Unit&>, Unit>,
-                  "rankview: the operation of a reduction must give an element again");
+  if constexpr (std::is_same_v<T, Refused> || !accepts_callable<Op>()) {
+    return false;
+  } else if constexpr (!std::is_invocable_v<const Op&, const Unit&, const Unit&>) {
+    static_assert(never<T>, "rankview: the operation of a reduction must be callable as const with two elements");
+    return false;
+  } else if constexpr (!std::is_convertible_v<std::invoke_result_t<const Op&, const Unit&, const Unit&>, Unit>) {
+    static_assert(never<T>, "rankview: the operation of a reduction must give an element again");
+    return false;
+  } else {
+    return true;
   }
-  return true;
+}
+template <class T, class Op>
+consteval bool accepts_reduction_of_all() {
+  if constexpr (std::is_same_v<T, Refused> || !accepts_callable<Op>()) {
+    return false;
+  } else if constexpr (!std::is_invocable_r_v<T, const Op&, const T&, const T&>) {
+    static_assert(never<T>, "rankview: the operation of reduce_all must be callable as const with two elements, and give one");
+    return false;
+  } else {
+    return true;
+  }
 }
 
 }  // namespace rankview::detail

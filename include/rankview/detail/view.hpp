@@ -4,8 +4,9 @@
 
 #include <rankview/async_result.hpp>
 #include <rankview/flags.hpp>
+#include <rankview/repeat.hpp>
 
-#include <algorithm>
+#include <array>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -17,14 +18,6 @@
 
 // What all views share: making calls.
 namespace rankview::detail {
-
-// What a callable F returns for arguments of types A, as it arrives on the client.
-template <class F, class... A>
-struct Made {
-  static_assert(check_callable<F>());
-  using Sig = typename Signature<F, A...>::type;
-  using Result = std::remove_cvref_t<result_owner_t<typename Invoked<F, Sig>::type>>;
-};
 
 // What an `apply` or `map` to several tasks gives.
 template <class R>
@@ -109,6 +102,15 @@ void submit_apply(const std::shared_ptr<Results<R>>& call, Lifetime lifetime, A&
   }
 }
 
+template <class Range>
+struct ElementOf {
+  using type = void;
+};
+template <std::ranges::input_range Range>
+struct ElementOf<Range> {
+  using type = std::ranges::range_value_t<Range>;
+};
+
 // A range argument of map, and how its elements may be taken.
 template <class Range>
 struct Source {
@@ -125,8 +127,11 @@ struct Source {
     }
   }
   using Ranged = std::remove_reference_t<decltype(range(std::declval<std::remove_reference_t<Range>&>()))>;
-  static_assert(std::ranges::input_range<Ranged>, "rankview: map wants ranges: a container, a span or a view");
-  using Element = std::ranges::range_value_t<Ranged>;
+  static constexpr bool readable = std::ranges::input_range<Ranged>;
+  using Element = typename ElementOf<Ranged>::type;
+
+  static constexpr bool sized = std::ranges::sized_range<Ranged>;
+  static constexpr bool endless = std::is_same_v<std::ranges::sentinel_t<Ranged>, std::unreachable_sentinel_t>;
 
   // Whether the elements outlive the iteration where the caller's range does.
   static constexpr bool stable = std::ranges::forward_range<Ranged> && std::is_lvalue_reference_v<std::ranges::range_reference_t<Ranged>>;
@@ -144,18 +149,62 @@ struct Source {
   }
 };
 
-template <class... Source>
-std::optional<std::uint64_t> shortest(typename Source::Ranged&... ranges) {
-  if constexpr ((std::ranges::sized_range<typename Source::Ranged> && ...)) {
-    return std::min({static_cast<std::uint64_t>(std::ranges::size(ranges))...});
+template <bool ends, class... Ranges>
+consteval bool accepts_ranges() {
+  if constexpr (sizeof...(Ranges) == 0) {
+    static_assert(never<Ranges...>, "rankview: map wants a range, map(f, range), and calls f for each element; apply(f) calls it once");
+  } else if constexpr (!(Source<Ranges>::readable && ...)) {
+    static_assert(never<Ranges...>,
+                  "rankview: map wants ranges: a container, a span or a view; rv::repeat(x) is one that gives each call the same x");
+  } else if constexpr ((is_result<typename Source<Ranges>::Element>::value || ...)) {
+    static_assert(never<Ranges...>, "rankview: the elements of a map's range cannot be results of other calls; apply() takes these");
+  } else if constexpr (ends && (Source<Ranges>::endless && ...)) {
+    static_assert(never<Ranges...>,
+                  "rankview: a map over ranges without end (rv::repeat, an iota) would not end; give it one that does, or use imap()");
   } else {
+    return true;
+  }
+  return false;
+}
+
+template <bool fit, class F, class... Ranges>
+struct MadeMapIf {
+  static constexpr bool accepted = false;
+};
+template <class F, class... Ranges>
+struct MadeMapIf<true, F, Ranges...> : Made<F, typename Source<Ranges>::Element...> {};
+
+// Of a map, what Made is of a call. `ends`: it has to.
+template <bool ends, class F, class... Ranges>
+struct MadeMap : MadeMapIf<accepts_ranges<ends, Ranges...>(), F, Ranges...> {};
+
+// How many items ranges in step give, if that is known before they are read. Throws UsageError if those that know their sizes do not agree.
+template <class... Sources>
+std::optional<std::uint64_t> length_of_map(typename Sources::Ranged&... ranges) {
+  constexpr std::size_t sized = (std::size_t{Sources::sized} + ...);
+  if constexpr (sized == 0) {
     return std::nullopt;
+  } else {
+    std::array<std::uint64_t, sized> sizes{};
+    std::size_t at = 0;
+    const auto add = [&sizes, &at]<class Source>(std::type_identity<Source>, auto& range) {
+      if constexpr (Source::sized) sizes[at++] = static_cast<std::uint64_t>(std::ranges::size(range));
+    };
+    (add(std::type_identity<Sources>(), ranges), ...);
+    if constexpr (sized > 1) check_lengths(sizes);
+    return ((Sources::sized || Sources::endless) && ...) ? std::optional(sizes.front()) : std::nullopt;
   }
 }
 
 template <class W, class Source, class Iterator>
 void save_element(Writer& out, Iterator& at, Lifetime lifetime) {
-  if constexpr (std::is_same_v<std::remove_cvref_t<std::ranges::range_reference_t<typename Source::Ranged>>, typename Source::Element>) {
+  if constexpr (std::is_same_v<typename Source::Plain, Repeat<W>>) {
+    // Attached parts of a constant lie in the one copy, whatever the caller's lifetime.
+    const Writer::Mark mark = out.mark();
+    codec<W>::save(out, *at);
+    if (out.attached_since(mark)) out.kept.push_back(at.owner());
+  } else if constexpr (std::is_same_v<std::remove_cvref_t<std::ranges::range_reference_t<typename Source::Ranged>>,
+                                      typename Source::Element>) {
     save_argument<W>(out, Source::take(at), Source::element(lifetime));
   } else {
     // A proxy, as std::vector<bool> has.
@@ -167,7 +216,7 @@ template <class... Sources, class... W, class... P>
 void submit_items(Parameters<std::pair<W, P>...>, const std::shared_ptr<Call>& call, Lifetime lifetime,
                   typename Sources::Ranged&... ranges) {
   constexpr std::size_t stride = item_size<Parameters<std::pair<W, P>...>>;
-  Submission submission(call, shortest<Sources...>(ranges...));
+  Submission submission(call, length_of_map<Sources...>(ranges...));
   auto walk = [&](auto&&... at) {
     for (; ((at != std::ranges::end(ranges)) && ...); (static_cast<void>(++at), ...)) {
       Writer& out = submission.begin_item(stride);

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "common.hpp"
+
+void misuse(const rv::LoadBalancedView& view) {
+  view.apply_sync([](auto& number) { number += 1; }, 1.0);
+}

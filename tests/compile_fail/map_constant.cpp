@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "common.hpp"
+
+void misuse(const rv::LoadBalancedView& view) {
+  view.map_sync([](double x, double by) { return x * by; }, std::vector{1.0, 2.0}, 0.2);
+}

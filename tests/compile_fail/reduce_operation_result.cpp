@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "common.hpp"
+
+void misuse(const rv::DirectView& view) {
+  double sum = view.reduce_sync<double>("x", [](double a, double b) { return std::vector{a, b}; });
+}
