@@ -13,6 +13,7 @@ struct ByValue {
   F callable;
 
   template <class... A>
+  requires std::is_invocable_v<const F&, A...>
   decltype(auto) operator()(A&&... arguments) const {
     return callable(std::forward<A>(arguments)...);
   }

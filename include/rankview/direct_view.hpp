@@ -58,7 +58,7 @@ class Subscript {
   template <class T>
   operator T() const {
     static_assert(never<T>, "rankview: what type the variable has must be said to read it: view[\"x\"].get<double>()");
-    return get<T>();
+    return Refused();
   }
 
  private:

@@ -4,6 +4,4 @@
 
 #include <cmath>
 
-void misuse(const rv::LoadBalancedView& view) {
-  view.apply_sync([] { return rv::this_task::submit(std::sqrt, 2.0).get(); });
-}
+double task() { return rv::this_task::submit(std::sqrt, 2.0).get(); }

@@ -104,7 +104,9 @@ consteval bool has_call_operator() {
 
 template <class F>
 consteval bool accepts_callable() {
-  if constexpr (std::is_member_pointer_v<F>) {
+  if constexpr (std::is_same_v<F, Refused>) {
+    return false;  // callable_t has said it
+  } else if constexpr (std::is_member_pointer_v<F>) {
     static_assert(never<F>, "rankview: a pointer to member cannot be sent to an engine; wrap the call in a lambda");
   } else if constexpr (is_std_function<F>::value) {
     static_assert(never<F>,
@@ -118,7 +120,9 @@ consteval bool accepts_callable() {
     static_assert(never<F>, "rankview: std::ref() of a callable is an address in this process; pass the callable itself");
   } else if constexpr (!is_function<F> && (!std::is_class_v<F> || (has_state<F> && !has_call_operator<F>()))) {
     static_assert(never<F>, "rankview: this is not callable; pass a function, a lambda without captures or a function object");
-  } else if constexpr (has_state<F> && !is_by_value<F>::value && !SerialisesItself<F>) {
+  } else if constexpr (is_by_value<F>::value) {
+    return std::is_trivially_copyable_v<F>;  // by_value() has said it
+  } else if constexpr (has_state<F> && !SerialisesItself<F>) {
     static_assert(
         never<F>,
         "rankview: this callable has captures (or data members), which do not travel by themselves; pass the values as arguments, "
@@ -289,11 +293,20 @@ consteval bool can_be_called() {
   }
 }
 
+template <class F>
+struct unwrapped {
+  using type = F;
+};
+template <class F>
+struct unwrapped<ByValue<F>> {
+  using type = F;
+};
+
 template <class F, class... W, class... P>
 consteval bool accepts_call(Parameters<std::pair<W, P>...>) {
   if constexpr (can_be_called<std::conditional_t<is_function<F>, F, const F&>, F, typename Seen<W, P>::type...>()) {
     return true;
-  } else if constexpr (can_be_called<F&, F, typename Seen<W, P>::type...>()) {
+  } else if constexpr (can_be_called<typename unwrapped<F>::type&, F, typename Seen<W, P>::type...>()) {
     static_assert(never<F>,
                   "rankview: the callable must be callable as const (a lambda without mutable): what it changes of itself would be lost");
   } else if constexpr (!parameters_of<F>::known && can_be_called<F&, F, std::remove_cvref_t<typename Seen<W, P>::type>&...>()) {

@@ -149,9 +149,11 @@ struct Source {
   }
 };
 
-template <bool ends, class... Ranges>
+template <bool ends, class F, class... Ranges>
 consteval bool accepts_ranges() {
-  if constexpr (sizeof...(Ranges) == 0) {
+  if constexpr (!accepts_callable<F>()) {
+    return false;
+  } else if constexpr (sizeof...(Ranges) == 0) {
     static_assert(never<Ranges...>, "rankview: map wants a range, map(f, range), and calls f for each element; apply(f) calls it once");
   } else if constexpr (!(Source<Ranges>::readable && ...)) {
     static_assert(never<Ranges...>,
@@ -176,7 +178,7 @@ struct MadeMapIf<true, F, Ranges...> : Made<F, typename Source<Ranges>::Element.
 
 // Of a map, what Made is of a call. `ends`: it has to.
 template <bool ends, class F, class... Ranges>
-struct MadeMap : MadeMapIf<accepts_ranges<ends, Ranges...>(), F, Ranges...> {};
+struct MadeMap : MadeMapIf<accepts_ranges<ends, F, Ranges...>(), F, Ranges...> {};
 
 // How many items ranges in step give, if that is known before they are read. Throws UsageError if those that know their sizes do not agree.
 template <class... Sources>

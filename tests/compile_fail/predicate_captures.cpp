@@ -1,7 +1,0 @@
-// SPDX-License-Identifier: BSL-1.0
-// Part of rankview: views, engines and load balancing over MPI.
-#include "common.hpp"
-
-void misuse(const rv::LoadBalancedView& view, int engine) {
-  view.with({.depend = [engine] { return rv::this_engine::id() == engine; }});
-}
