@@ -22,18 +22,18 @@ class Cluster {
  public:
   /// Collective over `comm` (a `boost::mpi::communicator` converts to it), which is duplicated. MPI must be initialised, at any thread
   /// level; below `MPI_THREAD_MULTIPLE` rank 0 says on stderr what is lost. Throws MismatchedBuild on every rank if the ranks do not run
-  /// the same executable, UsageError for an inter-communicator or a null one.
+  /// the same executable, UsageError for an inter-communicator, a null one, or from a client or a task of a run of the same ranks.
   explicit Cluster(MPI_Comm comm, Options options = {});
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
-  /// Collective: frees the communicator. Must come before `MPI_Finalize`.
+  /// Collective: frees the communicator. Behind `MPI_Finalize` it ends the process with an error. In a forked child it does nothing.
   ~Cluster();
 
   /// Collective. Runs `f(Client&)` on rank 0 while the other ranks serve; returns on all of them when `f` has returned and all tasks have
   /// ended. `f`'s result is returned on rank 0, a default-constructed one elsewhere. Between runs, every rank is free for MPI of its own.
   ///
   /// If `f` throws, waiting tasks are given up and the exception leaves run() on rank 0; on the other ranks it is an Error that tells of
-  /// it.
+  /// it. Throws UsageError behind `MPI_Finalize`, and within a run of this Cluster or of one of the same ranks.
   template <class F>
   auto run(F&& f) {
     if constexpr (!std::is_invocable_v<F&, Client&>) {

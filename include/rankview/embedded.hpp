@@ -2403,6 +2403,7 @@ struct Cluster::State {
  private:
   void check_builds() const;
   void tell_level() const;
+  [[nodiscard]] bool has_world() const;
   [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines);
   [[nodiscard]] engine::Settings engine_settings(int id, int engines) const;
   int control_alone(const Main& f);
@@ -2442,12 +2443,13 @@ class UnderWay {
 
 }  // namespace rankview
 
+#include <sys/types.h>
 #include <condition_variable>
 
 namespace rankview {
 
-// Says on stderr, once, that the client waits in MPI for ranks that serve, which else would be a hang without a word. Looks now and then,
-// from a thread of its own.
+// Says on stderr, once, that the client, whose thread makes this, waits in MPI for ranks that serve, which else would be a hang without a
+// word. Looks now and then, from a thread of its own.
 class Watch {
  public:
   // `resting` gives nothing while something is under way, and else a number that changes with every call.
@@ -2459,6 +2461,7 @@ class Watch {
  private:
   void watch();
 
+  const pid_t client_;
   std::function<std::optional<std::uint64_t>()> resting_;
   std::mutex mutex_;
   std::condition_variable ended_;
@@ -2694,6 +2697,13 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
 
 bool Cluster::State::forked() const { return process_ != getpid(); }
 
+// Whether there is nobody else whom the client could wait for in MPI.
+bool Cluster::State::has_world() const {
+  int world = 0;
+  transport::check(MPI_Comm_size(MPI_COMM_WORLD, &world), "MPI_Comm_size");
+  return size > 1 && size == world;
+}
+
 wire::End Cluster::State::serve() {
   const UnderWay under_way(comm.get(), size);
   return engine->serve(*endpoint);
@@ -2725,7 +2735,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
   };
   try {
     std::optional<Watch> watch;
-    if (size > 1 && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
+    if (has_world() && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
     exit_code = f(client);
     stay_parent();
     client.wait();
@@ -2949,40 +2959,40 @@ namespace rankview {
 namespace {
 
 // Never destroyed: after std::exit, a run that was left may still be here.
-struct All {
+struct Registry {
   std::mutex mutex;
   std::vector<const UnderWay*> runs;
 };
-All& all = *new All;
+Registry& registry = *new Registry;
 
 }  // namespace
 
 UnderWay::UnderWay(MPI_Comm comm, int size) : comm_(comm), size_(size), thread_(std::this_thread::get_id()) {
-  const std::lock_guard guard(all.mutex);
-  for (const UnderWay* const run : all.runs) {
+  const std::lock_guard guard(registry.mutex);
+  for (const UnderWay* const run : registry.runs) {
     if (run->comm_ == comm) throw UsageError("Cluster::run within a run of the same Cluster: use the Client that the outer one was given");
     if (run->holds_up(comm))
       throw UsageError("Cluster::run within a run of the same ranks, which serve that one and cannot come to this: use its Client");
   }
-  all.runs.push_back(this);
+  registry.runs.push_back(this);
 }
 
 UnderWay::~UnderWay() {
-  const std::lock_guard guard(all.mutex);
-  std::erase(all.runs, this);
+  const std::lock_guard guard(registry.mutex);
+  std::erase(registry.runs, this);
 }
 
 void UnderWay::check_outside(MPI_Comm comm) {
-  const std::lock_guard guard(all.mutex);
-  if (std::any_of(all.runs.begin(), all.runs.end(), [comm](const UnderWay* run) { return run->holds_up(comm); }))
+  const std::lock_guard guard(registry.mutex);
+  if (std::any_of(registry.runs.begin(), registry.runs.end(), [comm](const UnderWay* run) { return run->holds_up(comm); }))
     throw UsageError(
         "a Cluster within a run of the same ranks, which serve that one and cannot come to this: make it before the run or after it, "
         "or use the run's Client");
 }
 
 bool UnderWay::any() {
-  const std::lock_guard guard(all.mutex);
-  return !all.runs.empty();
+  const std::lock_guard guard(registry.mutex);
+  return !registry.runs.empty();
 }
 
 // Whether the calling thread, the client's or a task's, would wait in vain for the others of `comm`.
@@ -2997,20 +3007,22 @@ bool UnderWay::holds_up(MPI_Comm comm) const {
 
 namespace rankview::transport {
 
-// How many receives, those within collectives included, this process waits for on MPI_COMM_WORLD, as Open MPI tells tools (MPI_T). 0 where
-// MPI does not tell. Needs MPI_THREAD_MULTIPLE.
-std::size_t posted_receives_on_world();
+// The MPI function in which a thread of this process waits, for instance "MPI_Barrier". Empty if it does something else, or sleeps, or
+// cannot be asked. It is asked by a signal, SIGURG, if the program leaves that alone, and only while it is on a processor, where no system
+// call of its is cut short.
+std::string mpi_call_of(pid_t thread);
 
 }  // namespace rankview::transport
 
 namespace rankview {
 namespace {
 
-constexpr auto period = std::chrono::seconds(3);
+constexpr auto period = std::chrono::seconds(2);
 
 }  // namespace
 
-Watch::Watch(std::function<std::optional<std::uint64_t>()> resting) : resting_(std::move(resting)), thread_([this] { watch(); }) {}
+Watch::Watch(std::function<std::optional<std::uint64_t>()> resting)
+    : client_(gettid()), resting_(std::move(resting)), thread_([this] { watch(); }) {}
 
 Watch::~Watch() {
   {
@@ -3023,20 +3035,21 @@ Watch::~Watch() {
 
 void Watch::watch() {
   std::optional<std::uint64_t> before;
+  std::string call_before;
   std::unique_lock guard(mutex_);
   while (!ended_.wait_for(guard, period, [this] { return end_; })) {
-    std::optional<std::uint64_t> now = resting_();
-    if (now && transport::posted_receives_on_world() == 0) now.reset();
-    if (now && now == before) {
-      std::fputs(
-          "rankview: rank 0 waits in MPI for a message on MPI_COMM_WORLD, while the other ranks serve as engines and have nothing to do: "
-          "the "
-          "client is in a collective (MPI_Barrier, MPI_Reduce, ...) or a receive that no engine comes to. Call MPI in tasks that take a "
-          "communicator, or between the runs of a Cluster.\n",
-          stderr);
+    const std::optional<std::uint64_t> now = resting_();
+    std::string call;
+    if (now && now == before) call = transport::mpi_call_of(client_);
+    if (!call.empty() && call == call_before) {
+      std::fprintf(stderr,
+                   "rankview: the client is in %s, while the other ranks serve as engines, have nothing to do, and do not come to it. "
+                   "Call MPI in tasks that take a communicator, or between the runs of a Cluster.\n",
+                   call.c_str());
       return;
     }
     before = now;
+    call_before = std::move(call);
   }
 }
 
@@ -6773,6 +6786,8 @@ namespace {
 
 // Who would have no room to wait for a subtask should not submit it either.
 constexpr std::size_t submit_reserve = 64 * 1024;
+// What a wait costs grows with how many others wait, so there is a limit also where the stack has none.
+constexpr std::size_t most_suspended = 5'000;
 
 }  // namespace
 
@@ -6780,10 +6795,13 @@ constexpr std::size_t submit_reserve = 64 * 1024;
 void Engine::check_depth(std::size_t more) {
   if (!stack_) stack_.emplace();
   const std::size_t left = stack_->left();
-  if (left >= stack_->reserve() + more) return;
-  throw UsageError("subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
-                   std::to_string(settings_.id) + " wait for each other on one stack, of which " + std::to_string(left / 1024) +
-                   " KiB are left; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
+  const bool has_room = left >= stack_->reserve() + more;
+  if (has_room && suspended_.size() < most_suspended) return;
+  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
+                              std::to_string(settings_.id) + " wait for each other, which ";
+  if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
+  throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
+                   " KiB of stack to the next; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
 }
 
 std::uint64_t Engine::submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) {
@@ -8882,6 +8900,77 @@ bool is_main_thread() {
 
 }  // namespace rankview::transport
 
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <csignal>
+
+namespace rankview::transport {
+namespace {
+
+std::mutex asking;
+// What the thread that is asked tells.
+std::array<void*, 128> frames;
+std::atomic<int> frame_count{0};
+
+void tell_frames(int) {
+  const int kept = errno;
+  frame_count.store(backtrace(frames.data(), static_cast<int>(frames.size())), std::memory_order_release);
+  errno = kept;
+}
+
+// MPI polls; what is in a system call sleeps.
+bool on_processor(pid_t thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t name_end = line.rfind(')');
+  return name_end != std::string::npos && line.substr(name_end, 3) == ") R";
+}
+
+// How many frames it has told of.
+int ask(pid_t thread) {
+  struct sigaction before {};
+  if (sigaction(SIGURG, nullptr, &before) != 0 || before.sa_handler != SIG_DFL) return 0;
+  struct sigaction asked {};
+  asked.sa_handler = tell_frames;
+  asked.sa_flags = SA_RESTART;
+  frame_count.store(0, std::memory_order_relaxed);
+  if (sigaction(SIGURG, &asked, nullptr) != 0) return 0;
+  int count = 0;
+  if (tgkill(getpid(), thread, SIGURG) == 0) {
+    for (int i = 0; i < 1000 && count == 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      count = frame_count.load(std::memory_order_acquire);
+    }
+  }
+  // A signal that comes later is ignored.
+  sigaction(SIGURG, &before, nullptr);
+  return count;
+}
+
+bool looks_only(std::string_view function) {
+  return function.starts_with("MPI_Test") || function.starts_with("MPI_Start") || function.starts_with("MPI_Iprobe");
+}
+
+}  // namespace
+
+std::string mpi_call_of(pid_t thread) {
+  const std::lock_guard guard(asking);
+  // The first time it loads what it needs, which a signal handler may not.
+  backtrace(frames.data(), 1);
+  if (!on_processor(thread)) return "";
+  for (int i = ask(thread) - 1; i >= 0; --i) {
+    Dl_info info{};
+    if (dladdr(frames[static_cast<std::size_t>(i)], &info) == 0 || info.dli_sname == nullptr) continue;
+    std::string_view function = info.dli_sname;
+    if (function.starts_with("PMPI_")) function.remove_prefix(1);
+    if (function.starts_with("MPI_")) return looks_only(function) ? "" : std::string(function);
+  }
+  return "";
+}
+
+}  // namespace rankview::transport
+
 namespace rankview::transport {
 
 // A team as two communicators: one with rank 0, for data, and one of the engines alone, with a duplicate for callables. Everything is an
@@ -9517,41 +9606,6 @@ void MpiTeam::make_communicator() {
   for_callables_ = Communicator::duplicate(engines_.get());
   dropped_ = Communicator();
   attached_ = std::make_unique<const boost::mpi::communicator>(for_callables_.get(), boost::mpi::comm_attach);
-}
-
-}  // namespace rankview::transport
-
-namespace rankview::transport {
-namespace {
-
-// Calls that fail mean that there is nothing to be known.
-std::size_t read(int variable) {
-  MPI_T_pvar_session session = MPI_T_PVAR_SESSION_NULL;
-  if (MPI_T_pvar_session_create(&session) != MPI_SUCCESS) return 0;
-  MPI_T_pvar_handle handle = MPI_T_PVAR_HANDLE_NULL;
-  MPI_Comm world = MPI_COMM_WORLD;
-  int count = 0;
-  std::size_t sum = 0;
-  if (MPI_T_pvar_handle_alloc(session, variable, &world, &handle, &count) == MPI_SUCCESS) {
-    // One for each rank.
-    std::vector<unsigned> values(static_cast<std::size_t>(count));
-    if (MPI_T_pvar_read(session, handle, values.data()) == MPI_SUCCESS) sum = std::accumulate(values.begin(), values.end(), std::size_t{0});
-    MPI_T_pvar_handle_free(session, &handle);
-  }
-  MPI_T_pvar_session_free(&session);
-  return sum;
-}
-
-}  // namespace
-
-std::size_t posted_receives_on_world() {
-  int provided = 0;
-  if (MPI_T_init_thread(MPI_THREAD_MULTIPLE, &provided) != MPI_SUCCESS) return 0;
-  int variable = 0;
-  const bool known = MPI_T_pvar_get_index("pml_ob1_posted_recvq_length", MPI_T_PVAR_CLASS_SIZE, &variable) == MPI_SUCCESS;
-  const std::size_t posted = known ? read(variable) : 0;
-  MPI_T_finalize();
-  return posted;
 }
 
 }  // namespace rankview::transport

@@ -16,7 +16,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 }
 
 /// A whole program: initialises MPI if nobody has, runs `main(Client&)` on rank 0 of `MPI_COMM_WORLD` while the other ranks serve as
-/// engines, and finalises what it initialised. Collective; call it once, from `main`.
+/// engines, and finalises what it initialised. Collective. Throws UsageError within a run. Where MPI is over, perhaps with an earlier
+/// run() that initialised it, it returns 1 with a message.
 ///
 /// Returns on every rank what `main` returned, 0 if that is `void`. If `main` throws: the message goes to stderr, waiting tasks are given
 /// up, and the result is 1 on every rank. `std::exit` inside `main` ends all ranks with that code.

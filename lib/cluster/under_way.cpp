@@ -15,40 +15,40 @@ namespace rankview {
 namespace {
 
 // Never destroyed: after std::exit, a run that was left may still be here.
-struct All {
+struct Registry {
   std::mutex mutex;
   std::vector<const UnderWay*> runs;
 };
-All& all = *new All;
+Registry& registry = *new Registry;
 
 }  // namespace
 
 UnderWay::UnderWay(MPI_Comm comm, int size) : comm_(comm), size_(size), thread_(std::this_thread::get_id()) {
-  const std::lock_guard guard(all.mutex);
-  for (const UnderWay* const run : all.runs) {
+  const std::lock_guard guard(registry.mutex);
+  for (const UnderWay* const run : registry.runs) {
     if (run->comm_ == comm) throw UsageError("Cluster::run within a run of the same Cluster: use the Client that the outer one was given");
     if (run->holds_up(comm))
       throw UsageError("Cluster::run within a run of the same ranks, which serve that one and cannot come to this: use its Client");
   }
-  all.runs.push_back(this);
+  registry.runs.push_back(this);
 }
 
 UnderWay::~UnderWay() {
-  const std::lock_guard guard(all.mutex);
-  std::erase(all.runs, this);
+  const std::lock_guard guard(registry.mutex);
+  std::erase(registry.runs, this);
 }
 
 void UnderWay::check_outside(MPI_Comm comm) {
-  const std::lock_guard guard(all.mutex);
-  if (std::any_of(all.runs.begin(), all.runs.end(), [comm](const UnderWay* run) { return run->holds_up(comm); }))
+  const std::lock_guard guard(registry.mutex);
+  if (std::any_of(registry.runs.begin(), registry.runs.end(), [comm](const UnderWay* run) { return run->holds_up(comm); }))
     throw UsageError(
         "a Cluster within a run of the same ranks, which serve that one and cannot come to this: make it before the run or after it, "
         "or use the run's Client");
 }
 
 bool UnderWay::any() {
-  const std::lock_guard guard(all.mutex);
-  return !all.runs.empty();
+  const std::lock_guard guard(registry.mutex);
+  return !registry.runs.empty();
 }
 
 // Whether the calling thread, the client's or a task's, would wait in vain for the others of `comm`.
