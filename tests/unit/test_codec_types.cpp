@@ -5,6 +5,7 @@
 #include <rankview/errors.hpp>
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <chrono>
 #include <complex>
@@ -12,6 +13,7 @@
 #include <forward_list>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <optional>
 #include <queue>
@@ -275,6 +277,8 @@ TEST_CASE("bytes that hold an address are no bytes", "[codec][types]") {
   STATIC_REQUIRE_FALSE(sendable<std::type_index>);
   STATIC_REQUIRE_FALSE(sendable<std::thread::id>);
   STATIC_REQUIRE_FALSE(sendable<std::initializer_list<int>>);
+  STATIC_REQUIRE_FALSE(Bytes<std::mutex>);
+  STATIC_REQUIRE_FALSE(Bytes<std::atomic<int>>);
   STATIC_REQUIRE(Bytes<Tagged>);
   STATIC_REQUIRE(Bytes<Limits>);
   STATIC_REQUIRE(Bytes<Sealed>);

@@ -188,7 +188,8 @@ consteval bool lies_as_it_travels() {
   }
 }
 
+// What cannot be moved, as a mutex, may count as trivially copyable.
 template <class T>
-concept Bytes = std::is_trivially_copyable_v<T> && !std::is_array_v<T> && as_it_lies<std::remove_cv_t<T>>;
+concept Bytes = std::is_trivially_copyable_v<T> && std::is_move_constructible_v<T> && as_it_lies<std::remove_cv_t<T>>;
 
 }  // namespace rankview::detail

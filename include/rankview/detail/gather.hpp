@@ -68,13 +68,8 @@ struct GatherEncoded {
     const std::string name(invocation.arguments.text());
     Variables& vars = this_engine::vars();
     // A copy, since the next task may change the variable before what is long has left.
-    std::vector<T> part;
-    if (const T* const one = vars.find<T>(name)) {
-      part.push_back(*one);
-    } else {
-      part = vars.get<std::vector<T>>(name);
-    }
-    give_result(invocation, std::move(part));
+    const T* const one = vars.find<T>(name);
+    give_result(invocation, one != nullptr ? std::vector<T>(1, *one) : std::vector<T>(vars.get<std::vector<T>>(name)));
   }
 };
 

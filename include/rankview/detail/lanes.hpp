@@ -80,6 +80,13 @@ class Session {
   std::optional<Archive> archive_;
 };
 
+// One for what is written as if it were a container of T, where that needs one.
+struct NoSession {
+  explicit NoSession(Writer&) {}
+};
+template <class T>
+using SessionOf = std::conditional_t<shares<T>, Session<OutArchive, Writer>, NoSession>;
+
 template <class T>
 struct codec : lane<T> {};
 
@@ -119,8 +126,14 @@ template <class T>
 void read(Reader& in, T& value) {
   if constexpr (requires { codec<T>::read(in, value); }) {
     codec<T>::read(in, value);
-  } else {
+  } else if constexpr (std::is_move_assignable_v<T>) {
     value = codec<T>::load(in);
+  } else {
+    T fresh = codec<T>::load(in);
+    if constexpr (std::is_move_constructible_v<T>) {
+      std::destroy_at(&value);
+      std::construct_at(&value, std::move(fresh));
+    }
   }
 }
 

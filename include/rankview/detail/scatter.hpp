@@ -80,6 +80,7 @@ std::shared_ptr<Results<void>> scatter(const Caller& caller, Lifetime lifetime, 
       save(out, layout.flatten);
       const std::uint64_t count = part_size(total, parts, part);
       out.value(count);
+      const SessionOf<T> session(out);
       for (std::uint64_t i = 0; i < count; ++i)
         source.save(out, layout.dist == block ? part_begin(total, parts, part) + i : part + i * parts);
       submission.end_item();
