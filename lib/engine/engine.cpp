@@ -206,9 +206,11 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
   } else if (const auto* stop_items = std::get_if<wire::Stop>(&record)) {
     stop(*stop_items);
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
-    // Of a task that nobody here asks for any more it is dropped.
-    if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end())
+    if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end()) {
       subtask->second = Answered{answer->failed != 0, {answer->value.begin(), answer->value.end()}};
+    } else if (answer->failed != 0) {
+      report_unseen(answer->value);
+    }
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
     deliver(*forward);
   } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {

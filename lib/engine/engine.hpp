@@ -187,6 +187,7 @@ class Engine final : private transport::FrameHandler {
   void stop(const wire::Stop& stop);
   void run_others_until_answered(std::uint64_t ticket);
   void check_depth(std::size_t more);
+  void report_unseen(std::span<const std::byte> value) const;
   [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
   [[nodiscard]] std::stop_source due_stop() const;
   Code code_of(const wire::Batch& batch);

@@ -5,6 +5,7 @@
 #include <rankview/errors.hpp>
 #include <rankview/subtask.hpp>
 
+#include <cstdio>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -60,7 +61,18 @@ bool Engine::answered(std::uint64_t ticket) {
 
 void Engine::forget(std::uint64_t ticket) {
   const std::lock_guard held(baton_);
-  subtasks_.erase(ticket);
+  const auto forgotten = subtasks_.extract(ticket);
+  if (!forgotten.empty() && forgotten.mapped() && forgotten.mapped()->failed) report_unseen(forgotten.mapped()->value);
+}
+
+// Says on stderr that a task failed of which nobody here asks any more how it ended, unless it was given up.
+void Engine::report_unseen(std::span<const std::byte> value) const {
+  if (end_ && end_->ending == wire::Ending::failed) return;
+  detail::Reader in(value);
+  const wire::Failure failure = wire::read_failure(in);
+  if (failure.type_name == "rankview::TaskAborted") return;
+  std::fprintf(stderr, "rankview: a task that a task on engine %d submitted failed, and nobody asked for its result: %s%s%s\n",
+               settings_.id, failure.type_name.c_str(), failure.type_name.empty() ? "" : ": ", failure.message.c_str());
 }
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {

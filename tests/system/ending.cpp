@@ -211,6 +211,21 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
   } else if (how == "dropped") {
     static_cast<void>(pool.apply([] { throw std::runtime_error("nobody will read this"); }));
     return 0;
+  } else if (how == "dropped_subtask") {
+    // One handle goes before the task has ended, one when it has.
+    pool.apply_sync([] {
+      static_cast<void>(rv::this_task::submit([] { throw std::runtime_error("dropped at once"); }));
+      auto ended = rv::this_task::submit([]() -> int { throw std::runtime_error("dropped later"); });
+      while (!ended.ready()) static_cast<void>(rv::this_task::submit([] {}).get());
+      auto taken = rv::this_task::submit([]() -> int { throw std::runtime_error("taken"); });
+      try {
+        static_cast<void>(taken.get());
+      } catch (const rv::RemoteError& error) {
+        say(error.what());
+      }
+      static_cast<void>(rv::this_task::submit([] { return std::string("well"); }));
+    });
+    return 0;
   } else if (how == "unread") {
     const auto result = rc[rc.ids()].apply([] {
       if (rv::this_engine::id() == 0) throw std::runtime_error("nobody will read this");
