@@ -55,7 +55,8 @@ class Client {
     return {controller_, detail::resolve(*controller_, engines), ranks_per_task};
   }
 
-  /// Waits until everything that was submitted has ended, however it ended.
+  /// Waits until everything that was submitted has ended, however it ended. In a continuation or a coroutine of rank 0, which would wait
+  /// for itself: UsageError.
   void wait() const { detail::wait_all(*controller_, {}); }
   /// At most for `timeout`; whether everything has ended.
   template <class Rep, class Period>

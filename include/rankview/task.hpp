@@ -9,6 +9,7 @@
 #include <coroutine>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -61,15 +62,23 @@ class TaskPromiseBase {
 
   std::suspend_never initial_suspend() noexcept { return {}; }
   std::suspend_never final_suspend() noexcept {
+    beginning_.reset();
     end_local(*call_, std::move(error_));
     return {};
   }
   void unhandled_exception() noexcept { error_ = detail::caught(); }
+  // From here on it may be suspended, and whoever made it go on.
+  template <class A>
+  A&& await_transform(A&& awaitable) noexcept {
+    beginning_.reset();
+    return std::forward<A>(awaitable);
+  }
 
  protected:
   explicit TaskPromiseBase(std::shared_ptr<Call> call) : call_(std::move(call)) {
     begin_local(call_, running_controller());
     enter_local(*call_);
+    beginning_.emplace();
   }
   ~TaskPromiseBase() = default;
 
@@ -77,6 +86,7 @@ class TaskPromiseBase {
 
  private:
   std::exception_ptr error_;
+  std::optional<InLocal> beginning_;  // until it first awaits something
 };
 
 template <class T>
@@ -104,7 +114,11 @@ class Resume final : public Continuation {
   ~Resume() override {
     if (coroutine_ && owned_) coroutine_.destroy();
   }
-  void run() noexcept override { release().resume(); }
+  void run() noexcept override {
+    std::optional<InLocal> here;
+    if (owned_) here.emplace();
+    release().resume();
+  }
   std::coroutine_handle<> release() noexcept { return std::exchange(coroutine_, nullptr); }
 
  private:

@@ -278,11 +278,6 @@ bool poll(Call& call) {
   return call.done();
 }
 
-bool wait_all(Controller& controller, const Deadline& deadline) {
-  return controller.drive(
-      deadline, [&controller] { return controller.idle(); }, true);
-}
-
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
   controller.try_progress();
   return controller.queue_status(engines);

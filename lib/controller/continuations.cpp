@@ -18,6 +18,8 @@ namespace {
 
 // Continuations that this thread is in.
 thread_local int depth = 0;
+// Calls that rank 0 runs itself that it is in: as continuations, or where they were made.
+thread_local int local_calls = 0;
 
 std::mutex runs_mutex;
 std::vector<std::weak_ptr<Controller>> runs;
@@ -94,6 +96,19 @@ void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Contro
 bool enter_local(Call& call) { return call.controller->enter_local(call); }
 
 void end_local(Call& call, std::exception_ptr error) { call.controller->end_local(call, std::move(error)); }
+
+InLocal::InLocal() noexcept { ++local_calls; }
+
+InLocal::~InLocal() { --local_calls; }
+
+bool wait_all(Controller& controller, const Deadline& deadline) {
+  if (local_calls != 0)
+    throw UsageError(
+        "Client::wait() in a continuation or a coroutine would wait for that itself; wait for the results that it needs: "
+        "wait(results...)");
+  return controller.drive(
+      deadline, [&controller] { return controller.idle(); }, true);
+}
 
 // ---- continuations -----------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <coroutine>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -29,6 +30,8 @@ int negative_fails(int n) {
   if (n < 0) throw std::runtime_error("negative: " + std::to_string(n));
   return n;
 }
+
+int whose_id() { return rv::this_engine::id(); }
 
 // The value, at most `test::limit` from now.
 template <class T>
@@ -443,4 +446,69 @@ TEST_CASE("coroutines: many in a row do not pile up") {
     co_return sum;
   };
   CHECK(soon(loop(100'000).result()) == 100'300);
+}
+
+TEST_CASE("who waits for everything in a continuation would wait for itself") {
+  const auto refused = [] {
+    try {
+      client().wait();
+    } catch (const rv::UsageError& error) {
+      return test::contains(error.what(), "would wait for that itself") && test::contains(error.what(), "wait(results...)");
+    }
+    return false;
+  };
+  const auto refused_soon = [] {
+    try {
+      client().wait(test::limit);
+    } catch (const rv::UsageError&) {
+      return true;
+    }
+    return false;
+  };
+  const auto done = balanced().apply(negative_fails, 1);
+  done.wait(test::limit);
+  // Run by who drives, where it is made, and within another.
+  test::Gate gate;
+  const auto later = balanced().apply(pass, gate.path(), 1).then([&](int) { return refused() && refused_soon(); });
+  gate.open();
+  CHECK(soon(later));
+  CHECK(soon(done.then([&](int) { return refused(); })));
+  CHECK(soon(done.then([&](int) { return done.then([&](int) { return refused(); }).get() && refused(); })));
+  // It may wait for what it needs.
+  const auto needs = done.then([&](int n) {
+    const auto other = balanced().apply(negative_fails, n + 1);
+    client().wait(other);
+    return other.get();
+  });
+  CHECK(soon(needs) == 2);
+  client().wait();
+}
+
+namespace {
+
+rv::Task<bool> wait_for_everything(bool at_once, const std::function<bool()>& refused) {
+  if (!at_once) co_await client()[0].apply(whose_id);
+  co_return refused();
+}
+
+}  // namespace
+
+TEST_CASE("who waits for everything in a coroutine would wait for itself") {
+  const std::function<bool()> refused = [] {
+    try {
+      client().wait();
+    } catch (const rv::UsageError&) {
+      return true;
+    }
+    return false;
+  };
+  CHECK(soon(wait_for_everything(true, refused).result()));
+  CHECK(soon(wait_for_everything(false, refused).result()));
+  // While it is suspended, its maker may.
+  test::Gate gate;
+  const auto suspended = [](const std::string& path) -> rv::Task<int> { co_return co_await balanced().apply(pass, path, 7); }(gate.path());
+  gate.open();
+  client().wait();
+  CHECK(suspended.ready());
+  CHECK(soon(suspended.result()) == 7);
 }

@@ -286,6 +286,7 @@ std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines);
 void check_team_flags(const Flags& flags);
 // Throws UsageError when the run that the controller belonged to has ended.
 void check_open(const Controller& controller);
+// Throws UsageError where a call that rank 0 runs would wait for itself.
 bool wait_all(Controller& controller, const Deadline& deadline);
 void spin(Controller& controller);
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines);
@@ -347,6 +348,14 @@ void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Contro
 bool enter_local(Call& call);
 // It has been run, and its value, if there is one, is in place.
 void end_local(Call& call, std::exception_ptr error);
+// While it lives, the thread runs code of the client's that such a call is made of.
+class InLocal {
+ public:
+  InLocal() noexcept;
+  InLocal(const InLocal&) = delete;
+  InLocal& operator=(const InLocal&) = delete;
+  ~InLocal();
+};
 // Has the continuation run when the call has ended. False if that is done already, and nobody will.
 bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation);
 // The same, running it here if that is done already.

@@ -58,6 +58,7 @@ using continued_t = std::remove_cvref_t<decltype(continue_from(std::declval<F&>(
 template <class R, class Make>
 void run_local(Local<R>& call, Make&& make) noexcept {
   if (!enter_local(call)) return;
+  const InLocal here;
   std::exception_ptr error;
   try {
     if constexpr (std::is_void_v<R>) {
