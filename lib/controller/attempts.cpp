@@ -38,12 +38,14 @@ bool Controller::again(Call& call, std::uint64_t item, int engine, const std::ex
 // The engine cannot run the item; it never began there.
 void Controller::refused(Call& call, std::uint64_t item, int engine) {
   call.more.edit().attempts[item].refused.push_back(engine);
+  call.items[item].engine = -1;
   --call.items[item].attempts;
 }
 
 // An engine no longer had a result that is an argument of the item, so it was not begun. Next time the values go along.
 void Controller::arguments_gone(Call& call, std::uint64_t item) {
   for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
+  call.items[item].engine = -1;
   --call.items[item].attempts;
 }
 
@@ -132,9 +134,8 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
 // Calls whose items have waited for too long.
 void Controller::check_timers() {
   const std::int64_t time = now();
-  while (!timers_.empty() && timers_.top().first <= time) {
-    Call* const call = find(timers_.top().second);
-    timers_.pop();
+  while (const auto due = timers_.next(time)) {
+    Call* const call = find(*due);
     if (call == nullptr) continue;
     withdraw(*call, Status::failed, [&](const TaskId& task) {
       return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +

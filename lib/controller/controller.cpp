@@ -23,6 +23,12 @@ constexpr int parked = 0;
 constexpr int awake = 1;
 constexpr int quitting = 2;
 
+constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
+static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
+                  same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
+                  same(Policy::weighted, scheduler::Policy::weighted),
+              "the flags' policies and the scheduler's are cast to each other");
+
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
   if (!call.balanced && !call.same_arguments && call.engines.empty())
@@ -120,7 +126,7 @@ void Controller::add(const std::shared_ptr<Call>& call) {
   call->id = next_call_++;
   call->flow = this_flow();
   enlist(call);
-  if (call->terms->queue_timeout != 0) timers_.emplace(call->submitted + call->terms->queue_timeout, call->id);
+  if (call->terms->queue_timeout != 0) timers_.add(call->submitted + call->terms->queue_timeout, call->id);
   if (waiting.waits()) wait_for(*call, std::move(waiting));
 }
 

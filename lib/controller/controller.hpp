@@ -5,6 +5,7 @@
 #include "controller/call_table.hpp"
 #include "controller/lock.hpp"
 #include "controller/teams.hpp"
+#include "controller/timers.hpp"
 #include "controller/uncommon.hpp"
 #include "scheduler/dependencies.hpp"
 #include "scheduler/scheduler.hpp"
@@ -27,7 +28,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <queue>
 #include <set>
 #include <string>
 #include <thread>
@@ -147,7 +147,7 @@ class Controller final : private transport::FrameHandler {
     std::atomic<int>* drivers_;
   };
 
-  // What an engine has done in this run, and what it told of its variables.
+  // What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
   struct Account {
     std::uint64_t completed = 0;
     std::uint64_t failed = 0;
@@ -203,6 +203,7 @@ class Controller final : private transport::FrameHandler {
   void enter_team(Call& call, const scheduler::Grant& grant);
   void end_root_part(Call& call);
   void write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin, std::uint64_t end);
+  [[nodiscard]] Account& account(int engine) { return accounts_[static_cast<std::size_t>(engine)]; }
   transport::Message& outgoing(int engine);
   void send(int engine);
   void send_all();
@@ -221,6 +222,7 @@ class Controller final : private transport::FrameHandler {
   bool land();
   [[nodiscard]] bool landing(const Call& call) const;
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  void count_end(const Call& call, const ItemRecord& record);
   static void complete(Call& call);
   void end_call(Call& call);
   std::shared_ptr<Call> end_flight(Call& call);
@@ -282,8 +284,7 @@ class Controller final : private transport::FrameHandler {
   bool deciding_ = false;
   std::unordered_map<std::uint64_t, std::shared_ptr<Call>> decided_;  // kept while what follows from their end is found out
   std::set<std::tuple<int, std::uint64_t, std::uint64_t>> late_;      // engine, call and item that ran out of time there and has not ended
-  using Timer = std::pair<std::int64_t, std::uint64_t>;               // when a call's items have waited for too long
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  controller::Timers timers_;                                         // of calls that have a queue_timeout
   std::int64_t next_recall_ = 0;
   std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
   std::vector<int> to_send_;                                 // engines with something there

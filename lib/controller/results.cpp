@@ -27,7 +27,7 @@ void Controller::on_frame(transport::Frame& frame) {
       } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
         teams_.on_join(at_join->team, frame.peer - 1);
       } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
-        accounts_.at(static_cast<std::size_t>(frame.peer) - 1).memory = *memory;
+        account(frame.peer - 1).memory = *memory;
       } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
         on_returned(frame.peer - 1, *returned);
       } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
@@ -59,12 +59,10 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
   const std::int64_t received = now();
   wire::ResultCursor items(results);
   std::int64_t started = results.started;
-  std::uint64_t failures = 0;
   std::vector<std::uint64_t> repeated;
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    if (result.failed) ++failures;
     if (!late_.empty() && was_late(engine, results.call, item)) continue;
     if (call == nullptr || item >= call->items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
@@ -83,9 +81,6 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
       finish_item(*call, item, Status::completed, nullptr);
     }
   }
-  Account& account = accounts_[static_cast<std::size_t>(engine)];
-  account.completed += results.count - failures;
-  account.failed += failures;
   scheduler_.finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call == nullptr) return;
   call->last_received = received;
@@ -100,6 +95,7 @@ bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span
   const wire::Failure failure = wire::read_failure(in);
   switch (failure.kind) {
     case wire::FailureKind::stood_back:
+      ++account(engine).failed;
       finish_item(call, item, Status::aborted, nullptr);
       return false;
     case wire::FailureKind::stopped:
@@ -237,6 +233,7 @@ void Controller::finish_item(Call& call, std::uint64_t item, Status status, std:
 
 void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
   call.items[item].status = status;
+  count_end(call, call.items[item]);
   if (error) call.errors.edit().emplace(item, std::move(error));
   for (const auto& [feed, first] : call.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
@@ -255,6 +252,19 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
   if (call.node != scheduler::Dependencies::none && (call.sealed || call.root->kind == RootPart::Kind::none)) tell_dependents(call, item);
 }
 
+// A task counts once, by how it ended, on the engine or the team that ran it last.
+void Controller::count_end(const Call& call, const ItemRecord& record) {
+  if (record.engine < 0 || record.status == Status::aborted) return;
+  const auto count = [&](int engine) { ++(record.status == Status::completed ? account(engine).completed : account(engine).failed); };
+  if (call.more->teams.empty()) {
+    count(record.engine);
+    return;
+  }
+  for (const std::vector<int>& team : call.more->teams) {
+    if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
+  }
+}
+
 void Controller::complete(Call& call) {
   try {
     call.complete();
@@ -267,6 +277,7 @@ void Controller::complete(Call& call) {
 std::shared_ptr<Call> Controller::end_flight(Call& call) {
   call.in_flight = false;
   --in_flight_;
+  if (call.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return find(id) == nullptr; });
   // Whoever is still making it may be about to keep it.
   const bool wanted = call.kept || !call.laid_out;
   return wanted && !call.abandoned ? call.self : delist(call);

@@ -3,6 +3,7 @@
 #include "scheduler/scheduler.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 // Work that waits: where it stands, and whom it may not go to.
@@ -102,6 +103,22 @@ void Scheduler::set_runnable(Queue& queue) {
   runnable_.emplace(key, &queue);
 }
 
+// Of priorities of which nothing waits. Their queues, which are empty, begin with the next work as new ones do.
+void Scheduler::forget_turns() {
+  std::set<std::int32_t> used;
+  for (const auto& lane : lanes_) {
+    for (const auto& queue : lane->queues) {
+      if (!queue->entries.empty()) used.insert(std::get<0>(queue->id));
+    }
+  }
+  turns_.forget([&used](std::int32_t priority) { return !used.contains(priority); });
+  for (const auto& lane : lanes_) {
+    for (const auto& queue : lane->queues) {
+      if (!used.contains(std::get<0>(queue->id))) queue->turn = 0;
+    }
+  }
+}
+
 // ---- work --------------------------------------------------------------------------------------------------------------------
 
 Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
@@ -177,7 +194,7 @@ bool Scheduler::enqueue(Entry entry) {
   if (!avoid) return false;
   Queue& queue = queue_for(lane, terms, std::move(*avoid));
   waiting_ += entry.count;
-  if (queue.entries.empty()) queue.turn = std::max(queue.turn, turn_[terms.priority]);
+  if (queue.entries.empty()) queue.turn = std::max(queue.turn, turns_.of(terms.priority));
   if (terms.hwm > lane.hwm && terms.hwm > 1) {
     lane.hwm = terms.hwm;
     for (Engine& member : engines_) {

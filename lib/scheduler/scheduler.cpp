@@ -319,7 +319,7 @@ bool Scheduler::next(Grant& grant) {
       continue;
     }
     const Duration& kind = *entry.terms->kind;
-    turn_[std::get<0>(queue.id)] = queue.turn;
+    turns_.set(std::get<0>(queue.id), queue.turn);
     const std::uint64_t from = entry.chunk;
     entry.chunk += portion(to, entry);
     const std::uint64_t begin = entry.boundary(from);
@@ -349,6 +349,7 @@ bool Scheduler::next(Grant& grant) {
     }
     offer(to);
     set_runnable(queue);
+    if (turns_.crowded()) forget_turns();
   }
   if (ready_.empty()) return false;
   grant = ready_.front();

@@ -4,6 +4,7 @@
 
 #include "scheduler/fifo.hpp"
 #include "scheduler/id_set.hpp"
+#include "scheduler/turns.hpp"
 
 #include <boost/container/small_vector.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
@@ -178,6 +179,8 @@ class Scheduler {
   // Whether there may be something to recall.
   [[nodiscard]] bool unbalanced() const { return crowded_.size() != 0 && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
+  // Priorities of which it knows how far their turns have come: those that have work, and a few.
+  [[nodiscard]] std::size_t priorities() const { return turns_.size(); }
   [[nodiscard]] bool live(int engine) const;
 
  private:
@@ -443,6 +446,7 @@ class Scheduler {
   void hold(Queue& queue, Gang& gang);
   void set_runnable(Lane& lane);
   void set_runnable(Queue& queue);
+  void forget_turns();
   Duration& duration(std::uint64_t kind);
 
   // Who wants something, and who is to get it.
@@ -491,7 +495,7 @@ class Scheduler {
   // stale.
   using Runnable = std::pair<Key, Queue*>;
   std::priority_queue<Runnable, std::vector<Runnable>, std::greater<>> runnable_;
-  std::map<std::int32_t, double> turn_;  // by priority, how far the turns have come
+  Turns turns_;
   std::unordered_map<std::uint64_t, Duration> durations_;
   std::pair<std::uint64_t, Duration*> last_duration_{0, nullptr};  // the one last looked up
   SharedTerms last_terms_;                                         // the last ones made

@@ -2,10 +2,16 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "fixture.hpp"
 
+#include <boost/mpi/communicator.hpp>
+
+#include <malloc.h>
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 using test::client;
@@ -223,4 +229,100 @@ TEST_CASE("queue_status tells what engines have to do, have done, and hold") {
   CHECK(after.engines[0].completed == before.engines[0].completed + 3001);
   CHECK(after.engines[0].failed == before.engines[0].failed + 1);
   CHECK(test::balanced().queue_status().engines.size() == test::client().size());
+}
+
+TEST_CASE("queue_status counts each task once, by how it ended") {
+  const auto pool = test::balanced();
+  rv::Client& rc = test::client();
+  struct Counts {
+    std::uint64_t completed = 0;
+    std::uint64_t failed = 0;
+    bool operator==(const Counts&) const = default;
+  };
+  const auto counts = [&rc] {
+    Counts sum;
+    for (const auto& engine : rc.queue_status().engines) {
+      sum.completed += engine.completed;
+      sum.failed += engine.failed;
+    }
+    return sum;
+  };
+  const auto idle = [&rc] {
+    for (const auto& engine : rc.queue_status().engines) {
+      if (engine.handed_out != 0) return false;
+    }
+    return true;
+  };
+  // What `action` adds to the counts, when the engines have ended all of it.
+  const auto added = [&](auto action) {
+    const Counts before = counts();
+    action();
+    rc.wait(test::limit);
+    for (const auto end = std::chrono::steady_clock::now() + test::limit; !idle() && std::chrono::steady_clock::now() < end;)
+      std::this_thread::sleep_for(1ms);
+    const Counts after = counts();
+    return Counts{after.completed - before.completed, after.failed - before.failed};
+  };
+  const auto fails = [] { throw std::runtime_error("always"); };
+  CHECK(added([&] { CHECK_THROWS_AS(pool.with({.retries = 3}).apply(fails).get(test::limit), rv::RemoteError); }) == Counts{0, 1});
+  const auto at_last = [] {
+    static int attempts = 0;
+    if (++attempts < 3) throw std::runtime_error("not yet");
+  };
+  CHECK(added([&] { pool.with({.retries = 3, .targets = {0}}).apply(at_last).get(test::limit); }) == Counts{1, 0});
+  // Refusals are no failures, also where there are only those.
+  rc[rc.ids()].push_sync("licence", 0);
+  rc[-1].push_sync("licence", 1);
+  const auto licensed = pool.with({.depend = [] { return rv::this_engine::vars().get<int>("licence") == 1; }});
+  CHECK(added([&] {
+          for (int i = 0; i < 20; ++i) licensed.apply([] {}).get(test::limit);
+        }) == Counts{20, 0});
+  const auto never = pool.with({.depend = [] { return false; }});
+  CHECK(added([&] { CHECK_THROWS_AS(never.apply([] {}).get(test::limit), rv::ImpossibleDependency); }) == Counts{0, 0});
+  // What runs out of time has failed then, whatever comes of it later.
+  const auto overtime = [] {
+    while (!rv::this_task::stop_requested()) std::this_thread::sleep_for(1ms);
+  };
+  CHECK(added([&] { CHECK_THROWS_AS(pool.with({.timeout = 20ms}).apply(overtime).get(test::limit), rv::TimeoutError); }) == Counts{0, 1});
+  // What never ran is no engine's.
+  const auto bad = pool.apply(fails);
+  bad.wait(test::limit);
+  CHECK(added([&] { CHECK_THROWS_AS(pool.with({.after = bad}).apply([] {}).get(test::limit), rv::ImpossibleDependency); }) == Counts{0, 0});
+  CHECK_FALSE(bad.successful());
+  // A team's counts on each of its engines.
+  const auto team = rc.team_view(static_cast<int>(rc.size()));
+  CHECK(added([&] { team.apply([](const boost::mpi::communicator&) {}).get(test::limit); }) == Counts{rc.size(), 0});
+  rc[rv::all].clear_sync();
+}
+
+namespace {
+
+// What malloc has given out and not got back.
+std::int64_t in_use() {
+  const struct mallinfo2 info = mallinfo2();
+  return static_cast<std::int64_t>(info.uordblks + info.hblkhd);
+}
+
+}  // namespace
+
+TEST_CASE("rank 0 keeps nothing of how tasks that have ended were to be run") {
+  if (test::sanitized) return;
+  const auto pool = test::balanced();
+  int priority = 0;
+  const auto round = [&](auto view) {
+    for (int i = 0; i < 50'000; ++i) {
+      static_cast<void>(view().apply([](int n) { return n; }, i));
+      if (i % 500 == 499) test::client().wait(test::limit);
+    }
+  };
+  const auto timed = [&] { return pool.with({.queue_timeout = std::chrono::hours(1)}); };
+  const auto urgent = [&] { return pool.with({.priority = ++priority}); };
+  // What it takes anyway, then the same again.
+  round(timed);
+  round(urgent);
+  const std::int64_t before = in_use();
+  round(timed);
+  CHECK(in_use() - before < 256 * 1024);
+  round(urgent);
+  CHECK(in_use() - before < 512 * 1024);
 }
