@@ -185,8 +185,8 @@ TEST_CASE("every policy runs everything") {
 }
 
 TEST_CASE("random histories of tasks end as they should", "[history]") {
-  const auto seed = static_cast<unsigned>(std::random_device()());
-  CAPTURE(seed);
+  const std::uint32_t seed = test::seed("histories of tasks");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
   std::mt19937 random(seed);
   everyone()["calls"] = 0;
   const auto task = [](int micros, int fate) {

@@ -408,10 +408,7 @@ class Campaign {
 }  // namespace
 
 TEST_CASE("1,000 random calls on random views do what a serial model does", "[data]") {
-  const char* const given = std::getenv("RANKVIEW_TEST_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-  std::printf("data plane: 1000 cases, RANKVIEW_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  std::fflush(stdout);
+  const std::uint32_t seed = test::seed("data plane: 1000 cases");
   INFO("RANKVIEW_TEST_SEED=" << seed);
   Campaign(seed).run(1000);
   CHECK(test::alive());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "catch.hpp"
+#include "seed.hpp"
 #include "transport/sanitized.hpp"
 
 #include <rankview/rankview.hpp>

@@ -133,7 +133,9 @@ TEST_CASE("what was on its way to a task that is given up is dropped", "[forward
 }
 
 TEST_CASE("a random graph of long results", "[forward]") {
-  std::mt19937 random(1);
+  const std::uint32_t seed = test::seed("graph of long results");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
+  std::mt19937 random(seed);
   const auto any = [&random](std::size_t below) { return static_cast<std::size_t>(random() % below); };
   // Below and above what is sent by itself.
   const auto any_size = [&] { return any(2) == 0 ? 1 + any(5'000) : 4'096 + any(20'000); };

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <numeric>
+#include <ranges>
 #include <set>
 #include <string>
 #include <thread>
@@ -18,15 +20,6 @@ using test::everyone;
 namespace {
 
 int where(int) { return rv::this_engine::id(); }
-
-// How many items in a row each engine took at a time, by a counter that every batch of a chunk starts anew; see below.
-std::vector<std::size_t> blocks(int items, int chunksize) {
-  const std::size_t n = static_cast<std::size_t>(items);
-  const std::size_t count = (n + static_cast<std::size_t>(chunksize) - 1) / static_cast<std::size_t>(chunksize);
-  std::vector<std::size_t> sizes;
-  for (std::size_t i = 0; i < count; ++i) sizes.push_back(n / count + (i < n % count ? 1 : 0));
-  return sizes;
-}
 
 }  // namespace
 
@@ -76,33 +69,38 @@ TEST_CASE("short tasks do not wait behind long ones on another engine") {
   CHECK(std::count(ran.begin(), ran.end(), 0) == 0);
 }
 
-TEST_CASE("chunksize hands out balanced blocks") {
-  // Where there is only one attempt per chunk, items of a chunk have run on one engine and one after the other.
-  for (const auto& [items, chunksize] : {std::pair(10, 3), std::pair(7, 2), std::pair(9, 3), std::pair(5, 100), std::pair(100, 7)}) {
-    const auto result = balanced().with({.chunksize = chunksize}).map(where, std::vector<int>(static_cast<std::size_t>(items)));
-    const auto& ran = result.get(test::limit);
+TEST_CASE("chunksize hands out balanced blocks, one to each engine that has nothing to do") {
+  const auto pass = [](const std::string& path, int) {
+    test::Gate::pass(path);
+    return rv::this_engine::id();
+  };
+  const std::pair<std::pair<int, int>, std::vector<std::uint64_t>> cases[] = {{{10, 3}, {3, 3, 2, 2}}, {{7, 2}, {2, 2, 2, 1}},
+                                                                              {{9, 3}, {3, 3, 3}},     {{12, 4}, {4, 4, 4}},
+                                                                              {{5, 100}, {5}},         {{100, 30}, {25, 25, 25, 25}}};
+  for (const auto& [how, blocks] : cases) {
+    const auto& [items, chunksize] = how;
+    INFO(items << " items by " << chunksize);
+    test::Gate gate;
+    const auto result = balanced()
+                            .with({.chunksize = chunksize})
+                            .map(pass, std::vector(static_cast<std::size_t>(items), gate.path()), std::views::iota(0, items));
+    client().spin();
+    // While nothing can end, what an engine has is one block, of those that come first.
+    std::vector<std::uint64_t> handed_out;
+    for (const auto& engine : client().queue_status().engines) {
+      if (engine.handed_out != 0) handed_out.push_back(engine.handed_out);
+    }
+    std::sort(handed_out.begin(), handed_out.end(), std::greater<>());
+    const auto count = std::min(blocks.size(), static_cast<std::size_t>(engines()));
+    CHECK(handed_out == std::vector(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(count)));
+    gate.open();
+    const std::vector<int> ran = result.get(test::limit);
     std::size_t at = 0;
-    for (const std::size_t size : blocks(items, chunksize)) {
+    for (const std::uint64_t size : blocks) {
       for (std::size_t i = 1; i < size; ++i) CHECK(ran[at + i] == ran[at]);
       at += size;
     }
-    CHECK(at == static_cast<std::size_t>(items));
   }
-  CHECK(blocks(10, 3) == std::vector<std::size_t>{3, 3, 2, 2});
-}
-
-TEST_CASE("chunks are handed out one by one") {
-  if (engines() < 3) return;
-  // 10 items by 3, over three engines that all wait: no engine can have more than one chunk of those that run.
-  const auto ran = balanced()
-                       .with({.chunksize = 4})
-                       .map_sync(
-                           [](int) {
-                             std::this_thread::sleep_for(20ms);
-                             return rv::this_engine::id();
-                           },
-                           std::views::iota(0, 12));
-  CHECK(std::set<int>(ran.begin(), ran.end()).size() == 3);
 }
 
 TEST_CASE("a chunksize of zero or less is a usage error") {

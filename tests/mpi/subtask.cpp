@@ -50,7 +50,9 @@ TEST_CASE("tasks fork and join") {
   std::vector<int> numbers(100'000);
   std::iota(numbers.begin(), numbers.end(), 0);
   std::vector<int> shuffled = numbers;
-  std::shuffle(shuffled.begin(), shuffled.end(), std::mt19937(7));
+  const std::uint32_t seed = test::seed("quicksort");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
+  std::shuffle(shuffled.begin(), shuffled.end(), std::mt19937(seed));
   CHECK(balanced().apply(quicksort, shuffled).get(test::limit) == numbers);
   // Several at once, so that those that wait run parts of others.
   const auto several = balanced().map(fibonacci, std::vector<int>(10, 11));

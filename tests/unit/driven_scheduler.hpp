@@ -76,7 +76,7 @@ class DrivenScheduler : public Scheduler {
   void finished(int engine, std::uint64_t call, std::uint64_t count, Nanoseconds busy) {
     auto& grants = in_hand_[{engine, call}];
     for (std::uint64_t left = count; left != 0;) {
-      REQUIRE_FALSE(grants.empty());
+      if (grants.empty()) FAIL("engine " << engine << " does not have so much of call " << call);
       Grant& first = grants.front();
       const std::uint64_t part = std::min(left, size_of(first));
       Scheduler::finished(engine, call, first.begin, first.begin + part,

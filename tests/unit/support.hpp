@@ -3,6 +3,7 @@
 #pragma once
 
 #include "catch.hpp"
+#include "seed.hpp"
 
 #include <rankview/detail/codec.hpp>
 
@@ -110,7 +111,9 @@ void survive_corruption(const T& value, int rounds = 2000) {
   codec<T>::save(out, value);
   if (out.bytes.empty()) return;
   const std::vector<std::uint64_t> sizes = sizes_of(out);
-  std::mt19937 random(7);
+  const std::uint32_t seed = test::seed("corruption");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
+  std::mt19937 random(seed);
   for (int round = 0; round < rounds; ++round) {
     Exact bytes(out.bytes.bytes());
     for (std::size_t changes = 1 + random() % 3; changes > 0; --changes)

@@ -65,12 +65,18 @@ bool exercise(unsigned seed, int steps) {
 
 }  // namespace
 
-TEST_CASE("blocks for calls do not overlap", "[call_memory]") { CHECK(exercise(1, 100'000)); }
+TEST_CASE("blocks for calls do not overlap", "[call_memory]") {
+  const std::uint32_t seed = test::seed("call_memory");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
+  CHECK(exercise(seed, 100'000));
+}
 
 TEST_CASE("blocks for calls are taken and given back by several threads", "[call_memory]") {
+  const std::uint32_t seed = test::seed("call_memory in threads");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
   std::vector<std::thread> threads;
   std::vector<char> intact(4, 0);
-  for (unsigned i = 0; i < intact.size(); ++i) threads.emplace_back([&intact, i] { intact[i] = exercise(i, 20'000) ? 1 : 0; });
+  for (unsigned i = 0; i < intact.size(); ++i) threads.emplace_back([&intact, seed, i] { intact[i] = exercise(seed + i, 20'000) ? 1 : 0; });
   for (std::thread& thread : threads) thread.join();
   CHECK(std::count(intact.begin(), intact.end(), 1) == 4);
 }

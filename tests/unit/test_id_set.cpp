@@ -14,7 +14,9 @@ TEST_CASE("a set of numbers against std::set", "[id_set]") {
   IdSet ids;
   ids.reserve(bound);
   std::set<int> model;
-  std::mt19937 random(1);
+  const std::uint32_t seed = test::seed("id_set");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
+  std::mt19937 random(seed);
   const auto any = [&random] { return static_cast<int>(random() % bound); };
   for (int round = 0; round < 10'000; ++round) {
     const int id = any();

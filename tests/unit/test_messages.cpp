@@ -382,7 +382,9 @@ TEST_CASE("a message that is cut anywhere within a record is refused", "[message
 TEST_CASE("a message with overwritten bytes is read or refused", "[messages]") {
   Writer out;
   write_all(out);
-  std::mt19937 random(11);
+  const std::uint32_t seed = test::seed("overwritten messages");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
+  std::mt19937 random(seed);
   int refused = 0;
   for (int round = 0; round < 20'000; ++round) {
     Exact bytes(out.bytes.bytes());
@@ -400,13 +402,22 @@ TEST_CASE("a message with overwritten bytes is read or refused", "[messages]") {
 }
 
 TEST_CASE("noise is refused", "[messages]") {
-  std::mt19937 random(13);
+  const std::uint32_t seed = test::seed("noise");
+  INFO("RANKVIEW_TEST_SEED=" << seed);
+  std::mt19937 random(seed);
+  int refused = 0;
   for (int round = 0; round < 5000; ++round) {
     std::vector<std::byte> noise(1 + random() % 200);
     for (auto& byte : noise) byte = static_cast<std::byte>(random());
     const Exact bytes(noise);
-    CHECK_THROWS_AS(read_all(bytes.bytes()), DecodeError);
+    // Some of one byte are a message.
+    try {
+      read_all(bytes.bytes());
+    } catch (const DecodeError&) {
+      ++refused;
+    }
   }
+  CHECK(refused > 4900);
 }
 
 TEST_CASE("fixed fields that contradict each other are refused, and named", "[messages]") {
