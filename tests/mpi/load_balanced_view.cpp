@@ -69,7 +69,22 @@ TEST_CASE("short tasks do not wait behind long ones on another engine") {
   CHECK(std::count(ran.begin(), ran.end(), 0) == 0);
 }
 
-TEST_CASE("chunksize hands out balanced blocks, one to each engine that has nothing to do") {
+namespace {
+
+// What engines have that have anything, the most first.
+std::vector<std::uint64_t> in_hand() {
+  client().spin();
+  std::vector<std::uint64_t> counts;
+  for (const auto& engine : client().queue_status().engines) {
+    if (engine.handed_out != 0) counts.push_back(engine.handed_out);
+  }
+  std::sort(counts.begin(), counts.end(), std::greater<>());
+  return counts;
+}
+
+}  // namespace
+
+TEST_CASE("chunksize hands out balanced blocks") {
   const auto pass = [](const std::string& path, int) {
     test::Gate::pass(path);
     return rv::this_engine::id();
@@ -82,15 +97,10 @@ TEST_CASE("chunksize hands out balanced blocks, one to each engine that has noth
     INFO(items << " items by " << chunksize);
     test::Gate gate;
     const auto result = balanced()
-                            .with({.chunksize = chunksize})
+                            .with({.chunksize = chunksize, .hwm = 1})
                             .map(pass, std::vector(static_cast<std::size_t>(items), gate.path()), std::views::iota(0, items));
-    client().spin();
-    // While nothing can end, what an engine has is one block, of those that come first.
-    std::vector<std::uint64_t> handed_out;
-    for (const auto& engine : client().queue_status().engines) {
-      if (engine.handed_out != 0) handed_out.push_back(engine.handed_out);
-    }
-    std::sort(handed_out.begin(), handed_out.end(), std::greater<>());
+    // With nothing ahead of need, and while nothing can end, what an engine has is one block, of those that come first.
+    const std::vector<std::uint64_t> handed_out = in_hand();
     const auto count = std::min(blocks.size(), static_cast<std::size_t>(engines()));
     CHECK(handed_out == std::vector(blocks.begin(), blocks.begin() + static_cast<std::ptrdiff_t>(count)));
     gate.open();
@@ -101,6 +111,15 @@ TEST_CASE("chunksize hands out balanced blocks, one to each engine that has noth
       at += size;
     }
   }
+}
+
+TEST_CASE("until it is known how long they take chunks are handed out one by one") {
+  const auto pass = [](const std::string& path) { test::Gate::pass(path); };
+  test::Gate gate;
+  const auto result = balanced().with({.chunksize = 4}).map(pass, std::vector(40, gate.path()));
+  CHECK(in_hand() == std::vector<std::uint64_t>(std::min<std::size_t>(10, client().size()), 4));
+  gate.open();
+  result.get(test::limit);
 }
 
 TEST_CASE("a chunksize of zero or less is a usage error") {
