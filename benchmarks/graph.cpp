@@ -72,7 +72,7 @@ void graph(rv::Client& rc, std::uint32_t tasks) {
   for (std::uint32_t i = 0; i < tasks; ++i) {
     rv::Flags flags;
     if (i > 0) {
-      for (int edge = 0; edge < edges; ++edge) flags.after.add(results[on[std::size_t{i} * edges + static_cast<std::size_t>(edge)]]);
+      for (int edge = 0; edge < edges; ++edge) flags.after->add(results[on[std::size_t{i} * edges + static_cast<std::size_t>(edge)]]);
     }
     results.push_back(view.with(std::move(flags)).apply(trivial, static_cast<double>(i)));
   }

@@ -53,6 +53,12 @@ class Flag {
   [[nodiscard]] bool given() const noexcept { return given_; }
   [[nodiscard]] const T& value() const noexcept { return value_; }
   operator const T&() const noexcept { return value_; }
+  const T* operator->() const noexcept { return &value_; }
+  /// To give it bit by bit: `flags.after->add(result)`.
+  T* operator->() noexcept {
+    given_ = true;
+    return &value_;
+  }
 
  private:
   T value_{otherwise...};

@@ -312,7 +312,7 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
                   "rankview: a callable that wants a communicator needs engines that run it together; use a DirectView or team_view()");
   }
   void place(detail::Call& call) const {
-    if (!flags_.targets.value().empty()) {
+    if (!flags_.targets->empty()) {
       call.engines = detail::chosen(targets(), detail::resolve(*controller_, flags_.targets));
     } else if (!all_) {
       if (engines_.empty()) throw UsageError("a load-balanced view of no engines cannot run tasks");

@@ -201,8 +201,8 @@ std::int64_t nanoseconds(Seconds time) {
 
 void set_balanced_terms(Call& call, const Flags& flags) {
   check_not_negative(flags.retries, "retries");
-  check_not_negative(flags.timeout.value().count(), "timeout");
-  check_not_negative(flags.queue_timeout.value().count(), "queue_timeout");
+  check_not_negative(flags.timeout->count(), "timeout");
+  check_not_negative(flags.queue_timeout->count(), "queue_timeout");
   check_not_negative(flags.hwm, "hwm");
   Terms terms;
   terms.retries = flags.retries;
@@ -211,7 +211,7 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.priority = flags.priority;
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
   terms.policy = static_cast<std::uint8_t>(flags.policy.value());
-  terms.predicate = flags.depend.value().function();
+  terms.predicate = flags.depend->function();
   if (terms != Terms()) call.terms.edit() = terms;
   call.after = &flags.after.value();
   call.follow = &flags.follow.value();
@@ -219,8 +219,8 @@ void set_balanced_terms(Call& call, const Flags& flags) {
 
 void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
-  if (flags.retries != 0 || flags.priority != 0 || !flags.follow.value().empty() || !flags.targets.value().empty() ||
-      flags.depend.value() || flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+  if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
+      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
         "load-balanced views");
@@ -228,14 +228,13 @@ void set_direct_terms(Call& call, const Flags& flags) {
 }
 
 void set_collective_terms(Call& call, const Flags& flags) {
-  if (flags.timeout.value().count() != 0)
+  if (flags.timeout->count() != 0)
     throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
   set_direct_terms(call, flags);
 }
 
 void check_team_flags(const Flags& flags) {
-  if (flags.retries != 0 || flags.timeout.value().count() != 0 || !flags.follow.value().empty() || !flags.targets.value().empty() ||
-      flags.depend.value())
+  if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
 }
 

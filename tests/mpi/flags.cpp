@@ -136,6 +136,17 @@ TEST_CASE("every flag is taken on, and knows whether it was given") {
   CHECK(add(given, {.ordered = {}}).ordered);
 }
 
+TEST_CASE("a flag can be given bit by bit") {
+  rv::Flags flags;
+  flags.targets->push_back(engines() - 1);
+  CHECK(flags.targets.given());
+  flags.label->append("bit ").append("by bit");
+  const auto result = balanced().with(flags).apply(itself, 1);
+  CHECK(result.get(test::limit) == 1);
+  CHECK(result.metadata().engine == engines() - 1);
+  CHECK(result.metadata().label == "bit by bit");
+}
+
 TEST_CASE("flags are given what they were given before") {
   const auto a = balanced().apply(itself, 1);
   const auto b = balanced().apply([](const std::string& s) { return s; }, "b");
