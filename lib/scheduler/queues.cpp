@@ -3,6 +3,7 @@
 #include "scheduler/scheduler.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -58,6 +59,47 @@ void Scheduler::Entries::for_each_of(std::uint64_t call, F f) {
   Entry first;
   first.call = call;
   for (auto late = late_.lower_bound(first); late != late_.end() && late->call == call; ++late) f(const_cast<Entry&>(*late));
+}
+
+std::vector<Scheduler::Entry> Scheduler::Entry::cut_out(std::uint64_t item) {
+  std::vector<Entry> rest;
+  const auto keep = [&](std::uint64_t begin, std::uint64_t end, std::uint64_t in_chunks) {
+    if (begin != end) rest.push_back({terms, call, begin, end - begin, in_chunks});
+  };
+  if (!terms->in_chunks) {
+    keep(item + 1, end(), end() - item - 1);
+    count = item - first;
+    chunks = count;
+    return rest;
+  }
+  for (std::uint64_t at = chunk; at < chunks; ++at) {
+    const std::uint64_t begin = boundary(at);
+    const std::uint64_t behind = boundary(at + 1);
+    if (item < begin || item >= behind) {
+      keep(begin, behind, 1);
+    } else {
+      keep(begin, item, 1);
+      keep(item + 1, behind, 1);
+    }
+  }
+  chunk = chunks;
+  return rest;
+}
+
+bool Scheduler::Entries::cut_out(std::uint64_t call, std::uint64_t item) {
+  const auto has = [&](const Entry& entry) { return entry.call == call && entry.gang == nullptr && entry.has(item); };
+  // What is left stands in its place.
+  if (const auto entry = std::find_if(in_order_.begin(), in_order_.end(), has); entry != in_order_.end()) {
+    std::vector<Entry> rest = entry->cut_out(item);
+    in_order_.insert(std::next(entry), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+    return true;
+  }
+  const auto entry = std::find_if(late_.begin(), late_.end(), has);
+  if (entry == late_.end()) return false;
+  Entry cut = std::move(late_.extract(entry).value());
+  for (Entry& part : cut.cut_out(item)) late_.insert(std::move(part));
+  if (!cut.over()) late_.insert(std::move(cut));
+  return true;
 }
 
 // ---- queues ------------------------------------------------------------------------------------------------------------------
@@ -221,8 +263,22 @@ void Scheduler::insert(Queue& queue, Entry entry) {
   }
 }
 
+template <class F>
+void Scheduler::for_lanes(const Placement& placement, F f) {
+  const auto bound = [&](int id) {
+    if (Lane* const lane = live(id) ? rest(engine(id)).bound : nullptr; lane != nullptr) f(*lane);
+  };
+  if (placement.kind == Placement::Kind::together) {
+    for (const int id : *placement.engines) bound(id);
+  } else if (placement.kind == Placement::Kind::bound) {
+    bound(placement.engine);
+  } else {
+    f(lane_for(placement));
+  }
+}
+
 void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
-  const auto drop = [&](Lane& lane) {
+  for_lanes(placement, [&](Lane& lane) {
     for (const auto& queue : lane.queues) {
       Entries& entries = queue->entries;
       // Those within stay as gaps, since calls may be given up in any order.
@@ -238,21 +294,29 @@ void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
         entries.for_each_of(call, give_up);
       }
       if (entries.empty() || (!entries.front().over() && entries.front().gang == nullptr)) continue;
-      entries.skip_over();
-      queue->runnable = false;
-      set_runnable(*queue);
+      skip_over(*queue);
     }
-  };
-  const auto drop_bound = [&](int id) {
-    if (Lane* const bound = live(id) ? rest(engine(id)).bound : nullptr; bound != nullptr) drop(*bound);
-  };
-  if (placement.kind == Placement::Kind::together) {
-    for (const int id : *placement.engines) drop_bound(id);
-  } else if (placement.kind == Placement::Kind::bound) {
-    drop_bound(placement.engine);
-  } else {
-    drop(lane_for(placement));
-  }
+  });
+}
+
+bool Scheduler::withdraw(std::uint64_t call, std::uint64_t item, const Placement& placement) {
+  bool found = false;
+  for_lanes(placement, [&](Lane& lane) {
+    for (const auto& queue : lane.queues) {
+      if (found || !queue->entries.cut_out(call, item)) continue;
+      found = true;
+      --waiting_;
+      if (queue->entries.front().over()) skip_over(*queue);
+    }
+  });
+  return found;
+}
+
+// The entry in front may be over, or another than before.
+void Scheduler::skip_over(Queue& queue) {
+  queue.entries.skip_over();
+  queue.runnable = false;
+  set_runnable(queue);
 }
 
 }  // namespace rankview::scheduler

@@ -171,6 +171,8 @@ class Scheduler {
 
   // Drops what has not been handed out of a call.
   void withdraw(std::uint64_t call, const Placement& placement);
+  // The same for one item, not of what several engines are to run at once. Whether it was there. Cost: linear in what waits in pieces.
+  bool withdraw(std::uint64_t call, std::uint64_t item, const Placement& placement);
 
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
@@ -326,6 +328,10 @@ class Scheduler {
     [[nodiscard]] std::uint64_t end() const { return first + count; }
     [[nodiscard]] std::uint64_t left() const { return end() - boundary(chunk); }
     [[nodiscard]] bool over() const { return chunk == chunks; }
+    // Whether it is still to be handed out.
+    [[nodiscard]] bool has(std::uint64_t item) const { return !over() && boundary(chunk) <= item && item < end(); }
+    // Takes an item out that it has: gives what is left behind it, or of chunks, which stay whole but for that item, all that is left.
+    std::vector<Entry> cut_out(std::uint64_t item);
     // By call, and within a call by what comes next of it. Since no two have an item in common, handing out does not change it.
     [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {call, boundary(chunk)}; }
   };
@@ -360,6 +366,8 @@ class Scheduler {
     // Those of one call, where they are in order of calls.
     template <class F>
     void for_each_of(std::uint64_t call, F f);
+    // Cuts an item of a call out of the entry that has it.
+    bool cut_out(std::uint64_t call, std::uint64_t item);
     template <class F>
     void erase_if(F f) {
       std::erase_if(in_order_, f);
@@ -438,11 +446,15 @@ class Scheduler {
   // Queues.
   Queue& queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid);
   static void drop_if_unused(Queue& queue);
+  void skip_over(Queue& queue);
   [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Avoid* avoid) const;
   SharedTerms terms_of(Lane& lane, const Work& work);
   void submit_together(const Work& work, const std::vector<int>& engines);
   bool enqueue(Entry entry);
   void insert(Queue& queue, Entry entry);
+  // Calls `f` with the lanes that work of this placement stands in.
+  template <class F>
+  void for_lanes(const Placement& placement, F f);
   void hold(Queue& queue, Gang& gang);
   void set_runnable(Lane& lane);
   void set_runnable(Queue& queue);

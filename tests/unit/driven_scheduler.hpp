@@ -112,12 +112,10 @@ class DrivenScheduler : public Scheduler {
   // How many items were dropped.
   std::uint64_t withdraw(std::uint64_t call) {
     const std::uint64_t before = waiting();
-    const auto placed = placed_.find(call);
-    Scheduler::withdraw(call, placed == placed_.end()
-                                  ? Placement()
-                                  : Placement{placed->second.first, placed->second.second.front(), &placed->second.second, nullptr});
+    Scheduler::withdraw(call, placed(call));
     return before - waiting();
   }
+  bool withdraw(std::uint64_t call, std::uint64_t item) { return Scheduler::withdraw(call, item, placed(call)); }
 
   // Lets it see that items of this kind take so long.
   void teach(std::uint64_t kind, std::uint64_t samples, Nanoseconds each) {
@@ -135,6 +133,12 @@ class DrivenScheduler : public Scheduler {
   bool place(const Work& work, Placement::Kind kind, const std::vector<int>& engines) {
     placed_[work.call] = {kind, engines};
     return Scheduler::submit(work, {kind, engines.front(), &engines, nullptr});
+  }
+
+  Placement placed(std::uint64_t call) const {
+    const auto found = placed_.find(call);
+    if (found == placed_.end()) return {};
+    return {found->second.first, found->second.second.front(), &found->second.second, nullptr};
   }
 
   std::map<std::pair<int, std::uint64_t>, std::deque<Grant>> in_hand_;

@@ -418,6 +418,74 @@ TEST_CASE("what has not been handed out can be withdrawn, once", "[scheduler]") 
   CHECK(scheduler.withdraw(3) <= 4);
 }
 
+// What is handed out of a call, in order, when each item ends before the next is handed out.
+static std::vector<std::uint64_t> run_out(DrivenScheduler& scheduler, std::uint64_t call) {
+  std::vector<std::uint64_t> order;
+  while (const auto grant = scheduler.next()) {
+    for (std::uint64_t item = grant->begin; item < grant->end; ++item) {
+      if (grant->call == call) order.push_back(item);
+    }
+    scheduler.finished(*grant, ms * static_cast<Nanoseconds>(size_of(*grant)));
+  }
+  return order;
+}
+
+TEST_CASE("single items can be withdrawn wherever they stand", "[scheduler]") {
+  DrivenScheduler scheduler(1);
+  const auto check = [&](const std::vector<std::uint64_t>& withdrawn, std::vector<std::uint64_t> wanted) {
+    for (const std::uint64_t item : withdrawn) {
+      const std::uint64_t before = scheduler.waiting();
+      CHECK(scheduler.withdraw(1, item));
+      CHECK(scheduler.waiting() == before - 1);
+      CHECK_FALSE(scheduler.withdraw(1, item));
+      CHECK(scheduler.waiting() == before - 1);
+    }
+    CHECK(run_out(scheduler, 1) == wanted);
+    CHECK(scheduler.waiting() == 0);
+    CHECK_FALSE(scheduler.withdraw(1, wanted.front()));
+  };
+  SECTION("one by one, the first, the last and between") {
+    scheduler.submit(items(1, 10));
+    scheduler.submit(items(2, 3));
+    CHECK_FALSE(scheduler.withdraw(1, 10));
+    CHECK_FALSE(scheduler.withdraw(3, 0));
+    check({0, 1, 9, 5, 6, 4}, {2, 3, 7, 8});
+  }
+  SECTION("of what only one engine may run") {
+    scheduler.submit_bound(items(2, 1), 0);
+    scheduler.submit_bound(items(1, 5), 0);
+    check({0, 2, 4}, {1, 3});
+  }
+  SECTION("of chunks, which stay whole but for these") {
+    scheduler.submit(chunked(1, 10, 3));  // 0 to 3, 4 to 6, 7 to 9
+    REQUIRE(scheduler.withdraw(1, 5));
+    REQUIRE(scheduler.withdraw(1, 9));
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> grants;
+    while (const auto grant = scheduler.next()) {
+      grants.emplace_back(grant->begin, grant->end);
+      scheduler.finished(*grant, ms * static_cast<Nanoseconds>(size_of(*grant)));
+    }
+    CHECK(grants == std::vector<std::pair<std::uint64_t, std::uint64_t>>{{0, 4}, {4, 5}, {6, 7}, {7, 9}});
+  }
+  SECTION("of a map that goes on arriving") {
+    scheduler.submit(items(1, 4));
+    REQUIRE(scheduler.withdraw(1, 3));
+    scheduler.submit(items(1, 4, 4));
+    check({4}, {0, 1, 2, 5, 6, 7});
+  }
+  SECTION("of what comes late") {
+    scheduler.submit(items(2, 2));
+    scheduler.submit(items(1, 4));
+    check({0, 2}, {1, 3});
+  }
+  SECTION("all of them") {
+    scheduler.submit(items(1, 3));
+    for (const std::uint64_t item : {1, 0, 2}) CHECK(scheduler.withdraw(1, item));
+    CHECK(scheduler.waiting() == 0);
+    CHECK_FALSE(scheduler.next());
+  }
+}
+
 TEST_CASE("an engine that comes later takes part", "[scheduler]") {
   DrivenScheduler scheduler(1);
   scheduler.submit(items(1, 10));

@@ -93,6 +93,7 @@ class History {
           break;
         case 8:
           if (any(4) == 0) abort();
+          if (any(4) == 0) abort_one();
           break;
         case 9:
           if (any(12) == 0) lose();
@@ -464,6 +465,24 @@ class History {
       if (call.tasks[item].state == State::waiting || call.tasks[item].state == State::blocked) end(call, item, State::failed, -1);
     }
     for (Task& task : call.tasks) task.retries = 0;
+    decide();
+  }
+
+  // Of chunks, the parts on both sides go on by themselves.
+  void abort_one() {
+    if (last_ == 0) return;
+    Call& call = calls_.at(1 + any(last_));
+    const auto placement = call.placement();
+    if (call.aborted || placement.kind == Placement::Kind::together) return;
+    const std::uint64_t item = any(call.tasks.size());
+    Task& task = call.tasks[item];
+    const bool waits = task.state == State::waiting;
+    require(static_cast<Scheduler&>(scheduler_).withdraw(call.work.call, item, placement) == waits, "an item that waits can be withdrawn");
+    if (!waits) return;
+    ++seen_.withdrawn;
+    call.boundaries.insert({item, item + 1});
+    task.retries = 0;
+    end(call, item, State::failed, -1);
     decide();
   }
 
