@@ -6,16 +6,21 @@
 #include <rankview/detail/continuation.hpp>
 #include <rankview/detail/misuse.hpp>
 #include <rankview/detail/results.hpp>
+#include <rankview/errors.hpp>
 #include <rankview/metadata.hpp>
+#include <rankview/slice.hpp>
 #include <rankview/task_data.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -132,11 +137,22 @@ class AsyncResult {
   }
   /// The same, but throws the first failure as soon as it is known, alone and without waiting for the rest.
   decltype(auto) get(FirstException) const& {
-    if (auto error = detail::wait_first_error(call(), {})) std::rethrow_exception(error);
+    wait_or_throw({});
     return value();
   }
   T get(FirstException) && {
-    if (auto error = detail::wait_first_error(call(), {})) std::rethrow_exception(error);
+    wait_or_throw({});
+    return take();
+  }
+  /// The same, waiting at most for `timeout`: then TimeoutError.
+  template <class Rep, class Period>
+  decltype(auto) get(FirstException, std::chrono::duration<Rep, Period> timeout) const& {
+    if (!wait_or_throw(detail::deadline_after(timeout))) late(timeout);
+    return value();
+  }
+  template <class Rep, class Period>
+  T get(FirstException, std::chrono::duration<Rep, Period> timeout) && {
+    if (!wait_or_throw(detail::deadline_after(timeout))) late(timeout);
     return take();
   }
 
@@ -147,8 +163,16 @@ class AsyncResult {
   bool wait(std::chrono::duration<Rep, Period> timeout) const {
     return detail::wait(call(), detail::deadline_after(timeout));
   }
-  /// Waits until a task has failed or all have ended.
-  void wait(FirstException) const { detail::wait_first_error(call(), {}); }
+  /// Waits until a task has failed or all have ended, or at most for `timeout`: what is done by then, and what is pending.
+  DoneAndPending wait(FirstException) const {
+    detail::wait_first_error(call(), {});
+    return detail::done_and_pending(*state_);
+  }
+  template <class Rep, class Period>
+  DoneAndPending wait(FirstException, std::chrono::duration<Rep, Period> timeout) const {
+    detail::wait_first_error(call(), detail::deadline_after(timeout));
+    return detail::done_and_pending(*state_);
+  }
 
   /// Whether all tasks have ended. Never blocks for long: it looks at what has arrived, and runs the continuations that are due.
   [[nodiscard]] bool ready() const { return detail::poll(call()); }
@@ -176,6 +200,33 @@ class AsyncResult {
   /// order in which tasks end.
   [[nodiscard]] iterator begin() const { return iterator(*this, 0); }
   [[nodiscard]] iterator end() const { return iterator(*this, Shape::npos); }
+
+  /// One element of those that iteration yields in order, waiting for it alone; a negative index counts from the end. Throws its error if
+  /// it failed, std::out_of_range if there is none. The reference lives as long as a handle does.
+  template <std::integral I>
+  [[nodiscard]] typename Shape::Reference operator[](I index) const& {
+    return Shape::await_element(call(), detail::place_of(static_cast<std::int64_t>(index), size()));
+  }
+  template <std::integral I>
+  [[nodiscard]] element_type operator[](I index) && {
+    return Shape::await_element(call(), detail::place_of(static_cast<std::int64_t>(index), size()));
+  }
+  /// Several of them, `result[rv::slice(1, 3)]`, waiting for these alone. Throws CompositeError with the failures among them.
+  [[nodiscard]] std::vector<element_type> operator[](const slice& some) const {
+    const std::vector<std::size_t> places = some.places(size());
+    std::vector<element_type> values;
+    std::vector<CompositeError::Failure> failures;
+    for (const std::size_t place : places) {
+      Shape::await(*state_, place);
+      if (auto error = Shape::error(*state_, place)) {
+        failures.push_back({place, std::move(error)});
+      } else {
+        values.push_back(Shape::element(*state_, place));
+      }
+    }
+    if (!failures.empty()) throw CompositeError(std::move(failures), places.size());
+    return values;
+  }
 
   /// `(index, value)` of each task as it ends, in that order. Dereferencing throws the error of a task that failed; the iteration can go on
   /// past it.
@@ -289,6 +340,11 @@ class AsyncResult {
       }
     }
   }
+  // Throws the first failure. Whether all have ended by the deadline.
+  bool wait_or_throw(const detail::Deadline& deadline) const {
+    if (auto error = detail::wait_first_error(call(), deadline)) std::rethrow_exception(error);
+    return state_->done();
+  }
   [[noreturn]] void late(Seconds timeout) const { detail::throw_late(*state_, timeout); }
   detail::Times ended_times(const char* what) const {
     if (!ready()) detail::throw_not_ready(what);
@@ -350,13 +406,18 @@ class AsyncResult<T>::Completions {
     using iterator_category = std::input_iterator_tag;
     using value_type = std::pair<std::size_t, element_type>;
     using difference_type = std::ptrdiff_t;
-    using reference = value_type;
+    using reference = value_type&;
     using pointer = void;
 
     iterator() = default;
     explicit iterator(Completions* range) : range_(range) { advance(); }
 
-    value_type operator*() const { return {*current_, Shape::task_value(*range_->result_.state_, *current_)}; }
+    /// Lives until the iterator moves on.
+    reference operator*() const {
+      std::optional<value_type>& value = range_->value_;
+      if (!value) value.emplace(*current_, Shape::task_value(*range_->result_.state_, *current_));
+      return *value;
+    }
     iterator& operator++() {
       advance();
       return *this;
@@ -368,6 +429,7 @@ class AsyncResult<T>::Completions {
 
    private:
     void advance() {
+      range_->value_.reset();
       // One value, of one task or of many together, has elements and no order of arrival.
       if constexpr (!std::is_void_v<T>) {
         detail::Call& call = range_->result_.call();
@@ -395,6 +457,7 @@ class AsyncResult<T>::Completions {
   AsyncResult result_;
   std::shared_ptr<detail::CompletionFeed> feed_;
   std::uint64_t read_ = 0;
+  std::optional<std::pair<std::size_t, element_type>> value_;
 };
 
 }  // namespace rankview

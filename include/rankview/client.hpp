@@ -7,8 +7,11 @@
 #include <rankview/targets.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <initializer_list>
+#include <iterator>
 #include <memory>
+#include <utility>
 #include <vector>
 
 namespace rankview {
@@ -17,11 +20,17 @@ namespace rankview {
 /// threads at once (below `MPI_THREAD_SERIALIZED`, only the main thread makes progress).
 class Client {
  public:
+  class iterator;
+
   explicit Client(std::shared_ptr<detail::Controller> controller) : controller_(std::move(controller)) {}
 
   /// The live engines: 0, 1, 2, ...; engine k is rank k + 1, and with a single rank engine 0 is a thread of it.
   [[nodiscard]] std::vector<int> ids() const { return detail::live_engines(*controller_); }
   [[nodiscard]] std::size_t size() const { return ids().size(); }
+
+  /// Iterates over the engines that live now: `for (rv::EngineView engine : rc)`.
+  [[nodiscard]] iterator begin() const;
+  [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
   /// One engine; a negative number counts from the end of ids(). Throws std::out_of_range, listing the ids there are.
   [[nodiscard]] EngineView operator[](int engine) const { return {controller_, detail::resolve(*controller_, engine)}; }
@@ -63,16 +72,25 @@ class Client {
   bool wait(std::chrono::duration<Rep, Period> timeout) const {
     return detail::wait_all(*controller_, detail::deadline_after(timeout));
   }
-  /// Waits for these results, however they end.
+  /// Waits for these, however they end: results, task ids, lists of either, `rc.wait({a, b})`. What is not known any more has ended;
+  /// UsageError for a task that never was.
+  void wait(const Dependency& tasks) const { detail::wait_for(*controller_, tasks, {}); }
   template <class... T>
   requires(sizeof...(T) > 0) void wait(const AsyncResult<T>&... results) const { (results.wait(), ...); }
+  /// At most for `timeout`; whether all of them have ended.
+  template <class Rep, class Period>
+  bool wait(const Dependency& tasks, std::chrono::duration<Rep, Period> timeout) const {
+    return detail::wait_for(*controller_, tasks, detail::deadline_after(timeout));
+  }
 
   /// What every engine has to do and holds, as rank 0 knows it now. Asks no engine; cost: proportional to the number of engines.
   [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, ids()); }
 
   /// Gives up everything that has not ended, as AsyncResult::abort() does.
   void abort() const { detail::abort_all(*controller_); }
-  /// Gives up these.
+  /// Gives up these: results, task ids, lists of either. What has ended already is left alone; UsageError for a task that never was. Of
+  /// what engines do together, no part can be given up without the others.
+  void abort(const Dependency& tasks) const { detail::abort(*controller_, tasks); }
   template <class... T>
   requires(sizeof...(T) > 0) void abort(const AsyncResult<T>&... results) const { (results.abort(), ...); }
 
@@ -83,5 +101,39 @@ class Client {
  private:
   std::shared_ptr<detail::Controller> controller_;
 };
+
+/// Walks the engines.
+class Client::iterator {
+ public:
+  using iterator_category = std::input_iterator_tag;
+  using value_type = EngineView;
+  using difference_type = std::ptrdiff_t;
+  using reference = EngineView;
+  using pointer = void;
+
+  iterator() = default;
+  iterator(std::shared_ptr<detail::Controller> controller, std::vector<int> ids)
+      : controller_(std::move(controller)), ids_(std::make_shared<const std::vector<int>>(std::move(ids))) {}
+
+  EngineView operator*() const { return {controller_, (*ids_)[place_]}; }
+  iterator& operator++() {
+    ++place_;
+    return *this;
+  }
+  iterator operator++(int) {
+    iterator before = *this;
+    ++place_;
+    return before;
+  }
+  friend bool operator==(const iterator& a, const iterator& b) { return a.place_ == b.place_; }
+  friend bool operator==(const iterator& at, std::default_sentinel_t) { return at.place_ == at.ids_->size(); }
+
+ private:
+  std::shared_ptr<detail::Controller> controller_;
+  std::shared_ptr<const std::vector<int>> ids_;
+  std::size_t place_ = 0;
+};
+
+inline Client::iterator Client::begin() const { return {controller_, ids()}; }
 
 }  // namespace rankview

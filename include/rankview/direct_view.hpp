@@ -4,6 +4,7 @@
 
 #include <rankview/detail/among_engines.hpp>
 #include <rankview/detail/gather.hpp>
+#include <rankview/detail/imap_elements.hpp>
 #include <rankview/detail/push.hpp>
 #include <rankview/detail/reduce.hpp>
 #include <rankview/detail/scatter.hpp>
@@ -11,10 +12,13 @@
 #include <rankview/targets.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -26,6 +30,14 @@ namespace detail {
 template <class T>
 struct Pull {
   const T& operator()(std::string_view name) const { return this_engine::vars().get<T>(name); }
+};
+template <class... T>
+struct PullSeveral {
+  std::tuple<T...> operator()(const std::vector<std::string>& names) const { return get(names, std::index_sequence_for<T...>()); }
+  template <std::size_t... I>
+  static std::tuple<T...> get(const std::vector<std::string>& names, std::index_sequence<I...>) {
+    return std::tuple<T...>(this_engine::vars().get<T>(names[I])...);
+  }
 };
 struct Erase {
   bool operator()(std::string_view name) const { return this_engine::vars().erase(name); }
@@ -135,6 +147,18 @@ class DirectVerbs {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
   }
 
+  /// One task an element, read as results are taken, as LoadBalancedView::imap() does; the elements go to the engines in turn, element i
+  /// to the i-th engine of the view and so on from the first again.
+  template <class... A, class F = callable_t<A...>>
+  [[nodiscard]] auto imap(F f, A&&... ranges) const {
+    return make_imap<true>(self(), std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
+  }
+  /// The same, giving `(index, value)` in the order in which tasks end.
+  template <class... A, class F = callable_t<A...>>
+  [[nodiscard]] auto imap_unordered(F f, A&&... ranges) const {
+    return make_imap<false>(self(), std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
+  }
+
   // ---- data ----
   // Except for pull(), erase() and the like these are collective over the view's engines: each engine begins when it has done what it was
   // asked to before, and waits for the others. If one of them cannot take part (no such variable, another type, no memory), the call comes
@@ -169,6 +193,18 @@ class DirectVerbs {
   template <class T = Unsaid>
   auto pull_sync(std::string_view name) const {
     return apply_sync(Pull<said_t<T>>(), name);
+  }
+  /// Several variables at once, each with its type: `pull<int, std::string>({"n", "s"})` gives a `std::tuple<int, std::string>`. Cost: one
+  /// message and a copy on the engine.
+  template <class... T, std::size_t N>
+  requires(sizeof...(T) > 1) auto pull(const std::string_view (&names)[N]) const {
+    static_assert(sizeof...(T) == N, "rankview: pull() of several variables wants a type for each name");
+    return apply(PullSeveral<T...>(), std::vector<std::string>(std::begin(names), std::end(names)));
+  }
+  template <class... T, std::size_t N>
+  requires(sizeof...(T) > 1) auto pull_sync(const std::string_view (&names)[N]) const {
+    static_assert(sizeof...(T) == N, "rankview: pull() of several variables wants a type for each name");
+    return apply_sync(PullSeveral<T...>(), std::vector<std::string>(std::begin(names), std::end(names)));
   }
 
   /// Erases the variable `name`: whether there was one.
@@ -314,6 +350,8 @@ class DirectVerbs {
   /// Gives up what was submitted through this view, its copies and those that with() made of it, and has not ended: see
   /// AsyncResult::abort().
   void abort() const { abort_view(*controller_, number_); }
+  /// Gives up these, as Client::abort() does.
+  void abort(const Dependency& tasks) const { detail::abort(*controller_, tasks); }
 
   /// A copy of the view that makes its calls with these flags, too. What is not named here is as it was; `.retries = {}` gives a flag its
   /// default back.
@@ -370,6 +408,21 @@ class DirectVerbs {
     submit_map<Sig>(call, lifetime, std::forward<Ranges>(ranges)...);
     return call;
   }
+
+  template <class V, class F, class... Ranges>
+  friend class Elements;
+  // The call for the element of an imap with this number.
+  template <class Sig, class R, class F>
+  std::shared_ptr<Results<R>> element_call(const F& f, std::uint64_t number) const {
+    static_assert(!takes_communicator<F>,
+                  "rankview: a callable that wants a communicator is run by all engines at once; use apply(), or team_view() for many "
+                  "tasks");
+    auto call = new_call<Sig, R>(controller_, f, flags_);
+    call->view = number_;
+    set_direct_terms(*call, flags_);
+    if (const std::vector<int> engines = self().engines(); !engines.empty()) call->engines = {engines[number % engines.size()]};
+    return call;
+  }
 };
 
 }  // namespace detail
@@ -390,7 +443,8 @@ class EngineView : public detail::DirectVerbs<EngineView, detail::one_t> {
 };
 
 /// Several engines at once: `apply` gives a `std::vector<R>`, `pull<T>` a `std::vector<T>`, in target order, also for a view of one engine;
-/// failures come together as a CompositeError. A view of no engines gives empty results. A cheap value; usable from several threads at
+/// failures come together as a CompositeError. A view of no engines gives empty results, and UsageError where somebody is needed: for the
+/// elements of a map or scatter, and for the value of a reduce. A cheap value; usable from several threads at
 /// once.
 class DirectView : public detail::DirectVerbs<DirectView, detail::many_t> {
  public:

@@ -2,15 +2,13 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/imap_elements.hpp>
 #include <rankview/detail/map_reduce.hpp>
 #include <rankview/detail/view.hpp>
-#include <rankview/imap.hpp>
 
-#include <algorithm>
-#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -113,17 +111,19 @@ class BalancedVerbs {
   /// part in it. Throws UsageError for a `max_outstanding` of zero or less.
   template <class... A, class F = callable_t<A...>>
   [[nodiscard]] auto imap(F f, A&&... ranges) const {
-    return make_imap<true>(std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
+    return make_imap<true>(self(), std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
   }
   /// The same, giving `(index, value)` in the order in which tasks end.
   template <class... A, class F = callable_t<A...>>
   [[nodiscard]] auto imap_unordered(F f, A&&... ranges) const {
-    return make_imap<false>(std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
+    return make_imap<false>(self(), std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
   }
 
   /// Gives up what was submitted through this view, its copies and those that with() made of it, and has not ended: see
   /// AsyncResult::abort().
   void abort() const { abort_view(*controller_, number_); }
+  /// Gives up these, as Client::abort() does.
+  void abort(const Dependency& tasks) const { detail::abort(*controller_, tasks); }
 
   /// A copy of the view that makes its calls with these flags, too. What is not named here is as it was; `.retries = {}` gives a flag its
   /// default back.
@@ -145,8 +145,16 @@ class BalancedVerbs {
   std::uint64_t number_ = new_view();
 
  private:
+  template <class V, class F, class... Ranges>
+  friend class Elements;
+
   [[nodiscard]] const View& self() const { return static_cast<const View&>(*this); }
 
+  // The call for the element of an imap with this number.
+  template <class Sig, class R, class F>
+  auto element_call(const F& f, std::uint64_t) const {
+    return prepare<Sig, R>(f);
+  }
   template <class Sig, class R, class F>
   auto prepare(const F& f) const {
     View::template check<F>();
@@ -194,93 +202,6 @@ class BalancedVerbs {
     submit_items<Source<Ranges>...>(Sig(), call, lifetime, Source<Ranges>::range(ranges)...);
     return call;
   }
-
-  // As given: lvalues by reference, the others moved in.
-  template <class Range>
-  using kept_range_t = std::conditional_t<std::is_lvalue_reference_v<Range>, Range, std::remove_cvref_t<Range>>;
-
-  // Reads the elements of an imap; an lvalue range stays where it is.
-  template <class F, class... Ranges>
-  class Elements final : public TaskSource {
-    using M = MadeMap<false, F, Ranges...>;
-    using Sig = typename M::Sig;
-
-   public:
-    using Result = typename M::Result;
-
-    Elements(const View& view, F f, Ranges&&... ranges) : view_(view), f_(std::move(f)), ranges_(std::forward<Ranges>(ranges)...) {
-      // What is wrong with the call is said where it is made.
-      check_ranges(std::index_sequence_for<Ranges...>());
-      static_cast<void>(view_.template prepare<Sig, Result>(f_));
-    }
-
-    std::shared_ptr<Call> next(const std::shared_ptr<CompletionFeed>& feed, std::uint64_t index) override {
-      return next(std::index_sequence_for<Ranges...>(), Sig(), feed, index);
-    }
-
-   private:
-    template <std::size_t... I, class... W, class... P>
-    std::shared_ptr<Call> next(std::index_sequence<I...>, Parameters<std::pair<W, P>...>, const std::shared_ptr<CompletionFeed>& feed,
-                               std::uint64_t index) {
-      if (at_) {
-        (static_cast<void>(++std::get<I>(*at_)), ...);
-      } else {
-        at_.emplace(std::ranges::begin(range<I>())...);
-      }
-      if (!((std::get<I>(*at_) != std::ranges::end(range<I>())) && ...)) return nullptr;
-      auto call = view_.template prepare<Sig, Result>(f_);
-      if (feed) add_feed(*call, feed, index);
-      Submission submission(call, std::nullopt);
-      Writer& out = submission.begin_item(item_size<Sig>);
-      (save_element<W, Source<Ranges>>(out, std::get<I>(*at_), Lifetime::result), ...);
-      submission.end_item();
-      submission.finish(true);
-      return call;
-    }
-    template <std::size_t... I>
-    void check_ranges(std::index_sequence<I...>) {
-      static_cast<void>(length_of_map<Source<Ranges>...>(range<I>()...));
-    }
-    template <std::size_t I>
-    auto& range() {
-      return Source<std::tuple_element_t<I, std::tuple<Ranges...>>>::range(std::get<I>(ranges_));
-    }
-
-    View view_;
-    F f_;
-    std::tuple<Ranges...> ranges_;
-    std::optional<std::tuple<std::ranges::iterator_t<typename Source<Ranges>::Ranged>...>> at_;
-  };
-
-  template <bool in_order, class F, class... A>
-  auto make_imap(F f, std::tuple<A...> arguments) const {
-    static_assert(sizeof...(A) > 0, "rankview: imap wants a range");
-    if constexpr (sizeof...(A) == 0) {
-      return Refused();
-    } else {
-      constexpr std::size_t last = sizeof...(A) - 1;
-      if constexpr (std::integral<std::remove_cvref_t<std::tuple_element_t<last, std::tuple<A...>>>>) {
-        const auto most = std::get<last>(arguments);
-        if (std::cmp_less_equal(most, 0)) throw UsageError("max_outstanding must be at least 1, and is " + std::to_string(most));
-        return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last>(), arguments, static_cast<std::uint64_t>(most));
-      } else {
-        return make_imap_over<in_order>(std::move(f), std::make_index_sequence<last + 1>(), arguments, 4 * self().size());
-      }
-    }
-  }
-  template <bool in_order, class F, std::size_t... I, class Arguments>
-  auto make_imap_over(F f, std::index_sequence<I...>, Arguments& arguments, std::uint64_t most) const {
-    static_assert(sizeof...(I) > 0, "rankview: imap wants a range before max_outstanding");
-    if constexpr (sizeof...(I) == 0) {
-      return Refused();
-    } else if constexpr (!MadeMap<false, F, kept_range_t<std::tuple_element_t<I, Arguments>>...>::accepted) {
-      return Refused();
-    } else {
-      using Reading = Elements<F, kept_range_t<std::tuple_element_t<I, Arguments>>...>;
-      return ImapRange<typename Reading::Result, in_order>(
-          std::make_unique<Reading>(self(), std::move(f), std::get<I>(std::move(arguments))...), most);
-    }
-  }
 };
 
 }  // namespace detail
@@ -315,8 +236,8 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
     if (!flags_.targets->empty()) {
       call.engines = detail::chosen(targets(), detail::resolve(*controller_, flags_.targets));
     } else if (!all_) {
-      if (engines_.empty()) throw UsageError("a load-balanced view of no engines cannot run tasks");
       call.engines = engines_;
+      call.nobody = engines_.empty();
     }
   }
 

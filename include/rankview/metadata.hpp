@@ -5,8 +5,10 @@
 #include <rankview/task_id.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace rankview {
 
@@ -43,6 +45,12 @@ struct Metadata {
 
   /// How long it ran on its engine.
   [[nodiscard]] Seconds run_time() const { return completed - started; }
+};
+
+/// Tasks of a result, by their places among its task_ids(): those that have ended, however they did, and those that have not.
+struct DoneAndPending {
+  std::vector<std::size_t> done;
+  std::vector<std::size_t> pending;
 };
 
 }  // namespace rankview

@@ -21,6 +21,7 @@
 #include <rankview/reference.hpp>
 #include <rankview/repeat.hpp>
 #include <rankview/run.hpp>
+#include <rankview/slice.hpp>
 #include <rankview/subtask.hpp>
 #include <rankview/targets.hpp>
 #include <rankview/task.hpp>

@@ -13,6 +13,10 @@ namespace rankview {
 template <class T = void>
 struct Reference {
   std::string name;
+
+  // On the engine: calls the variable.
+  template <class... A>
+  auto operator()(A&&... arguments) const -> std::invoke_result_t<std::add_lvalue_reference_t<std::decay_t<T>>, A...>;
 };
 
 /// An argument that is the engine's variable `name` itself, bound by reference: a callable that takes a `std::vector<double>&`
@@ -23,7 +27,8 @@ struct Reference {
 /// parameter. Costs nothing but its name in the message.
 [[nodiscard]] inline Reference<> ref(std::string name) { return {std::move(name)}; }
 
-/// The same for callables whose parameters are `auto`: the variable must be a `T`.
+/// The same for callables whose parameters are `auto`: the variable must be a `T`. And for a callable that is itself a variable of the
+/// engine: `view.apply(rv::ref<double (*)(double)>("f"), 2)`, or of the type of a lambda or function object, which may change itself.
 template <class T>
 [[nodiscard]] Reference<T> ref(std::string name) {
   return {std::move(name)};

@@ -2,29 +2,12 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include <optional>
-#include <vector>
+#include <rankview/slice.hpp>
 
 namespace rankview {
 
 /// Tag for "every live engine", looked up anew at each call.
 struct All {};
 inline constexpr All all{};
-
-/// Engines as Python slices a list: from `start` up to but without `stop`, every `step`-th; negative numbers count from the end, and what
-/// lies outside is cut off. `rv::slice(1, 8, 2)`, `rv::slice({}, 3)`, `rv::slice({}, {}, -1)`.
-class slice {
- public:
-  explicit slice(std::optional<int> stop) : stop_(stop) {}
-  slice(std::optional<int> start, std::optional<int> stop, int step = 1) : start_(start), stop_(stop), step_(step) {}
-
-  /// Applied to a list of ids. Throws UsageError for a step of zero.
-  [[nodiscard]] std::vector<int> of(const std::vector<int>& ids) const;
-
- private:
-  std::optional<int> start_;
-  std::optional<int> stop_;
-  int step_ = 1;
-};
 
 }  // namespace rankview

@@ -2,7 +2,12 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/reference.hpp>
 #include <rankview/variables.hpp>
+
+#include <functional>
+#include <type_traits>
+#include <utility>
 
 /// What a task can ask about the engine that runs it. Each of these throws UsageError outside of a task. Threads that a task starts on
 /// an engine of its own process may ask too.
@@ -21,3 +26,13 @@ namespace rankview::this_engine {
 [[nodiscard]] Variables& vars();
 
 }  // namespace rankview::this_engine
+
+namespace rankview {
+
+template <class T>
+template <class... A>
+auto Reference<T>::operator()(A&&... arguments) const -> std::invoke_result_t<std::add_lvalue_reference_t<std::decay_t<T>>, A...> {
+  return std::invoke(this_engine::vars().get<std::decay_t<T>>(name), std::forward<A>(arguments)...);
+}
+
+}  // namespace rankview

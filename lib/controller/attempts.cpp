@@ -27,7 +27,7 @@ std::string in_seconds(std::int64_t nanoseconds) {
 
 // An attempt at an item has failed. Whether there is to be another.
 bool Controller::again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
-  if (call.terms->retries == 0 || call.aborted || closing_) return false;
+  if (call.terms->retries == 0 || closing_ || given_up(call, item)) return false;
   Attempts& attempts = call.more.edit().attempts[item];
   if (attempts.errors.size() >= static_cast<std::size_t>(call.terms->retries)) return false;
   attempts.errors.push_back(wire::error_text(error));
@@ -55,7 +55,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   record.status = Status::waiting;
   if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
-  if (call.aborted) {
+  if (given_up(call, item)) {
     end_item(call, item, Status::aborted,
              std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": aborted before it ran again")));
     return;
@@ -127,7 +127,16 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
   }
   scheduler_.returned(engine, ranges);
   for (const wire::Items& items : returned.items) {
-    if (Call* const call = find(items.call); call != nullptr && call->aborted) withdraw(*call, "aborted before it ran");
+    Call* const call = find(items.call);
+    if (call == nullptr) continue;
+    if (call->aborted) {
+      withdraw(*call, "aborted before it ran");
+    } else if (!call->more->given_up.empty()) {
+      const std::shared_ptr<Call> alive = call->self;
+      for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+        if (given_up(*call, item)) give_up_waiting(*call, item);
+      }
+    }
   }
 }
 

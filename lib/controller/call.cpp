@@ -434,6 +434,8 @@ void check_round_robin(const std::string& what, std::span<const std::uint64_t> c
   }
 }
 
+void throw_nobody() { throw UsageError("the view has no engines: its list of targets is empty, and there is nobody to run this"); }
+
 void throw_late(Call& call, Seconds timeout) {
   throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
                      std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") + " ended (call " +
@@ -553,20 +555,26 @@ std::vector<int> resolve(const Controller& controller, const std::vector<int>& t
 
 }  // namespace detail
 
-std::vector<int> slice::of(const std::vector<int>& ids) const {
+std::vector<std::size_t> slice::places(std::size_t size) const {
   if (step_ == 0) throw UsageError("a slice with a step of 0");
   // As Python's slice.indices().
-  const int count = static_cast<int>(ids.size());
-  const int lowest = step_ < 0 ? -1 : 0;
-  const int highest = step_ < 0 ? count - 1 : count;
-  const auto place = [&](const std::optional<int>& at, int otherwise) {
+  const auto count = static_cast<std::int64_t>(size);
+  const std::int64_t lowest = step_ < 0 ? -1 : 0;
+  const std::int64_t highest = step_ < 0 ? count - 1 : count;
+  const auto place = [&](const std::optional<int>& at, std::int64_t otherwise) {
     if (!at) return otherwise;
     return std::clamp(*at < 0 ? *at + count : *at, lowest, highest);
   };
-  const int start = place(start_, step_ < 0 ? highest : lowest);
-  const int stop = place(stop_, step_ < 0 ? lowest : highest);
+  const std::int64_t start = place(start_, step_ < 0 ? highest : lowest);
+  const std::int64_t stop = place(stop_, step_ < 0 ? lowest : highest);
+  std::vector<std::size_t> places;
+  for (std::int64_t at = start; step_ < 0 ? at > stop : at < stop; at += step_) places.push_back(static_cast<std::size_t>(at));
+  return places;
+}
+
+std::vector<int> slice::of(const std::vector<int>& ids) const {
   std::vector<int> chosen;
-  for (long at = start; step_ < 0 ? at > stop : at < stop; at += step_) chosen.push_back(ids[static_cast<std::size_t>(at)]);
+  for (const std::size_t place : places(ids.size())) chosen.push_back(ids[place]);
   return chosen;
 }
 

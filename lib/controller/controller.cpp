@@ -31,8 +31,7 @@ static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Po
 
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
-  if (!call.balanced && !call.same_arguments && call.engines.empty())
-    throw UsageError("a map over items on a view of no engines: there is nobody to run them");
+  if (call.nobody || (!call.balanced && !call.same_arguments && call.engines.empty())) throw_nobody();
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
@@ -271,7 +270,7 @@ void Controller::abort(Call& call) {
   const std::lock_guard guard(lock_);
   call.aborted = true;
   withdraw(call, "aborted while it waited");
-  stop(call);
+  stop(call, 0, call.items.size());
   send_all();
 }
 
@@ -282,13 +281,13 @@ void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
     call->error_seen = true;
     call->aborted = true;
     withdraw(*call, "aborted while it waited");
-    stop(*call);
+    stop(*call, 0, call->items.size());
   }
   send_all();
 }
 
-// Tells the engines which of the items that they were handed are not wanted any more.
-void Controller::stop(Call& call) {
+// Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
+void Controller::stop(Call& call, std::uint64_t begin, std::uint64_t limit) {
   const auto told = [&](int engine, std::uint64_t first, std::uint64_t count) {
     const auto team =
         std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
@@ -299,11 +298,11 @@ void Controller::stop(Call& call) {
     }
   };
   // In ranges of neighbours that one engine has.
-  for (std::uint64_t item = 0; item < call.items.size();) {
+  for (std::uint64_t item = begin; item < limit;) {
     const ItemRecord& record = call.items[item];
     std::uint64_t end = item + 1;
     if (record.status == Status::handed_out && !call.local) {
-      while (end < call.items.size() && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
+      while (end < limit && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
       told(record.engine, item, end - item);
     }
     item = end;
@@ -318,7 +317,7 @@ void Controller::abort_all(const std::string& why) {
     if (call->errors->empty()) call->error_seen = true;
     call->aborted = true;
     withdraw(*call, why);
-    if (call->in_flight) stop(*call);
+    if (call->in_flight) stop(*call, 0, call->items.size());
   }
   send_all();
 }

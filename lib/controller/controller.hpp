@@ -102,6 +102,8 @@ class Controller final : private transport::FrameHandler {
   // The call will not be completed by its maker: gives up what waits, and lets the rest end.
   void cancel(Call& call);
   void abort(Call& call);
+  // One item of it; where engines run them together, all.
+  void abort(Call& call, std::uint64_t item);
   void abort_all(const std::string& why);
   void abort_if(const std::function<bool(const Call&)>& wanted);
   void abandon(Call& call) noexcept;
@@ -123,6 +125,9 @@ class Controller final : private transport::FrameHandler {
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
   [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
+
+  // The call with tasks that the client names, null if it has ended and nobody keeps it. Throws UsageError for what never was.
+  [[nodiscard]] std::shared_ptr<Call> named(const Prerequisite& tasks) const;
 
   // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
   // grace period ends the process.
@@ -257,7 +262,9 @@ class Controller final : private transport::FrameHandler {
   void withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
   void withdraw(Call& call, const std::string& why);
   void give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
-  void stop(Call& call);
+  void stop(Call& call, std::uint64_t begin, std::uint64_t end);
+  void give_up_waiting(Call& call, std::uint64_t item);
+  void unschedule(const Call& call, std::uint64_t item);
   [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
 
   // Continuations; under the lock.

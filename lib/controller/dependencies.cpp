@@ -161,6 +161,11 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
   }
   // What does not go by the number of items may begin before all are there.
   if (call.laid_out || (call.balanced && call.chunk_size == 1)) place(call);
+  if (call.ended == 0) return;
+  // Some were given up meanwhile.
+  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+    if (has_ended(call.items[item].status)) unschedule(call, item);
+  }
 }
 
 // The call cannot run, because of what became of `cause`.

@@ -2,16 +2,25 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/uncommon.hpp"
+
 #include <rankview/detail/call.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <vector>
 
 // What the controller's parts ask of a call's items.
 namespace rankview::detail {
 
 inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
+
+// Whether the client has given it up: it, or the call.
+inline bool given_up(const Call& call, std::uint64_t item) {
+  const std::vector<std::uint64_t>& items = call.more->given_up;
+  return call.aborted || std::find(items.begin(), items.end(), item) != items.end();
+}
 
 // Calls of one kind take about equally long: those of the same code.
 inline std::uint64_t kind_of(const Call& call) {

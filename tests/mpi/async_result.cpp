@@ -16,6 +16,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <variant>
 #include <vector>
 
 using test::balanced;
@@ -146,6 +147,57 @@ TEST_CASE("size() counts what iteration gives, and progress() counts tasks") {
   check_size(balanced().apply([] {}), 1, 1);
 }
 
+TEST_CASE("one element, or several, wait for these alone") {
+  const test::Gate gate;
+  // Those behind the gate come last, for a single engine runs them in turn.
+  std::vector<std::string> paths(12);
+  paths.back() = gate.path();
+  const auto check = [&](const auto& result) {
+    CHECK(result[0] == 0);
+    CHECK(result[10U] == 10);
+    CHECK(result[-12L] == 0);
+    CHECK(result[rv::slice(1, 4)] == std::vector{1, 2, 3});
+    CHECK(result[rv::slice({}, -8)] == std::vector{0, 1, 2, 3});
+    CHECK(result[rv::slice(8, 2, -3)] == std::vector{8, 5});
+    CHECK(result[rv::slice(4, 4)].empty());
+    CHECK_FALSE(result.ready());
+    CHECK(test::contains(test::thrown<std::out_of_range>([&] { static_cast<void>(result[12]); }).what(), "12"));
+    CHECK_THROWS_AS(result[-13], std::out_of_range);
+    gate.open();
+    CHECK(result[-1] == 11);
+    CHECK(result[rv::slice(-2, {})] == std::vector{10, 11});
+  };
+  SECTION("load-balanced") { check(balanced().map(pass_if, paths, std::views::iota(0))); }
+  SECTION("read as they come") { check(balanced().with({.ordered = false}).map(pass_if, paths, std::views::iota(0))); }
+  SECTION("in blocks") { check(client()[0].map(pass_if, paths, std::views::iota(0))); }
+}
+
+TEST_CASE("elements of all kinds of results") {
+  CHECK(everyone().apply(rv::this_engine::id)[-1] == engines() - 1);
+  CHECK(client()[0].apply([] { return std::vector{1, 2, 3}; })[-1] == 3);
+  CHECK(client()[0].apply([] { return std::string("alone"); })[0] == "alone");
+  everyone().scatter_sync("part", std::views::iota(0, 7));
+  CHECK(everyone().gather<int>("part")[rv::slice(-2, {})] == std::vector{5, 6});
+  const auto flags = balanced().map([](int n) { return n % 2 == 0; }, std::vector{1, 2, 3});
+  CHECK((!flags[0] && flags[1]));
+  CHECK(flags[rv::slice(1, {})] == std::vector{true, false});
+  const auto nothing = everyone().apply([] {});
+  CHECK(nothing[0] == std::monostate());
+  CHECK(nothing[rv::slice(1)].size() == 1);
+  CHECK_THROWS_AS(rv::AsyncResult<int>()[0], rv::UsageError);
+  CHECK_THROWS_AS(rv::AsyncResult<int>()[rv::slice(1)], rv::UsageError);
+}
+
+TEST_CASE("an element that failed throws where it is asked for, and several throw together") {
+  const auto result = balanced().map(negative_fails, std::vector{0, -1, 2, -3, 4});
+  CHECK(test::thrown<rv::RemoteError>([&] { static_cast<void>(result[1]); }).message() == "negative: -1");
+  CHECK(result[2] == 2);
+  CHECK(result[rv::slice(0, {}, 2)] == std::vector{0, 2, 4});
+  const auto error = test::thrown<rv::CompositeError>([&] { static_cast<void>(result[rv::slice(2, {})]); });
+  REQUIRE(error.size() == 1);
+  CHECK(error.failures()[0].index == 3);
+}
+
 TEST_CASE("an empty handle") {
   const rv::AsyncResult<int> none;
   CHECK_FALSE(none.valid());
@@ -270,7 +322,7 @@ TEST_CASE("as_completed gives what ends first, first") {
 
   // Once it is over, in the same order.
   std::size_t at = 0;
-  for (const auto& [index, value] : result.as_completed()) CHECK(result.metadata(index).received == result.metadata(order[at++]).received);
+  for (auto& [index, value] : result.as_completed()) CHECK(result.metadata(index).received == result.metadata(order[at++]).received);
   CHECK(at == order.size());
 }
 
@@ -330,7 +382,11 @@ TEST_CASE("the first exception ends the waiting") {
   const auto check = [&](const auto& result) {
     CHECK(test::thrown<rv::RemoteError>([&] { result.get(rv::first_exception); }).message() == "negative: -1");
     CHECK_FALSE(result.ready());
-    result.wait(rv::first_exception);
+    CHECK(test::thrown<rv::RemoteError>([&] { result.get(rv::first_exception, test::limit); }).message() == "negative: -1");
+    for (const auto& [done, pending] : {result.wait(rv::first_exception), result.wait(rv::first_exception, test::limit)}) {
+      CHECK(done == std::vector<std::size_t>{0});
+      CHECK(pending == std::vector<std::size_t>{1});
+    }
     CHECK_FALSE(result.ready());
     gate.open();
     CHECK_THROWS_AS(result.get(test::limit), rv::CompositeError);
@@ -344,6 +400,22 @@ TEST_CASE("the first exception ends the waiting") {
     result.wait(rv::first_exception);
     CHECK(result.successful());
   }
+}
+
+TEST_CASE("waiting for the first exception ends with the time, too") {
+  const test::Gate gate;
+  const auto result = balanced().map(pass_if, std::vector<std::string>{"", gate.path()}, std::vector{1, 2});
+  CHECK(result[0] == 1);
+  CHECK(test::contains(test::thrown<rv::TimeoutError>([&] { result.get(rv::first_exception, 5ms); }).what(), "1 of 2"));
+  const auto late = result.wait(rv::first_exception, 5ms);
+  CHECK(late.done == std::vector<std::size_t>{0});
+  CHECK(late.pending == std::vector<std::size_t>{1});
+  gate.open();
+  CHECK(result.get(rv::first_exception, test::limit) == std::vector{1, 2});
+  const auto ended = result.wait(rv::first_exception, 0s);
+  CHECK(ended.done == std::vector<std::size_t>{0, 1});
+  CHECK(ended.pending.empty());
+  CHECK(balanced().apply(negative_fails, 3).get(rv::first_exception, test::limit) == 3);
 }
 
 TEST_CASE("abort gives up what waits and lets run what runs") {

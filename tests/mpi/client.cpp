@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+using test::balanced;
 using test::client;
 using test::engines;
 using test::everyone;
@@ -132,18 +133,39 @@ TEST_CASE("a view of no engines gives empty results") {
   }
 }
 
-TEST_CASE("a map over items on a view of no engines ends") {
-  const rv::DirectView nobody = client()[std::vector<int>()];
-  // Nothing to run them on: empty or refused, but not for ever.
-  try {
-    const auto result = nobody.map([](int n) { return n; }, std::vector{1, 2, 3});
-    const bool ended = result.wait(2s);
-    CHECK(ended);
-    if (!ended) result.abort();
-  } catch (const rv::UsageError&) {
-  }
-  CHECK_THROWS_AS(client().load_balanced_view(std::vector<int>()).map([](int n) { return n; }, std::vector{1}), rv::UsageError);
-  CHECK_THROWS_AS(client().load_balanced_view(std::vector<int>()).apply([] {}), rv::UsageError);
+TEST_CASE("where somebody is needed, a view of no engines says that there is nobody") {
+  const std::vector<int> none;
+  const auto number = [](int n) { return n; };
+  const auto refused = [](const auto& action) {
+    CHECK(test::contains(test::thrown<rv::UsageError>([&] { action(); }).what(), "the view has no engines"));
+  };
+  const rv::DirectView nobody = client()[none];
+  const rv::LoadBalancedView pool = client().load_balanced_view(none);
+  refused([&] { nobody.map(number, std::vector{1, 2, 3}); });
+  refused([&] { nobody.map_sync(number, std::vector{1, 2, 3}); });
+  refused([&] { static_cast<void>(nobody.imap(number, std::vector{1, 2, 3})); });
+  refused([&] { nobody.scatter("x", std::vector{1, 2, 3}); });
+  refused([&] { nobody.scatter_sync("x", std::vector<std::string>{"text"}); });
+  refused([&] { nobody.reduce<int>("x", std::plus<>()); });
+  refused([&] { nobody.reduce_all_sync<int>("x", std::plus<>()); });
+  refused([&] { pool.apply(number, 1); });
+  refused([&] { pool.apply_sync(number, 1); });
+  refused([&] { pool.apply(number, balanced().apply(number, 1)); });
+  refused([&] { pool.map(number, std::vector{1}); });
+  refused([&] { pool.with({.chunksize = 2}).map_sync(number, std::vector{1}); });
+  refused([&] { pool.map_reduce(number, std::plus<>(), std::vector{1}); });
+  refused([&] { static_cast<void>(pool.imap_unordered(number, std::vector{1})); });
+  // Of nothing there is nothing to do.
+  CHECK(nobody.map_sync(number, none).empty());
+  CHECK(pool.map_sync(number, none).empty());
+  nobody.scatter_sync("x", none);
+  CHECK(nobody.gather_sync<int>("x").empty());
+  CHECK(nobody.gather_sync<std::string>("x").empty());
+  nobody.allreduce_sync<int>("x", "y", std::plus<>());
+  nobody.allgather_sync<int>("x", "y");
+  nobody.barrier_sync();
+  CHECK(client().wait(test::limit));
+  CHECK(test::alive());
 }
 
 TEST_CASE("views are values") {
@@ -186,6 +208,55 @@ TEST_CASE("waiting for everything, or for some results") {
   client().wait(failing);
   CHECK_FALSE(failing.successful());
   client().wait();
+}
+
+TEST_CASE("a client is iterated over its engines") {
+  std::vector<int> ids;
+  for (const rv::EngineView& engine : client()) ids.push_back(engine.apply_sync(rv::this_engine::id));
+  CHECK(ids == client().ids());
+  static_assert(std::input_iterator<rv::Client::iterator>);
+  static_assert(std::ranges::input_range<const rv::Client>);
+  auto second = client().begin();
+  CHECK((*second++).id() == 0);
+  CHECK((second == client().end()) == (test::engines() == 1));
+}
+
+TEST_CASE("waiting for results and ids, with a time") {
+  const test::Gate gate;
+  const auto pass = [](const std::string& path) {
+    if (!path.empty()) test::Gate::pass(path);
+    return 1;
+  };
+  // What waits for the gate comes last, for a single engine runs them in turn.
+  const auto map = client()[0].map(pass, std::vector<std::string>{"", "", gate.path()});
+  const auto other = everyone().apply([] { return 2.0; });
+  const std::vector<rv::TaskId> ids = map.task_ids();
+  client().wait(ids[0]);
+  CHECK(client().wait({ids[0], ids[1]}, test::limit));
+  CHECK_FALSE(map.ready());
+  CHECK_FALSE(client().wait(map, 5ms));
+  CHECK_FALSE(client().wait(ids, 5ms));
+  CHECK_FALSE(client().wait({other, map}, 5ms));
+  CHECK_FALSE(client().wait(std::vector{map, map}, 0s));
+  gate.open();
+  CHECK(client().wait(map, test::limit));
+  CHECK(client().wait(other, test::limit));
+  CHECK(client().wait({other, map}, 0s));
+  CHECK(client().wait({other, ids}, 0s));
+  CHECK(client().wait(std::vector{map, map}, 0s));
+  client().wait({map, other});
+  client().wait(rv::Dependency());
+  // What nobody keeps any more has ended.
+  const rv::TaskId gone = everyone().apply([] {}).task_ids()[0];
+  CHECK(client().wait(gone, test::limit));
+  client().wait();
+  CHECK(client().wait(gone, 0s));
+  client().abort(gone);
+  CHECK_THROWS_AS(client().wait(rv::TaskId{gone.call + 1'000'000, 0}, 1s), rv::UsageError);
+  CHECK_THROWS_AS(client().wait(rv::TaskId{0, 0}), rv::UsageError);
+  CHECK_THROWS_AS(client().wait(rv::TaskId{ids[0].call, 3}), rv::UsageError);
+  CHECK_THROWS_AS(client().wait(rv::AsyncResult<int>(), 1s), rv::UsageError);
+  CHECK_THROWS_AS(client().wait({rv::AsyncResult<int>(), other}), rv::UsageError);
 }
 
 TEST_CASE("spinning makes progress") {

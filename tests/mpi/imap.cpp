@@ -316,3 +316,68 @@ TEST_CASE("what is wrong with an imap is said where it is made") {
   CHECK_THROWS_AS(balanced().imap(static_cast<int (*)(int)>(nullptr), std::vector{1}), rv::UsageError);
   CHECK_THROWS_AS(client().load_balanced_view(std::vector<int>()).imap(square, std::vector{1}), rv::UsageError);
 }
+
+TEST_CASE("imap on direct views sends the elements to the engines in turn") {
+  const int q = engines();
+  const auto where = [](int n) { return std::pair(n, rv::this_engine::id()); };
+  int taken = 0;
+  for (const auto& [n, id] : test::everyone().imap(where, std::views::iota(0), 5)) {
+    CHECK(n == taken);
+    CHECK(id == taken % q);
+    if (++taken == 40) break;
+  }
+  CHECK(taken == 40);
+  taken = 0;
+  for (const auto& [n, id] : client()[-1].imap(where, std::views::iota(0, 30))) {
+    CHECK(n == taken++);
+    CHECK(id == q - 1);
+  }
+  CHECK(taken == 30);
+  std::set<std::size_t> seen;
+  for (auto& [index, value] : client()[{q - 1}].with({.label = "direct"}).imap_unordered(where, std::views::iota(0, 30), 3)) {
+    CHECK(value == std::pair(static_cast<int>(index), q - 1));
+    seen.insert(index);
+  }
+  CHECK(seen.size() == 30);
+  CHECK(client().wait(test::limit));
+}
+
+TEST_CASE("imap on direct views is bounded, throws what fails, and gives up what is outstanding") {
+  for (const int most : {1, 7}) {
+    int read = 0;
+    int taken = 0;
+    auto endless = counted(read, std::numeric_limits<int>::max());
+    for (const int n : test::everyone().imap(square, endless, most)) {
+      CHECK(n == taken * taken);
+      CHECK(read <= taken + most);
+      if (++taken == 50) break;
+    }
+    CHECK(taken == 50);
+  }
+  auto results = test::everyone().imap(negative_fails, std::vector{1, -2, 3});
+  auto at = results.begin();
+  CHECK(*at == 1);
+  ++at;
+  CHECK_THROWS_AS(*at, rv::RemoteError);
+  ++at;
+  CHECK(*at == 3);
+  CHECK_THROWS_AS(test::everyone().with({.retries = 1}).imap(square, std::vector{1}), rv::UsageError);
+  CHECK_THROWS_AS(test::everyone().imap(square, std::vector{1}, 0), rv::UsageError);
+  CHECK(client().wait(test::limit));
+}
+
+TEST_CASE("imap_unordered and as_completed yield the same form") {
+  const auto sum = [](auto&& range) {
+    std::size_t indices = 0;
+    int values = 0;
+    for (auto& [index, value] : range) {
+      indices += index;
+      values += value;
+    }
+    return std::pair(indices, values);
+  };
+  const auto wanted = std::pair<std::size_t, int>(10, 30);
+  CHECK(sum(balanced().imap_unordered(square, std::views::iota(0, 5))) == wanted);
+  CHECK(sum(balanced().map(square, std::views::iota(0, 5)).as_completed()) == wanted);
+  CHECK(sum(test::everyone().imap_unordered(square, std::views::iota(0, 5))) == wanted);
+}

@@ -133,3 +133,59 @@ TEST_CASE("a reference to nothing, or to something else, is an error of that ite
   CHECK_THROWS_AS(outcomes[2].value(), rv::TypeError);
   CHECK(*outcomes[3] == 60);
 }
+
+// ---- as the function ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+double twice(double x) { return 2 * x; }
+double thrice(double x) { return 3 * x; }
+
+// Adds up what it was called with.
+struct Sum {
+  double total = 0;
+  double operator()(double x) { return total += x; }
+};
+
+struct Longer {
+  bool operator()(const std::string& a, std::string_view b) const { return a.size() > b.size(); }
+};
+
+}  // namespace
+
+TEST_CASE("a reference stands for the function") {
+  const auto one = client()[0];
+  everyone()["f"] = &twice;
+  CHECK(everyone().apply_sync(rv::ref<double (*)(double)>("f"), 4) == each(8.0));
+  CHECK(everyone().apply_sync(rv::ref<double(double)>("f"), 4) == each(8.0));
+  CHECK(one.apply(rv::ref<double (*)(double)>("f"), 2.5).get(test::limit) == 5);
+  CHECK(balanced().map_sync(rv::ref<double (*)(double)>("f"), std::vector{1, 2, 3}) == std::vector<double>{2, 4, 6});
+  // Another in its place is what is called from then on.
+  one["f"] = &thrice;
+  CHECK(one.apply_sync(rv::ref<double (*)(double)>("f"), 4) == 12);
+
+  everyone().apply_sync([] { rv::this_engine::vars().set("longer", Longer()); });
+  CHECK(everyone().apply_sync(rv::ref<Longer>("longer"), "abc", "ab") == std::vector<bool>(client().size(), true));
+  const auto generic = [](const auto& x) { return x.size(); };
+  everyone()["generic"] = generic;
+  everyone()["v"] = std::vector<double>{1, 2, 3};
+  CHECK(one.apply_sync(rv::ref<decltype(generic)>("generic"), std::string("text")) == 4);
+  one["total"] = &total;
+  CHECK(one.apply_sync(rv::ref<decltype(total)*>("total"), rv::ref("v")) == 6);
+}
+
+TEST_CASE("a function object that a reference stands for keeps what it has become") {
+  const auto one = client()[0];
+  one["sum"] = Sum();
+  one.apply_sync(rv::ref<Sum>("sum"), 1);
+  CHECK(one.map_sync(rv::ref<Sum>("sum"), std::vector{2, 3}) == std::vector<double>{3, 6});
+  CHECK(one["sum"].get<Sum>().total == 6);
+}
+
+TEST_CASE("a reference that stands for the function must be of its type") {
+  const auto one = client()[0];
+  one.clear_sync();
+  CHECK_THROWS_AS(one.apply_sync(rv::ref<double (*)(double)>("f"), 1), rv::NameError);
+  one["f"] = 5;
+  CHECK_THROWS_AS(one.apply_sync(rv::ref<double (*)(double)>("f"), 1), rv::TypeError);
+}

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 using test::balanced;
@@ -157,6 +158,23 @@ TEST_CASE("a name that only some engines lack fails on just those, in target ord
   }
   const auto outcomes = result.results();
   for (std::size_t i = 0; i < backwards.size(); ++i) CHECK(outcomes[i].has_value() == (backwards[i] % 2 == 0));
+}
+
+TEST_CASE("several variables at once") {
+  everyone()["n"] = 7;
+  everyone()["s"] = std::string("text");
+  everyone()["v"] = std::vector<double>(5000, 0.5);
+  using Three = std::tuple<int, std::string, std::vector<double>>;
+  const Three wanted{7, "text", std::vector<double>(5000, 0.5)};
+  CHECK(client()[0].pull_sync<int, std::string, std::vector<double>>({"n", "s", "v"}) == wanted);
+  const std::string name = "n";
+  const rv::AsyncResult<std::vector<Three>> several = everyone().pull<int, std::string, std::vector<double>>({name, "s", "v"});
+  CHECK(several.get(test::limit) == std::vector<Three>(client().size(), wanted));
+  const auto [n, s] = client()[-1].pull<int, std::string>({"n", "s"}).get(test::limit);
+  CHECK(n == 7);
+  CHECK(s == "text");
+  CHECK_THROWS_AS((client()[0].pull_sync<int, std::string>({"n", "no such"})), rv::NameError);
+  CHECK(test::contains(test::thrown<rv::TypeError>([] { client()[0].pull_sync<int, double>({"n", "s"}); }).what(), "\"s\""));
 }
 
 TEST_CASE("variables last from call to call, the locals of a task do not") {

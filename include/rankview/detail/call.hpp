@@ -143,6 +143,7 @@ class Call {
   bool multiple = false;         // a list of results, or one
   bool ordered = true;           // which is read in order, or as they come
   bool same_arguments = false;   // block 0 holds one item that is every item's
+  bool nobody = false;           // there is no engine for its items
   bool balanced = false;         // any of `engines` may run an item, or each has its own block of them
   bool communicator = false;     // who runs an item together gets a communicator
   bool together = false;         // one item for each of `engines`, which run them as a team
@@ -327,6 +328,12 @@ std::vector<VariableInfo> list_published(Call& call, std::uint64_t item);
 
 void abort(Call& call);
 void abort_all(Controller& controller);
+// Waits for tasks that are named by results or ids, or gives them up. Throws UsageError for ids that never were.
+bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& deadline);
+void abort(Controller& controller, const Dependency& tasks);
+DoneAndPending done_and_pending(Call& call);
+// The place of an element among `count`; a negative index counts from the end. Throws std::out_of_range.
+std::size_t place_of(std::int64_t index, std::size_t count);
 // What was submitted through a view or copies of it. new_view(): a number for one.
 void abort_view(Controller& controller, std::uint64_t view);
 std::uint64_t new_view() noexcept;
@@ -368,6 +375,7 @@ void check_lengths(std::span<const std::uint64_t> lengths);
 // Throws UsageError if parts of these sizes cannot have been dealt round robin. `what`: the verb and the variable.
 void check_round_robin(const std::string& what, std::span<const std::uint64_t> counts);
 
+[[noreturn]] void throw_nobody();
 [[noreturn]] void throw_late(Call& call, Seconds timeout);
 [[noreturn]] void throw_not_ready(const char* what);
 

@@ -65,6 +65,11 @@ template <class F>
 struct is_by_value<ByValue<F>> : std::true_type {};
 
 template <class F>
+struct is_reference : std::false_type {};
+template <class T>
+struct is_reference<Reference<T>> : std::true_type {};
+
+template <class F>
 inline constexpr bool is_function = is_function_pointer<F>::value;
 
 // Nothing to send but the type: captureless lambdas and empty function objects.
@@ -104,6 +109,8 @@ template <class F>
 struct parameters_of<F, std::void_t<decltype(&F::operator())>> : parameters_of<decltype(&F::operator())> {};
 template <class F>
 struct parameters_of<ByValue<F>, void> : parameters_of<F> {};
+template <class F>
+struct parameters_of<Reference<F>, void> : parameters_of<std::decay_t<F>> {};
 
 // A callable whose first parameter is a communicator gets one of the engines that run it together; its arguments are the rest.
 template <class P>

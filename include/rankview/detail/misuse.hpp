@@ -118,6 +118,12 @@ consteval bool accepts_callable() {
                   "values as arguments");
   } else if constexpr (is_reference_wrapper<F>::value) {
     static_assert(never<F>, "rankview: std::ref() of a callable is an address in this process; pass the callable itself");
+  } else if constexpr (std::is_same_v<F, Reference<>>) {
+    static_assert(never<F>,
+                  "rankview: a callable that is an engine's variable needs its type; write rv::ref<double (*)(double)>(\"f\"), or the type "
+                  "of the function object");
+  } else if constexpr (is_reference<F>::value) {
+    return true;
   } else if constexpr (!is_function<F> && (!std::is_class_v<F> || (has_state<F> && !has_call_operator<F>()))) {
     static_assert(never<F>, "rankview: this is not callable; pass a function, a lambda without captures or a function object");
   } else if constexpr (is_by_value<F>::value) {
@@ -157,10 +163,6 @@ template <class T>
 struct is_subtask : std::false_type {};
 template <class T>
 struct is_subtask<Subtask<T>> : std::true_type {};
-template <class T>
-struct is_reference : std::false_type {};
-template <class T>
-struct is_reference<Reference<T>> : std::true_type {};
 
 template <class T>
 inline constexpr bool is_raw_pointer = std::is_pointer_v<T> && !is_function<T>;

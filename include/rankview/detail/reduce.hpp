@@ -61,7 +61,7 @@ void save_named(const std::shared_ptr<Call>& call, const Caller& caller, std::st
 }
 
 inline void check_anybody(const Caller& caller, std::string_view verb, std::string_view name) {
-  if (caller.engines.empty()) throw UsageError(quoted(verb, name) + " on a view of no engines: there is nothing to fold");
+  if (caller.engines.empty()) throw UsageError(quoted(verb, name) + ": the view has no engines, and there is nothing to fold");
 }
 
 // ---- one value by MPI --------------------------------------------------------------------------------------------------------

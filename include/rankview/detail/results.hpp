@@ -132,6 +132,7 @@ struct Shape {
   static T take(Call& call) { return single(call).take(0); }
   static std::size_t count(Call&) { return 1; }
   static std::size_t await_count(Call&, std::size_t) { return 1; }
+  static void await(Call& call, std::size_t) { wait(call, {}); }
   static const T& await_element(Call& call, std::size_t) {
     wait(call, {});
     rethrow(call);
@@ -151,8 +152,9 @@ struct Shape<void> {
 
   static std::size_t count(Call& call) { return call.items.size(); }
   static std::size_t await_count(Call& call, std::size_t) { return count(call); }
+  static void await(Call& call, std::size_t i) { wait(call, i, {}); }
   static std::monostate await_element(Call& call, std::size_t i) {
-    wait(call, i, {});
+    await(call, i);
     if (auto error = error_of(call, i)) std::rethrow_exception(error);
     return {};
   }
@@ -182,12 +184,15 @@ struct Shape<std::vector<R>> {
     if (!call.multiple) wait(call, {});
     return count(call);
   }
-  static Reference await_element(Call& call, std::size_t i) {
+  static void await(Call& call, std::size_t i) {
     if (call.multiple) {
       wait(call, i, {});
     } else {
       wait(call, {});
     }
+  }
+  static Reference await_element(Call& call, std::size_t i) {
+    await(call, i);
     if (auto error = Shape::error(call, i)) std::rethrow_exception(error);
     return element(call, i);
   }

@@ -59,6 +59,8 @@ std::shared_ptr<Results<void>> scatter(const Caller& caller, Lifetime lifetime, 
   using T = typename Contiguous<Range>::Value;
   const std::size_t parts = caller.engines.size();
   const std::size_t total = source.size();
+  if (parts == 0 && total != 0)
+    throw UsageError(quoted("scatter", name) + ": the view has no engines for its " + std::to_string(total) + " elements");
   if (layout.flatten && total != parts)
     throw UsageError(quoted("scatter", name) + " with flatten: there must be one element for each engine, and there are " +
                      std::to_string(total) + " for " + std::to_string(parts));
