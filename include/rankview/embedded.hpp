@@ -879,6 +879,7 @@ struct Uncommon {
   std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
   std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
   std::exception_ptr doomed;                     // its items cannot run
+  std::vector<std::uint64_t> given_up;           // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
   std::map<std::uint64_t, PublishedValues> published;  // by item
@@ -1254,6 +1255,8 @@ class Scheduler {
 
   // Drops what has not been handed out of a call.
   void withdraw(std::uint64_t call, const Placement& placement);
+  // The same for one item, not of what several engines are to run at once. Whether it was there. Cost: linear in what waits in pieces.
+  bool withdraw(std::uint64_t call, std::uint64_t item, const Placement& placement);
 
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
@@ -1407,6 +1410,10 @@ class Scheduler {
     [[nodiscard]] std::uint64_t end() const { return first + count; }
     [[nodiscard]] std::uint64_t left() const { return end() - boundary(chunk); }
     [[nodiscard]] bool over() const { return chunk == chunks; }
+    // Whether it is still to be handed out.
+    [[nodiscard]] bool has(std::uint64_t item) const { return !over() && boundary(chunk) <= item && item < end(); }
+    // Takes an item out that it has: gives what is left behind it, or of chunks, which stay whole but for that item, all that is left.
+    std::vector<Entry> cut_out(std::uint64_t item);
     // By call, and within a call by what comes next of it. Since no two have an item in common, handing out does not change it.
     [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {call, boundary(chunk)}; }
   };
@@ -1441,6 +1448,8 @@ class Scheduler {
     // Those of one call, where they are in order of calls.
     template <class F>
     void for_each_of(std::uint64_t call, F f);
+    // Cuts an item of a call out of the entry that has it.
+    bool cut_out(std::uint64_t call, std::uint64_t item);
     template <class F>
     void erase_if(F f) {
       std::erase_if(in_order_, f);
@@ -1519,11 +1528,15 @@ class Scheduler {
   // Queues.
   Queue& queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid);
   static void drop_if_unused(Queue& queue);
+  void skip_over(Queue& queue);
   [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Avoid* avoid) const;
   SharedTerms terms_of(Lane& lane, const Work& work);
   void submit_together(const Work& work, const std::vector<int>& engines);
   bool enqueue(Entry entry);
   void insert(Queue& queue, Entry entry);
+  // Calls `f` with the lanes that work of this placement stands in.
+  template <class F>
+  void for_lanes(const Placement& placement, F f);
   void hold(Queue& queue, Gang& gang);
   void set_runnable(Lane& lane);
   void set_runnable(Queue& queue);
@@ -1685,6 +1698,8 @@ class Controller final : private transport::FrameHandler {
   // The call will not be completed by its maker: gives up what waits, and lets the rest end.
   void cancel(Call& call);
   void abort(Call& call);
+  // One item of it; where engines run them together, all.
+  void abort(Call& call, std::uint64_t item);
   void abort_all(const std::string& why);
   void abort_if(const std::function<bool(const Call&)>& wanted);
   void abandon(Call& call) noexcept;
@@ -1706,6 +1721,9 @@ class Controller final : private transport::FrameHandler {
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
   [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
+
+  // The call with tasks that the client names, null if it has ended and nobody keeps it. Throws UsageError for what never was.
+  [[nodiscard]] std::shared_ptr<Call> named(const Prerequisite& tasks) const;
 
   // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
   // grace period ends the process.
@@ -1838,7 +1856,9 @@ class Controller final : private transport::FrameHandler {
   void withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
   void withdraw(Call& call, const std::string& why);
   void give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
-  void stop(Call& call);
+  void stop(Call& call, std::uint64_t begin, std::uint64_t end);
+  void give_up_waiting(Call& call, std::uint64_t item);
+  void unschedule(const Call& call, std::uint64_t item);
   [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
 
   // Continuations; under the lock.
@@ -3062,6 +3082,12 @@ namespace rankview::detail {
 
 inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
 
+// Whether the client has given it up: it, or the call.
+inline bool given_up(const Call& call, std::uint64_t item) {
+  const std::vector<std::uint64_t>& items = call.more->given_up;
+  return call.aborted || std::find(items.begin(), items.end(), item) != items.end();
+}
+
 // Calls of one kind take about equally long: those of the same code.
 inline std::uint64_t kind_of(const Call& call) {
   return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
@@ -3092,7 +3118,7 @@ std::string in_seconds(std::int64_t nanoseconds) {
 
 // An attempt at an item has failed. Whether there is to be another.
 bool Controller::again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
-  if (call.terms->retries == 0 || call.aborted || closing_) return false;
+  if (call.terms->retries == 0 || closing_ || given_up(call, item)) return false;
   Attempts& attempts = call.more.edit().attempts[item];
   if (attempts.errors.size() >= static_cast<std::size_t>(call.terms->retries)) return false;
   attempts.errors.push_back(wire::error_text(error));
@@ -3118,7 +3144,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   record.status = Status::waiting;
   if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
-  if (call.aborted) {
+  if (given_up(call, item)) {
     end_item(call, item, Status::aborted,
              std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": aborted before it ran again")));
     return;
@@ -3190,7 +3216,16 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
   }
   scheduler_.returned(engine, ranges);
   for (const wire::Items& items : returned.items) {
-    if (Call* const call = find(items.call); call != nullptr && call->aborted) withdraw(*call, "aborted before it ran");
+    Call* const call = find(items.call);
+    if (call == nullptr) continue;
+    if (call->aborted) {
+      withdraw(*call, "aborted before it ran");
+    } else if (!call->more->given_up.empty()) {
+      const std::shared_ptr<Call> alive = call->self;
+      for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+        if (given_up(*call, item)) give_up_waiting(*call, item);
+      }
+    }
   }
 }
 
@@ -3409,8 +3444,8 @@ std::int64_t nanoseconds(Seconds time) {
 
 void set_balanced_terms(Call& call, const Flags& flags) {
   check_not_negative(flags.retries, "retries");
-  check_not_negative(flags.timeout.value().count(), "timeout");
-  check_not_negative(flags.queue_timeout.value().count(), "queue_timeout");
+  check_not_negative(flags.timeout->count(), "timeout");
+  check_not_negative(flags.queue_timeout->count(), "queue_timeout");
   check_not_negative(flags.hwm, "hwm");
   Terms terms;
   terms.retries = flags.retries;
@@ -3419,7 +3454,7 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.priority = flags.priority;
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
   terms.policy = static_cast<std::uint8_t>(flags.policy.value());
-  terms.predicate = flags.depend.value().function();
+  terms.predicate = flags.depend->function();
   if (terms != Terms()) call.terms.edit() = terms;
   call.after = &flags.after.value();
   call.follow = &flags.follow.value();
@@ -3427,8 +3462,8 @@ void set_balanced_terms(Call& call, const Flags& flags) {
 
 void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
-  if (flags.retries != 0 || flags.priority != 0 || !flags.follow.value().empty() || !flags.targets.value().empty() ||
-      flags.depend.value() || flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+  if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
+      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
         "load-balanced views");
@@ -3436,14 +3471,13 @@ void set_direct_terms(Call& call, const Flags& flags) {
 }
 
 void set_collective_terms(Call& call, const Flags& flags) {
-  if (flags.timeout.value().count() != 0)
+  if (flags.timeout->count() != 0)
     throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
   set_direct_terms(call, flags);
 }
 
 void check_team_flags(const Flags& flags) {
-  if (flags.retries != 0 || flags.timeout.value().count() != 0 || !flags.follow.value().empty() || !flags.targets.value().empty() ||
-      flags.depend.value())
+  if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
 }
 
@@ -3633,6 +3667,12 @@ std::string listed(std::span<const std::uint64_t> counts) {
   return text + (counts.size() > most ? ", ..." : "");
 }
 
+void check_lengths(std::span<const std::uint64_t> lengths) {
+  if (std::adjacent_find(lengths.begin(), lengths.end(), std::not_equal_to<>()) == lengths.end()) return;
+  throw UsageError("map over ranges of different lengths: " + listed(lengths) +
+                   "; those that know their length must have the same, and rv::repeat(x) goes with any");
+}
+
 void check_round_robin(const std::string& what, std::span<const std::uint64_t> counts) {
   const std::uint64_t total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
   for (std::size_t i = 0; i < counts.size(); ++i) {
@@ -3641,6 +3681,8 @@ void check_round_robin(const std::string& what, std::span<const std::uint64_t> c
                        listed(counts));
   }
 }
+
+void throw_nobody() { throw UsageError("the view has no engines: its list of targets is empty, and there is nobody to run this"); }
 
 void throw_late(Call& call, Seconds timeout) {
   throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
@@ -3761,20 +3803,26 @@ std::vector<int> resolve(const Controller& controller, const std::vector<int>& t
 
 }  // namespace detail
 
-std::vector<int> slice::of(const std::vector<int>& ids) const {
+std::vector<std::size_t> slice::places(std::size_t size) const {
   if (step_ == 0) throw UsageError("a slice with a step of 0");
   // As Python's slice.indices().
-  const int count = static_cast<int>(ids.size());
-  const int lowest = step_ < 0 ? -1 : 0;
-  const int highest = step_ < 0 ? count - 1 : count;
-  const auto place = [&](const std::optional<int>& at, int otherwise) {
+  const auto count = static_cast<std::int64_t>(size);
+  const std::int64_t lowest = step_ < 0 ? -1 : 0;
+  const std::int64_t highest = step_ < 0 ? count - 1 : count;
+  const auto place = [&](const std::optional<int>& at, std::int64_t otherwise) {
     if (!at) return otherwise;
     return std::clamp(*at < 0 ? *at + count : *at, lowest, highest);
   };
-  const int start = place(start_, step_ < 0 ? highest : lowest);
-  const int stop = place(stop_, step_ < 0 ? lowest : highest);
+  const std::int64_t start = place(start_, step_ < 0 ? highest : lowest);
+  const std::int64_t stop = place(stop_, step_ < 0 ? lowest : highest);
+  std::vector<std::size_t> places;
+  for (std::int64_t at = start; step_ < 0 ? at > stop : at < stop; at += step_) places.push_back(static_cast<std::size_t>(at));
+  return places;
+}
+
+std::vector<int> slice::of(const std::vector<int>& ids) const {
   std::vector<int> chosen;
-  for (long at = start; step_ < 0 ? at > stop : at < stop; at += step_) chosen.push_back(ids[static_cast<std::size_t>(at)]);
+  for (const std::size_t place : places(ids.size())) chosen.push_back(ids[place]);
   return chosen;
 }
 
@@ -4078,8 +4126,7 @@ constexpr int quitting = 2;
 
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
-  if (!call.balanced && !call.same_arguments && call.engines.empty())
-    throw UsageError("a map over items on a view of no engines: there is nobody to run them");
+  if (call.nobody || (!call.balanced && !call.same_arguments && call.engines.empty())) throw_nobody();
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
@@ -4318,7 +4365,7 @@ void Controller::abort(Call& call) {
   const std::lock_guard guard(lock_);
   call.aborted = true;
   withdraw(call, "aborted while it waited");
-  stop(call);
+  stop(call, 0, call.items.size());
   send_all();
 }
 
@@ -4329,13 +4376,13 @@ void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
     call->error_seen = true;
     call->aborted = true;
     withdraw(*call, "aborted while it waited");
-    stop(*call);
+    stop(*call, 0, call->items.size());
   }
   send_all();
 }
 
-// Tells the engines which of the items that they were handed are not wanted any more.
-void Controller::stop(Call& call) {
+// Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
+void Controller::stop(Call& call, std::uint64_t begin, std::uint64_t limit) {
   const auto told = [&](int engine, std::uint64_t first, std::uint64_t count) {
     const auto team =
         std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
@@ -4346,11 +4393,11 @@ void Controller::stop(Call& call) {
     }
   };
   // In ranges of neighbours that one engine has.
-  for (std::uint64_t item = 0; item < call.items.size();) {
+  for (std::uint64_t item = begin; item < limit;) {
     const ItemRecord& record = call.items[item];
     std::uint64_t end = item + 1;
     if (record.status == Status::handed_out && !call.local) {
-      while (end < call.items.size() && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
+      while (end < limit && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
       told(record.engine, item, end - item);
     }
     item = end;
@@ -4365,7 +4412,7 @@ void Controller::abort_all(const std::string& why) {
     if (call->errors->empty()) call->error_seen = true;
     call->aborted = true;
     withdraw(*call, why);
-    if (call->in_flight) stop(*call);
+    if (call->in_flight) stop(*call, 0, call->items.size());
   }
   send_all();
 }
@@ -4738,6 +4785,11 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
   }
   // What does not go by the number of items may begin before all are there.
   if (call.laid_out || (call.balanced && call.chunk_size == 1)) place(call);
+  if (call.ended == 0) return;
+  // Some were given up meanwhile.
+  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+    if (has_ended(call.items[item].status)) unschedule(call, item);
+  }
 }
 
 // The call cannot run, because of what became of `cause`.
@@ -5047,6 +5099,112 @@ Call& ImapWindow::settle() {
 std::uint64_t ImapWindow::index() {
   settle();
   return place_->first;
+}
+
+}  // namespace rankview::detail
+
+// What the client asks of tasks that it names, by results or by ids.
+namespace rankview::detail {
+
+std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
+  // Whoever names a result keeps it.
+  if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
+  const std::lock_guard guard(lock_);
+  const TaskId& task = tasks.task;
+  if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
+  if (task.call == 0 || task.call >= next_call_) throw UsageError("task " + to_string(task) + " was never submitted in this run");
+  Call* const call = calls_.find(task.call);
+  if (call == nullptr) return nullptr;
+  if (call->laid_out && task.item >= call->items.size())
+    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->items.size()));
+  return call->self;
+}
+
+void Controller::abort(Call& call, std::uint64_t item) {
+  std::unique_lock guard(lock_);
+  if (item >= call.items.size() || has_ended(call.items[item].status)) return;
+  if (call.items.size() == 1 || call.together || call.local) {
+    guard.unlock();
+    abort(call);
+    return;
+  }
+  if (call.items[item].status == Status::waiting) {
+    give_up_waiting(call, item);
+  } else {
+    call.more.edit().given_up.push_back(item);
+    stop(call, item, item + 1);
+  }
+  send_all();
+}
+
+// Ends an item that has not been handed out.
+void Controller::give_up_waiting(Call& call, std::uint64_t item) {
+  if (call.items[item].status != Status::waiting) return;
+  const std::shared_ptr<Call> alive = call.self;
+  unschedule(call, item);
+  end_item(call, item, Status::aborted,
+           std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted while it waited")));
+  if (call.done()) end_call(call);
+}
+
+void Controller::unschedule(const Call& call, std::uint64_t item) {
+  if (call.balanced) {
+    scheduler_.withdraw(call.id, item, placement(call, item));
+    return;
+  }
+  for (const int engine : call.engines) {
+    if (scheduler_.withdraw(call.id, item, scheduler::Placement::bound(engine))) return;
+  }
+}
+
+namespace {
+
+// A call, and which of its tasks.
+using Named = std::pair<std::shared_ptr<Call>, std::uint64_t>;
+
+// Those that may not have ended.
+std::vector<Named> named(const Controller& controller, const Dependency& tasks) {
+  std::vector<Named> all;
+  for (const Prerequisite& some : tasks.tasks()) {
+    if (auto call = controller.named(some)) all.emplace_back(std::move(call), some.task.item);
+  }
+  return all;
+}
+
+}  // namespace
+
+bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& deadline) {
+  for (const auto& [call, item] : named(controller, tasks)) {
+    if (!(item == Prerequisite::every ? wait(*call, deadline) : wait(*call, item, deadline))) return false;
+  }
+  return true;
+}
+
+void abort(Controller& controller, const Dependency& tasks) {
+  for (const auto& [call, item] : named(controller, tasks)) {
+    call->error_seen = true;
+    if (item == Prerequisite::every) {
+      call->controller->abort(*call);
+    } else {
+      call->controller->abort(*call, item);
+    }
+  }
+}
+
+DoneAndPending done_and_pending(Call& call) {
+  return call.controller->locked([&call] {
+    DoneAndPending tasks;
+    for (std::size_t item = 0; item < call.items.size(); ++item)
+      (has_ended(call.items[item].status) ? tasks.done : tasks.pending).push_back(item);
+    return tasks;
+  });
+}
+
+std::size_t place_of(std::int64_t index, std::size_t count) {
+  const std::int64_t place = index < 0 ? index + static_cast<std::int64_t>(count) : index;
+  if (place < 0 || place >= static_cast<std::int64_t>(count))
+    throw std::out_of_range("there is no element " + std::to_string(index) + " in a result of " + std::to_string(count));
+  return static_cast<std::size_t>(place);
 }
 
 }  // namespace rankview::detail
@@ -7609,6 +7767,47 @@ void Scheduler::Entries::for_each_of(std::uint64_t call, F f) {
   for (auto late = late_.lower_bound(first); late != late_.end() && late->call == call; ++late) f(const_cast<Entry&>(*late));
 }
 
+std::vector<Scheduler::Entry> Scheduler::Entry::cut_out(std::uint64_t item) {
+  std::vector<Entry> rest;
+  const auto keep = [&](std::uint64_t begin, std::uint64_t end, std::uint64_t in_chunks) {
+    if (begin != end) rest.push_back({terms, call, begin, end - begin, in_chunks});
+  };
+  if (!terms->in_chunks) {
+    keep(item + 1, end(), end() - item - 1);
+    count = item - first;
+    chunks = count;
+    return rest;
+  }
+  for (std::uint64_t at = chunk; at < chunks; ++at) {
+    const std::uint64_t begin = boundary(at);
+    const std::uint64_t behind = boundary(at + 1);
+    if (item < begin || item >= behind) {
+      keep(begin, behind, 1);
+    } else {
+      keep(begin, item, 1);
+      keep(item + 1, behind, 1);
+    }
+  }
+  chunk = chunks;
+  return rest;
+}
+
+bool Scheduler::Entries::cut_out(std::uint64_t call, std::uint64_t item) {
+  const auto has = [&](const Entry& entry) { return entry.call == call && entry.gang == nullptr && entry.has(item); };
+  // What is left stands in its place.
+  if (const auto entry = std::find_if(in_order_.begin(), in_order_.end(), has); entry != in_order_.end()) {
+    std::vector<Entry> rest = entry->cut_out(item);
+    in_order_.insert(std::next(entry), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+    return true;
+  }
+  const auto entry = std::find_if(late_.begin(), late_.end(), has);
+  if (entry == late_.end()) return false;
+  Entry cut = std::move(late_.extract(entry).value());
+  for (Entry& part : cut.cut_out(item)) late_.insert(std::move(part));
+  if (!cut.over()) late_.insert(std::move(cut));
+  return true;
+}
+
 // ---- queues ------------------------------------------------------------------------------------------------------------------
 
 Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid) {
@@ -7754,8 +7953,22 @@ void Scheduler::insert(Queue& queue, Entry entry) {
   }
 }
 
+template <class F>
+void Scheduler::for_lanes(const Placement& placement, F f) {
+  const auto bound = [&](int id) {
+    if (Lane* const lane = live(id) ? rest(engine(id)).bound : nullptr; lane != nullptr) f(*lane);
+  };
+  if (placement.kind == Placement::Kind::together) {
+    for (const int id : *placement.engines) bound(id);
+  } else if (placement.kind == Placement::Kind::bound) {
+    bound(placement.engine);
+  } else {
+    f(lane_for(placement));
+  }
+}
+
 void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
-  const auto drop = [&](Lane& lane) {
+  for_lanes(placement, [&](Lane& lane) {
     for (const auto& queue : lane.queues) {
       Entries& entries = queue->entries;
       // Those within stay as gaps, since calls may be given up in any order.
@@ -7771,21 +7984,29 @@ void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
         entries.for_each_of(call, give_up);
       }
       if (entries.empty() || (!entries.front().over() && entries.front().gang == nullptr)) continue;
-      entries.skip_over();
-      queue->runnable = false;
-      set_runnable(*queue);
+      skip_over(*queue);
     }
-  };
-  const auto drop_bound = [&](int id) {
-    if (Lane* const bound = live(id) ? rest(engine(id)).bound : nullptr; bound != nullptr) drop(*bound);
-  };
-  if (placement.kind == Placement::Kind::together) {
-    for (const int id : *placement.engines) drop_bound(id);
-  } else if (placement.kind == Placement::Kind::bound) {
-    drop_bound(placement.engine);
-  } else {
-    drop(lane_for(placement));
-  }
+  });
+}
+
+bool Scheduler::withdraw(std::uint64_t call, std::uint64_t item, const Placement& placement) {
+  bool found = false;
+  for_lanes(placement, [&](Lane& lane) {
+    for (const auto& queue : lane.queues) {
+      if (found || !queue->entries.cut_out(call, item)) continue;
+      found = true;
+      --waiting_;
+      if (queue->entries.front().over()) skip_over(*queue);
+    }
+  });
+  return found;
+}
+
+// The entry in front may be over, or another than before.
+void Scheduler::skip_over(Queue& queue) {
+  queue.entries.skip_over();
+  queue.runnable = false;
+  set_runnable(queue);
 }
 
 }  // namespace rankview::scheduler
