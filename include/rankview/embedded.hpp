@@ -220,7 +220,10 @@ struct IdleLimits {
 };
 
 // How long one waiter spins. Two that wait for each other's answers and have both begun to sleep would stay so, each being late because the
-// other was; so after a wait that ended soon after the spinning did, the next may spin longer.
+// other was. So after a wait that may have ended late for that reason, the next ones spin for longer, until one of them is in vain.
+//
+// Where sleeps take longer than they should, such waits are long, too, and cannot be told from others by their length. After spinning that
+// was in vain from the start, only what is short for certain counts for some waits, so that it costs little where nobody is being slow.
 class SpinTime {
  public:
   explicit SpinTime(const IdleLimits& limits) : limits_(limits), spin_(limits.spin) {}
@@ -228,16 +231,30 @@ class SpinTime {
   [[nodiscard]] const IdleLimits& limits() const { return limits_; }
   [[nodiscard]] std::chrono::nanoseconds get() const { return spin_; }
 
-  // A wait that came to sleeping has ended.
-  void learn(std::chrono::nanoseconds waited) {
-    const auto longest = 8 * limits_.spin;
-    spin_ = waited < longest ? std::min<std::chrono::nanoseconds>(2 * spin_, longest)
-                             : std::max<std::chrono::nanoseconds>(spin_ / 2, limits_.spin);
+  // A wait has ended without sleeping.
+  void met() { ++met_; }
+  // One that came to sleeping has ended; its last sleep took `slept`.
+  void learn(std::chrono::nanoseconds waited, std::chrono::nanoseconds slept) {
+    const auto longer = 8 * limits_.spin;
+    const auto late = std::min(slept, limits_.sleep);
+    if (spin_ > limits_.spin) {
+      if (met_ == 0) cautious_ = caution;
+      spin_ = limits_.spin;
+    } else if (waited < longer || (cautious_ == 0 && waited < 4 * late && longer.count() != 0)) {
+      spin_ = std::clamp<std::chrono::nanoseconds>(2 * late, longer, 2 * longer);
+      met_ = 0;
+    } else if (cautious_ != 0) {
+      --cautious_;
+    }
   }
 
  private:
+  static constexpr unsigned caution = 32;
+
   IdleLimits limits_;
   std::chrono::nanoseconds spin_;
+  std::uint64_t met_ = 0;  // waits since it spins for longer
+  unsigned cautious_ = 0;  // waits for which it still is
 };
 
 // Sleeps for as long as it says: to the microsecond, where the system would otherwise add some fifty to be able to wake several sleepers at
@@ -245,15 +262,21 @@ class SpinTime {
 void nap(std::chrono::nanoseconds pause);
 
 // One wait.
-class Idle {
+template <class Clock>
+class IdleBy {
  public:
-  using clock = std::chrono::steady_clock;
+  using clock = Clock;
 
-  explicit Idle(SpinTime& spin) : spin_(spin) {}
+  explicit IdleBy(SpinTime& spin) : spin_(spin) {}
 
   // Something happened: the next wait begins.
   void reset() {
-    if (slept_) spin_.learn(clock::now() - since_);
+    if (slept_) {
+      const auto now = clock::now();
+      spin_.learn(now - since_, now - asleep_);
+    } else {
+      spin_.met();
+    }
     slept_ = false;
     looks_ = 0;
   }
@@ -270,6 +293,7 @@ class Idle {
     const auto waited = now - since_;
     if (waited < spin_.get()) return {};
     slept_ = true;
+    asleep_ = now;
     return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 16);
   }
 
@@ -279,8 +303,10 @@ class Idle {
   SpinTime& spin_;
   unsigned looks_ = 0;
   bool slept_ = false;
-  clock::time_point since_;
+  typename clock::time_point since_;
+  typename clock::time_point asleep_;  // since when, the last time
 };
+using Idle = IdleBy<std::chrono::steady_clock>;
 
 }  // namespace rankview::transport
 
@@ -828,6 +854,59 @@ class Teams {
 
 }  // namespace rankview::controller
 
+#include <optional>
+#include <utility>
+
+namespace rankview::controller {
+
+// When calls have waited for too long. A timer whose call has ended stays for a while: there are at most twice as many as calls that have
+// one and have not ended, and a few.
+//
+// Cost: amortised constant but for the one that is due next, which takes a logarithm.
+class Timers {
+ public:
+  [[nodiscard]] bool empty() const { return timers_.empty(); }
+  [[nodiscard]] std::size_t size() const { return timers_.size(); }
+
+  void add(std::int64_t when, std::uint64_t call) {
+    ++calls_;
+    timers_.emplace_back(when, call);
+    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  // A call that has a timer, or had one that went off, has ended. `ended(call)` says of which others that is so.
+  template <class Ended>
+  void note_end(Ended ended) {
+    --calls_;
+    if (timers_.size() > 2 * calls_ + few) drop(ended);
+  }
+
+  // Takes out the earliest, if its time has come: the call, which may have ended.
+  std::optional<std::uint64_t> next(std::int64_t now) {
+    if (timers_.empty() || timers_.front().first > now) return std::nullopt;
+    std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
+    const std::uint64_t call = timers_.back().second;
+    timers_.pop_back();
+    return call;
+  }
+
+ private:
+  using Timer = std::pair<std::int64_t, std::uint64_t>;
+  static constexpr std::size_t few = 64;
+
+  template <class Ended>
+  void drop(Ended ended) {
+    std::erase_if(timers_, [&ended](const Timer& timer) { return ended(timer.second); });
+    if (timers_.capacity() > 4 * timers_.size() + few) timers_.shrink_to_fit();
+    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  std::vector<Timer> timers_;  // a heap, the earliest on top
+  std::size_t calls_ = 0;
+};
+
+}  // namespace rankview::controller
+
 #include <exception>
 
 // What the controller knows of few calls.
@@ -887,9 +966,6 @@ struct Uncommon {
 };
 
 }  // namespace rankview::detail
-
-#include <optional>
-#include <utility>
 
 // Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
 namespace rankview::scheduler {
@@ -1101,6 +1177,40 @@ class IdSet {
 
 }  // namespace rankview::scheduler
 
+namespace rankview::scheduler {
+
+// How far the turns of each priority have come: what a queue that gets work is to begin with, so that it has not saved up what it did not
+// use before. Once many priorities are known, those without work are forgotten now and then, since a program may use a new one for each
+// task.
+//
+// Cost: logarithmic in the number of priorities; crowded() and forget() amortised constant for each that comes.
+class Turns {
+ public:
+  [[nodiscard]] double of(std::int32_t priority) const {
+    const auto known = turns_.find(priority);
+    return known == turns_.end() ? 0 : known->second;
+  }
+  void set(std::int32_t priority, double turn) { turns_[priority] = turn; }
+
+  [[nodiscard]] std::size_t size() const { return turns_.size(); }
+  // Whether there are so many that it is time to forget some.
+  [[nodiscard]] bool crowded() const { return turns_.size() > most_; }
+  // Forgets those for which `unused(priority)` holds. What still knows a turn of these must begin anew.
+  template <class Unused>
+  void forget(Unused unused) {
+    std::erase_if(turns_, [&unused](const auto& turn) { return unused(turn.first); });
+    most_ = std::max(few, 2 * turns_.size());
+  }
+
+ private:
+  static constexpr std::size_t few = 64;
+
+  std::map<std::int32_t, double> turns_;
+  std::size_t most_ = few;
+};
+
+}  // namespace rankview::scheduler
+
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
@@ -1265,6 +1375,8 @@ class Scheduler {
   // Whether there may be something to recall.
   [[nodiscard]] bool unbalanced() const { return crowded_.size() != 0 && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
+  // Priorities of which it knows how far their turns have come: those that have work, and a few.
+  [[nodiscard]] std::size_t priorities() const { return turns_.size(); }
   [[nodiscard]] bool live(int engine) const;
 
  private:
@@ -1540,6 +1652,7 @@ class Scheduler {
   void hold(Queue& queue, Gang& gang);
   void set_runnable(Lane& lane);
   void set_runnable(Queue& queue);
+  void forget_turns();
   Duration& duration(std::uint64_t kind);
 
   // Who wants something, and who is to get it.
@@ -1588,7 +1701,7 @@ class Scheduler {
   // stale.
   using Runnable = std::pair<Key, Queue*>;
   std::priority_queue<Runnable, std::vector<Runnable>, std::greater<>> runnable_;
-  std::map<std::int32_t, double> turn_;  // by priority, how far the turns have come
+  Turns turns_;
   std::unordered_map<std::uint64_t, Duration> durations_;
   std::pair<std::uint64_t, Duration*> last_duration_{0, nullptr};  // the one last looked up
   SharedTerms last_terms_;                                         // the last ones made
@@ -1748,7 +1861,7 @@ class Controller final : private transport::FrameHandler {
     std::atomic<int>* drivers_;
   };
 
-  // What an engine has done in this run, and what it told of its variables.
+  // What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
   struct Account {
     std::uint64_t completed = 0;
     std::uint64_t failed = 0;
@@ -1804,6 +1917,7 @@ class Controller final : private transport::FrameHandler {
   void enter_team(Call& call, const scheduler::Grant& grant);
   void end_root_part(Call& call);
   void write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin, std::uint64_t end);
+  [[nodiscard]] Account& account(int engine) { return accounts_[static_cast<std::size_t>(engine)]; }
   transport::Message& outgoing(int engine);
   void send(int engine);
   void send_all();
@@ -1822,6 +1936,7 @@ class Controller final : private transport::FrameHandler {
   bool land();
   [[nodiscard]] bool landing(const Call& call) const;
   void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  void count_end(const Call& call, const ItemRecord& record);
   static void complete(Call& call);
   void end_call(Call& call);
   std::shared_ptr<Call> end_flight(Call& call);
@@ -1885,8 +2000,7 @@ class Controller final : private transport::FrameHandler {
   bool deciding_ = false;
   std::unordered_map<std::uint64_t, std::shared_ptr<Call>> decided_;  // kept while what follows from their end is found out
   std::set<std::tuple<int, std::uint64_t, std::uint64_t>> late_;      // engine, call and item that ran out of time there and has not ended
-  using Timer = std::pair<std::int64_t, std::uint64_t>;               // when a call's items have waited for too long
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  controller::Timers timers_;                                         // of calls that have a queue_timeout
   std::int64_t next_recall_ = 0;
   std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
   std::vector<int> to_send_;                                 // engines with something there
@@ -2156,6 +2270,7 @@ class Engine final : private transport::FrameHandler {
   void stop(const wire::Stop& stop);
   void run_others_until_answered(std::uint64_t ticket);
   void check_depth(std::size_t more);
+  void report_unseen(std::span<const std::byte> value) const;
   [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
   [[nodiscard]] std::stop_source due_stop() const;
   Code code_of(const wire::Batch& batch);
@@ -3129,12 +3244,14 @@ bool Controller::again(Call& call, std::uint64_t item, int engine, const std::ex
 // The engine cannot run the item; it never began there.
 void Controller::refused(Call& call, std::uint64_t item, int engine) {
   call.more.edit().attempts[item].refused.push_back(engine);
+  call.items[item].engine = -1;
   --call.items[item].attempts;
 }
 
 // An engine no longer had a result that is an argument of the item, so it was not begun. Next time the values go along.
 void Controller::arguments_gone(Call& call, std::uint64_t item) {
   for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
+  call.items[item].engine = -1;
   --call.items[item].attempts;
 }
 
@@ -3232,9 +3349,8 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
 // Calls whose items have waited for too long.
 void Controller::check_timers() {
   const std::int64_t time = now();
-  while (!timers_.empty() && timers_.top().first <= time) {
-    Call* const call = find(timers_.top().second);
-    timers_.pop();
+  while (const auto due = timers_.next(time)) {
+    Call* const call = find(*due);
     if (call == nullptr) continue;
     withdraw(*call, Status::failed, [&](const TaskId& task) {
       return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
@@ -3518,11 +3634,6 @@ std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
 bool poll(Call& call) {
   if (!call.done()) call.controller->try_progress();
   return call.done();
-}
-
-bool wait_all(Controller& controller, const Deadline& deadline) {
-  return controller.drive(
-      deadline, [&controller] { return controller.idle(); }, true);
 }
 
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
@@ -3977,6 +4088,8 @@ namespace {
 
 // Continuations that this thread is in.
 thread_local int depth = 0;
+// Calls that rank 0 runs itself that it is in: as continuations, or where they were made.
+thread_local int local_calls = 0;
 
 std::mutex runs_mutex;
 std::vector<std::weak_ptr<Controller>> runs;
@@ -4054,6 +4167,19 @@ bool enter_local(Call& call) { return call.controller->enter_local(call); }
 
 void end_local(Call& call, std::exception_ptr error) { call.controller->end_local(call, std::move(error)); }
 
+InLocal::InLocal() noexcept { ++local_calls; }
+
+InLocal::~InLocal() { --local_calls; }
+
+bool wait_all(Controller& controller, const Deadline& deadline) {
+  if (local_calls != 0)
+    throw UsageError(
+        "Client::wait() in a continuation or a coroutine would wait for that itself; wait for the results that it needs: "
+        "wait(results...)");
+  return controller.drive(
+      deadline, [&controller] { return controller.idle(); }, true);
+}
+
 // ---- continuations -----------------------------------------------------------------------------------------------------------
 
 bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
@@ -4124,6 +4250,12 @@ constexpr int parked = 0;
 constexpr int awake = 1;
 constexpr int quitting = 2;
 
+constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
+static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
+                  same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
+                  same(Policy::weighted, scheduler::Policy::weighted),
+              "the flags' policies and the scheduler's are cast to each other");
+
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
   if (call.nobody || (!call.balanced && !call.same_arguments && call.engines.empty())) throw_nobody();
@@ -4136,8 +4268,8 @@ void find_code(Call& call) {
 
 // A number for each controller, which others have again after some ten thousand.
 std::uint16_t new_run() {
-  static std::atomic<std::uint16_t> runs{0};
-  return runs.fetch_add(1, std::memory_order_relaxed);
+  static std::atomic<std::uint16_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed);
 }
 
 // A number for each thread that submits calls.
@@ -4220,7 +4352,7 @@ void Controller::add(const std::shared_ptr<Call>& call) {
   call->id = next_call_++;
   call->flow = this_flow();
   enlist(call);
-  if (call->terms->queue_timeout != 0) timers_.emplace(call->submitted + call->terms->queue_timeout, call->id);
+  if (call->terms->queue_timeout != 0) timers_.add(call->submitted + call->terms->queue_timeout, call->id);
   if (waiting.waits()) wait_for(*call, std::move(waiting));
 }
 
@@ -5222,7 +5354,7 @@ void Controller::on_frame(transport::Frame& frame) {
       } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
         teams_.on_join(at_join->team, frame.peer - 1);
       } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
-        accounts_.at(static_cast<std::size_t>(frame.peer) - 1).memory = *memory;
+        account(frame.peer - 1).memory = *memory;
       } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
         on_returned(frame.peer - 1, *returned);
       } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
@@ -5254,12 +5386,10 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
   const std::int64_t received = now();
   wire::ResultCursor items(results);
   std::int64_t started = results.started;
-  std::uint64_t failures = 0;
   std::vector<std::uint64_t> repeated;
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    if (result.failed) ++failures;
     if (!late_.empty() && was_late(engine, results.call, item)) continue;
     if (call == nullptr || item >= call->items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
@@ -5278,9 +5408,6 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
       finish_item(*call, item, Status::completed, nullptr);
     }
   }
-  Account& account = accounts_[static_cast<std::size_t>(engine)];
-  account.completed += results.count - failures;
-  account.failed += failures;
   scheduler_.finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call == nullptr) return;
   call->last_received = received;
@@ -5295,6 +5422,7 @@ bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span
   const wire::Failure failure = wire::read_failure(in);
   switch (failure.kind) {
     case wire::FailureKind::stood_back:
+      ++account(engine).failed;
       finish_item(call, item, Status::aborted, nullptr);
       return false;
     case wire::FailureKind::stopped:
@@ -5432,6 +5560,7 @@ void Controller::finish_item(Call& call, std::uint64_t item, Status status, std:
 
 void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
   call.items[item].status = status;
+  count_end(call, call.items[item]);
   if (error) call.errors.edit().emplace(item, std::move(error));
   for (const auto& [feed, first] : call.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
@@ -5450,6 +5579,19 @@ void Controller::end_item(Call& call, std::uint64_t item, Status status, std::ex
   if (call.node != scheduler::Dependencies::none && (call.sealed || call.root->kind == RootPart::Kind::none)) tell_dependents(call, item);
 }
 
+// A task counts once, by how it ended, on the engine or the team that ran it last.
+void Controller::count_end(const Call& call, const ItemRecord& record) {
+  if (record.engine < 0 || record.status == Status::aborted) return;
+  const auto count = [&](int engine) { ++(record.status == Status::completed ? account(engine).completed : account(engine).failed); };
+  if (call.more->teams.empty()) {
+    count(record.engine);
+    return;
+  }
+  for (const std::vector<int>& team : call.more->teams) {
+    if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
+  }
+}
+
 void Controller::complete(Call& call) {
   try {
     call.complete();
@@ -5462,6 +5604,7 @@ void Controller::complete(Call& call) {
 std::shared_ptr<Call> Controller::end_flight(Call& call) {
   call.in_flight = false;
   --in_flight_;
+  if (call.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return find(id) == nullptr; });
   // Whoever is still making it may be about to keep it.
   const bool wanted = call.kept || !call.laid_out;
   return wanted && !call.abandoned ? call.self : delist(call);
@@ -6022,9 +6165,11 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending
   } else if (const auto* stop_items = std::get_if<wire::Stop>(&record)) {
     stop(*stop_items);
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
-    // Of a task that nobody here asks for any more it is dropped.
-    if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end())
+    if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end()) {
       subtask->second = Answered{answer->failed != 0, {answer->value.begin(), answer->value.end()}};
+    } else if (answer->failed != 0) {
+      report_unseen(answer->value);
+    }
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
     deliver(*forward);
   } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
@@ -6988,7 +7133,18 @@ bool Engine::answered(std::uint64_t ticket) {
 
 void Engine::forget(std::uint64_t ticket) {
   const std::lock_guard held(baton_);
-  subtasks_.erase(ticket);
+  const auto forgotten = subtasks_.extract(ticket);
+  if (!forgotten.empty() && forgotten.mapped() && forgotten.mapped()->failed) report_unseen(forgotten.mapped()->value);
+}
+
+// Says on stderr that a task failed of which nobody here asks any more how it ended, unless it was given up.
+void Engine::report_unseen(std::span<const std::byte> value) const {
+  if (end_ && end_->ending == wire::Ending::failed) return;
+  detail::Reader in(value);
+  const wire::Failure failure = wire::read_failure(in);
+  if (failure.type_name == "rankview::TaskAborted") return;
+  std::fprintf(stderr, "rankview: a task that a task on engine %d submitted failed, and nobody asked for its result: %s%s%s\n",
+               settings_.id, failure.type_name.c_str(), failure.type_name.empty() ? "" : ": ", failure.message.c_str());
 }
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {
@@ -7851,6 +8007,22 @@ void Scheduler::set_runnable(Queue& queue) {
   runnable_.emplace(key, &queue);
 }
 
+// Of priorities of which nothing waits. Their queues, which are empty, begin with the next work as new ones do.
+void Scheduler::forget_turns() {
+  std::set<std::int32_t> used;
+  for (const auto& lane : lanes_) {
+    for (const auto& queue : lane->queues) {
+      if (!queue->entries.empty()) used.insert(std::get<0>(queue->id));
+    }
+  }
+  turns_.forget([&used](std::int32_t priority) { return !used.contains(priority); });
+  for (const auto& lane : lanes_) {
+    for (const auto& queue : lane->queues) {
+      if (!used.contains(std::get<0>(queue->id))) queue->turn = 0;
+    }
+  }
+}
+
 // ---- work --------------------------------------------------------------------------------------------------------------------
 
 Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
@@ -7926,7 +8098,7 @@ bool Scheduler::enqueue(Entry entry) {
   if (!avoid) return false;
   Queue& queue = queue_for(lane, terms, std::move(*avoid));
   waiting_ += entry.count;
-  if (queue.entries.empty()) queue.turn = std::max(queue.turn, turn_[terms.priority]);
+  if (queue.entries.empty()) queue.turn = std::max(queue.turn, turns_.of(terms.priority));
   if (terms.hwm > lane.hwm && terms.hwm > 1) {
     lane.hwm = terms.hwm;
     for (Engine& member : engines_) {
@@ -8431,7 +8603,7 @@ bool Scheduler::next(Grant& grant) {
       continue;
     }
     const Duration& kind = *entry.terms->kind;
-    turn_[std::get<0>(queue.id)] = queue.turn;
+    turns_.set(std::get<0>(queue.id), queue.turn);
     const std::uint64_t from = entry.chunk;
     entry.chunk += portion(to, entry);
     const std::uint64_t begin = entry.boundary(from);
@@ -8461,6 +8633,7 @@ bool Scheduler::next(Grant& grant) {
     }
     offer(to);
     set_runnable(queue);
+    if (turns_.crowded()) forget_turns();
   }
   if (ready_.empty()) return false;
   grant = ready_.front();

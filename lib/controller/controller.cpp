@@ -41,8 +41,8 @@ void find_code(Call& call) {
 
 // A number for each controller, which others have again after some ten thousand.
 std::uint16_t new_run() {
-  static std::atomic<std::uint16_t> runs{0};
-  return runs.fetch_add(1, std::memory_order_relaxed);
+  static std::atomic<std::uint16_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed);
 }
 
 // A number for each thread that submits calls.
