@@ -14,9 +14,7 @@ struct ByValue {
 
   template <class... A>
   requires std::is_invocable_v<const F&, A...>
-  decltype(auto) operator()(A&&... arguments) const {
-    return callable(std::forward<A>(arguments)...);
-  }
+  decltype(auto) operator()(A&&... arguments) const { return callable(std::forward<A>(arguments)...); }
 };
 
 /// States that copying the bytes of `lambda`, captures and all, into another process is right: it holds numbers and the like, and
