@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
 #include <thread>
 
 namespace rankview::transport {
@@ -17,10 +16,8 @@ struct IdleLimits {
 };
 
 // How long one waiter spins. Two that wait for each other's answers and have both begun to sleep would stay so, each being late because the
-// other was. So after a wait that may have ended late for that reason, the next ones spin for longer, until one of them is in vain.
-//
-// Where sleeps take longer than they should, such waits are long, too, and cannot be told from others by their length. After spinning that
-// was in vain from the start, only what is short for certain counts for some waits, so that it costs little where nobody is being slow.
+// other was. What their waits take then is a few hundred microseconds, some of which the system adds to every sleep. So after a wait that
+// ended by then the next may spin for four times as long, up to that; after one that took longer, for half as long.
 class SpinTime {
  public:
   explicit SpinTime(const IdleLimits& limits) : limits_(limits), spin_(limits.spin) {}
@@ -28,30 +25,16 @@ class SpinTime {
   [[nodiscard]] const IdleLimits& limits() const { return limits_; }
   [[nodiscard]] std::chrono::nanoseconds get() const { return spin_; }
 
-  // A wait has ended without sleeping.
-  void met() { ++met_; }
-  // One that came to sleeping has ended; its last sleep took `slept`.
-  void learn(std::chrono::nanoseconds waited, std::chrono::nanoseconds slept) {
-    const auto longer = 8 * limits_.spin;
-    const auto late = std::min(slept, limits_.sleep);
-    if (spin_ > limits_.spin) {
-      if (met_ == 0) cautious_ = caution;
-      spin_ = limits_.spin;
-    } else if (waited < longer || (cautious_ == 0 && waited < 4 * late && longer.count() != 0)) {
-      spin_ = std::clamp<std::chrono::nanoseconds>(2 * late, longer, 2 * longer);
-      met_ = 0;
-    } else if (cautious_ != 0) {
-      --cautious_;
-    }
+  // A wait that came to sleeping has ended.
+  void learn(std::chrono::nanoseconds waited) {
+    const auto longest = 16 * limits_.spin;
+    spin_ = waited < longest ? std::min<std::chrono::nanoseconds>(4 * spin_, longest)
+                             : std::max<std::chrono::nanoseconds>(spin_ / 2, limits_.spin);
   }
 
  private:
-  static constexpr unsigned caution = 32;
-
   IdleLimits limits_;
   std::chrono::nanoseconds spin_;
-  std::uint64_t met_ = 0;  // waits since it spins for longer
-  unsigned cautious_ = 0;  // waits for which it still is
 };
 
 // Sleeps for as long as it says: to the microsecond, where the system would otherwise add some fifty to be able to wake several sleepers at
@@ -68,12 +51,7 @@ class IdleBy {
 
   // Something happened: the next wait begins.
   void reset() {
-    if (slept_) {
-      const auto now = clock::now();
-      spin_.learn(now - since_, now - asleep_);
-    } else {
-      spin_.met();
-    }
+    if (slept_) spin_.learn(clock::now() - since_);
     slept_ = false;
     looks_ = 0;
   }
@@ -90,7 +68,6 @@ class IdleBy {
     const auto waited = now - since_;
     if (waited < spin_.get()) return {};
     slept_ = true;
-    asleep_ = now;
     return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 16);
   }
 
@@ -101,7 +78,6 @@ class IdleBy {
   unsigned looks_ = 0;
   bool slept_ = false;
   typename clock::time_point since_;
-  typename clock::time_point asleep_;  // since when, the last time
 };
 using Idle = IdleBy<std::chrono::steady_clock>;
 

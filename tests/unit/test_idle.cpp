@@ -93,7 +93,7 @@ TEST_CASE("the first look after something happened never sleeps", "[idle]") {
 }
 
 TEST_CASE("after a silence two who wait for each other are back at speed within three calls", "[idle]") {
-  for (const auto extra : {1us, 20us, 55us, 100us, 150us, 200us, 300us, 400us, 600us}) {
+  for (const auto extra : {1us, 20us, 55us, 100us, 150us, 200us, 300us, 400us}) {
     for (auto silence = 1ms; silence < 60ms; silence += 1ms) {
       Side client(extra);
       Side engine(extra);
@@ -109,7 +109,7 @@ TEST_CASE("after a silence two who wait for each other are back at speed within 
 }
 
 TEST_CASE("who is asked now and then does not spin for it", "[idle]") {
-  for (const auto extra : {1us, 55us, 200us, 600us}) {
+  for (const auto extra : {1us, 55us, 200us}) {
     for (const auto period : {1ms, 2ms, 5ms, 20ms}) {
       Side engine(extra);
       constexpr int calls = 1000;
@@ -123,13 +123,16 @@ TEST_CASE("who is asked now and then does not spin for it", "[idle]") {
 
 TEST_CASE("spinning longer ends when it is in vain, and never begins where there is to be none", "[idle]") {
   SpinTime spin(IdleLimits{});
-  spin.learn(300us, 20us);
-  CHECK(spin.get() == 400us);
-  spin.met();
-  spin.learn(30ms, 1ms);
+  spin.learn(300us);
+  CHECK(spin.get() == 200us);
+  spin.learn(300us);
+  CHECK(spin.get() == 800us);
+  spin.learn(300us);
+  CHECK(spin.get() == 800us);
+  for (int i = 0; i < 5; ++i) spin.learn(30ms);
   CHECK(spin.get() == 50us);
   SpinTime none(IdleLimits{.spin = 0ns, .sleep = 1ms});
-  none.learn(1us, 1us);
-  none.learn(300us, 300us);
+  none.learn(1us);
+  none.learn(300us);
   CHECK(none.get() == 0ns);
 }
