@@ -147,7 +147,6 @@ TEST_CASE("an engine's part of a direct call is given up by its id, and of a col
   // What is handed out to an engine ahead of need is given up when its turn comes.
   const auto direct = everyone().apply([] { return 1; });
   client().abort(direct.task_ids().back());
-  everyone().push_sync("x", 1);
   const auto barrier = everyone().with({.after = blockers}).barrier();
   client().abort(barrier.task_ids().back());
   CHECK(barrier.ready());

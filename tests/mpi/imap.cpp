@@ -80,7 +80,7 @@ TEST_CASE("imap over several ranges, over what can be read once, and with a limi
   std::vector<std::string> joined;
   const auto join = [](int n, const std::string& text, bool up) { return (up ? "+" : "-") + std::to_string(n) + text; };
   const std::vector<std::string> letters{"a", "b", "c"};
-  for (std::string& text : balanced().imap(join, std::ranges::istream_view<int>(words), letters, std::vector{true, false, true, true}, 2U))
+  for (std::string& text : balanced().imap(join, std::ranges::istream_view<int>(words), letters, std::vector{true, false, true}, 2U))
     joined.push_back(std::move(text));
   CHECK(joined == std::vector<std::string>{"+1a", "-2b", "+3c"});
 }

@@ -254,8 +254,9 @@ TEST_CASE("a view of one engine, and one of none", "[data]") {
   test::thrown<rv::NameError>([&] { one.reduce_sync<int>("absent", std::plus<>()); });
 
   const rv::DirectView none = client()[std::vector<int>()];
-  none.scatter_sync("x", iota(5));
-  none.scatter_sync("x", std::vector<std::string>{"a"});
+  CHECK_THROWS_AS(none.scatter_sync("x", iota(5)), rv::UsageError);
+  CHECK_THROWS_AS(none.scatter_sync("x", std::vector<std::string>{"a"}), rv::UsageError);
+  none.scatter_sync("x", std::vector<int>());
   none.push_sync("x", std::vector<double>(10'000));
   none.barrier_sync();
   CHECK(none.gather_sync<int>("x").empty());

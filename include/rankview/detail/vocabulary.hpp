@@ -146,9 +146,15 @@ requires(!Bytes<std::variant<T...>>) struct lane<std::variant<T...>> {
   }
 };
 
-// A pointer to what Boost does not know, and so need not be made as what it is below its type.
+// A pointer to what is not left to Boost, and so need not be made as what it is below its type. What has a lane of its own is not,
+// whichever of Boost's headers are included.
 template <class T>
-concept PointedAt = !std::is_array_v<T> && !std::is_polymorphic_v<T> && !BoostKnows<T>;
+concept LeftToBoost = requires {
+  lane<std::remove_const_t<T>>::known;
+  requires BoostKnows<T>;
+};
+template <class T>
+concept PointedAt = !std::is_array_v<T> && !std::is_polymorphic_v<T> && !LeftToBoost<T>;
 
 template <PointedAt T>
 struct lane<std::unique_ptr<T>> {
