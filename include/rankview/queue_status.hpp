@@ -16,8 +16,8 @@ struct EngineStatus {
   std::uint64_t running = 0;     ///< of those, what it is at, as far as rank 0 can tell: 1 if it has anything
   std::uint64_t completed = 0;   ///< in this run of the client: tasks that it ran, each once, however often they were tried
   std::uint64_t failed = 0;  ///< likewise those that failed, or ran out of time, for good, and those of collectives that did not come about
-  std::size_t variables = 0;     ///< as the engine told last: some milliseconds after its last task
-  std::size_t bytes = 0;         ///< what its variables take, likewise
+  std::size_t variables = 0;  ///< as the engine told last: some milliseconds after its last task
+  std::size_t bytes = 0;      ///< what its variables take, likewise
 };
 
 /// A snapshot of the queues.

@@ -3,7 +3,6 @@
 #include "fixture.hpp"
 
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 

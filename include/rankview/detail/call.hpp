@@ -139,20 +139,20 @@ class Call {
   std::shared_ptr<Controller> controller;
   Function function;
   const ShippedCode* code = nullptr;  // of `function`, found when the call is submitted
-  std::vector<int> engines;      // in target order; none for a balanced call means all
-  bool multiple = false;         // a list of results, or one
-  bool ordered = true;           // which is read in order, or as they come
-  bool same_arguments = false;   // block 0 holds one item that is every item's
-  bool nobody = false;           // there is no engine for its items
-  bool balanced = false;         // any of `engines` may run an item, or each has its own block of them
-  bool communicator = false;     // who runs an item together gets a communicator
-  bool together = false;         // one item for each of `engines`, which run them as a team
-  bool composite = false;        // failures are told together, also where there is one result
-  bool subtask = false;          // an engine's task submitted it, and gets its result, encoded flat
-  bool local = false;            // rank 0 runs its one item itself
-  bool keeps = false;            // the engine keeps its result for a while if it is long
-  std::uint32_t chunk_size = 1;  // items that are handed out together
-  Rare<RootPart> root;           // what rank 0 does meanwhile
+  std::vector<int> engines;           // in target order; none for a balanced call means all
+  bool multiple = false;              // a list of results, or one
+  bool ordered = true;                // which is read in order, or as they come
+  bool same_arguments = false;        // block 0 holds one item that is every item's
+  bool nobody = false;                // there is no engine for its items
+  bool balanced = false;              // any of `engines` may run an item, or each has its own block of them
+  bool communicator = false;          // who runs an item together gets a communicator
+  bool together = false;              // one item for each of `engines`, which run them as a team
+  bool composite = false;             // failures are told together, also where there is one result
+  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
+  bool local = false;                 // rank 0 runs its one item itself
+  bool keeps = false;                 // the engine keeps its result for a while if it is long
+  std::uint32_t chunk_size = 1;       // items that are handed out together
+  Rare<RootPart> root;                // what rank 0 does meanwhile
   Rare<Terms> terms;
   Rare<Uncommon> more;  // what few calls have
   // The flags', which live until the call has been submitted; null after that.
