@@ -7067,7 +7067,7 @@ namespace {
 // Who would have no room to wait for a subtask should not submit it either.
 constexpr std::size_t submit_reserve = 64 * 1024;
 // What a wait costs grows with how many others wait, so there is a limit also where the stack has none.
-constexpr std::size_t most_suspended = 5'000;
+constexpr std::size_t most_suspended = 1'000;
 
 }  // namespace
 

@@ -59,7 +59,11 @@ TEST_CASE("tasks are given up by their ids, and the rest runs") {
     client().abort(ids);
     client().abort(ids.front());
     CHECK_FALSE(result.ready());
-    CHECK(result.metadata(count - 1).status == rv::Status::aborted);
+    // What had been handed out may run before its engine hears of it.
+    const auto handed_out = static_cast<std::size_t>(std::count_if(ids.begin(), ids.end(), [&](const rv::TaskId& id) {
+      return result.metadata(static_cast<std::size_t>(id.item)).status == rv::Status::handed_out;
+    }));
+    CHECK(handed_out < ids.size());
     gate.open();
     REQUIRE(result.wait(test::limit));
     const auto outcomes = result.results();
@@ -76,8 +80,7 @@ TEST_CASE("tasks are given up by their ids, and the rest runs") {
         ++aborted;
       }
     }
-    // Those that ran when they were given up may have ended well.
-    CHECK(aborted >= ids.size() - static_cast<std::size_t>(engines()));
+    CHECK(aborted >= ids.size() - handed_out);
     CHECK(all_that_ran() == wanted);
   };
   const std::vector paths(count, gate.path());
@@ -142,8 +145,9 @@ TEST_CASE("tasks that wait for others are given up by their ids") {
 }
 
 TEST_CASE("an engine's part of a direct call is given up by its id, and of a collective call all parts") {
-  const test::Gate gate;
-  const auto blockers = everyone().apply(test::Gate::pass, gate.path());
+  const test::Gate begun;
+  const auto blockers = everyone().apply(until_stopped, begun.path());
+  test::Gate::pass(begun.path());
   // What is handed out to an engine ahead of need is given up when its turn comes.
   const auto direct = everyone().apply([] { return 1; });
   client().abort(direct.task_ids().back());
@@ -151,7 +155,8 @@ TEST_CASE("an engine's part of a direct call is given up by its id, and of a col
   client().abort(barrier.task_ids().back());
   CHECK(barrier.ready());
   CHECK_THROWS_AS(barrier.get(), rv::CompositeError);
-  gate.open();
+  // The engines hear of it behind the other.
+  client().abort(blockers);
   REQUIRE(direct.wait(test::limit));
   CHECK(direct.metadata(direct.size() - 1).status == rv::Status::aborted);
   for (std::size_t i = 0; i + 1 < direct.size(); ++i) CHECK(direct[i] == 1);
