@@ -45,9 +45,9 @@ class Flag {
   Flag(detail::NotGiven) {}
   Flag(T value) : value_(std::move(value)), given_(true) {}
   template <class U>
-  requires(std::is_convertible_v<U, T> && !std::is_arithmetic_v<std::remove_cvref_t<U>> && !std::is_same_v<std::remove_cvref_t<U>, T> &&
-           !std::is_same_v<std::remove_cvref_t<U>, Flag>) Flag(U&& value)
-      : value_(std::forward<U>(value)), given_(true) {}
+  requires(std::is_convertible_v<const U&, T> && !std::is_arithmetic_v<U> && !std::is_same_v<U, T> && !std::is_same_v<U, Flag>)
+      Flag(const U& value)
+      : value_(value), given_(true) {}
   Flag(std::initializer_list<typename detail::Listed<T>::type> values) : value_(values), given_(true) {}
 
   [[nodiscard]] bool given() const noexcept { return given_; }

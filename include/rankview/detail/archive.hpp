@@ -47,7 +47,7 @@ class OutArchive : public boost::archive::detail::common_oarchive<OutArchive> {
   explicit OutArchive(Writer& out) : Base(boost::archive::no_header), out_(out) { out.archive = this; }
   OutArchive(const OutArchive&) = delete;
   OutArchive& operator=(const OutArchive&) = delete;
-  ~OutArchive() { out_.archive = nullptr; }
+  ~OutArchive() override { out_.archive = nullptr; }
 
   // The number of an object that Boost does not know, from 1, and whether it is new.
   std::pair<std::uint32_t, bool> number_of(const void* object, const std::type_info& type) {
@@ -109,7 +109,7 @@ class InArchive : public boost::archive::detail::common_iarchive<InArchive> {
   explicit InArchive(Reader& in) : Base(boost::archive::no_header), in_(in) { in.archive = this; }
   InArchive(const InArchive&) = delete;
   InArchive& operator=(const InArchive&) = delete;
-  ~InArchive() { in_.archive = nullptr; }
+  ~InArchive() override { in_.archive = nullptr; }
 
   // The objects that Boost does not know, by their numbers. Throws DecodeError for one that is not there, or of another type.
   [[nodiscard]] bool is_next(std::uint32_t number) const { return number == objects_.size() + 1; }
