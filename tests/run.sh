@@ -22,7 +22,8 @@ done
 need catch2 ccache || exit 1
 case $wanted in *release*) need libbenchmark-dev python3 || exit 1 ;; esac
 case $wanted in *fuzz*) need clang libclang-rt-14-dev || exit 1 ;; esac
-case $wanted in *clang*) need clang-19 || exit 1 ;; esac
+# What the compiler says to misuse is asked of both.
+case $wanted in *debug* | *clang*) need clang-19 || exit 1 ;; esac
 case $wanted in *format*) need clang-format git || exit 1 ;; esac
 case $wanted in *tidy*) need clang-tidy || exit 1 ;; esac
 
