@@ -129,10 +129,10 @@ void Controller::run_next(std::unique_lock<controller::SharedLock>& guard) {
   std::shared_ptr<Continuation> next = std::move(due_.front());
   due_.pop_front();
   ++running_;
-  const bool runs = !giving_up_;
+  const bool wanted = !giving_up_;
   guard.unlock();
   ++depth;
-  if (runs) next->run();
+  if (wanted) next->run();
   next.reset();
   --depth;
   guard.lock();

@@ -144,7 +144,7 @@ TEST_CASE("a null function is a usage error") {
 }
 
 TEST_CASE("a lambda whose bytes may be copied") {
-  const int offset = 100;
+  int offset = 100;
   const double factor = 0.5;
   const auto f = rv::by_value([offset, factor](int n) { return offset + factor * n; });
   CHECK(everyone().apply_sync(f, 10) == std::vector<double>(client().size(), 105.0));

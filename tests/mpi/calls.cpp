@@ -230,12 +230,12 @@ TEST_CASE("communicators are made with the first call on a set of engines, and k
 // With RANKVIEW_FORWARD_RESULTS=2.
 TEST_CASE("a long result goes from engine to engine", "[.forward]") {
   constexpr std::int64_t bytes = 8'000'000;
-  const auto made = test::client()[0].apply([] { return std::vector<double>(bytes / sizeof(double), 1.0); });
-  made.wait(test::limit);
+  const auto result = test::client()[0].apply([] { return std::vector<double>(bytes / sizeof(double), 1.0); });
+  result.wait(test::limit);
   const auto sent_by_engine = [] { return test::client()[0].apply_sync([] { return bytes_sent.load(); }); };
   const std::int64_t root = bytes_sent;
   const std::int64_t engine = sent_by_engine();
-  CHECK(test::client()[1].apply([](const std::vector<double>& v) { return v.size(); }, made).get(test::limit) == bytes / sizeof(double));
+  CHECK(test::client()[1].apply([](const std::vector<double>& v) { return v.size(); }, result).get(test::limit) == bytes / sizeof(double));
   CHECK(bytes_sent - root < 10'000);
   CHECK(sent_by_engine() - engine >= bytes);
 }

@@ -288,7 +288,7 @@ TEST_CASE("imap of tasks without results, of bools, and of callables with state"
   std::vector<bool> even;
   for (const bool is : balanced().imap([](int n) { return n % 2 == 0; }, std::views::iota(0, 4))) even.push_back(is);
   CHECK(even == std::vector{true, false, true, false});
-  const int by = 3;
+  int by = 3;
   std::vector<int> scaled;
   for (const int n : balanced().imap(rv::by_value([by](int n) { return n * by; }), std::vector{1, 2, 3})) scaled.push_back(n);
   CHECK(scaled == std::vector{3, 6, 9});

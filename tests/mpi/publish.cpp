@@ -123,7 +123,7 @@ TEST_CASE("publish: values of any length and kind, and results around them") {
       std::vector{0, 1, 1000, 10'000, 300'000, 3});
   REQUIRE(result.wait(test::limit));
   std::size_t i = 0;
-  for (const std::size_t n : {0, 1, 1000, 10'000, 300'000, 3}) {
+  for (const std::size_t n : {0U, 1U, 1000U, 10'000U, 300'000U, 3U}) {
     const std::vector<double> wanted(n, 1.5);
     CHECK(result.data(i).get<std::vector<double>>("values") == wanted);
     CHECK(result.data(i).get<std::vector<double>>("span") == wanted);

@@ -480,7 +480,7 @@ TEST_CASE("single items can be withdrawn wherever they stand", "[scheduler]") {
   }
   SECTION("all of them") {
     scheduler.submit(items(1, 3));
-    for (const std::uint64_t item : {1, 0, 2}) CHECK(scheduler.withdraw(1, item));
+    for (const std::uint64_t item : {1U, 0U, 2U}) CHECK(scheduler.withdraw(1, item));
     CHECK(scheduler.waiting() == 0);
     CHECK_FALSE(scheduler.next());
   }

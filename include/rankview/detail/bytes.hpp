@@ -143,7 +143,9 @@ concept Aggregate = std::is_class_v<T> && std::is_aggregate_v<T> && !requires {
 // The types of the members of an aggregate of T, if they can be told apart.
 struct ListTypes {
   template <class... M>
-  Types<std::remove_cv_t<M>...> operator()(Types<M...>, const auto&...) const;
+  constexpr Types<std::remove_cv_t<M>...> operator()(Types<M...>, const auto&...) const {
+    return {};
+  }
 };
 template <class T>
 using members_of = decltype(with_members<count_members<T>()>(std::declval<const T&>(), ListTypes()));

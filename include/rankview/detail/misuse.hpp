@@ -162,7 +162,7 @@ struct is_subscript<Subscript<View>> : std::true_type {};
 template <class T>
 struct is_subtask : std::false_type {};
 template <class T>
-struct is_subtask<Subtask<T>> : std::true_type {};
+struct is_subtask<rankview::Subtask<T>> : std::true_type {};
 
 template <class T>
 inline constexpr bool is_raw_pointer = std::is_pointer_v<T> && !is_function<T>;
