@@ -4,7 +4,7 @@
 
 // Before everything else where a shared library is made: what users include can be seen from outside, what follows cannot, and neither
 // can a class that users know by name alone.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 class [[gnu::visibility("hidden")]] Controller;
 }
 #pragma GCC visibility push(default)

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: BSL-1.0
 # Part of rankview: views, engines and load balancing over MPI.
 #
-# Builds and runs the tests: sh tests/run.sh [format|debug|fuzz|clang|tidy|asan|tsan|release|shared]...
-# Without arguments: format, debug, tidy and fuzz. `debug` has every test; the others have those that they may find something in. The last line says how many passed and failed. Test cases are counted one by one, a test without cases as one.
+# Builds and runs the tests: sh tests/run.sh [format|debug|tidy|asan|tsan|release|shared]...
+# Without arguments: all of it. `debug` has every test; the others have those that they may find something in. `asan` and `tsan` are clang's,
+# the others GCC's; the fuzzers are in `asan`, the benchmarks in `release`. The last line says how many passed and failed. Test cases are
+# counted one by one, a test without cases as one.
 
-every="format debug fuzz clang tidy asan tsan release shared"
+every="format debug tidy asan tsan release shared"
 wanted=
 for argument in "$@"; do
   case " $every " in
@@ -16,14 +18,14 @@ for argument in "$@"; do
       ;;
   esac
 done
-[ -n "$wanted" ] || wanted="format debug tidy fuzz"
+[ -n "$wanted" ] || wanted=$every
 
 . "$(dirname "$0")/../.ci/setup.sh"
 need catch2 ccache || exit 1
 case $wanted in *release*) need libbenchmark-dev python3 || exit 1 ;; esac
-case $wanted in *fuzz*) need clang libclang-rt-14-dev || exit 1 ;; esac
 # What the compiler says to misuse is asked of both.
-case $wanted in *debug* | *clang*) need clang-19 || exit 1 ;; esac
+case $wanted in *debug* | *asan* | *tsan*) need clang-19 || exit 1 ;; esac
+case $wanted in *asan* | *tsan*) need libclang-rt-19-dev || exit 1 ;; esac
 case $wanted in *format*) need clang-format git || exit 1 ;; esac
 case $wanted in *tidy*) need clang-tidy || exit 1 ;; esac
 
@@ -137,31 +139,22 @@ tidy() {
 # The benchmarks at small size: that they run. Their figures are for whoever reads; none decides.
 benchmarks() { sh benchmarks/run.sh --quick --no-peers; }
 
-# Under a sanitizer nine ranks on two cores find nothing that four do not, and examples and the README are for the compiler.
-sanitized='^(unit\.|system\.|mpi\..*\.np[124]$|mpi_calls)'
+# Under a sanitizer nine ranks on two cores find nothing that four do not, and the README and installations are for the compiler.
+sanitized='^(fuzz|unit\.|system\.|mpi\..*\.np[124]$|mpi_calls)'
 # What has threads of its own, and the system tests, in which processes end.
 threaded='^(unit\.(local_|idle|call_memory)|mpi\.(threads|async_result|continuations|dependencies|attempts|imap|subtask|publish|forwarding|client|communicator|reduce|load_balanced_view)\.np[124]$|system\.(embedded|ending))'
+elsewhere='^system\.(installed|bare|embedded_is_current)$'
 
 for preset in $wanted; do
   echo "---- $preset, after $(($(date +%s) - started)) s"
   case $preset in
     format) check format formatted ;;
     tidy) check tidy tidy ;;
-    fuzz)
-      if cmake -G Ninja -S . -B build/fuzz -D CMAKE_CXX_COMPILER=clang++ -D CMAKE_C_COMPILER=clang -D RANKVIEW_FUZZ=ON \
-        -D RANKVIEW_EXAMPLES=OFF -D RANKVIEW_FUZZ_SECONDS="${RANKVIEW_FUZZ_SECONDS:-15}" >"$said" 2>&1; then
-        if cmake --build build/fuzz -j "$jobs" --target rankview_fuzzers; then run fuzz -L fuzz -j 2; else broken fuzz; fi
-      else
-        cat "$said"
-        broken fuzz
-      fi
-      ;;
-    asan) if build asan -DRANKVIEW_EXAMPLES=OFF; then run asan -R "$sanitized" -E 'install' -j 1; else broken asan; fi ;;
-    tsan) if build tsan -DRANKVIEW_EXAMPLES=OFF; then run tsan -R "$threaded" -j 1; else broken tsan; fi ;;
-    clang) if build clang; then run clang -R '^(unit|compile_fail|examples|mpi.*np2)' -j "$jobs"; else broken clang; fi ;;
+    asan) if build asan -DRANKVIEW_EXAMPLES=OFF; then run asan -R "$sanitized" -E "$elsewhere" -j "$jobs"; else broken asan; fi ;;
+    tsan) if build tsan -DRANKVIEW_EXAMPLES=OFF; then run tsan -R "$threaded" -E "$elsewhere" -j "$jobs"; else broken tsan; fi ;;
     release)
       if build release; then
-        run release -R '^(unit|examples|system|mpi.*np4)' -j "$jobs"
+        run release -R '^(unit|examples|mpi.*np4)' -j "$jobs"
         check benchmarks benchmarks
       else
         broken release

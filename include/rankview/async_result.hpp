@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// Tag for AsyncResult::get and ::wait: end the waiting at the first failure.
 struct FirstException {};

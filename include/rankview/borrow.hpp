@@ -2,7 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// An argument that the caller keeps; made by borrow().
 template <class T>

@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// A callable whose captures travel as their bytes; made by by_value().
 template <class F>

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// The engines, as rank 0 sees them, and the maker of views. Lives as long as the run that made it; a cheap handle, usable from several
 /// threads at once (below `MPI_THREAD_SERIALIZED`, only the main thread makes progress).

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// rankview inside a code that owns MPI: rank 0 of a communicator as controller and client, its other ranks as engines, for as long as
 /// run() takes. Engine variables live as long as the Cluster.

@@ -9,7 +9,7 @@
 #include <initializer_list>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 template <class T>
 class AsyncResult;

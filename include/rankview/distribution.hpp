@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// How the elements of a range are dealt to q engines. Of n elements each gets n / q, and the first n mod q one more.
 enum class Distribution : std::uint8_t {

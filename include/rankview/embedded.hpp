@@ -10,7 +10,7 @@
 #include <chrono>
 #include <string>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Options with everything decided.
 struct Effective {
@@ -57,7 +57,7 @@ Slab new_slab(bool huge);
 #include <unordered_map>
 #include <vector>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Calls by number. Numbers are given in turn, so those of about the same time lie side by side, in pages, and these in slabs, so that a
 // million calls are a few thousand pages of memory. Does not own the calls; slots stay where they are.
@@ -887,7 +887,7 @@ class Timers {
 #include <exception>
 
 // What the controller knows of few calls.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // An item that a team of engines runs, while some of them have not ended it.
 struct TeamItem {
@@ -1722,7 +1722,7 @@ class Clock {
 
 #include <rankview/errors.hpp>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 namespace transport = rankview::transport;
 namespace scheduler = rankview::scheduler;
@@ -2480,7 +2480,7 @@ class MpiEndpoint final : public Endpoint {
 
 #include <rankview/cluster.hpp>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 // One rank's part of a cluster.
 struct Cluster::State {
@@ -2528,7 +2528,7 @@ struct Cluster::State {
 
 }  // namespace rankview
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 // A run that this process takes part in, for as long as it does. Runs of the same ranks cannot be within each other: the inner one would
 // wait for ranks that serve the outer one.
@@ -2558,7 +2558,7 @@ class UnderWay {
 #include <sys/types.h>
 #include <condition_variable>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 // Says on stderr, once, that the client, whose thread makes this, waits in MPI for ranks that serve, which else would be a hang without a
 // word. Looks now and then, from a thread of its own.
@@ -2583,7 +2583,7 @@ class Watch {
 
 }  // namespace rankview
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 class Controller;
 
@@ -2710,7 +2710,7 @@ namespace rankview::transport {
 #include <unistd.h>
 #include <cstdio>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 MPI_Comm checked(MPI_Comm comm) {
@@ -2902,7 +2902,7 @@ void Cluster::run_on_root(const std::function<void(Client&)>& f) {
 #include <charconv>
 #include <cstring>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 std::optional<std::int64_t> from_environment(const char* name, std::int64_t most) {
@@ -2975,7 +2975,7 @@ std::string listed(const std::vector<std::string>& earlier);
 
 #include <rankview/run.hpp>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // What has to be undone if the program leaves by std::exit.
@@ -3067,7 +3067,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 
 }  // namespace rankview::detail
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 // Never destroyed: after std::exit, a run that was left may still be here.
@@ -3126,7 +3126,7 @@ std::string mpi_call_of(pid_t thread);
 
 }  // namespace rankview::transport
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 constexpr auto period = std::chrono::seconds(2);
@@ -3170,7 +3170,7 @@ void Watch::watch() {
 #include <iterator>
 
 // What the controller's parts ask of a call's items.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
 
@@ -3196,7 +3196,7 @@ inline auto block_of(Call& call, std::uint64_t item) {
 }  // namespace rankview::detail
 
 // Items that do not simply run once: they fail and are tried again, are refused, run for too long, come back unstarted, or wait too long.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Between two questions whether something is to be recalled, in nanoseconds.
@@ -3354,7 +3354,7 @@ std::string type_name(const char* mangled);
 #include <numeric>
 
 // The part of a call that templates reach: making it, waiting for it, and asking what is known of it.
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 const char* to_string(Status status) noexcept {
   switch (status) {
@@ -3952,9 +3952,9 @@ inline constexpr bool thread_sanitized = false;
 #include <sys/mman.h>
 #include <new>
 
-namespace rankview {
+namespace rankview::controller {
 
-controller::Slab controller::new_slab(bool huge) {
+Slab new_slab(bool huge) {
   Slab slab(std::aligned_alloc(slab_bytes, slab_bytes));
   if (slab == nullptr) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
@@ -3964,7 +3964,9 @@ controller::Slab controller::new_slab(bool huge) {
   return slab;
 }
 
-namespace detail {
+}  // namespace rankview::controller
+
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Blocks of one size. Of the slabs that nothing is left in one is kept, since it may be wanted at once.
@@ -4056,11 +4058,10 @@ void free_call(void* memory, std::size_t bytes) noexcept {
   }
 }
 
-}  // namespace detail
-}  // namespace rankview
+}  // namespace rankview::detail
 
 // What rank 0 does when calls have ended: whoever drives takes continuations out under the lock and runs them outside of it.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Continuations that this thread is in.
@@ -4200,7 +4201,7 @@ void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation
 
 }  // namespace rankview::detail
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // The code of a call, as every process finds it. Zero where it has none.
 struct ShippedCode {
@@ -4219,7 +4220,7 @@ const ShippedCode& shipped_code(const ShippedCode& code);
 
 }  // namespace rankview::detail
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // What pulse_state_ says.
@@ -4746,14 +4747,14 @@ bool Controller::reachable() {
 
 #include <rankview/detail/caught.hpp>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 void Dependency::add(const Dependency& more) { tasks_.insert(tasks_.end(), more.tasks_.begin(), more.tasks_.end()); }
 
 }  // namespace rankview
 
 // Calls that wait for others: what they wait for is looked up when they are submitted; when it is decided, they are placed or fail.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 using Need = scheduler::Dependencies::Need;
 
@@ -4939,7 +4940,7 @@ void Controller::doom(Call& call, const TaskId& cause) {
 }  // namespace rankview::detail
 
 // The controller towards the engines: what the scheduler grants becomes messages.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 void Controller::dispatch() {
   scheduler::Grant next;
@@ -5129,7 +5130,7 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
 
 #include <rankview/detail/imap_window.hpp>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 TaskSource::~TaskSource() = default;
 
@@ -5213,7 +5214,7 @@ std::uint64_t ImapWindow::index() {
 }  // namespace rankview::detail
 
 // What the client asks of tasks that it names, by results or by ids.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
   // Whoever names a result keeps it.
@@ -5319,7 +5320,7 @@ std::size_t place_of(std::int64_t index, std::size_t count) {
 }  // namespace rankview::detail
 
 // What comes from the engines: results are put in place, and calls end.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 void Controller::on_frame(transport::Frame& frame) {
   try {
@@ -5614,7 +5615,7 @@ void Controller::end_call(Call& call) {
 }  // namespace rankview::detail
 
 // Tasks that tasks submit: calls of one item whose result goes back to an engine.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 class Subtask final : public Call {
@@ -6578,7 +6579,7 @@ void Engine::beat() {
 
 }  // namespace rankview::engine
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 engine::Engine& here() {
@@ -6668,7 +6669,7 @@ std::string describe_uncaught() {
 
 }  // namespace rankview::engine
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::exception_ptr caught() noexcept {
   if (std::exception_ptr exception = std::current_exception()) return exception;
@@ -6955,7 +6956,7 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
 
 }  // namespace rankview::engine
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
   const engine::Engine* const here = engine::current();
@@ -7198,7 +7199,7 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
 
 }  // namespace rankview::engine
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 engine::Engine& own() {
@@ -7237,6 +7238,7 @@ std::string type_name(const char* mangled) {
   constexpr std::pair<std::string_view, std::string_view> shorter[] = {
       {"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
       {"std::__cxx11::", "std::"},
+      {"rankview::abi_0_1::", "rankview::"},
   };
   for (const auto& [from, to] : shorter) {
     for (std::size_t at = name.find(from); at != std::string::npos; at = name.find(from, at + to.size())) name.replace(at, from.size(), to);
@@ -7252,7 +7254,7 @@ std::string type_name(const char* mangled) {
 
 }  // namespace rankview::engine
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 bool Variables::erase(std::string_view name) {
   const auto found = variables_.find(name);
@@ -8881,7 +8883,7 @@ MPI_Op mpi_operation(detail::Operation operation) {
 
 }  // namespace rankview::transport
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::size_t size_of(Element element) {
   switch (element) {
@@ -10007,7 +10009,7 @@ template class archive_serializer_map<rankview::detail::InArchive>;
 
 }  // namespace boost::archive::detail
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 std::uint64_t hash(const unsigned char* bytes, std::size_t count) {
@@ -10227,7 +10229,7 @@ std::string listed(const std::vector<std::string>& earlier) {
 
 }  // namespace rankview::wire
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 std::string describe(const TaskPlace& place) {
@@ -10306,7 +10308,7 @@ CompositeError::CompositeError(std::vector<Failure> failures, std::size_t total)
 }  // namespace rankview
 
 // Out of line, since every program has the code that reads.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 void Claims::refuse(std::size_t size) const {
   throw DecodeError("attachment " + std::to_string(places_.size()) + " of " + std::to_string(sizes_.size()) + " should hold " +

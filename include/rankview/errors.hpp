@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// The base of every error that rankview throws of its own. `std::out_of_range` for an engine that does not exist is the one
 /// exception to it.

@@ -14,7 +14,7 @@
 #include <utility>
 #include <variant>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// The results of imap() and imap_unordered(): an input range that reads its elements, and has them worked on, as results are taken. Of
 /// `R`, or unordered of `std::pair<std::size_t, R>`; where tasks return nothing, `R` is std::monostate.

@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 class LoadBalancedView;
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// Seconds, as the times of results are told.
 using Seconds = std::chrono::duration<double>;

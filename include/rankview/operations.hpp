@@ -4,7 +4,7 @@
 
 #include <functional>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// The smaller of two values, for reduce() and its like; on arithmetic types it is MPI's own `MPI_MIN`.
 struct Min {

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <optional>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// When a task's long argument, which is the result of another task, is sent from the engine that made it, which keeps its latest ones,
 /// rather than from rank 0.

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// What one engine has to do, has done, and holds.
 struct EngineStatus {

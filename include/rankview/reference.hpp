@@ -6,7 +6,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// Stands for the engine's own variable wherever an argument is expected; made by ref(). With `T = void` the parameter of the
 /// callable says what type the variable must have.

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// A range without end whose elements are all the same value; made by repeat(). Copies share the value.
 template <class T>

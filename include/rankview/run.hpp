@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 namespace detail {
 int run(int argc, char** argv, const std::function<int(Client&)>& main, const Options& options);

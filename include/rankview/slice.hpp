@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// Engines, or elements of a result, as Python slices a list: from `start` up to but without `stop`, every `step`-th; negative numbers
 /// count from the end, and what lies outside is cut off. `rv::slice(1, 8, 2)`, `rv::slice({}, 3)`, `rv::slice({}, {}, -1)`.

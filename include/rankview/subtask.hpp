@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 namespace detail {
 

@@ -4,7 +4,7 @@
 
 #include <rankview/slice.hpp>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// Tag for "every live engine", looked up anew at each call.
 struct All {};

@@ -13,7 +13,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 namespace detail {
 template <class T>

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// What one task has published so far with this_task::publish(), the last value of each name; AsyncResult::data() gives it. A cheap
 /// handle that sees what is there whenever it is asked, before and after the task's end, and keeps the result alive.

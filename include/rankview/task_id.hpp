@@ -9,7 +9,7 @@
 #include <iosfwd>
 #include <string>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// Names one task for the life of a cluster: the call that made it, counted from 1, and its place among that call's tasks.
 struct TaskId {

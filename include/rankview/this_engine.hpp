@@ -11,7 +11,7 @@
 
 /// What a task can ask about the engine that runs it. Each of these throws UsageError outside of a task. Threads that a task starts on
 /// an engine of its own process may ask too.
-namespace rankview::this_engine {
+namespace rankview::inline abi_0_1::this_engine {
 
 /// The engine's number: 0 for rank 1, and so on.
 [[nodiscard]] int id();
@@ -27,7 +27,7 @@ namespace rankview::this_engine {
 
 }  // namespace rankview::this_engine
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 template <class T>
 template <class... A>

@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <typeinfo>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 namespace detail {
 

@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 /// What is known of an engine's variable without looking at its value.
 struct VariableInfo {

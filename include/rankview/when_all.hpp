@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 namespace detail {
 

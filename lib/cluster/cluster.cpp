@@ -19,7 +19,7 @@
 #include <optional>
 #include <string>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 MPI_Comm checked(MPI_Comm comm) {

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 // One rank's part of a cluster.
 struct Cluster::State {

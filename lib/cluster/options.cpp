@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 std::optional<std::int64_t> from_environment(const char* name, std::int64_t most) {

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <string>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Options with everything decided.
 struct Effective {

@@ -20,7 +20,7 @@
 #include <string>
 #include <utility>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // What has to be undone if the program leaves by std::exit.

@@ -11,7 +11,7 @@
 #include <mutex>
 #include <vector>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 // Never destroyed: after std::exit, a run that was left may still be here.

@@ -5,7 +5,7 @@
 #include <mpi.h>
 #include <thread>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 // A run that this process takes part in, for as long as it does. Runs of the same ranks cannot be within each other: the inner one would
 // wait for ranks that serve the outer one.

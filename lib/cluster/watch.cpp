@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 constexpr auto period = std::chrono::seconds(2);

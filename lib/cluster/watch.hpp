@@ -10,7 +10,7 @@
 #include <optional>
 #include <thread>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 // Says on stderr, once, that the client, whose thread makes this, waits in MPI for ranks that serve, which else would be a hang without a
 // word. Looks now and then, from a thread of its own.

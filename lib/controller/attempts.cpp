@@ -13,7 +13,7 @@
 #include <utility>
 
 // Items that do not simply run once: they fail and are tried again, are refused, run for too long, come back unstarted, or wait too long.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Between two questions whether something is to be recalled, in nanoseconds.

@@ -18,7 +18,7 @@
 #include <string>
 
 // The part of a call that templates reach: making it, waiting for it, and asking what is known of it.
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 const char* to_string(Status status) noexcept {
   switch (status) {

@@ -15,9 +15,9 @@
 #include <mutex>
 #include <new>
 
-namespace rankview {
+namespace rankview::controller {
 
-controller::Slab controller::new_slab(bool huge) {
+Slab new_slab(bool huge) {
   Slab slab(std::aligned_alloc(slab_bytes, slab_bytes));
   if (slab == nullptr) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
@@ -27,7 +27,9 @@ controller::Slab controller::new_slab(bool huge) {
   return slab;
 }
 
-namespace detail {
+}  // namespace rankview::controller
+
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Blocks of one size. Of the slabs that nothing is left in one is kept, since it may be wanted at once.
@@ -119,5 +121,4 @@ void free_call(void* memory, std::size_t bytes) noexcept {
   }
 }
 
-}  // namespace detail
-}  // namespace rankview
+}  // namespace rankview::detail

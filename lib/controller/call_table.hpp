@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Calls by number. Numbers are given in turn, so those of about the same time lie side by side, in pages, and these in slabs, so that a
 // million calls are a few thousand pages of memory. Does not own the calls; slots stay where they are.

@@ -13,7 +13,7 @@
 #include <vector>
 
 // What rank 0 does when calls have ended: whoever drives takes continuations out under the lock and runs them outside of it.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Continuations that this thread is in.

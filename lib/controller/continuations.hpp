@@ -4,7 +4,7 @@
 
 #include <memory>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 class Controller;
 

@@ -15,7 +15,7 @@
 #include <utility>
 #include <variant>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // What pulse_state_ says.

@@ -36,7 +36,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 namespace transport = rankview::transport;
 namespace scheduler = rankview::scheduler;

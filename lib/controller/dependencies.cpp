@@ -13,14 +13,14 @@
 #include <string>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 void Dependency::add(const Dependency& more) { tasks_.insert(tasks_.end(), more.tasks_.begin(), more.tasks_.end()); }
 
 }  // namespace rankview
 
 // Calls that wait for others: what they wait for is looked up when they are submitted; when it is decided, they are placed or fail.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 using Need = scheduler::Dependencies::Need;
 

@@ -12,7 +12,7 @@
 #include <utility>
 
 // The controller towards the engines: what the scheduler grants becomes messages.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 void Controller::dispatch() {
   scheduler::Grant next;

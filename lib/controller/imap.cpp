@@ -9,7 +9,7 @@
 
 #include <utility>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 TaskSource::~TaskSource() = default;
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 // What the controller's parts ask of a call's items.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
 

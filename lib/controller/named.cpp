@@ -12,7 +12,7 @@
 #include <vector>
 
 // What the client asks of tasks that it names, by results or by ids.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
   // Whoever names a result keeps it.

@@ -15,7 +15,7 @@
 #include <variant>
 
 // What comes from the engines: results are put in place, and calls end.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 void Controller::on_frame(transport::Frame& frame) {
   try {

@@ -15,7 +15,7 @@
 #include <vector>
 
 // Tasks that tasks submit: calls of one item whose result goes back to an engine.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 class Subtask final : public Call {

@@ -15,7 +15,7 @@
 #include <vector>
 
 // What the controller knows of few calls.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // An item that a team of engines runs, while some of them have not ended it.
 struct TeamItem {

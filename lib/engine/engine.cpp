@@ -642,7 +642,7 @@ void Engine::beat() {
 
 }  // namespace rankview::engine
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 engine::Engine& here() {

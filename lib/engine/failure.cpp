@@ -71,7 +71,7 @@ std::string describe_uncaught() {
 
 }  // namespace rankview::engine
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::exception_ptr caught() noexcept {
   if (std::exception_ptr exception = std::current_exception()) return exception;

@@ -136,7 +136,7 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
 
 }  // namespace rankview::engine
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
   const engine::Engine* const here = engine::current();

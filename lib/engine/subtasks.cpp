@@ -149,7 +149,7 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
 
 }  // namespace rankview::engine
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 engine::Engine& own() {

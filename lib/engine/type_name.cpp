@@ -21,6 +21,7 @@ std::string type_name(const char* mangled) {
   constexpr std::pair<std::string_view, std::string_view> shorter[] = {
       {"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
       {"std::__cxx11::", "std::"},
+      {"rankview::abi_0_1::", "rankview::"},
   };
   for (const auto& [from, to] : shorter) {
     for (std::size_t at = name.find(from); at != std::string::npos; at = name.find(from, at + to.size())) name.replace(at, from.size(), to);

@@ -5,7 +5,7 @@
 #include <rankview/errors.hpp>
 #include <rankview/variables.hpp>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 bool Variables::erase(std::string_view name) {
   const auto found = variables_.find(name);

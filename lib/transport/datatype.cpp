@@ -141,7 +141,7 @@ MPI_Op mpi_operation(detail::Operation operation) {
 
 }  // namespace rankview::transport
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 std::size_t size_of(Element element) {
   switch (element) {

@@ -16,7 +16,7 @@
 #include <set>
 #include <string>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
 std::uint64_t hash(const unsigned char* bytes, std::size_t count) {

@@ -32,7 +32,7 @@ std::string listed(const std::vector<std::string>& earlier) {
 
 }  // namespace rankview::wire
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 namespace {
 
 std::string describe(const TaskPlace& place) {
@@ -111,7 +111,7 @@ CompositeError::CompositeError(std::vector<Failure> failures, std::size_t total)
 }  // namespace rankview
 
 // Out of line, since every program has the code that reads.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 void Claims::refuse(std::size_t size) const {
   throw DecodeError("attachment " + std::to_string(places_.size()) + " of " + std::to_string(sizes_.size()) + " should hold " +

@@ -4,7 +4,7 @@
 
 #include <rankview/detail/code_address.hpp>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // The code of a call, as every process finds it. Zero where it has none.
 struct ShippedCode {

@@ -9,7 +9,7 @@
 #include <utility>
 
 // Plain structs, which travel member by member without a word of code.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class T>
 concept PlainStruct = Aggregate<T> && !Bytes<T> && !BoostKnows<T> && count_members<T>() <= most_members;

@@ -13,7 +13,7 @@
 #include <vector>
 
 // What the engines of a view do among themselves: rank 0 only takes the vote.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 struct Barrier {
   static void run(Invocation& invocation) { invocation.group->barrier(); }

@@ -10,7 +10,7 @@
 #include <span>
 #include <utility>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Growable bytes. Unlike std::vector it leaves new bytes uninitialised and grows in place where the allocator can.
 class Buffer {

@@ -20,7 +20,7 @@
 #include <variant>
 
 // What is known of a type by looking at it: whether its bytes mean the same in another process, and who knows how it is serialised.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class T>
 struct is_function_pointer : std::false_type {};

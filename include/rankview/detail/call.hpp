@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 class Controller;
 struct CompletionFeed;

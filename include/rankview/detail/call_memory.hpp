@@ -8,7 +8,7 @@
 
 // Where calls lie. There may be millions, and most of what one costs beyond its message would be page faults and misses of the address
 // translation, so they get blocks out of slabs that the system is asked to back with huge pages.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 inline constexpr std::size_t call_alignment = 64;
 

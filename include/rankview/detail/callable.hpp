@@ -23,7 +23,7 @@
 // How a callable reaches an engine: what travels is the address of a Thunk, a constant made by the compiler for one callable type
 // and the types of its arguments, which every process of the same build has. It knows how to decode the arguments, call, and encode
 // the result.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // What surrounds one run of a thunk.
 class Invocation {

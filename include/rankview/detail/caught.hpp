@@ -4,7 +4,7 @@
 
 #include <exception>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // The exception that is being handled, never null. If there is none, the code within has called pthread_exit, or the thread was cancelled:
 // that unwinds the stack like an exception, and may not be kept, so it ends the process with a sentence.

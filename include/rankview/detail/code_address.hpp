@@ -5,7 +5,7 @@
 #include <compare>
 #include <cstdint>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Where code or constant data is, in a form that means the same in every process that runs the same files: the module (the
 // executable or a shared library, named by a hash of its build-id) and the offset from where that module was loaded.

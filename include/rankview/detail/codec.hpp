@@ -13,7 +13,7 @@
 //   bytes       trivially copyable types as they lie in memory; contiguous ranges of them in bulk
 //   structure   the standard's types and plain structs, part by part
 //   Boost       everything else, through the type's own Boost.Serialization
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // What a class that Boost serialises may hold without another header of Boost's.
 template <class T>

@@ -17,7 +17,7 @@ class communicator;
 
 // Verbs that the engines of a view carry out together with rank 0. Each engine runs a task of the call, which talks to the others through
 // its Group; what rank 0 does meanwhile is said by a RootPart. Neither knows MPI.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Types and operations that MPI knows.
 enum class Element : std::uint8_t { i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, f_long, boolean };

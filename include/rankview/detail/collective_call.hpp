@@ -17,7 +17,7 @@
 
 // What the collective verbs of views share. Each verb is a type with a static run(Invocation&), its task on the engines, and a function
 // that makes the call on rank 0.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class Verb>
 inline constexpr Thunk verb_thunk{&Verb::run, nullptr};

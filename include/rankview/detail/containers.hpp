@@ -20,7 +20,7 @@
 #include <vector>
 
 // The standard's containers, element by element but for vectors of what travels as bytes.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // How many elements follow. Objects of an empty class, or ones that were sent before, take nothing.
 template <class Element>

@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 
 template <class T>
 class AsyncResult;

@@ -15,7 +15,7 @@
 #include <utility>
 
 // Reductions that MPI has no operation for: any callable, any type.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // An operation as an argument.
 template <class Op>

@@ -15,7 +15,7 @@
 #include <vector>
 
 // gather: the parts that the engines hold become one vector on rank 0.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Elements that travel as they lie in memory: MPI_Igatherv, from the engines' variables into the result.
 template <class T>

@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 class Call;
 

@@ -16,7 +16,7 @@
 #include <utility>
 
 // imap: the part that all views share. A view says what call each element makes, as element_call(), and how many may be outstanding.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // As given: lvalues by reference, the others moved in.
 template <class Range>

@@ -10,7 +10,7 @@
 #include <memory>
 
 // imap: the part that does not depend on types.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Where the tasks of an imap come from.
 class TaskSource {

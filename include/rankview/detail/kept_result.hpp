@@ -15,7 +15,7 @@
 
 // Results as arguments. An engine keeps the long results that it has made last, so that a task there that wants one as an argument need not
 // be sent it.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 class Call;
 

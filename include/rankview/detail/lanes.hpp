@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // How values of type T are written, and read again. A lane has
 //   parts             Types of what it leaves to other lanes

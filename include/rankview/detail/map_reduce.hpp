@@ -15,7 +15,7 @@
 
 // A map whose results are folded: on the engines those of neighbouring items that were handed out together, on rank 0 the rest, in item
 // order throughout.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // A callable within the state that an engine is sent.
 template <class F>

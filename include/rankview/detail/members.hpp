@@ -7,7 +7,7 @@
 #include <type_traits>
 
 // The members of plain structs, which nobody has to name: how many there are, and a way to look at each.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class... T>
 struct Types {};

@@ -11,7 +11,7 @@
 
 // How much memory a value takes, about: itself and the elements of the containers in it, without what allocators add. Walks containers
 // whose elements have memory of their own.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class T>
 struct is_pair_like : std::false_type {};

@@ -9,7 +9,7 @@
 #include <functional>
 #include <type_traits>
 
-namespace rankview {
+namespace rankview::inline abi_0_1 {
 class Client;
 class EngineView;
 class DirectView;
@@ -23,7 +23,7 @@ class ImapRange;
 
 // What the compiler says to a call that cannot be made. A verb asks first whether its call is accepted and does nothing if not, so that
 // the one sentence that is asserted here is all there is to read.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class View>
 class Subscript;

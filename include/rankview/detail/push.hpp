@@ -10,7 +10,7 @@
 #include <utility>
 
 // push: a value becomes a variable of each engine. What is short travels with the call, what is long is broadcast.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // A vector or string whose elements are broadcast from the caller's memory into the engines' own: MPI_Ibcast.
 template <class V>

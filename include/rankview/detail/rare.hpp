@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // What few of many objects have: the room of a pointer until it is first written to, and reads as a T{} until then. T may be incomplete
 // where nothing is done to it. (Every program that makes a call instantiates some of these, and std::unique_ptr would be most of that.)

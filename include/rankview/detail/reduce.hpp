@@ -17,7 +17,7 @@
 #include <vector>
 
 // reduce, reduce_all and allreduce. What MPI has an operation for is an MPI_Ireduce or MPI_Iallreduce, everything else a fold.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // The result of an MPI_Ireduce: rank 0 puts in what changes nothing, and finds the result in its place.
 template <class T>

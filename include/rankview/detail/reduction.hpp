@@ -15,7 +15,7 @@
 #include <vector>
 
 // Which reductions MPI can do by itself.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class T>
 constexpr std::optional<Element> mpi_element() {

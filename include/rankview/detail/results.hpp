@@ -14,7 +14,7 @@
 #include <variant>
 #include <vector>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Where the results of one call are put together. `R` is what each task returns.
 template <class R>

@@ -11,7 +11,7 @@
 #include <vector>
 
 // scatter: the parts of a range become a variable of the engines.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // Elements that travel as they lie in memory: MPI_Iscatterv, from the caller's memory into the engines' vectors.
 template <class T>

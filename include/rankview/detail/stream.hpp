@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <vector>
 
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 class OutArchive;
 class InArchive;

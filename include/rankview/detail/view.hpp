@@ -17,7 +17,7 @@
 #include <vector>
 
 // What all views share: making calls.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 // What an `apply` or `map` to several tasks gives.
 template <class R>

@@ -15,7 +15,7 @@
 #include <variant>
 
 // The standard's types that are no containers: strings, tuples and what may be empty.
-namespace rankview::detail {
+namespace rankview::inline abi_0_1::detail {
 
 template <class C, class Traits, class A>
 struct lane<std::basic_string<C, Traits, A>> {
