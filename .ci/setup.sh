@@ -1,5 +1,5 @@
 # Sourced by the project's scripts: installs what is missing on a Debian machine and sets what Open MPI needs here.
-# Defines: need PACKAGE..., build PRESET [CMAKE OPTION...], jobs.
+# Defines: need PACKAGE..., build PRESET [CMAKE OPTION...] (of it all, or of the folders in $parts), jobs.
 
 cd "$(dirname "$0")/.." || exit 1
 
@@ -30,7 +30,7 @@ build() {
   log=$(mktemp) || return 1
   cmake --preset "$preset" "$@" >"$log" 2>&1 || { cat "$log"; rm -f "$log"; return 1; }
   rm -f "$log"
-  cmake --build --preset "$preset" -j "$jobs"
+  cmake --build --preset "$preset" -j "$jobs" ${parts:+--target $parts}
 }
 
 # mpirun refuses root, and more ranks than cores, unless told; it binds ranks to cores, which hurts when they share them.

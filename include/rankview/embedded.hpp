@@ -885,6 +885,7 @@ class Timers {
 }  // namespace rankview::controller
 
 #include <exception>
+#include <set>
 
 // What the controller knows of few calls.
 namespace rankview::inline abi_0_1::detail {
@@ -935,7 +936,7 @@ struct Uncommon {
   std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
   std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
   std::exception_ptr doomed;                     // its items cannot run
-  std::vector<std::uint64_t> given_up;           // items that were given up one by one when an engine had them
+  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
   std::map<std::uint64_t, PublishedValues> published;  // by item
@@ -1193,7 +1194,6 @@ class Turns {
 
 #include <queue>
 #include <random>
-#include <set>
 #include <tuple>
 #include <unordered_set>
 
@@ -3176,8 +3176,7 @@ inline bool has_ended(Status status) { return status != Status::waiting && statu
 
 // Whether the client has given it up: it, or the call.
 inline bool given_up(const Call& call, std::uint64_t item) {
-  const std::vector<std::uint64_t>& items = call.more->given_up;
-  return call.aborted || std::find(items.begin(), items.end(), item) != items.end();
+  return call.aborted || call.more->given_up.contains(item);
 }
 
 // Calls of one kind take about equally long: those of the same code.
@@ -5241,7 +5240,7 @@ void Controller::abort(Call& call, std::uint64_t item) {
   if (call.items[item].status == Status::waiting) {
     give_up_waiting(call, item);
   } else {
-    call.more.edit().given_up.push_back(item);
+    call.more.edit().given_up.insert(item);
     stop(call, item, item + 1);
   }
   send_all();
@@ -9876,11 +9875,12 @@ void MpiTeam::begin_exchange(std::byte* data, bool sends, std::uint64_t own, std
     if (own != 0) begin(0, data, Datatype::elements(own, size, size));
     return;
   }
-  std::byte* at = data;
+  std::uint64_t offset = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const std::uint64_t stride = deal.dist == Distribution::block ? size : counts.size() * size;
-    if (counts[i] != 0) begin(static_cast<int>(i) + 1, at, Datatype::elements(counts[i], size, stride));
-    at += deal.dist == Distribution::block ? counts[i] * size : size;
+    // Where there is nothing, data may be null.
+    if (counts[i] != 0) begin(static_cast<int>(i) + 1, data + offset, Datatype::elements(counts[i], size, stride));
+    offset += deal.dist == Distribution::block ? counts[i] * size : size;
   }
 }
 

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
-#include <vector>
 
 // What the controller's parts ask of a call's items.
 namespace rankview::inline abi_0_1::detail {
@@ -18,8 +17,7 @@ inline bool has_ended(Status status) { return status != Status::waiting && statu
 
 // Whether the client has given it up: it, or the call.
 inline bool given_up(const Call& call, std::uint64_t item) {
-  const std::vector<std::uint64_t>& items = call.more->given_up;
-  return call.aborted || std::find(items.begin(), items.end(), item) != items.end();
+  return call.aborted || call.more->given_up.contains(item);
 }
 
 // Calls of one kind take about equally long: those of the same code.

@@ -39,7 +39,7 @@ void Controller::abort(Call& call, std::uint64_t item) {
   if (call.items[item].status == Status::waiting) {
     give_up_waiting(call, item);
   } else {
-    call.more.edit().given_up.push_back(item);
+    call.more.edit().given_up.insert(item);
     stop(call, item, item + 1);
   }
   send_all();

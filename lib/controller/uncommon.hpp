@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -63,7 +64,7 @@ struct Uncommon {
   std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
   std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
   std::exception_ptr doomed;                     // its items cannot run
-  std::vector<std::uint64_t> given_up;           // items that were given up one by one when an engine had them
+  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
   std::map<std::uint64_t, PublishedValues> published;  // by item

@@ -238,11 +238,12 @@ void MpiTeam::begin_exchange(std::byte* data, bool sends, std::uint64_t own, std
     if (own != 0) begin(0, data, Datatype::elements(own, size, size));
     return;
   }
-  std::byte* at = data;
+  std::uint64_t offset = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     const std::uint64_t stride = deal.dist == Distribution::block ? size : counts.size() * size;
-    if (counts[i] != 0) begin(static_cast<int>(i) + 1, at, Datatype::elements(counts[i], size, stride));
-    at += deal.dist == Distribution::block ? counts[i] * size : size;
+    // Where there is nothing, data may be null.
+    if (counts[i] != 0) begin(static_cast<int>(i) + 1, data + offset, Datatype::elements(counts[i], size, stride));
+    offset += deal.dist == Distribution::block ? counts[i] * size : size;
   }
 }
 
