@@ -140,7 +140,7 @@ tidy() {
 benchmarks() { sh benchmarks/run.sh --quick --no-peers; }
 
 # Under a sanitizer many ranks on two cores find nothing that few do not, and the README and installations are for the compiler.
-sanitized='^(fuzz|unit\.|(system|mpi)\..*\.np[12]$|mpi\..*\.np4$|mpi_calls)'
+sanitized='^(fuzz|unit\.|(system|mpi)\..*\.np1$|mpi\..*\.np4$|system\.(ending|misuse)\..*\.np2$|mpi_calls)'
 # What has threads of its own, and the system tests, in which processes end.
 with_threads='threads|async_result|continuations|dependencies|attempts|imap|subtask|publish|client|communicator|reduce|load_balanced_view'
 threaded="^(unit\.(local_|idle|call_memory)|mpi\.($with_threads)\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
@@ -169,8 +169,8 @@ for preset in $wanted; do
         broken shared
       fi
       ;;
-    # Tests say themselves how many cores they take.
-    *) if build "$preset"; then run "$preset" -j "$jobs"; else broken "$preset"; fi ;;
+    # Tests say themselves how many cores they take. What a backtrace needs is enough to be debugged with, and quicker to compile.
+    debug) if build debug -DCMAKE_CXX_FLAGS_DEBUG=-g1; then run debug -j "$jobs"; else broken debug; fi ;;
   esac
 done
 

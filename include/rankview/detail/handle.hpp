@@ -47,8 +47,8 @@ class CallHandle {
   Call& operator*() const noexcept { return *slot_->call; }
   Call* operator->() const noexcept { return slot_->call; }
   explicit operator bool() const noexcept { return slot_ != nullptr; }
-  // Whether no other handle has the call.
-  [[nodiscard]] bool unique() const noexcept { return slot_->handles.load(std::memory_order_acquire) == 1; }
+  // Whether this handle has a call, and no other has it.
+  [[nodiscard]] bool unique() const noexcept { return slot_ != nullptr && slot_->handles.load(std::memory_order_acquire) == 1; }
 
  private:
   CallSlot* slot_ = nullptr;
