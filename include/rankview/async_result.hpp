@@ -6,6 +6,7 @@
 #include <rankview/detail/continuation.hpp>
 #include <rankview/detail/misuse.hpp>
 #include <rankview/detail/results.hpp>
+#include <rankview/detail/timeout.hpp>
 #include <rankview/errors.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/slice.hpp>
@@ -156,6 +157,17 @@ class AsyncResult {
     return take();
   }
 
+  template <detail::Number N>
+  detail::Refused get(N) const {
+    detail::refuse_timeout<N>();
+    return {};
+  }
+  template <detail::Number N>
+  detail::Refused get(FirstException, N) const {
+    detail::refuse_timeout<N>();
+    return {};
+  }
+
   /// Waits for the end, whatever it is.
   void wait() const { detail::wait(call(), {}); }
   /// Waits at most for `timeout`; whether it has ended.
@@ -172,6 +184,17 @@ class AsyncResult {
   DoneAndPending wait(FirstException, std::chrono::duration<Rep, Period> timeout) const {
     detail::wait_first_error(call(), detail::deadline_after(timeout));
     return detail::done_and_pending(*state_);
+  }
+
+  template <detail::Number N>
+  bool wait(N) const {
+    detail::refuse_timeout<N>();
+    return false;
+  }
+  template <detail::Number N>
+  DoneAndPending wait(FirstException, N) const {
+    detail::refuse_timeout<N>();
+    return {};
   }
 
   /// Whether all tasks have ended. Never blocks for long: it looks at what has arrived, and runs the continuations that are due.

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/timeout.hpp>
 #include <rankview/direct_view.hpp>
 #include <rankview/load_balanced_view.hpp>
 #include <rankview/targets.hpp>
@@ -72,6 +73,11 @@ class Client {
   bool wait(std::chrono::duration<Rep, Period> timeout) const {
     return detail::wait_all(*controller_, detail::deadline_after(timeout));
   }
+  template <detail::Number N>
+  bool wait(N) const {
+    detail::refuse_timeout<N>();
+    return false;
+  }
   /// Waits for these, however they end: results, task ids, lists of either, `rc.wait({a, b})`. What is not known any more has ended;
   /// UsageError for a task that never was.
   void wait(const Dependency& tasks) const { detail::wait_for(*controller_, tasks, {}); }
@@ -81,6 +87,11 @@ class Client {
   template <class Rep, class Period>
   bool wait(const Dependency& tasks, std::chrono::duration<Rep, Period> timeout) const {
     return detail::wait_for(*controller_, tasks, detail::deadline_after(timeout));
+  }
+  template <detail::Number N>
+  bool wait(const Dependency&, N) const {
+    detail::refuse_timeout<N>();
+    return false;
   }
 
   /// What every engine has to do and holds, as rank 0 knows it now. Asks no engine; cost: proportional to the number of engines.

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <span>
@@ -145,6 +146,19 @@ class DirectVerbs {
   template <class... Ranges, class F = callable_t<Ranges...>>
   auto map_async(F f, Ranges&&... ranges) const {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
+  }
+  /// The same of what is written out: `map(f, {1, 2, 3})`.
+  template <class... None, class E, class F = callable_t<None...>>
+  auto map(F f, std::initializer_list<E> elements) const {
+    return map(std::move(f), std::span<const E>(elements.begin(), elements.size()));
+  }
+  template <class... None, class E, class F = callable_t<None...>>
+  auto map_sync(F f, std::initializer_list<E> elements) const {
+    return map_sync(std::move(f), std::span<const E>(elements.begin(), elements.size()));
+  }
+  template <class... None, class E, class F = callable_t<None...>>
+  auto map_async(F f, std::initializer_list<E> elements) const {
+    return map(std::move(f), elements);
   }
 
   /// One task an element, read as results are taken, as LoadBalancedView::imap() does; the elements go to the engines in turn, element i

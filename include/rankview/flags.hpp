@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rankview/dependency.hpp>
+#include <rankview/detail/timeout.hpp>
 #include <rankview/metadata.hpp>
 
 #include <cstdint>
@@ -48,6 +49,8 @@ class Flag {
   requires(std::is_convertible_v<const U&, T> && !std::is_arithmetic_v<U> && !std::is_same_v<U, T> && !std::is_same_v<U, Flag>)
       Flag(const U& value)
       : value_(value), given_(true) {}
+  template <detail::Number N>
+  requires std::is_same_v<T, Seconds> Flag(N) { detail::refuse_timeout<N>(); }
   Flag(std::initializer_list<typename detail::Listed<T>::type> values) : value_(values), given_(true) {}
 
   [[nodiscard]] bool given() const noexcept { return given_; }
@@ -83,6 +86,12 @@ class Predicate {
   Predicate(Function callable) : function_(callable) {}
   template <class F>
   requires(std::is_class_v<F>&& std::is_convertible_v<F, Function>) Predicate(F callable) : function_(callable) {}
+  template <class F>
+  requires(std::is_class_v<F> && !std::is_convertible_v<F, Function> && std::is_invocable_v<F&>) Predicate(F) {
+    static_assert(!std::is_same_v<F, F>,
+                  "rankview: Flags::depend is asked on engines, where captures do not come: a function, or a lambda without; what it is to "
+                  "know it finds in rv::this_engine::vars()");
+  }
 
   explicit operator bool() const noexcept { return function_ != nullptr; }
   [[nodiscard]] Function function() const noexcept { return function_; }

@@ -8,7 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -77,6 +79,19 @@ class BalancedVerbs {
   template <class... Ranges, class F = callable_t<Ranges...>>
   auto map_async(F f, Ranges&&... ranges) const {
     return map(std::move(f), std::forward<Ranges>(ranges)...);
+  }
+  /// The same of what is written out: `map(f, {1, 2, 3})`.
+  template <class... None, class E, class F = callable_t<None...>>
+  auto map(F f, std::initializer_list<E> elements) const {
+    return map(std::move(f), std::span<const E>(elements.begin(), elements.size()));
+  }
+  template <class... None, class E, class F = callable_t<None...>>
+  auto map_sync(F f, std::initializer_list<E> elements) const {
+    return map_sync(std::move(f), std::span<const E>(elements.begin(), elements.size()));
+  }
+  template <class... None, class E, class F = callable_t<None...>>
+  auto map_async(F f, std::initializer_list<E> elements) const {
+    return map(std::move(f), elements);
   }
 
   /// `f` of each element, folded into one value by `op(R, R)`, which is associative and need not be commutative: element order is kept.

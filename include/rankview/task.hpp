@@ -4,6 +4,7 @@
 
 #include <rankview/async_result.hpp>
 #include <rankview/detail/caught.hpp>
+#include <rankview/detail/timeout.hpp>
 
 #include <chrono>
 #include <coroutine>
@@ -41,6 +42,11 @@ class Task {
   template <class Rep, class Period>
   bool wait(std::chrono::duration<Rep, Period> timeout) const {
     return result_.wait(timeout);
+  }
+  template <detail::Number N>
+  bool wait(N) const {
+    detail::refuse_timeout<N>();
+    return false;
   }
   [[nodiscard]] bool ready() const { return result_.ready(); }
   /// The same as a result, for timeouts, then() and when_all(). Its abort() has no effect on a coroutine, which runs from the start.

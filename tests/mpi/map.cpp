@@ -121,6 +121,17 @@ TEST_CASE("map takes any input range") {
   });
 }
 
+TEST_CASE("map takes elements that are written out") {
+  const auto half = [](int n) { return n / 2.0; };
+  CHECK(balanced().map_sync(half, {1, 2, 3}) == std::vector{0.5, 1.0, 1.5});
+  CHECK(everyone().map_sync(half, {1, 2, 3}) == std::vector{0.5, 1.0, 1.5});
+  CHECK(balanced().map(half, {1, 2}).get(test::limit) == std::vector{0.5, 1.0});
+  CHECK(client()[-1].map_async(half, {1, 2}).get(test::limit) == std::vector{0.5, 1.0});
+  CHECK(balanced().map_sync([](bool b) { return !b; }, {true, false}) == std::vector{false, true});
+  CHECK(balanced().map_sync([](const std::string& s) { return s.size(); }, {std::string("one"), std::string("three")}) ==
+        std::vector<std::size_t>{3, 5});
+}
+
 TEST_CASE("map takes a range that can be read only once") {
   on_both([](const auto& view) {
     std::istringstream first("0 1 2 3 4 5 6 7 8 9");
