@@ -16,9 +16,7 @@ namespace rankview::inline abi_0_1::detail {
 inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
 
 // Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) {
-  return call.aborted || call.more->given_up.contains(item);
-}
+inline bool given_up(const Call& call, std::uint64_t item) { return call.aborted || call.more->given_up.contains(item); }
 
 // Calls of one kind take about equally long: those of the same code.
 inline std::uint64_t kind_of(const Call& call) {
