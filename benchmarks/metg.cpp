@@ -158,7 +158,7 @@ int main(int argc, char** argv) {
   if (bench::has(argc, argv, "sweep")) {
     sweep(mpi, quick);
   } else {
-    report(mpi, static_cast<std::size_t>(bench::number(argc, argv, "tasks", quick ? 200'000 : 1'000'000)),
-           bench::number(argc, argv, "rounds", quick ? 3 : 7));
+    report(mpi, static_cast<std::size_t>(bench::number(argc, argv, "tasks", quick ? 20'000 : 1'000'000)),
+           bench::number(argc, argv, "rounds", quick ? 1 : 7));
   }
 }
