@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: BSL-1.0
 # Part of rankview: views, engines and load balancing over MPI.
 #
-# Builds and runs the tests: sh tests/run.sh [format|debug|tidy|asan|tsan|release|shared]...
-# Without arguments: all of it. `debug` has every test; the others have those that they may find something in. `asan` and `tsan` are clang's,
-# the others GCC's; the fuzzers are in `asan`, the benchmarks in `release`. The last line says how many passed and failed. Test cases are
+# Builds and runs the tests: sh tests/run.sh [format|debug|tidy|asan|tsan|release|shared|benchmarks]...
+# Without arguments: all but the benchmarks at small size. `debug` has every test; the others have those that they may find something in. `asan` and `tsan` are clang's,
+# the others GCC's; the fuzzers are in `asan`. The last line says how many passed and failed. Test cases are
 # counted one by one, a test without cases as one.
 
 every="format debug tidy asan tsan release shared"
+longer="benchmarks"
 wanted=
 for argument in "$@"; do
-  case " $every " in
+  case " $every $longer " in
     *" $argument "*) wanted="$wanted $argument" ;;
     *)
-      echo "usage: sh tests/run.sh [$(echo "$every" | tr ' ' '|')]..." >&2
+      echo "usage: sh tests/run.sh [$(echo "$every" | tr ' ' '|')|$longer]..." >&2
       exit 2
       ;;
   esac
@@ -22,7 +23,7 @@ done
 
 . "$(dirname "$0")/../.ci/setup.sh"
 need catch2 ccache || exit 1
-case $wanted in *release*) need libbenchmark-dev python3 || exit 1 ;; esac
+case $wanted in *benchmarks*) need libbenchmark-dev python3 || exit 1 ;; esac
 # What the compiler says to misuse is asked of both.
 case $wanted in *debug* | *asan* | *tsan*) need clang-19 || exit 1 ;; esac
 case $wanted in *asan* | *tsan*) need libclang-rt-19-dev || exit 1 ;; esac
@@ -151,6 +152,7 @@ for preset in $wanted; do
   echo "---- $preset, after $(($(date +%s) - started)) s"
   case $preset in
     format) check format formatted ;;
+    benchmarks) check benchmarks benchmarks ;;
     tidy) check tidy tidy ;;
     asan) if parts='' build asan -DRANKVIEW_EXAMPLES=OFF; then run asan -R "$sanitized" -j "$jobs"; else broken asan; fi ;;
     tsan)
@@ -163,7 +165,6 @@ for preset in $wanted; do
     release)
       if parts="examples/all tests/mpi/all" build release -DRANKVIEW_BENCHMARKS=OFF; then
         run release -R "$optimised" -j "$jobs"
-        check benchmarks benchmarks
       else
         broken release
       fi
