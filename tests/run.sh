@@ -3,8 +3,8 @@
 # Part of rankview: views, engines and load balancing over MPI.
 #
 # Builds and runs the tests: sh tests/run.sh [format|debug|tidy|asan|tsan|release|shared|benchmarks]...
-# Without arguments: all but the benchmarks at small size. `debug` has every test; the others have those that they may find something in. `asan` and `tsan` are clang's,
-# the others GCC's; the fuzzers are in `asan`. The last line says how many passed and failed. Test cases are
+# Without arguments: all but the benchmarks at small size. `debug` has every test; the others have those that they may find something in.
+# `asan` and `tsan` are clang's, the others GCC's; the fuzzers are in `asan`. The last line says how many passed and failed. Test cases are
 # counted one by one, a test without cases as one.
 
 every="format debug tidy asan tsan release shared"

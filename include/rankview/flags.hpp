@@ -89,8 +89,8 @@ class Predicate {
   template <class F>
   requires(std::is_class_v<F> && !std::is_convertible_v<F, Function> && std::is_invocable_v<F&>) Predicate(F) {
     static_assert(!std::is_same_v<F, F>,
-                  "rankview: Flags::depend is asked on engines, where captures do not come: a function, or a lambda without; what it is to "
-                  "know it finds in rv::this_engine::vars()");
+                  "rankview: Flags::depend is asked on engines, where captures do not come: a function, or a lambda without captures, that "
+                  "returns bool; what it is to know it finds in rv::this_engine::vars()");
   }
 
   explicit operator bool() const noexcept { return function_ != nullptr; }
