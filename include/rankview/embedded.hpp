@@ -154,6 +154,53 @@ class CallTable {
 
 }  // namespace rankview::detail
 
+#include <rankview/detail/call.hpp>
+
+namespace rankview::controller {
+
+// The calls of a run by their numbers: those that have not ended, and those that have and that somebody may still ask for.
+//
+// Keeps a call alive from enlist() until it has ended and nobody asks for it any more.
+class CallRegistry {
+ public:
+  CallRegistry();
+
+  // Numbers the call. It is in flight from here on.
+  void enlist(const std::shared_ptr<detail::Call>& call);
+  // The call is over: it is in flight no longer, and not kept if nobody will ask for it. Gives the call, for the caller to keep while it
+  // has to do with it.
+  std::shared_ptr<detail::Call> end(detail::Call& call);
+  // Nobody will ask for the call any more. Gives it, or null if it was not kept.
+  std::shared_ptr<detail::Call> drop(detail::Call& call);
+
+  // A call that is in flight, or null.
+  [[nodiscard]] detail::Call* find(std::uint64_t number) const;
+  // The same for one that may have ended.
+  [[nodiscard]] detail::Call* known(std::uint64_t number) const { return calls_.find(number); }
+  // Calls `f` with those in flight, in no order.
+  template <class F>
+  void for_each(F f) const {
+    calls_.for_each([&f](detail::Call& call) {
+      if (call.in_flight) f(call);
+    });
+  }
+  // Those in flight, in the order in which they were made.
+  [[nodiscard]] std::vector<std::shared_ptr<detail::Call>> unfinished() const;
+
+  [[nodiscard]] std::uint64_t in_flight() const { return in_flight_; }
+  [[nodiscard]] std::uint64_t next_number() const { return next_number_; }
+  // A number of this registry, of which others of the process have another; they come round after some ten thousand.
+  [[nodiscard]] std::uint16_t run() const { return run_; }
+
+ private:
+  const std::uint16_t run_;
+  detail::CallTable calls_;
+  std::uint64_t in_flight_ = 0;
+  std::uint64_t next_number_ = 1;
+};
+
+}  // namespace rankview::controller
+
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -204,6 +251,221 @@ class SharedLock {
   std::mutex mutex_;
   std::atomic<const void*> owner_{nullptr};
   std::atomic<int> waiting_{0};
+};
+
+}  // namespace rankview::controller
+
+#include <deque>
+
+namespace rankview::controller {
+
+// What is to be run because calls have ended. It is the client's code, so whoever drives takes it out under the controller's lock and runs
+// it without.
+class ContinuationQueue {
+ public:
+  // The call has ended: what continues it is due.
+  void take(detail::Call& call);
+
+  [[nodiscard]] bool empty() const { return due_.empty(); }
+  // Whether any is due, or is being run by somebody else than the calling thread.
+  [[nodiscard]] bool busy() const { return !due_.empty() || running_ > running_here(); }
+  // How many the calling thread is in: one may wait, and run others meanwhile.
+  [[nodiscard]] static int running_here();
+
+  // Runs the first, and lets go of the lock meanwhile.
+  void run_next(std::unique_lock<SharedLock>& guard);
+  // The client has failed: what is due from here on is dropped when its turn comes.
+  void stop() { stopped_ = true; }
+  // Gives what nobody will run.
+  std::deque<std::shared_ptr<detail::Continuation>> drop();
+
+ private:
+  std::deque<std::shared_ptr<detail::Continuation>> due_;
+  int running_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace rankview::controller
+
+#include <optional>
+#include <utility>
+
+// Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
+namespace rankview::scheduler {
+
+// What somebody who waits for tasks wants to have become of them: of all or of any, that they went well, or failed, or either.
+struct Rule {
+  bool all = true;
+  bool success = true;
+  bool failure = false;
+};
+
+enum class Verdict : std::uint8_t { waiting, met, impossible };
+
+// How the tasks that a call is to run after have ended so far.
+class After {
+ public:
+  After() = default;
+  explicit After(Rule rule) : rule_(rule) {}
+
+  void expect(std::uint64_t tasks) { total_ += tasks; }
+  void ended(bool well) { ++(well ? succeeded_ : failed_); }
+  [[nodiscard]] Verdict verdict() const;
+
+ private:
+  Rule rule_;
+  std::uint64_t total_ = 0;
+  std::uint64_t succeeded_ = 0;
+  std::uint64_t failed_ = 0;
+};
+
+// The same by engine, for a call that is to run where they ran.
+class Follow {
+ public:
+  // `targets`: the engines that may run the call; none for all.
+  Follow(Rule rule, std::vector<int> targets) : rule_(rule), targets_(std::move(targets)) {}
+
+  void expect(std::uint64_t tasks) { total_ += tasks; }
+  // `engine`: -1 where it never ran.
+  void ended(int engine, bool well);
+  [[nodiscard]] Verdict verdict() const;
+  // Where the rule is met. Empty with Verdict::met: anywhere, since there was nothing to follow.
+  [[nodiscard]] std::vector<int> engines() const;
+
+ private:
+  Rule rule_;
+  std::vector<int> targets_;
+  std::uint64_t total_ = 0;
+  std::uint64_t ended_ = 0;
+  std::vector<std::pair<int, std::uint64_t>> at_;  // how many tasks that count ended on which engine
+};
+
+// Calls are nodes: those that wait, and those whose tasks somebody waits for.
+//
+// Cost: constant for each dependency, when it is made and when its task ends.
+class Dependencies {
+ public:
+  using Node = std::uint32_t;
+  static constexpr Node none = static_cast<Node>(-1);
+  static constexpr std::uint64_t every = static_cast<std::uint64_t>(-1);
+
+  // How the waiting of a call ended.
+  struct Decision {
+    std::uint64_t call = 0;
+    Verdict verdict = Verdict::waiting;
+    std::vector<int> engines{};  // where it may run, none for anywhere
+    // Where impossible: the task that made it so.
+    std::uint64_t cause_call = 0;
+    std::uint64_t cause_item = 0;
+  };
+
+  // What a call waits for: all of these have to be met.
+  struct Needs {
+    After after{Rule()};
+    After arguments{Rule()};
+    std::optional<Follow> follow;
+  };
+  enum class Need : std::uint8_t { after, argument, follow };
+
+  Node add(std::uint64_t call);
+  // The call waits from here on. Its needs have been told what has ended already, and expect the rest; depend() says where it comes from.
+  void wait(Node node, Needs needs);
+  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`.
+  void depend(Node node, Node on, std::uint64_t item, Need need);
+  // All of the node's dependencies have been told. Decides if there is nothing to wait for. The cause to name if they cannot be met.
+  void settle(Node node, std::uint64_t cause_call = 0, std::uint64_t cause_item = 0);
+
+  // A task of a node ended on an engine, -1 if it never ran.
+  void ended(Node node, std::uint64_t item, int engine, bool well);
+  // The call is over, and waits for nothing.
+  void remove(Node node);
+
+  // The next call whose waiting is over.
+  std::optional<Decision> next();
+  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+
+ private:
+  struct Edge {
+    Node node;
+    Need need;
+    std::uint64_t call;  // of the node, which may have been removed since
+  };
+  using Edges = std::vector<Edge>;
+  struct Vertex {
+    std::uint64_t call = 0;
+    std::unique_ptr<Needs> needs;
+    Edges on_every;
+    std::unique_ptr<std::unordered_map<std::uint64_t, Edges>> on_item;
+  };
+
+  void tell(const Edges& edges, std::uint64_t call, std::uint64_t item, int engine, bool well);
+  void decide(Vertex& vertex, std::uint64_t cause_call, std::uint64_t cause_item);
+
+  std::deque<Vertex> vertices_;
+  std::vector<Node> free_;
+  std::deque<Decision> decisions_;
+  std::size_t waiting_ = 0;
+};
+
+}  // namespace rankview::scheduler
+
+#include <exception>
+#include <functional>
+
+namespace rankview::controller {
+
+// Holds calls back until the tasks that they depend on have ended, and finds out when they may go on or never will.
+//
+// What a task's end decides is not carried out here: next() gives one decision after the other, so that a chain of failures is a loop.
+class DependencyGate {
+ public:
+  // What a call is to wait for.
+  struct Waiting {
+    struct On {
+      detail::Call* call;
+      std::uint64_t item;
+      scheduler::Dependencies::Need need;
+    };
+
+    scheduler::Dependencies::Needs needs;
+    std::vector<On> open;          // what has not ended
+    TaskId bad;                    // a task that has ended, and not as asked for
+    bool takes_arguments = false;  // results are among its arguments, which are encoded when all of them are there
+
+    [[nodiscard]] bool waits() const { return takes_arguments || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
+  };
+
+  // A call that need not wait any more, or has waited in vain.
+  struct Decision {
+    std::shared_ptr<detail::Call> call;
+    bool met = false;
+    std::vector<int> engines{};  // where it may run, if that was found out; none for where it always might
+    TaskId cause;                // what it waited for in vain
+  };
+
+  // `run`: whose calls these are.
+  DependencyGate(const detail::Controller& run, const CallRegistry& calls) : run_(run), calls_(calls) {}
+
+  // Looks up what the call's flags and arguments name. Throws InvalidDependency or UsageError, and then nothing has changed.
+  Waiting look_up(detail::Call& call) const;
+  void hold(detail::Call& call, Waiting&& waiting);
+
+  // A task has ended, and its call may be waited for.
+  void ended(const detail::Call& call, std::uint64_t item);
+  // The call is over: nobody can wait for it any more.
+  void forget(detail::Call& call);
+
+  std::optional<Decision> next();
+  // Why a call that depends on this task cannot run, for each of its tasks. Under next(), since it asks the call of that task.
+  [[nodiscard]] std::function<std::exception_ptr(const TaskId&)> impossible(const TaskId& cause) const;
+
+ private:
+  [[nodiscard]] detail::Call& resolve(const detail::Prerequisite& prerequisite) const;
+  void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need) const;
+
+  const detail::Controller& run_;
+  const CallRegistry& calls_;
+  scheduler::Dependencies dependencies_;
 };
 
 }  // namespace rankview::controller
@@ -746,323 +1008,115 @@ Failure read_failure(Reader& in);
 
 }  // namespace rankview::wire
 
-#include <rankview/detail/call.hpp>
-
-#include <deque>
-#include <functional>
-#include <map>
-
 namespace rankview::controller {
 
-// The teams of engines that rank 0 has made for its views, and what it does in their collective calls.
+// Who an engine is.
+struct EngineInfo {
+  int peer = 0;  // at the controller's endpoint
+  int rank = 0;  // in the cluster's communicator
+  std::string host;
+  long pid = 0;
+  std::uint64_t machine = 0;  // which it is on
+};
+
+// What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
+struct Account {
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+  wire::Memory memory;
+};
+
+// The engines of a run: who they are, what goes to each of them next, and what is known of them. They are numbered from 0; peers are the
+// endpoint's names for them, which nobody else needs to know.
 //
-// A team is announced to its engines with the first call that wants it. Making its communicators blocks, so rank 0 waits with it until all
-// of them have come to that point. The parts that rank 0 has in a team's calls are done one after the other, in the order in which the
-// calls were handed out; those of different teams go on side by side.
-class Teams {
+// Records for an engine are collected in one message, so that what a round of the controller decides travels together.
+class Engines {
  public:
-  // Where a record for an engine goes.
-  using Outgoing = std::function<transport::Message&(int engine)>;
+  Engines(transport::Endpoint& endpoint, std::vector<EngineInfo> roster);
 
-  // So many teams are kept for the next call on the same engines.
-  static constexpr std::size_t most = 64;
+  [[nodiscard]] int count() const { return static_cast<int>(all_.size()); }
+  [[nodiscard]] const EngineInfo& operator[](int engine) const { return at(engine).info; }
+  // The engine that a peer is. Throws DecodeError if it is none.
+  [[nodiscard]] int by_peer(int peer) const;
 
-  // A call is being handed out to these engines: their team, announced to them if it is new.
-  std::uint64_t enter(const std::vector<int>& engines, const Outgoing& outgoing);
-  // The call is over.
-  void leave(std::uint64_t team);
+  // The message that the next send() takes to the engine, to write records to.
+  transport::Message& to(int engine);
+  void send(int engine);
+  void send_all();
 
-  // Rank 0 has a part in a call that is being handed out to the team. It begins with the next progress(), when the engines have been told.
-  void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
+  [[nodiscard]] Account& account(int engine) { return at(engine).account; }
+  [[nodiscard]] const Account& account(int engine) const { return at(engine).account; }
 
-  // An engine waits for a team to be made. True if that was the last.
-  void on_join(std::uint64_t team, int engine);
-
-  // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
-  // anything happened, or data is on the move.
-  bool progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over);
-
-  // Whether rank 0 has nothing to do in any of them.
-  [[nodiscard]] bool idle() const { return busy_.empty(); }
+  // The engine has said that it is done with this run.
+  void left(int engine);
+  [[nodiscard]] bool all_left() const { return left_ == all_.size(); }
 
  private:
-  enum class Phase : std::uint8_t { handed_out, vote, announcement, data };
-
-  // Rank 0's part in a call, as far as it has come.
-  struct Part {
-    std::shared_ptr<detail::Call> call;
-    Phase phase = Phase::handed_out;
-    unsigned rounds = 0;
-    std::vector<transport::Vote> votes;
-    std::vector<std::uint64_t> counts;
-    transport::Vote own;
-    transport::Verdict verdict;
-    std::byte* to = nullptr;
-    transport::Team::Begun begun;
+  struct Engine {
+    EngineInfo info;
+    std::optional<transport::Message> outgoing;
+    Account account;
+    bool left = false;
   };
 
-  struct Team {
-    std::uint64_t number = 0;
-    std::vector<int> engines;
-    std::size_t joining = 0;
-    std::unique_ptr<transport::Team> made;
-    std::deque<Part> parts;
-    std::size_t calls = 0;
-    std::uint64_t used = 0;
-  };
+  Engine& at(int engine) { return all_[static_cast<std::size_t>(engine)]; }
+  [[nodiscard]] const Engine& at(int engine) const { return all_[static_cast<std::size_t>(engine)]; }
 
-  void drop_unused(const Outgoing& outgoing);
-  // Whether the first part has ended, and whether it got any further.
-  struct Moved {
-    bool any = false;
-    bool over = false;
-  };
-  static Moved move(Team& team);
-  static void start(Team& team, Part& part);
-  static bool next(Team& team, Part& part);
-  static void decide(Part& part);
-
-  std::map<std::uint64_t, Team> teams_;
-  std::map<std::vector<int>, std::uint64_t> by_engines_;
-  std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
-  std::uint64_t next_number_ = 1;
-  std::uint64_t uses_ = 0;
+  transport::Endpoint& endpoint_;
+  std::vector<Engine> all_;
+  std::vector<int> by_peer_;  // -1 where a peer is no engine
+  std::vector<int> to_send_;  // engines that something was written to, and perhaps some to which it was sent already
+  std::size_t left_ = 0;
 };
 
 }  // namespace rankview::controller
 
-#include <optional>
-#include <utility>
-
 namespace rankview::controller {
 
-// When calls have waited for too long. A timer whose call has ended stays for a while: there are at most twice as many as calls that have
-// one and have not ended, and a few.
+// What becomes of items. Nobody else writes the status of one, and here is found out that a call is over.
 //
-// Cost: amortised constant but for the one that is due next, which takes a logarithm.
-class Timers {
+//   from \ to     waiting                            handed_out   completed, failed, aborted
+//   waiting       -                                  granted()    ended(), give_up()
+//   handed_out    returned(), not_begun(), failed()  granted()*   ended()
+//
+// Where a team runs an item, each of its engines is granted it and ends it; the item ends with the last of them (*).
+class ItemLedger {
  public:
-  [[nodiscard]] bool empty() const { return timers_.empty(); }
-  [[nodiscard]] std::size_t size() const { return timers_.size(); }
+  // Makes the error of a task.
+  using MakeError = std::function<std::exception_ptr(const TaskId&)>;
 
-  void add(std::int64_t when, std::uint64_t call) {
-    ++calls_;
-    timers_.emplace_back(when, call);
-    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
-  }
+  ItemLedger(Engines& engines, DependencyGate& gate) : engines_(engines), gate_(gate) {}
 
-  // A call that has a timer, or had one that went off, has ended. `ended(call)` says of which others that is so.
-  template <class Ended>
-  void note_end(Ended ended) {
-    --calls_;
-    if (timers_.size() > 2 * calls_ + few) drop(ended);
-  }
+  // An engine has been given items [begin, end), or rank 0, which is -1, has begun its own.
+  void granted(detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine);
+  // The engine that had it has given it back and never began it. Throws DecodeError if it did not have it.
+  void returned(detail::Call& call, std::uint64_t item, int engine);
+  // The engine could not begin it: it waits for another.
+  void not_begun(detail::Call& call, std::uint64_t item);
+  // An attempt has failed, and there is to be another.
+  void failed(detail::Call& call, std::uint64_t item);
+  // One engine has ended it; with it the item ends, or its team's part in it.
+  void finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // It ends, whoever had it.
+  void ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // Ends all that wait and stand in no queue any more.
+  void give_up(detail::Call& call, Status status, const MakeError& error);
 
-  // Takes out the earliest, if its time has come: the call, which may have ended.
-  std::optional<std::uint64_t> next(std::int64_t now) {
-    if (timers_.empty() || timers_.front().first > now) return std::nullopt;
-    std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
-    const std::uint64_t call = timers_.back().second;
-    timers_.pop_back();
-    return call;
-  }
+  // No more items will come, and rank 0's own part in the call is over.
+  void seal(detail::Call& call);
+  // The next call that is over, whose end has to be carried out, or null.
+  detail::Call* next_over();
 
  private:
-  using Timer = std::pair<std::int64_t, std::uint64_t>;
-  static constexpr std::size_t few = 64;
+  void count_end(const detail::Call& call, const detail::ItemRecord& record);
 
-  template <class Ended>
-  void drop(Ended ended) {
-    std::erase_if(timers_, [&ended](const Timer& timer) { return ended(timer.second); });
-    if (timers_.capacity() > 4 * timers_.size() + few) timers_.shrink_to_fit();
-    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
-  }
-
-  std::vector<Timer> timers_;  // a heap, the earliest on top
-  std::size_t calls_ = 0;
+  Engines& engines_;
+  DependencyGate& gate_;
+  std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
+  std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };
 
 }  // namespace rankview::controller
-
-#include <exception>
-#include <set>
-
-// What the controller knows of few calls.
-namespace rankview::inline abi_0_1::detail {
-
-// An item that a team of engines runs, while some of them have not ended it.
-struct TeamItem {
-  std::size_t pending = 0;
-  std::exception_ptr error;
-};
-
-// How an item has fared so far that was not run to its end the first time.
-struct Attempts {
-  std::vector<int> tried;    // engines where it failed
-  std::vector<int> refused;  // engines whose predicate said no
-  std::vector<std::string> errors;
-};
-
-// A call some of whose arguments are results: when these are there, encode() makes its one item.
-struct Deferred {
-  Dependency arguments{};
-  std::function<void(ArgumentBlock&, Origins*)> encode{};
-  bool by_value = true;  // as it is encoded now
-  std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
-  int placed = -1;            // the engine that it was left to, which has a long argument
-};
-
-using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
-
-// Indices of items in the order in which they end, for whoever reads them so.
-struct CompletionFeed {
-  std::deque<std::uint64_t> ended;
-};
-
-// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
-struct Feeding {
-  std::weak_ptr<CompletionFeed> feed;
-  std::uint64_t first = 0;
-};
-
-// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
-struct Uncommon {
-  std::string label;
-  std::vector<std::vector<int>> teams;  // where each item is run by one of these
-  Deferred deferred;
-
-  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
-  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
-  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                     // its items cannot run
-  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
-  std::vector<Feeding> feeds;
-  std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;  // by item
-  std::vector<int> object_holders;                     // engines that hold the callable's state
-};
-
-}  // namespace rankview::detail
-
-// Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
-namespace rankview::scheduler {
-
-// What somebody who waits for tasks wants to have become of them: of all or of any, that they went well, or failed, or either.
-struct Rule {
-  bool all = true;
-  bool success = true;
-  bool failure = false;
-};
-
-enum class Verdict : std::uint8_t { waiting, met, impossible };
-
-// How the tasks that a call is to run after have ended so far.
-class After {
- public:
-  After() = default;
-  explicit After(Rule rule) : rule_(rule) {}
-
-  void expect(std::uint64_t tasks) { total_ += tasks; }
-  void ended(bool well) { ++(well ? succeeded_ : failed_); }
-  [[nodiscard]] Verdict verdict() const;
-
- private:
-  Rule rule_;
-  std::uint64_t total_ = 0;
-  std::uint64_t succeeded_ = 0;
-  std::uint64_t failed_ = 0;
-};
-
-// The same by engine, for a call that is to run where they ran.
-class Follow {
- public:
-  // `targets`: the engines that may run the call; none for all.
-  Follow(Rule rule, std::vector<int> targets) : rule_(rule), targets_(std::move(targets)) {}
-
-  void expect(std::uint64_t tasks) { total_ += tasks; }
-  // `engine`: -1 where it never ran.
-  void ended(int engine, bool well);
-  [[nodiscard]] Verdict verdict() const;
-  // Where the rule is met. Empty with Verdict::met: anywhere, since there was nothing to follow.
-  [[nodiscard]] std::vector<int> engines() const;
-
- private:
-  Rule rule_;
-  std::vector<int> targets_;
-  std::uint64_t total_ = 0;
-  std::uint64_t ended_ = 0;
-  std::vector<std::pair<int, std::uint64_t>> at_;  // how many tasks that count ended on which engine
-};
-
-// Calls are nodes: those that wait, and those whose tasks somebody waits for.
-//
-// Cost: constant for each dependency, when it is made and when its task ends.
-class Dependencies {
- public:
-  using Node = std::uint32_t;
-  static constexpr Node none = static_cast<Node>(-1);
-  static constexpr std::uint64_t every = static_cast<std::uint64_t>(-1);
-
-  // How the waiting of a call ended.
-  struct Decision {
-    std::uint64_t call = 0;
-    Verdict verdict = Verdict::waiting;
-    std::vector<int> engines{};  // where it may run, none for anywhere
-    // Where impossible: the task that made it so.
-    std::uint64_t cause_call = 0;
-    std::uint64_t cause_item = 0;
-  };
-
-  // What a call waits for: all of these have to be met.
-  struct Needs {
-    After after{Rule()};
-    After arguments{Rule()};
-    std::optional<Follow> follow;
-  };
-  enum class Need : std::uint8_t { after, argument, follow };
-
-  Node add(std::uint64_t call);
-  // The call waits from here on. Its needs have been told what has ended already, and expect the rest; depend() says where it comes from.
-  void wait(Node node, Needs needs);
-  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`.
-  void depend(Node node, Node on, std::uint64_t item, Need need);
-  // All of the node's dependencies have been told. Decides if there is nothing to wait for. The cause to name if they cannot be met.
-  void settle(Node node, std::uint64_t cause_call = 0, std::uint64_t cause_item = 0);
-
-  // A task of a node ended on an engine, -1 if it never ran.
-  void ended(Node node, std::uint64_t item, int engine, bool well);
-  // The call is over, and waits for nothing.
-  void remove(Node node);
-
-  // The next call whose waiting is over.
-  std::optional<Decision> next();
-  [[nodiscard]] std::size_t waiting() const { return waiting_; }
-
- private:
-  struct Edge {
-    Node node;
-    Need need;
-    std::uint64_t call;  // of the node, which may have been removed since
-  };
-  using Edges = std::vector<Edge>;
-  struct Vertex {
-    std::uint64_t call = 0;
-    std::unique_ptr<Needs> needs;
-    Edges on_every;
-    std::unique_ptr<std::unordered_map<std::uint64_t, Edges>> on_item;
-  };
-
-  void tell(const Edges& edges, std::uint64_t call, std::uint64_t item, int engine, bool well);
-  void decide(Vertex& vertex, std::uint64_t cause_call, std::uint64_t cause_item);
-
-  std::deque<Vertex> vertices_;
-  std::vector<Node> free_;
-  std::deque<Decision> decisions_;
-  std::size_t waiting_ = 0;
-};
-
-}  // namespace rankview::scheduler
 
 #include <boost/container/small_vector.hpp>
 
@@ -1155,6 +1209,8 @@ class IdSet {
 
 }  // namespace rankview::scheduler
 
+#include <map>
+
 namespace rankview::scheduler {
 
 // How far the turns of each priority have come: what a queue that gets work is to begin with, so that it has not saved up what it did not
@@ -1194,6 +1250,7 @@ class Turns {
 
 #include <queue>
 #include <random>
+#include <set>
 #include <tuple>
 #include <unordered_set>
 
@@ -1695,6 +1752,282 @@ class Scheduler {
 
 }  // namespace rankview::scheduler
 
+namespace rankview::controller {
+
+// Items that wait for an engine: says to the scheduler what a call wants.
+class TaskQueue {
+ public:
+  explicit TaskQueue(int engines);
+
+  // All items of a call, which are known.
+  void enqueue(const detail::Call& call);
+  // Those of one block, of a call whose items may begin as they come.
+  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block);
+  // One item once more, and not on these engines if that can be helped. False if nobody may run it.
+  bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid);
+
+  // Takes out what of a call, or whether the one item, stands in a queue.
+  void withdraw(const detail::Call& call);
+  void withdraw(const detail::Call& call, std::uint64_t item);
+
+  [[nodiscard]] scheduler::Scheduler& scheduler() { return scheduler_; }
+  [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
+
+ private:
+  void submit(const detail::Call& call, std::uint64_t first, std::uint64_t count, const detail::ArgumentBlock& block);
+
+  scheduler::Scheduler scheduler_;
+};
+
+// Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.
+[[nodiscard]] bool enqueued_as_they_come(const detail::Call& call);
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// The teams of engines that rank 0 has made for its views, and what it does in their collective calls.
+//
+// A team is announced to its engines with the first call that wants it. Making its communicators blocks, so rank 0 waits with it until all
+// of them have come to that point. The parts that rank 0 has in a team's calls are done one after the other, in the order in which the
+// calls were handed out; those of different teams go on side by side.
+class Teams {
+ public:
+  // So many teams are kept for the next call on the same engines.
+  static constexpr std::size_t most = 64;
+
+  // A call is being handed out to these engines: their team, announced to them if it is new.
+  std::uint64_t enter(const std::vector<int>& members, Engines& engines);
+  // The call is over.
+  void leave(std::uint64_t team);
+
+  // Rank 0 has a part in a call that is being handed out to the team. It begins with the next progress(), when the engines have been told.
+  void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
+
+  // An engine waits for a team to be made. True if that was the last.
+  void on_join(std::uint64_t team, int engine);
+
+  // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
+  // anything happened, or data is on the move.
+  bool progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over);
+
+  // Whether rank 0 has nothing to do in any of them.
+  [[nodiscard]] bool idle() const { return busy_.empty(); }
+
+ private:
+  enum class Phase : std::uint8_t { handed_out, vote, announcement, data };
+
+  // Rank 0's part in a call, as far as it has come.
+  struct Part {
+    std::shared_ptr<detail::Call> call;
+    Phase phase = Phase::handed_out;
+    unsigned rounds = 0;
+    std::vector<transport::Vote> votes;
+    std::vector<std::uint64_t> counts;
+    transport::Vote own;
+    transport::Verdict verdict;
+    std::byte* to = nullptr;
+    transport::Team::Begun begun;
+  };
+
+  struct Team {
+    std::uint64_t number = 0;
+    std::vector<int> engines;
+    std::size_t joining = 0;
+    std::unique_ptr<transport::Team> made;
+    std::deque<Part> parts;
+    std::size_t calls = 0;
+    std::uint64_t used = 0;
+  };
+
+  void drop_unused(Engines& engines);
+  // Whether the first part has ended, and whether it got any further.
+  struct Moved {
+    bool any = false;
+    bool over = false;
+  };
+  static Moved move(Team& team);
+  static void start(Team& team, Part& part);
+  static bool next(Team& team, Part& part);
+  static void decide(Part& part);
+
+  std::map<std::uint64_t, Team> teams_;
+  std::map<std::vector<int>, std::uint64_t> by_engines_;
+  std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
+  std::uint64_t next_number_ = 1;
+  std::uint64_t uses_ = 0;
+};
+
+}  // namespace rankview::controller
+
+#include <rankview/detail/kept_result.hpp>
+
+namespace rankview::controller {
+
+// How results that are arguments come to the engine that wants them; see Options::forward_results.
+struct Forwarding {
+  ForwardResults when = ForwardResults::never;
+  std::uint64_t machine = 0;  // which rank 0 is on
+};
+
+// Hands tasks out: what the scheduler grants becomes messages to the engines.
+class Dispatcher {
+ public:
+  Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, Teams& teams, Forwarding forwarding);
+
+  // Everything that may be handed out now. The messages lie in the engines' outboxes.
+  void dispatch();
+  // Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
+  void stop(const detail::Call& call, std::uint64_t begin, std::uint64_t limit);
+  // An engine that has a long argument of the call and nothing to do, or -1. While anything waits, it may be about to be handed that.
+  [[nodiscard]] int engine_with_arguments(const detail::Call& call) const;
+
+ private:
+  class FromEngines;
+
+  void grant(const scheduler::Grant& grant);
+  bool encode_for(detail::Call& call, const scheduler::Grant& grant);
+  [[nodiscard]] detail::Origin::Kind origin(const detail::Call& result, int to) const;
+  void enter_team(detail::Call& call);
+  void enter_team(detail::Call& call, const scheduler::Grant& grant);
+  void write_object(detail::Call& call, int engine);
+  void write_batch(const detail::Call& call, const detail::ArgumentBlock& block, int engine, bool slow, std::uint64_t begin,
+                   std::uint64_t end);
+
+  const CallRegistry& calls_;
+  TaskQueue& queue_;
+  Engines& engines_;
+  ItemLedger& ledger_;
+  Teams& teams_;
+  Forwarding forwarding_;
+  std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// What whoever drives does again and again, under the lock.
+class Round {
+ public:
+  // Whether anything happened.
+  virtual bool round() = 0;
+  // Whether there is nothing to wait for.
+  [[nodiscard]] virtual bool idle() const = 0;
+
+ protected:
+  ~Round() = default;
+};
+
+// Who drives: MPI makes progress only when somebody calls it, so whoever waits holds the controller's lock and runs rounds until what it
+// waits for is there. When nobody waits, a thread of its own, the progress thread, does so now and then.
+//
+// All that the controller has is guarded by the one lock here. Continuations are run without it.
+class Driver {
+ public:
+  struct Settings {
+    transport::IdleLimits idle;
+    bool progress_thread = false;
+    bool any_thread_drives = true;  // else only the one that initialised MPI
+  };
+
+  Driver(Round& round, ContinuationQueue& continuations, const Settings& settings);
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+  ~Driver();
+
+  // Drives until `ready()`, which is called under the lock, or the deadline. Whether it became ready. A continuation that waits runs others
+  // meanwhile only if it may wait for them, or they would pile up.
+  template <class Ready>
+  bool drive(const detail::Deadline& deadline, Ready ready, bool for_continuations);
+  // Some rounds, if nobody else is at it.
+  void try_progress();
+  // Under the lock: takes what has arrived, but for a flood. Whether anything had.
+  bool catch_up(int most_rounds);
+
+  [[nodiscard]] SharedLock& lock() const { return lock_; }
+  // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
+  [[nodiscard]] bool reachable();
+  [[nodiscard]] bool may_drive() const;
+
+  // Something has been begun that nobody is about to wait for.
+  void wake_progress_thread();
+  // Under the lock, such a call has been submitted at that time. Whether to leave it, with others that come in a burst, to be handed out
+  // together a little later; the progress thread sees to the last of them. Not so if somebody has nothing to do.
+  [[nodiscard]] bool holds_back(std::int64_t submitted, bool anybody_idle);
+  // Under the lock: whoever makes call after call keeps things going, so that the progress thread need not.
+  void note_attended() { attended_.store(true, std::memory_order_relaxed); }
+
+ private:
+  // Counts a driver while it drives.
+  class Driving {
+   public:
+    explicit Driving(std::atomic<int>* drivers) : drivers_(drivers) {
+      if (drivers_ != nullptr) drivers_->fetch_add(1, std::memory_order_relaxed);
+    }
+    Driving(const Driving&) = delete;
+    Driving& operator=(const Driving&) = delete;
+    ~Driving() {
+      if (drivers_ != nullptr) drivers_->fetch_sub(1, std::memory_order_relaxed);
+    }
+
+   private:
+    std::atomic<int>* drivers_;
+  };
+
+  void run_progress_thread();
+
+  Round& round_;
+  ContinuationQueue& continuations_;
+  const Settings settings_;
+  mutable SharedLock lock_;
+  transport::SpinTime spin_;
+  std::int64_t last_submission_ = 0;   // of a call that nobody was about to wait for
+  unsigned held_back_ = 0;             // such calls that were not handed out at once
+  std::atomic<bool> attended_{false};  // see note_attended()
+  std::atomic<int> drivers_{0};        // threads that wait and drive; the progress thread leaves the work to them
+  std::atomic<int> state_{0};          // of the progress thread
+  std::thread thread_;
+};
+
+template <class Ready>
+bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_continuations) {
+  const bool drives = may_drive();
+  const bool continues = drives && (for_continuations || ContinuationQueue::running_here() == 0);
+  const Driving driving(drives ? &drivers_ : nullptr);
+  std::unique_lock guard(lock_);
+  transport::Idle idle(spin_);
+  while (!ready()) {
+    if (continues && !continuations_.empty()) {
+      // It may take its time, in which others drive.
+      drivers_.fetch_sub(1, std::memory_order_relaxed);
+      continuations_.run_next(guard);
+      drivers_.fetch_add(1, std::memory_order_relaxed);
+      idle.reset();
+      continue;
+    }
+    if (drives && round_.round()) {
+      idle.reset();
+      if (lock_.wanted()) lock_.let_others_in();
+      continue;
+    }
+    if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
+    auto pause = idle.pause();
+    if (pause.count() == 0) {
+      if (!drives || lock_.wanted()) lock_.let_others_in();
+      continue;
+    }
+    if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
+    guard.unlock();
+    transport::nap(pause);
+    guard.lock();
+  }
+  idle.reset();
+  return true;
+}
+
+}  // namespace rankview::controller
+
 namespace rankview::transport {
 
 // Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
@@ -1720,6 +2053,232 @@ class Clock {
 
 }  // namespace rankview::transport
 
+namespace rankview::controller {
+
+// Puts results where the client will find them. What is long arrives on its own, straight into its place.
+class ResultTransfers {
+ public:
+  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger)
+      : endpoint_(endpoint), clock_(clock), ledger_(ledger) {}
+
+  // Takes in the value of an item, which ends now or when everything that belongs to it has arrived.
+  void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+
+  [[nodiscard]] bool empty() const { return under_way_.empty(); }
+  // Whether parts of the call's results are being written into their places.
+  [[nodiscard]] bool writing(const detail::Call& call) const;
+  // Ends the items of which everything has arrived. Whether there were any.
+  bool progress();
+
+ private:
+  // A result of which something is on its way.
+  struct Incoming {
+    std::unique_ptr<transport::Transfer> transfer;
+    std::shared_ptr<detail::Call> call;
+    std::uint64_t item = 0;
+    std::exception_ptr error;  // what there was cannot be read, and the rest is received for nothing
+  };
+
+  transport::Endpoint& endpoint_;
+  const transport::Clock& clock_;
+  ItemLedger& ledger_;
+  std::vector<Incoming> under_way_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// How far a run has come: open for calls, closing, when engines have been told that no more comes, and closed, when none of them is left.
+//
+// Changed under the controller's lock; may be asked without it.
+class RunState {
+ public:
+  [[nodiscard]] bool open() const { return phase() == Phase::open; }
+  // Whether engines may still say something.
+  [[nodiscard]] bool connected() const { return phase() != Phase::closed; }
+
+  void begin_closing() { phase_.store(Phase::closing, std::memory_order_release); }
+  void close() { phase_.store(Phase::closed, std::memory_order_release); }
+
+ private:
+  enum class Phase : std::uint8_t { open, closing, closed };
+
+  [[nodiscard]] Phase phase() const { return phase_.load(std::memory_order_acquire); }
+
+  std::atomic<Phase> phase_{Phase::open};
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// Whether an item is tried again, and where it was tried before.
+//
+// Also knows which attempts have run out of time: such a task goes on until it ends, and then has nothing to say any more.
+class RetryPolicy {
+ public:
+  explicit RetryPolicy(const RunState& run) : run_(run) {}
+
+  // An attempt has failed. Whether there is to be another.
+  bool retry_after(detail::Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
+  // The engine's predicate says that the item cannot run there.
+  static void note_refusal(detail::Call& call, std::uint64_t item, int engine);
+  // Where the next attempt is better not made.
+  [[nodiscard]] static scheduler::Avoid avoid(const detail::Call& call, std::uint64_t item);
+  // How the attempts before the last one failed.
+  [[nodiscard]] static std::vector<std::string> earlier_errors(const detail::Call& call, std::uint64_t item);
+
+  // An attempt has run out of time.
+  void note_expired(int engine, std::uint64_t call, std::uint64_t item) { expired_.emplace(engine, call, item); }
+  [[nodiscard]] bool any_expired() const { return !expired_.empty(); }
+  // An attempt has ended on an engine. Whether it had run out of time before.
+  bool take_expired(int engine, std::uint64_t call, std::uint64_t item) { return expired_.erase({engine, call, item}) != 0; }
+
+ private:
+  const RunState& run_;
+  std::set<std::tuple<int, std::uint64_t, std::uint64_t>> expired_;  // engine, call and item
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// Tasks that several engines run together and that have thrown on one of them, while others have not ended them: those may wait in MPI for
+// the one that threw, and cannot be called back, nor told from who computes. After a while that is an error of the whole job.
+class StuckTeams {
+ public:
+  StuckTeams(const CallRegistry& calls, std::chrono::milliseconds grace) : calls_(calls), grace_(grace) {}
+
+  [[nodiscard]] bool empty() const { return suspects_.empty(); }
+  // The task has thrown on one engine, at `now` in nanoseconds of the clock.
+  void note(const detail::Call& call, std::uint64_t item, std::int64_t now, const std::exception_ptr& error);
+  // Forgets those that have ended. Ends the process if one has not for longer than the grace period.
+  void check(std::int64_t now);
+
+ private:
+  struct Suspect {
+    std::uint64_t call = 0;
+    std::uint64_t item = 0;  // where teams run items
+    std::int64_t since = 0;
+    std::exception_ptr error;
+  };
+
+  const CallRegistry& calls_;
+  const std::chrono::milliseconds grace_;
+  std::vector<Suspect> suspects_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// When calls have waited for too long. A timer whose call has ended stays for a while: there are at most twice as many as calls that have
+// one and have not ended, and a few.
+//
+// Cost: amortised constant but for the one that is due next, which takes a logarithm.
+class Timers {
+ public:
+  [[nodiscard]] bool empty() const { return timers_.empty(); }
+  [[nodiscard]] std::size_t size() const { return timers_.size(); }
+
+  void add(std::int64_t when, std::uint64_t call) {
+    ++calls_;
+    timers_.emplace_back(when, call);
+    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  // A call that has a timer, or had one that went off, has ended. `ended(call)` says of which others that is so.
+  template <class Ended>
+  void note_end(Ended ended) {
+    --calls_;
+    if (timers_.size() > 2 * calls_ + few) drop(ended);
+  }
+
+  // Takes out the earliest, if its time has come: the call, which may have ended.
+  std::optional<std::uint64_t> next(std::int64_t now) {
+    if (timers_.empty() || timers_.front().first > now) return std::nullopt;
+    std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
+    const std::uint64_t call = timers_.back().second;
+    timers_.pop_back();
+    return call;
+  }
+
+ private:
+  using Timer = std::pair<std::int64_t, std::uint64_t>;
+  static constexpr std::size_t few = 64;
+
+  template <class Ended>
+  void drop(Ended ended) {
+    std::erase_if(timers_, [&ended](const Timer& timer) { return ended(timer.second); });
+    if (timers_.capacity() > 4 * timers_.size() + few) timers_.shrink_to_fit();
+    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  std::vector<Timer> timers_;  // a heap, the earliest on top
+  std::size_t calls_ = 0;
+};
+
+}  // namespace rankview::controller
+
+// What the controller knows of few calls.
+namespace rankview::inline abi_0_1::detail {
+
+// An item that a team of engines runs, while some of them have not ended it.
+struct TeamItem {
+  std::size_t pending = 0;
+  std::exception_ptr error;
+};
+
+// How an item has fared so far that was not run to its end the first time.
+struct Attempts {
+  std::vector<int> tried;    // engines where it failed
+  std::vector<int> refused;  // engines whose predicate said no
+  std::vector<std::string> errors;
+};
+
+// A call some of whose arguments are results: when these are there, encode() makes its one item.
+struct Deferred {
+  Dependency arguments{};
+  std::function<void(ArgumentBlock&, Origins*)> encode{};
+  bool by_value = true;  // as it is encoded now
+  std::uint64_t first_ticket = 0;
+  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
+  int placed = -1;            // the engine that it was left to, which has a long argument
+};
+
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
+
+// Indices of items in the order in which they end, for whoever reads them so.
+struct CompletionFeed {
+  std::deque<std::uint64_t> ended;
+};
+
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
+// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+struct Uncommon {
+  std::string label;
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  Deferred deferred;
+
+  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
+  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
+  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                     // its items cannot run
+  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  std::map<std::uint64_t, PublishedValues> published;  // by item
+  std::vector<int> object_holders;                     // engines that hold the callable's state
+};
+
+}  // namespace rankview::detail
+
 #include <rankview/errors.hpp>
 
 namespace rankview::inline abi_0_1::detail {
@@ -1728,38 +2287,26 @@ namespace transport = rankview::transport;
 namespace scheduler = rankview::scheduler;
 namespace wire = rankview::wire;
 
-// What rank 0 knows of an engine.
-struct EngineInfo {
-  int peer = 0;  // at the controller's endpoint
-  int rank = 0;  // in the cluster's communicator
-  std::string host;
-  long pid = 0;
-  std::uint64_t machine = 0;  // which it is on
-};
-
 struct ControllerSettings {
-  transport::IdleLimits idle;
+  controller::Driver::Settings driver;
   transport::Clock clock;
-  std::vector<EngineInfo> engines;  // engine k is the k-th
-  bool pulse = false;               // a second thread may drive
-  bool any_thread_drives = true;    // else only the one that initialised MPI
+  std::vector<controller::EngineInfo> engines;  // engine k is the k-th
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
-  ForwardResults forward = ForwardResults::never;
-  std::uint64_t machine = 0;           // which rank 0 is on
+  controller::Forwarding forwarding;
   controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
 //
-// One lock guards all of it. Whoever waits drives: holds the lock and runs progress() until what it waits for is there. When nobody waits,
-// the pulse does so now and then.
-class Controller final : private transport::FrameHandler {
+// What it knows lies in the rooms that are its members; here is the order in which they are gone through. One lock, the driver's, guards
+// all of them.
+class Controller final : private transport::FrameHandler, private controller::Round {
  public:
   Controller(transport::Endpoint& endpoint, const ControllerSettings& settings);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
-  ~Controller();
+  ~Controller() = default;
 
   // ---- for clients; each takes the lock ----
 
@@ -1767,21 +2314,22 @@ class Controller final : private transport::FrameHandler {
   void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
   // Adds the next block of its items.
   void extend(Call& call, ArgumentBlock&& block);
-  // No more items come: lays out those whose place depends on their number. `unattended`: nobody is about to wait.
+  // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
   // All three for a call of one block.
   void submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended);
 
-  // Drives until `ready()`, which is called under the lock, or the deadline. Whether it became ready. A continuation that waits runs others
-  // meanwhile only if it may wait for them, or they would pile up.
+  // See Driver::drive().
   template <class Ready>
-  bool drive(const Deadline& deadline, Ready ready, bool for_continuations = false);
-  // One round, if nobody else is at it.
-  void try_progress();
+  bool drive(const Deadline& deadline, Ready ready, bool for_continuations = false) {
+    return driver_.drive(deadline, ready, for_continuations);
+  }
+  // Some rounds, if nobody else is at it.
+  void try_progress() { driver_.try_progress(); }
   // Runs `action` under the lock.
   template <class Action>
   auto locked(Action action) const {
-    const std::lock_guard guard(lock_);
+    const std::lock_guard guard(driver_.lock());
     return action();
   }
 
@@ -1792,6 +2340,7 @@ class Controller final : private transport::FrameHandler {
   void abort(Call& call, std::uint64_t item);
   void abort_all(const std::string& why);
   void abort_if(const std::function<bool(const Call&)>& wanted);
+  // Nobody has a handle of it any more.
   void abandon(Call& call) noexcept;
 
   // For calls that rank 0 runs itself; each takes the lock.
@@ -1801,16 +2350,18 @@ class Controller final : private transport::FrameHandler {
   // False if the call is done.
   bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
 
-  [[nodiscard]] bool idle() const { return in_flight_ == 0 && !continuing(); }  // under the lock
+  // Under the lock: whether all that was submitted is done.
+  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !continuations_.busy(); }
   // The number of the next call, if nothing is under way. Takes the lock.
   [[nodiscard]] std::optional<std::uint64_t> resting() const;
-  [[nodiscard]] std::uint64_t waiting() const { return scheduler_.waiting(); }
-  // Engines are numbered from 0; none is ever lost.
-  [[nodiscard]] int engine_count() const { return static_cast<int>(settings_.engines.size()); }
-  [[nodiscard]] const EngineInfo& engine(int id) const { return settings_.engines[static_cast<std::size_t>(id)]; }
+  // Items that wait on rank 0. Under the lock.
+  [[nodiscard]] std::uint64_t waiting() const { return queue_.scheduler().waiting(); }
+  [[nodiscard]] int engine_count() const { return engines_.count(); }
+  [[nodiscard]] const controller::EngineInfo& engine(int id) const { return engines_[id]; }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
-  [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
+  // Whether the run has not ended.
+  [[nodiscard]] bool open() const { return run_.connected(); }
 
   // The call with tasks that the client names, null if it has ended and nobody keeps it. Throws UsageError for what never was.
   [[nodiscard]] std::shared_ptr<Call> named(const Prerequisite& tasks) const;
@@ -1818,224 +2369,61 @@ class Controller final : private transport::FrameHandler {
   // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
   // grace period ends the process.
   void close(wire::Ending ending, int exit_code, const std::string& reason);
-  // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
-  [[nodiscard]] bool reachable();
+  // See Driver::reachable().
+  [[nodiscard]] bool reachable() { return driver_.reachable(); }
 
  private:
-  // Counts a driver while it drives.
-  class Driving {
-   public:
-    explicit Driving(std::atomic<int>* drivers) : drivers_(drivers) {
-      if (drivers_ != nullptr) drivers_->fetch_add(1, std::memory_order_relaxed);
-    }
-    Driving(const Driving&) = delete;
-    Driving& operator=(const Driving&) = delete;
-    ~Driving() {
-      if (drivers_ != nullptr) drivers_->fetch_sub(1, std::memory_order_relaxed);
-    }
+  using MakeError = controller::ItemLedger::MakeError;
 
-   private:
-    std::atomic<int>* drivers_;
-  };
-
-  // What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
-  struct Account {
-    std::uint64_t completed = 0;
-    std::uint64_t failed = 0;
-    wire::Memory memory;
-  };
-
-  // A task that threw on one of the engines that run it together, while others are still at it, and may wait for that one in MPI.
-  struct Desertion {
-    std::uint64_t call = 0;
-    std::uint64_t item = 0;  // where teams run items
-    std::int64_t since = 0;  // nanoseconds of the clock
-    std::exception_ptr error;
-  };
-
-  // A call that waits for others, as the scheduler wants to know it.
-  struct Waiting {
-    scheduler::Dependencies::Needs needs;
-    struct On {
-      Call* call;
-      std::uint64_t item;
-      scheduler::Dependencies::Need need;
-    };
-    std::vector<On> open;   // what has not ended
-    TaskId bad;             // a task that has ended, and not as asked for
-    bool encoding = false;  // its arguments are to be encoded when all is there
-
-    [[nodiscard]] bool waits() const { return encoding || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
-  };
-
-  // A result whose attachments are on their way.
-  struct Landing {
-    std::unique_ptr<transport::Transfer> transfer;
-    std::shared_ptr<Call> call;  // null: nobody wants it
-    std::uint64_t item = 0;
-    std::exception_ptr error;
-  };
-
+  // Calls, from their submission to their end.
   void add(const std::shared_ptr<Call>& call);
-  void enlist(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
   void lay_out(Call& call);
-  [[nodiscard]] Call* find(std::uint64_t id) const;
-  [[nodiscard]] std::vector<std::shared_ptr<Call>> unfinished() const;
-  bool progress();
-  void attend(std::int64_t submitted);
-  bool catch_up();
-  void dispatch();
-  void grant(const scheduler::Grant& grant);
-  bool encode_for(Call& call, const scheduler::Grant& grant);
-  [[nodiscard]] Origin::Kind origin(const Call& result, int to) const;
-  [[nodiscard]] int engine_with_arguments(const Call& call) const;
-  void enter_team(Call& call);
-  void enter_team(Call& call, const scheduler::Grant& grant);
-  void end_root_part(Call& call);
-  void write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin, std::uint64_t end);
-  [[nodiscard]] Account& account(int engine) { return accounts_[static_cast<std::size_t>(engine)]; }
-  transport::Message& outgoing(int engine);
-  void send(int engine);
-  void send_all();
-
-  void on_frame(transport::Frame& frame) override;
-  void on_results(transport::Frame& frame, const wire::Results& results);
-  void on_published(const wire::Published& published);
-  void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
-  std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure,
-                                  std::vector<std::string> earlier) const;
-  bool fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
-  static TimeoutError timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
-  void note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error);
-  void check_desertions();
-  void finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
-  bool land();
-  [[nodiscard]] bool landing(const Call& call) const;
-  void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
-  void count_end(const Call& call, const ItemRecord& record);
-  static void complete(Call& call);
-  void end_call(Call& call);
-  std::shared_ptr<Call> end_flight(Call& call);
-  std::shared_ptr<Call> delist(Call& call);
-  static scheduler::Placement placement(const Call& call, std::uint64_t item);
-  void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
-  void place(Call& call);
-
-  // Dependencies: what waits for others.
-  Waiting look_up(Call& call);
-  Call& resolve(const Prerequisite& prerequisite);
-  void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need);
-  void wait_for(Call& call, Waiting&& waiting);
-  void tell_dependents(Call& call, std::uint64_t item);
-  void decide();
   void release(Call& call, std::vector<int>&& engines);
-  void doom(Call& call, const TaskId& cause);
+  void fail_impossible(Call& call, const TaskId& cause);
+  void withdraw(Call& call, Status status, const MakeError& error);
+  void withdraw(Call& call, const std::string& why);
+  void withdraw_waiting(Call& call, std::uint64_t item);
+  void end_root_part(Call& call);
+  void end(Call& call);
 
-  // Attempts: items that are run again, or for too long, or that come back.
-  bool again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
-  void refused(Call& call, std::uint64_t item, int engine);
-  static void arguments_gone(Call& call, std::uint64_t item);
-  void resubmit(Call& call, std::uint64_t item);
-  void on_overdue(int engine, const wire::Overdue& overdue);
-  void on_returned(int engine, const wire::Returned& returned);
-  void on_subtask(int engine, const wire::Subtask& subtask);
-  void answer(const Call& call);
-  void answer(int engine, std::uint64_t ticket, const std::exception_ptr& error);
-  bool was_late(int engine, std::uint64_t call, std::uint64_t item);
+  // What a round consists of, and what other visits end with.
+  bool round() override;
+  void advance();
+  void carry_out();
+  void attend(std::int64_t submitted);
   void recall();
   void check_timers();
-  void withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
-  void withdraw(Call& call, const std::string& why);
-  void give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
-  void stop(Call& call, std::uint64_t begin, std::uint64_t end);
-  void give_up_waiting(Call& call, std::uint64_t item);
-  void unschedule(const Call& call, std::uint64_t item);
-  [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
 
-  // Continuations; under the lock.
-  void continue_after(Call& call);
-  void run_next(std::unique_lock<controller::SharedLock>& guard);
-  [[nodiscard]] bool continuing() const { return !due_.empty() || running_ > running_here(); }
-  [[nodiscard]] static int running_here();
-
-  [[nodiscard]] bool may_drive() const;
-  void wake_pulse();
-  void pulse();
+  // What engines say.
+  void on_frame(transport::Frame& frame) override;
+  void on_record(transport::Frame& frame, int engine, const wire::Record& record);
+  void on_results(transport::Frame& frame, int engine, const wire::Results& results);
+  bool on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
+  void on_overdue(int engine, const wire::Overdue& overdue);
+  void on_returned(int engine, const wire::Returned& returned);
+  void on_published(const wire::Published& published);
+  void on_subtask(int engine, const wire::Subtask& subtask);
+  void resubmit(Call& call, std::uint64_t item);
 
   transport::Endpoint& endpoint_;
-  ControllerSettings settings_;
-  mutable controller::SharedLock lock_;
-  transport::SpinTime spin_;
-  scheduler::Scheduler scheduler_;
-  CallTable calls_;              // those that have not ended, and those that may be asked for
-  std::uint64_t in_flight_ = 0;  // of these, that have not ended
-  std::uint64_t next_call_ = 1;
-  const std::uint16_t run_;
-  std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
-  scheduler::Dependencies dependencies_;
-  bool deciding_ = false;
-  std::unordered_map<std::uint64_t, std::shared_ptr<Call>> decided_;  // kept while what follows from their end is found out
-  std::set<std::tuple<int, std::uint64_t, std::uint64_t>> late_;      // engine, call and item that ran out of time there and has not ended
-  controller::Timers timers_;                                         // of calls that have a queue_timeout
-  std::int64_t next_recall_ = 0;
-  std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
-  std::vector<int> to_send_;                                 // engines with something there
-  std::vector<Landing> landing_;
-  std::vector<Desertion> desertions_;
+  const ControllerSettings settings_;
+  controller::RunState run_;
+  controller::Engines engines_;
+  controller::CallRegistry calls_;
+  controller::DependencyGate gate_;
+  controller::ItemLedger ledger_;
+  controller::TaskQueue queue_;
   controller::Teams& teams_;
-  std::vector<int> peers_;                         // by engine
-  std::vector<Account> accounts_;                  // likewise
-  std::deque<std::shared_ptr<Continuation>> due_;  // to be run
-  int running_ = 0;                                // that are being run
-  bool giving_up_ = false;                         // the client has failed: none is run any more
-  std::size_t goodbyes_ = 0;
-  bool closing_ = false;  // engines have been told that no more comes
-  std::atomic<bool> open_{true};
-
-  std::int64_t last_submission_ = 0;   // of a call that nobody was about to wait for
-  unsigned held_back_ = 0;             // such calls that were not handed out at once
-  std::atomic<bool> attended_{false};  // somebody has looked for messages while making calls
-  std::atomic<int> drivers_{0};        // threads that wait and drive; the pulse leaves the work to them
-  std::atomic<int> pulse_state_{0};
-  std::thread pulse_;
+  controller::Dispatcher dispatcher_;
+  controller::RetryPolicy retries_;
+  controller::ResultTransfers transfers_;
+  controller::StuckTeams stuck_teams_;
+  controller::Timers timers_;  // of calls that have a queue_timeout
+  std::int64_t next_recall_ = 0;
+  controller::ContinuationQueue continuations_;
+  mutable controller::Driver driver_;  // goes first, and its thread with it
 };
-
-template <class Ready>
-bool Controller::drive(const Deadline& deadline, Ready ready, bool for_continuations) {
-  const bool drives = may_drive();
-  const bool continues = drives && (for_continuations || running_here() == 0);
-  const Driving driving(drives ? &drivers_ : nullptr);
-  std::unique_lock guard(lock_);
-  transport::Idle idle(spin_);
-  while (!ready()) {
-    if (continues && !due_.empty()) {
-      // It may take its time, in which others drive.
-      drivers_.fetch_sub(1, std::memory_order_relaxed);
-      run_next(guard);
-      drivers_.fetch_add(1, std::memory_order_relaxed);
-      idle.reset();
-      continue;
-    }
-    if (drives && progress()) {
-      idle.reset();
-      if (lock_.wanted()) lock_.let_others_in();
-      continue;
-    }
-    if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
-    auto pause = idle.pause();
-    if (pause.count() == 0) {
-      if (!drives || lock_.wanted()) lock_.let_others_in();
-      continue;
-    }
-    if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
-    guard.unlock();
-    transport::nap(pause);
-    guard.lock();
-  }
-  idle.reset();
-  return true;
-}
 
 }  // namespace rankview::detail
 
@@ -2082,7 +2470,6 @@ class Thread {
 }  // namespace rankview::engine
 
 #include <rankview/detail/callable.hpp>
-#include <rankview/detail/kept_result.hpp>
 #include <rankview/variables.hpp>
 
 #include <stop_token>
@@ -2774,7 +3161,7 @@ void Cluster::State::tell_level() const {
 
 detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) {
   detail::ControllerSettings settings;
-  settings.idle = {options.idle_spin, options.idle_sleep};
+  settings.driver.idle = {options.idle_spin, options.idle_sleep};
   settings.clock = clock;
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
@@ -2788,10 +3175,10 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
                                 .machine = ranks[on].boot});
   }
   // Without another rank there is no MPI to be careful with.
-  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
-  settings.machine = ranks[0].boot;
-  settings.forward = settings.pulse ? options.forward_results : ForwardResults::never;
-  settings.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
+  settings.driver.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.driver.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
+  settings.forwarding.machine = ranks[0].boot;
+  settings.forwarding.when = settings.driver.progress_thread ? options.forward_results : ForwardResults::never;
   return settings;
 }
 
@@ -3167,579 +3554,15 @@ void Watch::watch() {
 
 }  // namespace rankview
 
-#include <iterator>
-
-// What the controller's parts ask of a call's items.
-namespace rankview::inline abi_0_1::detail {
-
-inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
-
-// Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) { return call.aborted || call.more->given_up.contains(item); }
-
-// Calls of one kind take about equally long: those of the same code.
-inline std::uint64_t kind_of(const Call& call) {
-  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
-}
-
-// The block that holds the arguments of an item.
-inline auto block_of(Call& call, std::uint64_t item) {
-  if (call.same_arguments) return call.blocks.begin();
-  const auto behind = std::upper_bound(call.blocks.begin(), call.blocks.end(), item,
-                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
-  return std::prev(behind);
-}
-
-}  // namespace rankview::detail
-
-// Items that do not simply run once: they fail and are tried again, are refused, run for too long, come back unstarted, or wait too long.
-namespace rankview::inline abi_0_1::detail {
-namespace {
-
-// Between two questions whether something is to be recalled, in nanoseconds.
-constexpr std::int64_t recall_period = 100'000;
-
-std::string in_seconds(std::int64_t nanoseconds) {
-  return std::to_string(std::chrono::duration<double>(std::chrono::nanoseconds(nanoseconds)).count()) + " s";
-}
-
-}  // namespace
-
-// An attempt at an item has failed. Whether there is to be another.
-bool Controller::again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
-  if (call.terms->retries == 0 || closing_ || given_up(call, item)) return false;
-  Attempts& attempts = call.more.edit().attempts[item];
-  if (attempts.errors.size() >= static_cast<std::size_t>(call.terms->retries)) return false;
-  attempts.errors.push_back(wire::error_text(error));
-  attempts.tried.push_back(engine);
-  return true;
-}
-
-// The engine cannot run the item; it never began there.
-void Controller::refused(Call& call, std::uint64_t item, int engine) {
-  call.more.edit().attempts[item].refused.push_back(engine);
-  call.items[item].engine = -1;
-  --call.items[item].attempts;
-}
-
-// An engine no longer had a result that is an argument of the item, so it was not begun. Next time the values go along.
-void Controller::arguments_gone(Call& call, std::uint64_t item) {
-  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
-  call.items[item].engine = -1;
-  --call.items[item].attempts;
-}
-
-// Lets the item wait again.
-void Controller::resubmit(Call& call, std::uint64_t item) {
-  ItemRecord& record = call.items[item];
-  record.status = Status::waiting;
-  if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
-  const TaskId task{call.id, item};
-  if (given_up(call, item)) {
-    end_item(call, item, Status::aborted,
-             std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": aborted before it ran again")));
-    return;
-  }
-  const Attempts& attempts = call.more.edit().attempts[item];
-  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
-  work.avoid = std::make_shared<scheduler::Avoid>(scheduler::Avoid{attempts.tried, attempts.refused});
-  if (scheduler_.submit(work, placement(call, item))) return;
-  end_item(call, item, Status::failed,
-           std::make_exception_ptr(ImpossibleDependency(
-               task, nullptr, "every engine that may run it has refused it (Flags::depend)" + wire::listed(attempts.errors))));
-}
-
-TimeoutError Controller::timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
-  return TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) + ": ran for longer than its timeout of " +
-                      in_seconds(call.terms->timeout) + wire::listed(earlier));
-}
-
-// An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
-void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
-  Call* const call = find(overdue.call);
-  if (call == nullptr || overdue.item >= call->items.size() || call->items[overdue.item].status != Status::handed_out ||
-      call->items[overdue.item].engine != engine)
-    throw DecodeError("task " + to_string(TaskId{overdue.call, overdue.item}) + " is said to run for too long, and does not run there");
-  late_.emplace(engine, overdue.call, overdue.item);
-  const TaskId task{overdue.call, overdue.item};
-  call->last_received = now();
-  if (again(*call, overdue.item, engine, std::make_exception_ptr(timed_out(*call, task, engine, {})))) {
-    resubmit(*call, overdue.item);
-  } else {
-    const auto attempts = call->more->attempts.find(overdue.item);
-    const std::vector<std::string> earlier = attempts == call->more->attempts.end() ? std::vector<std::string>() : attempts->second.errors;
-    end_item(*call, overdue.item, Status::failed, std::make_exception_ptr(timed_out(*call, task, engine, earlier)));
-  }
-  if (call->done()) end_call(*call);
-}
-
-// Whether an item that ends on an engine had ended for the client before.
-bool Controller::was_late(int engine, std::uint64_t call, std::uint64_t item) { return late_.erase({engine, call, item}) != 0; }
-
-void Controller::recall() {
-  const std::int64_t time = now();
-  if (time < next_recall_) return;
-  next_recall_ = time + recall_period;
-  while (const auto recall = scheduler_.recall(time)) {
-    wire::Recall record;
-    for (const scheduler::Range& range : recall->ranges)
-      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
-    wire::write(outgoing(recall->engine), record);
-  }
-  send_all();
-}
-
-void Controller::on_returned(int engine, const wire::Returned& returned) {
-  std::vector<scheduler::Range> ranges;
-  for (const wire::Items& items : returned.items) {
-    Call* const call = find(items.call);
-    if (call == nullptr || items.first + items.count > call->items.size())
-      throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
-    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-      ItemRecord& record = call->items[item];
-      if (record.status != Status::handed_out || record.engine != engine)
-        throw DecodeError("task " + to_string(TaskId{items.call, item}) + " was given back by an engine that does not have it");
-      record.status = Status::waiting;
-      record.engine = -1;
-      --record.attempts;
-    }
-    ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
-  }
-  scheduler_.returned(engine, ranges);
-  for (const wire::Items& items : returned.items) {
-    Call* const call = find(items.call);
-    if (call == nullptr) continue;
-    if (call->aborted) {
-      withdraw(*call, "aborted before it ran");
-    } else if (!call->more->given_up.empty()) {
-      const std::shared_ptr<Call> alive = call->self;
-      for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-        if (given_up(*call, item)) give_up_waiting(*call, item);
-      }
-    }
-  }
-}
-
-// Calls whose items have waited for too long.
-void Controller::check_timers() {
-  const std::int64_t time = now();
-  while (const auto due = timers_.next(time)) {
-    Call* const call = find(*due);
-    if (call == nullptr) continue;
-    withdraw(*call, Status::failed, [&](const TaskId& task) {
-      return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
-                                                  in_seconds(call->terms->queue_timeout)));
-    });
-  }
-}
-
-}  // namespace rankview::detail
-
-namespace rankview::engine {
-
-// A type as written in C++.
-std::string type_name(const std::type_info& type);
-// The same for what std::type_info::name() gives.
-std::string type_name(const char* mangled);
-
-}  // namespace rankview::engine
-
-#include <rankview/detail/results.hpp>
-#include <rankview/targets.hpp>
-
-#include <cmath>
 #include <numeric>
 
-// The part of a call that templates reach: making it, waiting for it, and asking what is known of it.
-namespace rankview::inline abi_0_1 {
-
-const char* to_string(Status status) noexcept {
-  switch (status) {
-    case Status::waiting:
-      return "waiting";
-    case Status::handed_out:
-      return "handed out";
-    case Status::completed:
-      return "completed";
-    case Status::failed:
-      return "failed";
-    case Status::aborted:
-      return "aborted";
-  }
-  return "unknown";
-}
-
-void Flags::add(Flags more) {
-  const auto take = [](auto& flag, auto& given) {
-    if (given.given()) flag = std::move(given);
-  };
-  take(chunksize, more.chunksize);
-  take(ordered, more.ordered);
-  take(retries, more.retries);
-  take(timeout, more.timeout);
-  take(queue_timeout, more.queue_timeout);
-  take(priority, more.priority);
-  take(label, more.label);
-  take(after, more.after);
-  take(follow, more.follow);
-  take(targets, more.targets);
-  take(depend, more.depend);
-  take(hwm, more.hwm);
-  take(policy, more.policy);
-}
-
-namespace detail {
-namespace {
-
-// So many items may wait on rank 0 while a range is still being read.
-constexpr std::uint64_t read_ahead = 64 * 1024;
-
-Metadata::Time time_point(std::int64_t nanoseconds) {
-  return Metadata::Time(std::chrono::duration_cast<Metadata::Time::duration>(std::chrono::nanoseconds(nanoseconds)));
-}
-
-Seconds seconds(std::int64_t nanoseconds) { return std::chrono::nanoseconds(nanoseconds); }
-
-bool item_ended(const Call& call, std::uint64_t item) {
-  return call.items[item].status != Status::waiting && call.items[item].status != Status::handed_out;
-}
-
-}  // namespace
-
-std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64_t end) const {
-  const auto offset = [this](std::uint64_t item) -> std::size_t {
-    const std::uint64_t index = item - first;
-    if (index == count) return data.bytes.size();
-    return stride != 0 ? index * stride : offsets[index];
-  };
-  return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
-}
-
+// What every call has, and what templates check of the arguments of one.
+namespace rankview::inline abi_0_1::detail {
 Call::Call() = default;
 
 Call::~Call() = default;
 
 std::byte* Call::room(std::uint64_t) { return nullptr; }
-
-// ---- submission --------------------------------------------------------------------------------------------------------------
-
-Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
-
-Submission::~Submission() {
-  if (begun_ && !finished_) call_->controller->cancel(*call_);
-}
-
-void Submission::set_size() {
-  const std::uint64_t size = block_.data.bytes.size() - item_.bytes - sizeof(size);
-  std::memcpy(block_.data.bytes.data() + item_.bytes, &size, sizeof(size));
-  block_.offsets.push_back(item_.bytes);
-}
-
-// The last item has attachments: it goes into a block of its own.
-void Submission::isolate() {
-  if (block_.count > 1) {
-    ArgumentBlock alone;
-    alone.stride = block_.stride;
-    alone.count = 1;
-    if (alone.stride == 0) {
-      alone.offsets.push_back(0);
-      block_.offsets.pop_back();
-    }
-    Writer& from = block_.data;
-    alone.data.bytes.append(from.bytes.data() + item_.bytes, from.bytes.size() - item_.bytes);
-    alone.data.attachments = std::move(from.attachments);
-    alone.data.kept = std::move(from.kept);
-    from.rewind({item_.bytes, 0, 0});
-    --block_.count;
-    hand_over();
-    block_ = std::move(alone);
-  }
-  hand_over();
-}
-
-void Submission::hand_over() {
-  if (!begun_) call_->controller->begin(call_, expected_);
-  begun_ = true;
-  block_.data.bytes.shrink_to_fit();
-  call_->controller->extend(*call_, std::exchange(block_, {}));
-  handed_over_ = true;
-}
-
-void Submission::wait_for_engines() {
-  Controller& controller = *call_->controller;
-  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !(call_->balanced && call_->chunk_size == 1); });
-}
-
-void Submission::finish(bool unattended) {
-  if (!begun_) {
-    call_->controller->submit(call_, std::move(block_), unattended);
-    return;
-  }
-  if (block_.count != 0) hand_over();
-  finished_ = true;
-  call_->controller->seal(*call_, unattended);
-}
-
-void begin_only_item(ArgumentBlock& block, std::size_t stride) {
-  block.stride = stride;
-  if (stride == 0) block.data.value(std::uint64_t{0});
-}
-
-void end_only_item(ArgumentBlock& block) {
-  if (block.stride != 0) return;
-  const std::uint64_t size = block.data.bytes.size() - sizeof(size);
-  std::memcpy(block.data.bytes.data(), &size, sizeof(size));
-  block.offsets = {0};
-}
-
-void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
-  ArgumentBlock block;
-  block.count = 1;
-  call->controller->submit(call, std::move(block), unattended);
-}
-
-// ---- what few calls have -----------------------------------------------------------------------------------------------------
-
-void set_label(Call& call, const std::string& label) {
-  if (!label.empty()) call.more.edit().label = label;
-}
-
-void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.more.edit().teams = teams; }
-
-void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first) {
-  call.more.edit().feeds.push_back({feed, first});
-}
-
-void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode) {
-  Deferred& deferred = call.more.edit().deferred;
-  deferred.arguments = arguments;
-  deferred.encode = std::move(encode);
-}
-
-// ---- terms -------------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-void check_not_negative(double value, const char* flag) {
-  if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
-}
-
-std::int64_t nanoseconds(Seconds time) {
-  // Beyond what can be counted is for ever.
-  constexpr double most = 1e18;
-  return time.count() * 1e9 > most ? 0 : std::max<std::int64_t>(time.count() > 0 ? 1 : 0, std::llround(time.count() * 1e9));
-}
-
-}  // namespace
-
-void set_balanced_terms(Call& call, const Flags& flags) {
-  check_not_negative(flags.retries, "retries");
-  check_not_negative(flags.timeout->count(), "timeout");
-  check_not_negative(flags.queue_timeout->count(), "queue_timeout");
-  check_not_negative(flags.hwm, "hwm");
-  Terms terms;
-  terms.retries = flags.retries;
-  terms.timeout = nanoseconds(flags.timeout);
-  terms.queue_timeout = nanoseconds(flags.queue_timeout);
-  terms.priority = flags.priority;
-  terms.hwm = static_cast<std::uint32_t>(flags.hwm);
-  terms.policy = static_cast<std::uint8_t>(flags.policy.value());
-  terms.predicate = flags.depend->function();
-  if (terms != Terms()) call.terms.edit() = terms;
-  call.after = &flags.after.value();
-  call.follow = &flags.follow.value();
-}
-
-void set_direct_terms(Call& call, const Flags& flags) {
-  const Flags none;
-  if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
-      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
-    throw UsageError(
-        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
-        "load-balanced views");
-  set_balanced_terms(call, flags);
-}
-
-void set_collective_terms(Call& call, const Flags& flags) {
-  if (flags.timeout->count() != 0)
-    throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
-  set_direct_terms(call, flags);
-}
-
-void check_team_flags(const Flags& flags) {
-  if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
-    throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
-}
-
-std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines) {
-  for (const int engine : engines) {
-    if (std::find(view.begin(), view.end(), engine) == view.end())
-      throw UsageError("the targets name engine " + std::to_string(engine) + ", which is none of the view's");
-  }
-  return engines;
-}
-
-// ---- waiting -----------------------------------------------------------------------------------------------------------------
-
-bool wait(Call& call, const Deadline& deadline) {
-  if (call.done()) return true;
-  return call.controller->drive(
-      deadline, [&call] { return call.done(); }, call.local);
-}
-
-bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
-  if (call.done()) return true;
-  return call.controller->drive(
-      deadline, [&call, item] { return call.done() || (item < call.items.size() && item_ended(call, item)); }, call.local);
-}
-
-std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
-  std::exception_ptr error;
-  const auto ready = [&call, &error] {
-    if (!call.errors->empty()) error = call.errors->begin()->second;
-    if (call.failure) error = call.failure;
-    return error != nullptr || call.done();
-  };
-  call.controller->drive(deadline, ready, call.local);
-  if (error) call.error_seen = true;
-  return error;
-}
-
-bool poll(Call& call) {
-  if (!call.done()) call.controller->try_progress();
-  return call.done();
-}
-
-QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
-  controller.try_progress();
-  return controller.queue_status(engines);
-}
-
-void spin(Controller& controller) { controller.try_progress(); }
-
-// Under the controller's lock, or when the call is done.
-bool failed(const Call& call) { return call.failure != nullptr || !call.errors->empty(); }
-
-std::exception_ptr error_of(Call& call, std::uint64_t item) {
-  return call.controller->locked([&]() -> std::exception_ptr {
-    const auto found = call.errors->find(item);
-    const bool aborted = item < call.items.size() && call.items[item].status == Status::aborted;
-    if (found == call.errors->end() && call.failure == nullptr && !aborted) return nullptr;
-    call.error_seen = true;
-    if (found != call.errors->end()) return found->second;
-    if (call.failure) return call.failure;
-    return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
-                                               ": this engine could have taken part in the collective, and another could not"));
-  });
-}
-
-void rethrow(Call& call) {
-  if (!failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) std::rethrow_exception(call.failure);
-  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors->begin()->second);
-  std::vector<CompositeError::Failure> failures;
-  failures.reserve(call.errors->size());
-  for (const auto& [item, error] : *call.errors) failures.push_back({item, error});
-  throw CompositeError(std::move(failures), call.items.size());
-}
-
-std::exception_ptr error_of(Call& call) {
-  try {
-    rethrow(call);
-    return nullptr;
-  } catch (...) {
-    return std::current_exception();
-  }
-}
-
-std::shared_ptr<CompletionFeed> subscribe(Call& call) {
-  auto feed = std::make_shared<CompletionFeed>();
-  call.controller->locked([&] {
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (item_ended(call, item)) feed->ended.push_back(item);
-    }
-    std::stable_sort(feed->ended.begin(), feed->ended.end(),
-                     [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
-    call.more.edit().feeds.push_back({feed});
-  });
-  return feed;
-}
-
-std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read) {
-  std::optional<std::uint64_t> item;
-  const auto ready = [&] {
-    if (!feed.ended.empty()) {
-      item = feed.ended.front();
-      feed.ended.pop_front();
-    }
-    return item || (call.sealed && already_read == call.items.size());
-  };
-  call.controller->drive({}, ready, call.local);
-  return item;
-}
-
-namespace {
-
-// Under the controller's lock.
-const PublishedValues& published_of(const Call& call, std::uint64_t item) {
-  static const PublishedValues none;
-  const auto found = call.more->published.find(item);
-  return found == call.more->published.end() ? none : found->second;
-}
-
-}  // namespace
-
-std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type) {
-  static_cast<void>(poll(call));
-  return call.controller->locked([&] {
-    const PublishedValues& values = published_of(call, item);
-    const auto found = values.find(name);
-    if (found == values.end()) {
-      std::string known;
-      for (const auto& entry : values) known += (known.empty() ? "" : ", ") + entry.first;
-      throw NameError("task " + to_string(TaskId{call.id, item}) + " has not published \"" + std::string(name) + "\" by now, but " +
-                      (known.empty() ? "nothing" : known));
-    }
-    if (found->second->type != type.name())
-      throw TypeError("what task " + to_string(TaskId{call.id, item}) + " has published as \"" + std::string(name) + "\" is a " +
-                      engine::type_name(found->second->type.c_str()) + ", not a " + engine::type_name(type));
-    return found->second;
-  });
-}
-
-bool has_published(Call& call, std::uint64_t item, std::string_view name) {
-  static_cast<void>(poll(call));
-  return call.controller->locked([&] { return published_of(call, item).contains(name); });
-}
-
-std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
-  static_cast<void>(poll(call));
-  return call.controller->locked([&] {
-    std::vector<VariableInfo> all;
-    for (const auto& [name, value] : published_of(call, item))
-      all.push_back({name, engine::type_name(value->type.c_str()), value->bytes.size()});
-    return all;
-  });
-}
-
-void abort(Call& call) {
-  call.error_seen = true;
-  call.controller->abort(call);
-}
-
-void abort_view(Controller& controller, std::uint64_t view) {
-  controller.abort_if([view](const Call& call) { return call.view == view; });
-}
-
-std::uint64_t new_view() noexcept {
-  static std::atomic<std::uint64_t> views{0};
-  return views.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
-void abort_all(Controller& controller) {
-  controller.abort_if([](const Call&) { return true; });
-}
 
 CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->slot) { slot_->handles.store(1, std::memory_order_relaxed); }
 
@@ -3769,149 +3592,14 @@ void check_round_robin(const std::string& what, std::span<const std::uint64_t> c
 
 void throw_nobody() { throw UsageError("the view has no engines: its list of targets is empty, and there is nobody to run this"); }
 
-void throw_late(Call& call, Seconds timeout) {
-  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
-                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") + " ended (call " +
-                     std::to_string(call.id) + "); the result can be asked for again");
+std::size_t place_of(std::int64_t index, std::size_t count) {
+  const std::int64_t place = index < 0 ? index + static_cast<std::int64_t>(count) : index;
+  if (place < 0 || place >= static_cast<std::int64_t>(count))
+    throw std::out_of_range("there is no element " + std::to_string(index) + " in a result of " + std::to_string(count));
+  return static_cast<std::size_t>(place);
 }
 
-void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
-
-// ---- what is known -----------------------------------------------------------------------------------------------------------
-
-Times times_of(Call& call) {
-  return call.controller->locked([&call] {
-    Times times{};
-    std::int64_t serial = 0;
-    for (const ItemRecord& item : call.items) serial += item.completed - item.started;
-    times.serial = seconds(serial);
-    const std::int64_t last = std::max(call.last_received, call.submitted);
-    times.wall = seconds(last - call.submitted);
-    times.elapsed = seconds((call.done() ? last : call.controller->now()) - call.submitted);
-    return times;
-  });
-}
-
-void check_item(Call& call, std::uint64_t item) {
-  if (item < call.items.size()) return;
-  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.items.size()) + " tasks");
-}
-
-Metadata metadata_of(Call& call, std::uint64_t index) {
-  return call.controller->locked([&] {
-    check_item(call, index);
-    const ItemRecord& item = call.items[index];
-    Metadata metadata;
-    metadata.task = {call.id, index};
-    metadata.label = call.more->label;
-    metadata.status = item.status;
-    metadata.engine = item.engine;
-    if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
-    metadata.attempt = item.attempts;
-    metadata.submitted = time_point(call.submitted);
-    metadata.started = time_point(item.started);
-    metadata.completed = time_point(item.completed);
-    metadata.received = time_point(item.received);
-    if (const auto error = call.errors->find(index); error != call.errors->end()) {
-      call.error_seen = true;
-      metadata.error = wire::error_text(error->second);
-    }
-    return metadata;
-  });
-}
-
-void wait_interactive(Call& call, std::chrono::milliseconds interval) {
-  const bool terminal = isatty(STDERR_FILENO) != 0;
-  for (bool done = false; !done;) {
-    done = wait(call, deadline_after(interval));
-    const std::size_t total = call.items.size();
-    const std::uint64_t ended = call.ended;
-    const double elapsed = times_of(call).elapsed.count();
-    const double share = total == 0 ? 1.0 : static_cast<double>(ended) / static_cast<double>(total);
-    if (terminal) {
-      constexpr int width = 40;
-      const int filled = static_cast<int>(std::lround(share * width));
-      std::fprintf(stderr, "\r[%s%s] %zu/%zu tasks, %.1f s%s", std::string(static_cast<std::size_t>(filled), '#').c_str(),
-                   std::string(static_cast<std::size_t>(width - filled), ' ').c_str(), static_cast<std::size_t>(ended), total, elapsed,
-                   done ? "\n" : "");
-    } else {
-      std::fprintf(stderr, "%zu/%zu tasks finished after %.1f s\n", static_cast<std::size_t>(ended), total, elapsed);
-    }
-    std::fflush(stderr);
-  }
-}
-
-void report_unseen(Call& call) noexcept {
-  if (call.error_seen || !failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) {
-    std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
-                 wire::error_text(call.failure).c_str());
-    return;
-  }
-  std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
-               call.errors->size(), call.items.size(), static_cast<unsigned long long>(call.id), call.more->label.empty() ? "" : " ",
-               call.more->label.c_str(), wire::error_text(call.errors->begin()->second).c_str());
-}
-
-// ---- targets -----------------------------------------------------------------------------------------------------------------
-
-void check_open(const Controller& controller) {
-  if (!controller.open()) throw UsageError("the run that this view belongs to has ended");
-}
-
-std::vector<int> live_engines(const Controller& controller) {
-  std::vector<int> ids(static_cast<std::size_t>(controller.engine_count()));
-  std::iota(ids.begin(), ids.end(), 0);
-  return ids;
-}
-
-int resolve(const Controller& controller, int target) {
-  const int count = controller.engine_count();
-  const int id = target < 0 ? count + target : target;
-  if (id < 0 || id >= count)
-    throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(count - 1));
-  return id;
-}
-
-std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
-  std::vector<int> resolved;
-  resolved.reserve(targets.size());
-  for (const int target : targets) {
-    const int id = resolve(controller, target);
-    if (std::find(resolved.begin(), resolved.end(), id) != resolved.end())
-      throw UsageError("engine " + std::to_string(id) + " is named twice");
-    resolved.push_back(id);
-  }
-  return resolved;
-}
-
-}  // namespace detail
-
-std::vector<std::size_t> slice::places(std::size_t size) const {
-  if (step_ == 0) throw UsageError("a slice with a step of 0");
-  // As Python's slice.indices().
-  const auto count = static_cast<std::int64_t>(size);
-  const std::int64_t lowest = step_ < 0 ? -1 : 0;
-  const std::int64_t highest = step_ < 0 ? count - 1 : count;
-  const auto place = [&](const std::optional<int>& at, std::int64_t otherwise) {
-    if (!at) return otherwise;
-    return std::clamp(*at < 0 ? *at + count : *at, lowest, highest);
-  };
-  const std::int64_t start = place(start_, step_ < 0 ? highest : lowest);
-  const std::int64_t stop = place(stop_, step_ < 0 ? lowest : highest);
-  std::vector<std::size_t> places;
-  for (std::int64_t at = start; step_ < 0 ? at > stop : at < stop; at += step_) places.push_back(static_cast<std::size_t>(at));
-  return places;
-}
-
-std::vector<int> slice::of(const std::vector<int>& ids) const {
-  std::vector<int> chosen;
-  for (const std::size_t place : places(ids.size())) chosen.push_back(ids[place]);
-  return chosen;
-}
-
-}  // namespace rankview
+}  // namespace rankview::detail
 
 // What the compiler watches in this build, where GCC and clang say so in ways of their own.
 namespace rankview::transport {
@@ -4057,124 +3745,77 @@ void free_call(void* memory, std::size_t bytes) noexcept {
 
 }  // namespace rankview::detail
 
-// What rank 0 does when calls have ended: whoever drives takes continuations out under the lock and runs them outside of it.
-namespace rankview::inline abi_0_1::detail {
+namespace rankview::controller {
 namespace {
 
-// Continuations that this thread is in.
-thread_local int depth = 0;
-// Calls that rank 0 runs itself that it is in: as continuations, or where they were made.
-thread_local int local_calls = 0;
-
-std::mutex runs_mutex;
-std::vector<std::weak_ptr<Controller>> runs;
+std::uint16_t new_run() {
+  static std::atomic<std::uint16_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed);
+}
 
 }  // namespace
 
-Continuation::~Continuation() = default;
+CallRegistry::CallRegistry() : run_(new_run()) {}
 
-void note_run(const std::shared_ptr<Controller>& controller) {
-  const std::lock_guard guard(runs_mutex);
-  std::erase_if(runs, [](const auto& run) { return run.expired(); });
-  runs.push_back(controller);
+void CallRegistry::enlist(const std::shared_ptr<detail::Call>& call) {
+  call->id = next_number_++;
+  call->slot = &calls_.add(call->id, *call);
+  call->slot->run = run_;
+  call->self = call;
+  call->in_flight = true;
+  ++in_flight_;
 }
 
-std::shared_ptr<Controller> running_controller() {
-  const std::lock_guard guard(runs_mutex);
-  // NOLINTNEXTLINE(modernize-loop-convert): what it asks for, clang 14 cannot compile
-  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
-    if (auto controller = run->lock(); controller != nullptr && controller->open()) return controller;
-  }
-  throw UsageError("there is no run under way in this process: rv::Task and rv::when_all belong to the client's side of one");
+std::shared_ptr<detail::Call> CallRegistry::end(detail::Call& call) {
+  call.in_flight = false;
+  --in_flight_;
+  // Whoever is still making it may be about to keep it.
+  const bool wanted = call.kept || !call.laid_out;
+  return wanted && !call.abandoned ? call.self : drop(call);
 }
 
-// ---- calls that rank 0 runs itself -------------------------------------------------------------------------------------------
-
-void Controller::begin_local(const std::shared_ptr<Call>& call) {
-  call->submitted = now();
-  call->local = true;
-  call->same_arguments = true;  // it has none
-  call->items.resize(1);
-  call->grow(1);
-  call->laid_out = true;
-  call->sealed.store(true, std::memory_order_release);
-  {
-    const std::lock_guard guard(lock_);
-    call->id = next_call_++;
-    call->kept = true;
-    enlist(call);
-    if (!open()) {
-      // What it continues is done, and so will it be.
-      end_flight(*call);
-    }
-  }
-  wake_pulse();
+std::shared_ptr<detail::Call> CallRegistry::drop(detail::Call& call) {
+  if (call.slot == nullptr) return nullptr;
+  calls_.remove(call.id);
+  call.slot = nullptr;
+  return std::move(call.self);
 }
 
-bool Controller::enter_local(Call& call) {
-  const std::lock_guard guard(lock_);
-  ItemRecord& item = call.items[0];
-  if (item.status != Status::waiting) return false;
-  item.status = Status::handed_out;
-  item.attempts = 1;
-  item.started = now();
-  return true;
+detail::Call* CallRegistry::find(std::uint64_t number) const {
+  detail::Call* const call = calls_.find(number);
+  return call != nullptr && call->in_flight ? call : nullptr;
 }
 
-void Controller::end_local(Call& call, std::exception_ptr error) {
-  const std::lock_guard guard(lock_);
-  ItemRecord& item = call.items[0];
-  if (has_ended(item.status)) return;  // with the run
-  item.completed = now();
-  item.received = item.completed;
-  call.last_received = item.completed;
-  const Status status = error ? Status::failed : Status::completed;
-  end_item(call, 0, status, std::move(error));
-  end_call(call);
+std::vector<std::shared_ptr<detail::Call>> CallRegistry::unfinished() const {
+  std::vector<std::shared_ptr<detail::Call>> calls;
+  calls.reserve(in_flight_);
+  for_each([&calls](const detail::Call& call) { calls.push_back(call.self); });
+  std::sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
+  return calls;
 }
 
-void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Controller>& controller) {
-  call->controller = controller;
-  controller->begin_local(call);
-}
+}  // namespace rankview::controller
 
-bool enter_local(Call& call) { return call.controller->enter_local(call); }
+namespace rankview::controller {
+namespace {
 
-void end_local(Call& call, std::exception_ptr error) { call.controller->end_local(call, std::move(error)); }
+thread_local int depth = 0;
 
-InLocal::InLocal() noexcept { ++local_calls; }
+}  // namespace
 
-InLocal::~InLocal() { --local_calls; }
-
-bool wait_all(Controller& controller, const Deadline& deadline) {
-  if (local_calls != 0)
-    throw UsageError(
-        "Client::wait() in a continuation or a coroutine would wait for that itself; wait for the results that it needs: "
-        "wait(results...)");
-  return controller.drive(
-      deadline, [&controller] { return controller.idle(); }, true);
-}
-
-// ---- continuations -----------------------------------------------------------------------------------------------------------
-
-bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  const std::lock_guard guard(lock_);
-  if (call.done()) return false;
-  call.more.edit().continuations.push_back(continuation);
-  return true;
-}
-
-void Controller::continue_after(Call& call) {
+void ContinuationQueue::take(detail::Call& call) {
+  if (call.more->continuations.empty()) return;
   for (auto& continuation : call.more.edit().continuations) due_.push_back(std::move(continuation));
   call.more.edit().continuations.clear();
 }
 
-// Lets go of the lock meanwhile.
-void Controller::run_next(std::unique_lock<controller::SharedLock>& guard) {
-  std::shared_ptr<Continuation> next = std::move(due_.front());
+int ContinuationQueue::running_here() { return depth; }
+
+void ContinuationQueue::run_next(std::unique_lock<SharedLock>& guard) {
+  std::shared_ptr<detail::Continuation> next = std::move(due_.front());
   due_.pop_front();
   ++running_;
-  const bool wanted = !giving_up_;
+  const bool wanted = !stopped_;
   guard.unlock();
   ++depth;
   if (wanted) next->run();
@@ -4184,16 +3825,26 @@ void Controller::run_next(std::unique_lock<controller::SharedLock>& guard) {
   --running_;
 }
 
-int Controller::running_here() { return depth; }
+std::deque<std::shared_ptr<detail::Continuation>> ContinuationQueue::drop() { return std::exchange(due_, {}); }
 
-bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  // The continuation may run, and the call go, before this returns.
-  const std::shared_ptr<Controller> controller = call.controller;
-  return controller->add(call, continuation);
-}
+}  // namespace rankview::controller
 
-void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  if (!add_continuation(call, continuation)) continuation->run();
+#include <iterator>
+
+// What the controller's parts ask of a call's items.
+namespace rankview::inline abi_0_1::detail {
+
+inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
+
+// Whether the client has given it up: it, or the call.
+inline bool given_up(const Call& call, std::uint64_t item) { return call.aborted || call.more->given_up.contains(item); }
+
+// The block that holds the arguments of an item.
+inline auto block_of(Call& call, std::uint64_t item) {
+  if (call.same_arguments) return call.blocks.begin();
+  const auto behind = std::upper_bound(call.blocks.begin(), call.blocks.end(), item,
+                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
+  return std::prev(behind);
 }
 
 }  // namespace rankview::detail
@@ -4217,19 +3868,9 @@ const ShippedCode& shipped_code(const ShippedCode& code);
 
 }  // namespace rankview::detail
 
+// What clients ask of the controller. What follows from it is in round.cpp, what engines say in inbound.cpp.
 namespace rankview::inline abi_0_1::detail {
 namespace {
-
-// What pulse_state_ says.
-constexpr int parked = 0;
-constexpr int awake = 1;
-constexpr int quitting = 2;
-
-constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
-static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
-                  same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
-                  same(Policy::weighted, scheduler::Policy::weighted),
-              "the flags' policies and the scheduler's are cast to each other");
 
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
@@ -4241,17 +3882,16 @@ void find_code(Call& call) {
   call.code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.terms->predicate));
 }
 
-// A number for each controller, which others have again after some ten thousand.
-std::uint16_t new_run() {
-  static std::atomic<std::uint16_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed);
-}
-
 // A number for each thread that submits calls.
-std::uint64_t this_flow() {
+std::uint64_t this_submitter() {
   static std::atomic<std::uint64_t> threads{0};
   thread_local const std::uint64_t mine = threads.fetch_add(1, std::memory_order_relaxed);
   return mine;
+}
+
+controller::ItemLedger::MakeError aborted(std::string why) {
+  return
+      [why = std::move(why)](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); };
 }
 
 }  // namespace
@@ -4259,51 +3899,45 @@ std::uint64_t this_flow() {
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
     : endpoint_(endpoint),
       settings_(settings),
-      spin_(settings.idle),
-      run_(new_run()),
-      next_ticket_(std::uint64_t{run_} << 48U),
-      outgoing_(settings.engines.size()),
+      engines_(endpoint, settings.engines),
+      gate_(*this, calls_),
+      ledger_(engines_, gate_),
+      queue_(engines_.count()),
       teams_(*settings.teams),
-      accounts_(settings.engines.size()) {
-  for (const EngineInfo& engine : settings_.engines) peers_.push_back(engine.peer);
-  for (std::size_t id = 0; id < settings_.engines.size(); ++id) scheduler_.add_engine(static_cast<int>(id));
-  if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
-}
+      dispatcher_(calls_, queue_, engines_, ledger_, teams_, settings.forwarding),
+      retries_(run_),
+      transfers_(endpoint, settings_.clock, ledger_),
+      stuck_teams_(calls_, settings.team_grace),
+      driver_(*this, continuations_, settings.driver) {}
 
-Controller::~Controller() {
-  pulse_state_ = quitting;
-  pulse_state_.notify_all();
-  if (pulse_.joinable()) pulse_.join();
-}
-
-// ---- calls -------------------------------------------------------------------------------------------------------------------
+// ---- from the submission -----------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
   check_placeable(*call);
   find_code(*call);
   call->submitted = now();
   call->items.reserve(expected.value_or(0));
-  const std::lock_guard guard(lock_);
+  const std::lock_guard guard(driver_.lock());
   add(call);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
-  const std::lock_guard guard(lock_);
+  const std::lock_guard guard(driver_.lock());
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
-  if (may_drive()) progress();
+  if (driver_.may_drive()) round();
 }
 
 void Controller::seal(Call& call, bool unattended) {
   {
-    const std::lock_guard guard(lock_);
+    const std::lock_guard guard(driver_.lock());
     call.kept = unattended;
     lay_out(call);
+    advance();
     // The run may have ended meanwhile.
-    if (!call.in_flight && !call.kept) delist(call);
-    if (open() && may_drive()) dispatch();
+    if (!call.in_flight && !call.kept) calls_.drop(call);
   }
-  if (unattended) wake_pulse();
+  if (unattended) driver_.wake_progress_thread();
 }
 
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
@@ -4311,62 +3945,27 @@ void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block
   find_code(*call);
   call->submitted = now();
   {
-    const std::lock_guard guard(lock_);
+    const std::lock_guard guard(driver_.lock());
     add(call);
     call->kept = unattended;
     if (block.count != 0) add(*call, std::move(block));
     lay_out(*call);
-    if (may_drive()) unattended ? attend(call->submitted) : dispatch();
+    unattended&& driver_.may_drive() ? attend(call->submitted) : advance();
   }
-  if (unattended) wake_pulse();
+  if (unattended) driver_.wake_progress_thread();
 }
 
 void Controller::add(const std::shared_ptr<Call>& call) {
-  if (!open() || closing_) throw UsageError("the run that this view belongs to has ended");
-  Waiting waiting = look_up(*call);
-  call->id = next_call_++;
-  call->flow = this_flow();
-  enlist(call);
+  if (!run_.open()) throw UsageError("the run that this view belongs to has ended");
+  auto waiting = gate_.look_up(*call);
+  call->flow = this_submitter();
+  calls_.enlist(call);
   if (call->terms->queue_timeout != 0) timers_.add(call->submitted + call->terms->queue_timeout, call->id);
-  if (waiting.waits()) wait_for(*call, std::move(waiting));
-}
-
-// Makes the call known by its number. It lives until it has ended.
-void Controller::enlist(const std::shared_ptr<Call>& call) {
-  call->slot = &calls_.add(call->id, *call);
-  call->slot->run = run_;
-  call->self = call;
-  call->in_flight = true;
-  ++in_flight_;
-}
-
-// Nobody will ask for the call any more. Gives itself.
-std::shared_ptr<Call> Controller::delist(Call& call) {
-  if (call.slot == nullptr) return nullptr;
-  calls_.remove(call.id);
-  call.slot = nullptr;
-  return std::move(call.self);
-}
-
-// A call that has not ended, or null.
-Call* Controller::find(std::uint64_t id) const {
-  Call* const call = calls_.find(id);
-  return call != nullptr && call->in_flight ? call : nullptr;
-}
-
-// The calls that have not ended, in the order in which they were made.
-std::vector<std::shared_ptr<Call>> Controller::unfinished() const {
-  std::vector<std::shared_ptr<Call>> calls;
-  calls.reserve(in_flight_);
-  calls_.for_each([&calls](Call& call) {
-    if (call.in_flight) calls.push_back(call.self);
-  });
-  std::sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
-  return calls;
+  if (waiting.waits()) gate_.hold(*call, std::move(waiting));
 }
 
 void Controller::add(Call& call, ArgumentBlock&& block) {
-  if (find(call.id) == nullptr) return;  // given up while it was being made
+  if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
   block.first = call.items.size();
   block.unfinished = block.count;
   call.blocks.push_back(std::move(block));
@@ -4375,12 +3974,12 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.items.resize(total);
   call.grow(total);
-  if (call.balanced && call.chunk_size == 1 && !call.waits) schedule(call, added.first, added.count, added);
+  if (controller::enqueued_as_they_come(call) && !call.waits) queue_.enqueue(call, added);
 }
 
-// All items are there. Places those whose place depends on how many there are.
+// All items are there. Those whose place depends on how many there are get it.
 void Controller::lay_out(Call& call) {
-  if (find(call.id) == nullptr) return;
+  if (calls_.find(call.id) == nullptr) return;
   call.laid_out = true;
   const std::uint64_t engines = call.engines.size();
   if (call.same_arguments) {
@@ -4388,361 +3987,185 @@ void Controller::lay_out(Call& call) {
     call.items.resize(engines);
     call.grow(engines);
   }
-  if (call.root->kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
+  if (call.root->kind == RootPart::Kind::none || engines == 0) ledger_.seal(call);
   if (call.more->doomed) {
-    give_up(call, Status::failed, [&call](const TaskId&) { return call.more->doomed; });
-    return;
-  }
-  if (call.aborted) {
+    ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.more->doomed; });
+  } else if (call.aborted) {
     withdraw(call, "aborted while it was submitted");
-    return;
-  }
-  const bool placed_as_they_came = call.balanced && call.chunk_size == 1;
-  if (!call.waits && !placed_as_they_came) place(call);
-  decide();
-  if (call.items.empty() && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
-  if (call.done()) end_call(call);
-}
-
-// Hands all items to the scheduler.
-void Controller::place(Call& call) {
-  const std::uint64_t count = call.items.size();
-  const std::uint64_t engines = call.engines.size();
-  if (count == 0) return;
-  if (call.together) {
-    schedule(call, 0, engines, call.blocks.front());
-  } else if (call.same_arguments) {
-    for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
-  } else if (!call.balanced) {
-    // Block parts: the first few get one item more.
-    for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
-      const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-      scheduler_.submit(work_for(call, first, part, call.blocks.front()), scheduler::Placement::bound(call.engines[i]));
-      first += part;
-    }
-  } else if (call.chunk_size > 1) {
-    schedule(call, 0, count, call.blocks.front());
-  } else {
-    for (const ArgumentBlock& block : call.blocks) schedule(call, block.first, block.count, block);
+  } else if (!call.waits && !controller::enqueued_as_they_come(call)) {
+    queue_.enqueue(call);
   }
 }
 
-scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const {
-  scheduler::Work work;
-  work.call = call.id;
-  work.kind = kind_of(call);
-  work.first = first;
-  work.count = count;
-  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
-  work.item_bytes = block.data.bytes.size() / block.count;
-  work.alone = !block.data.attachments.empty();
-  work.flow = call.flow;
-  work.priority = call.terms->priority;
-  work.hwm = call.terms->hwm;
-  work.policy = static_cast<scheduler::Policy>(call.terms->policy);
-  return work;
-}
-
-// Who may run what of a call that is not dealt out in blocks: all of it, or an item that is an engine's own.
-scheduler::Placement Controller::placement(const Call& call, std::uint64_t item) {
-  using scheduler::Placement;
-  if (call.together) return Placement::together(call.engines);
-  if (call.more->deferred.placed >= 0) return Placement::bound(call.more->deferred.placed);
-  if (!call.balanced) return Placement::bound(call.engines[item]);
-  if (!call.more->teams.empty()) return Placement::to(call.more->teams);
-  if (!call.engines.empty()) return Placement::among(call.engines);
-  return {};
-}
-
-void Controller::schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
-}
+// ---- giving up ---------------------------------------------------------------------------------------------------------------
 
 void Controller::cancel(Call& call) {
-  const std::lock_guard guard(lock_);
+  const std::lock_guard guard(driver_.lock());
   call.error_seen = true;
   call.abandoned = true;
-  call.sealed.store(true, std::memory_order_release);
+  ledger_.seal(call);
   withdraw(call, "the range of its map threw");
+  advance();
   // The run may have ended before.
-  if (!call.in_flight) delist(call);
+  if (!call.in_flight) calls_.drop(call);
 }
 
 void Controller::abort(Call& call) {
-  const std::lock_guard guard(lock_);
+  const std::lock_guard guard(driver_.lock());
   call.aborted = true;
   withdraw(call, "aborted while it waited");
-  stop(call, 0, call.items.size());
-  send_all();
+  dispatcher_.stop(call, 0, call.items.size());
+  advance();
+}
+
+void Controller::abort(Call& call, std::uint64_t item) {
+  std::unique_lock guard(driver_.lock());
+  if (item >= call.items.size() || has_ended(call.items[item].status)) return;
+  if (call.items.size() == 1 || call.together || call.local) {
+    guard.unlock();
+    abort(call);
+    return;
+  }
+  if (call.items[item].status == Status::waiting) {
+    withdraw_waiting(call, item);
+  } else {
+    call.more.edit().given_up.insert(item);
+    dispatcher_.stop(call, item, item + 1);
+  }
+  advance();
 }
 
 void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
-  const std::lock_guard guard(lock_);
-  for (const auto& call : unfinished()) {
+  const std::lock_guard guard(driver_.lock());
+  for (const auto& call : calls_.unfinished()) {
     if (!wanted(*call)) continue;
     call->error_seen = true;
     call->aborted = true;
     withdraw(*call, "aborted while it waited");
-    stop(*call, 0, call->items.size());
+    dispatcher_.stop(*call, 0, call->items.size());
   }
-  send_all();
-}
-
-// Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
-void Controller::stop(Call& call, std::uint64_t begin, std::uint64_t limit) {
-  const auto told = [&](int engine, std::uint64_t first, std::uint64_t count) {
-    const auto team =
-        std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
-    if (team == call.more->teams.end()) {
-      wire::write(outgoing(engine), wire::Stop{call.id, first, count});
-    } else {
-      for (const int member : *team) wire::write(outgoing(member), wire::Stop{call.id, first, count});
-    }
-  };
-  // In ranges of neighbours that one engine has.
-  for (std::uint64_t item = begin; item < limit;) {
-    const ItemRecord& record = call.items[item];
-    std::uint64_t end = item + 1;
-    if (record.status == Status::handed_out && !call.local) {
-      while (end < limit && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
-      told(record.engine, item, end - item);
-    }
-    item = end;
-  }
+  advance();
 }
 
 void Controller::abort_all(const std::string& why) {
-  const std::lock_guard guard(lock_);
-  giving_up_ = true;
-  for (const auto& call : unfinished()) {
+  const std::lock_guard guard(driver_.lock());
+  continuations_.stop();
+  for (const auto& call : calls_.unfinished()) {
     // That these are given up is told to the client as a whole.
     if (call->errors->empty()) call->error_seen = true;
     call->aborted = true;
     withdraw(*call, why);
-    if (call->in_flight) stop(*call, 0, call->items.size());
+    dispatcher_.stop(*call, 0, call->items.size());
   }
-  send_all();
+  advance();
 }
 
-std::optional<std::uint64_t> Controller::resting() const {
-  const std::lock_guard guard(lock_);
-  return open() && idle() ? std::optional(next_call_) : std::nullopt;
-}
-
-void Controller::withdraw(Call& call, const std::string& why) {
-  withdraw(call, Status::aborted,
-           [&why](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); });
-}
+void Controller::withdraw(Call& call, const std::string& why) { withdraw(call, Status::aborted, aborted(why)); }
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
-void Controller::withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
+void Controller::withdraw(Call& call, Status status, const MakeError& error) {
   if (!call.in_flight) return;
-  if (call.together || call.balanced) {
-    scheduler_.withdraw(call.id, placement(call, 0));
-  } else {
-    for (const int engine : call.engines) scheduler_.withdraw(call.id, scheduler::Placement::bound(engine));
-  }
-  give_up(call, status, error);
+  queue_.withdraw(call);
+  ledger_.give_up(call, status, error);
 }
 
-// Ends what has not been handed out, and does not stand in a queue any more.
-void Controller::give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
-  const std::shared_ptr<Call> alive = call.self;  // beyond the end of its last task
-  // Rank 0 has no part in what nobody was handed.
-  if (call.together && call.team == 0) call.sealed.store(true, std::memory_order_release);
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (call.items[item].status != Status::waiting) continue;
-    end_item(call, item, status, error({call.id, item}));
-  }
-  if (call.done()) end_call(call);
+// The same for one item that has not been handed out.
+void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
+  if (call.items[item].status != Status::waiting) return;
+  queue_.withdraw(call, item);
+  ledger_.ended(call, item, Status::aborted, aborted("aborted while it waited")({call.id, item}));
 }
 
 void Controller::abandon(Call& call) noexcept {
   std::shared_ptr<Call> alive;  // goes when the lock has
   // The last handle may be an argument or a dependency of a call that ends under the lock.
-  std::unique_lock guard(lock_, std::defer_lock);
-  if (!lock_.mine()) guard.lock();
+  std::unique_lock guard(driver_.lock(), std::defer_lock);
+  if (!driver_.lock().mine()) guard.lock();
   call.abandoned = true;
-  if (!call.in_flight) alive = delist(call);
+  if (!call.in_flight) alive = calls_.drop(call);
   const bool being_filled = call.team != 0 && !call.sealed;
-  if (!landing(call) && !being_filled) call.discard();
+  if (!transfers_.writing(call) && !being_filled) call.discard();
   if (call.more) call.more.edit().published.clear();
   if (call.done()) report_unseen(call);
 }
 
+// ---- what is known -----------------------------------------------------------------------------------------------------------
+
+std::optional<std::uint64_t> Controller::resting() const {
+  return locked([this] { return open() && idle() ? std::optional(calls_.next_number()) : std::nullopt; });
+}
+
 QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
-  const std::lock_guard guard(lock_);
+  const std::lock_guard guard(driver_.lock());
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
   QueueStatus status;
-  status.unassigned = scheduler_.waiting();
+  status.unassigned = scheduler.waiting();
   calls_.for_each([&status](const Call& call) {
-    if (call.in_flight && call.waits) status.dependent += call.items.size();
+    if (call.waits) status.dependent += call.items.size();
   });
-  for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler_.load(id).waiting;
+  for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler.load(id).waiting;
   for (const int id : engines) {
-    const scheduler::Load load = scheduler_.load(id);
-    const Account& account = accounts_[static_cast<std::size_t>(id)];
+    const scheduler::Load load = scheduler.load(id);
+    const controller::Account& account = engines_.account(id);
     status.engines.push_back({id, load.waiting, load.handed_out, load.handed_out == 0 ? 0U : 1U, account.completed, account.failed,
                               static_cast<std::size_t>(account.memory.variables), static_cast<std::size_t>(account.memory.bytes)});
   }
   return status;
 }
 
-// ---- driving -----------------------------------------------------------------------------------------------------------------
-
-bool Controller::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
-
-void Controller::try_progress() {
-  if (!may_drive()) return;
-  std::unique_lock guard(lock_, std::try_to_lock);
-  if (!guard.owns_lock()) return;
-  catch_up();
-  while (!due_.empty() && running_here() == 0) run_next(guard);
+std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
+  // Whoever names a result keeps it.
+  if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
+  const std::lock_guard guard(driver_.lock());
+  const TaskId& task = tasks.task;
+  if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
+  if (task.call == 0 || task.call >= calls_.next_number()) throw UsageError("task " + to_string(task) + " was never submitted in this run");
+  Call* const call = calls_.known(task.call);
+  if (call == nullptr) return nullptr;
+  if (call->laid_out && task.item >= call->items.size())
+    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->items.size()));
+  return call->self;
 }
 
-// Who makes call after call and waits for none keeps things going, so that the pulse has nothing to do. Of calls that come in a burst a few
-// are handed out together, unless somebody has nothing to do; the pulse sees to the last of them.
-void Controller::attend(std::int64_t submitted) {
-  constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
-  constexpr unsigned together = 8;
-  constexpr int most_rounds = 8;
-  const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
-  if (settings_.pulse && in_burst && !scheduler_.any_idle() && ++held_back_ < together) return;
-  held_back_ = 0;
-  dispatch();
-  for (int round = 0; round < most_rounds && progress(); ++round) continue;
-  // Continuations are for the pulse.
-  if (due_.empty()) attended_.store(true, std::memory_order_relaxed);
-}
-
-bool Controller::progress() {
-  if (!open()) return false;
-  bool any = endpoint_.poll(*this);
-  if (!landing_.empty()) any = land() || any;
-  if (!teams_.idle()) {
-    any = teams_.progress(endpoint_, peers_, [this](Call& call) { end_root_part(call); }) || any;
-  }
-  if (!timers_.empty()) check_timers();
-  if (scheduler_.waiting() != 0) dispatch();
-  if (scheduler_.unbalanced()) recall();
-  if (!desertions_.empty()) check_desertions();
-  return any;
-}
-
-// Takes what has arrived, but for a flood.
-bool Controller::catch_up() {
-  int rounds = 0;
-  while (rounds < 1000 && progress()) ++rounds;
-  return rounds > 0;
-}
-
-void Controller::wake_pulse() {
-  if (!settings_.pulse) return;
-  int expected = parked;
-  if (pulse_state_.compare_exchange_strong(expected, awake)) pulse_state_.notify_one();
-}
-
-// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is
-// nothing to wait for.
-void Controller::pulse() {
-  constexpr auto shortest = std::chrono::microseconds(50);
-  constexpr auto attended = std::chrono::microseconds(200);
-  constexpr auto longest = std::chrono::microseconds(1000);
-  auto pause = shortest;
-  int idle_rounds = 0;
-  for (;;) {
-    pulse_state_.wait(parked);
-    if (pulse_state_.load() == quitting) return;
-    std::this_thread::sleep_for(pause);
-    if (drivers_.load(std::memory_order_relaxed) > 0) {
-      pause = longest;
-      continue;
-    }
-    if (attended_.exchange(false, std::memory_order_relaxed)) {
-      pause = attended;
-      continue;
-    }
-    std::unique_lock guard(lock_, std::try_to_lock);
-    if (!guard.owns_lock()) continue;
-    bool any = false;
-    try {
-      any = catch_up();
-    } catch (const std::exception& error) {
-      transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
-    }
-    while (!due_.empty()) {
-      run_next(guard);
-      any = true;
-    }
-    const bool nothing = idle();
-    guard.unlock();
-    pause = any ? shortest : std::min(longest, pause * 2);
-    idle_rounds = nothing ? idle_rounds + 1 : 0;
-    if (idle_rounds < 20) continue;
-    idle_rounds = 0;
-    int expected = awake;
-    pulse_state_.compare_exchange_strong(expected, parked);
-    // Something may have been submitted in between, when there was no need to wake.
-    guard.lock();
-    if (!idle()) wake_pulse();
-  }
-}
-
-// ---- the end -----------------------------------------------------------------------------------------------------------------
+// ---- the end of the run ------------------------------------------------------------------------------------------------------
 
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
-  std::unique_lock guard(lock_);
-  closing_ = true;
+  std::unique_lock guard(driver_.lock());
+  run_.begin_closing();
   wire::End end;
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
   for (int id = 0; id < engine_count(); ++id) {
-    wire::write(outgoing(id), end);
-    send(id);
+    wire::write(engines_.to(id), end);
+    engines_.send(id);
   }
   guard.unlock();
   Deadline limit;
-  // Engines enforce the grace period themselves where they have a pulse; they get a little longer to do so.
+  // Engines enforce the grace period themselves where they have a progress thread; they get a little longer to do so.
   if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
   const bool ended = drive(
-      limit,
-      [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && teams_.idle() && endpoint_.flushed() && !continuing(); },
+      limit, [this] { return engines_.all_left() && transfers_.empty() && teams_.idle() && endpoint_.flushed() && !continuations_.busy(); },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
   guard.lock();
-  open_.store(false, std::memory_order_release);
+  run_.close();
   // What engines were told to drop; other threads of the client may wait for it.
-  for (const auto& unended : unfinished()) {
+  for (const auto& unended : calls_.unfinished()) {
     Call& call = *unended;
     if (call.errors->empty()) call.error_seen = true;
     for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (!has_ended(call.items[item].status))
-        end_item(call, item, Status::aborted,
-                 std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": the run ended")));
+      if (!has_ended(call.items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
     }
-    call.sealed.store(true, std::memory_order_release);
-    if (call.more) call.more.edit().object_holders.clear();
-    end_call(call);
+    ledger_.seal(call);
   }
+  carry_out();
   // Nobody runs these any more.
-  const auto dropped = std::exchange(due_, {});
+  const auto dropped = continuations_.drop();
   guard.unlock();
 }
 
-bool Controller::reachable() {
-  for (int i = 0; i < 1000; ++i) {
-    if (lock_.try_lock()) {
-      lock_.unlock();
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
-}
-
 }  // namespace rankview::detail
-
-#include <rankview/detail/caught.hpp>
 
 namespace rankview::inline abi_0_1 {
 
@@ -4750,18 +4173,22 @@ void Dependency::add(const Dependency& more) { tasks_.insert(tasks_.end(), more.
 
 }  // namespace rankview
 
-// Calls that wait for others: what they wait for is looked up when they are submitted; when it is decided, they are placed or fail.
-namespace rankview::inline abi_0_1::detail {
+namespace rankview::controller {
 
 using Need = scheduler::Dependencies::Need;
+using detail::Call;
+using detail::CallSlot;
+using detail::has_ended;
+using detail::ItemRecord;
+using detail::Prerequisite;
 
-Call& Controller::resolve(const Prerequisite& prerequisite) {
+Call& DependencyGate::resolve(const Prerequisite& prerequisite) const {
   const TaskId& task = prerequisite.task;
-  Call* const call = prerequisite.call ? &*prerequisite.call : calls_.find(task.call);
+  Call* const call = prerequisite.call ? &*prerequisite.call : calls_.known(task.call);
   if (call == nullptr)
     throw InvalidDependency("a dependency on task " + to_string(task) +
                             ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
-  if (call->controller.get() != this) throw InvalidDependency("a dependency on a result of another run");
+  if (call->controller.get() != &run_) throw InvalidDependency("a dependency on a result of another run");
   if (!call->laid_out) throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
   if (task.item != Prerequisite::every && task.item >= call->items.size())
     throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->items.size()) + " tasks");
@@ -4769,7 +4196,7 @@ Call& Controller::resolve(const Prerequisite& prerequisite) {
 }
 
 // Adds what the dependency names: what has ended counts, the rest is expected.
-void Controller::count(const Dependency& dependency, Waiting& waiting, Need need) {
+void DependencyGate::count(const Dependency& dependency, Waiting& waiting, Need need) const {
   if (!dependency.empty() && !dependency.success && !dependency.failure)
     throw UsageError("a dependency for which neither success nor failure counts can never be met");
   const auto count_item = [&](Call& call, std::uint64_t item) {
@@ -4789,8 +4216,8 @@ void Controller::count(const Dependency& dependency, Waiting& waiting, Need need
   };
   for (const Prerequisite& prerequisite : dependency.tasks()) {
     const CallSlot* const slot = prerequisite.call.slot();
-    if (slot != nullptr && slot->run == run_ && slot->well && prerequisite.task.item == Prerequisite::every && need != Need::follow &&
-        !dependency.failure) {
+    if (slot != nullptr && slot->run == calls_.run() && slot->well && prerequisite.task.item == Prerequisite::every &&
+        need != Need::follow && !dependency.failure) {
       scheduler::After& after = need == Need::after ? waiting.needs.after : waiting.needs.arguments;
       after.expect(1);
       after.ended(true);
@@ -4810,8 +4237,7 @@ void Controller::count(const Dependency& dependency, Waiting& waiting, Need need
   }
 }
 
-// What a call is to wait for. Throws InvalidDependency.
-Controller::Waiting Controller::look_up(Call& call) {
+DependencyGate::Waiting DependencyGate::look_up(Call& call) const {
   const Dependency* const after = std::exchange(call.after, nullptr);
   const Dependency* const follow = std::exchange(call.follow, nullptr);
   Waiting waiting;
@@ -4820,7 +4246,7 @@ Controller::Waiting Controller::look_up(Call& call) {
     count(*after, waiting, Need::after);
   }
   if (!call.more->deferred.arguments.empty()) {
-    waiting.encoding = true;
+    waiting.takes_arguments = true;
     count(call.more->deferred.arguments, waiting, Need::argument);
   }
   if (follow != nullptr && !follow->empty()) {
@@ -4830,7 +4256,7 @@ Controller::Waiting Controller::look_up(Call& call) {
   return waiting;
 }
 
-void Controller::wait_for(Call& call, Waiting&& waiting) {
+void DependencyGate::hold(Call& call, Waiting&& waiting) {
   call.waits = true;
   call.node = dependencies_.add(call.id);
   dependencies_.wait(call.node, std::move(waiting.needs));
@@ -4841,71 +4267,30 @@ void Controller::wait_for(Call& call, Waiting&& waiting) {
   dependencies_.settle(call.node, waiting.bad.call, waiting.bad.item);
 }
 
-void Controller::tell_dependents(Call& call, std::uint64_t item) {
+void DependencyGate::ended(const Call& call, std::uint64_t item) {
+  if (call.node == scheduler::Dependencies::none) return;
   const ItemRecord& record = call.items[item];
   dependencies_.ended(call.node, item, record.engine, record.status == Status::completed);
-  decide();
 }
 
-// Places the calls that have waited long enough, and fails those that have waited in vain, which may decide about others in turn.
-void Controller::decide() {
-  if (std::exchange(deciding_, true)) return;
+void DependencyGate::forget(Call& call) {
+  if (call.node != scheduler::Dependencies::none) dependencies_.remove(std::exchange(call.node, scheduler::Dependencies::none));
+}
+
+std::optional<DependencyGate::Decision> DependencyGate::next() {
   while (auto decision = dependencies_.next()) {
-    const Call* const waiting = find(decision->call);
-    if (waiting == nullptr || !waiting->waits) continue;
-    const std::shared_ptr<Call> call = waiting->self;
-    if (decision->verdict == scheduler::Verdict::met) {
-      release(*call, std::move(decision->engines));
-    } else {
-      doom(*call, {decision->cause_call, decision->cause_item});
-    }
+    Call* const call = calls_.find(decision->call);
+    if (call == nullptr || !std::exchange(call->waits, false)) continue;
+    return Decision{call->self,
+                    decision->verdict == scheduler::Verdict::met,
+                    std::move(decision->engines),
+                    {decision->cause_call, decision->cause_item}};
   }
-  decided_.clear();
-  deciding_ = false;
+  return std::nullopt;
 }
 
-// An engine that has a long argument of the call and nothing to do, or -1. While anything waits, it may be about to be handed that.
-int Controller::engine_with_arguments(const Call& call) const {
-  if (!call.balanced || !call.more->teams.empty() || scheduler_.waiting() != 0) return -1;
-  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
-    const int engine = result.call->kept_on;
-    if (engine < 0) continue;
-    const bool allowed = call.engines.empty() || std::find(call.engines.begin(), call.engines.end(), engine) != call.engines.end();
-    const scheduler::Load load = scheduler_.load(engine);
-    if (allowed && load.handed_out == 0 && load.waiting == 0) return engine;
-  }
-  return -1;
-}
-
-void Controller::release(Call& call, std::vector<int>&& engines) {
-  call.waits = false;
-  if (call.aborted) return;
-  if (!engines.empty()) call.engines = std::move(engines);
-  if (call.more->deferred.encode) {
-    try {
-      call.more->deferred.encode(call.blocks.front(), nullptr);
-      call.more.edit().deferred.placed = engine_with_arguments(call);
-    } catch (...) {
-      give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
-      return;
-    }
-  }
-  // What does not go by the number of items may begin before all are there.
-  if (call.laid_out || (call.balanced && call.chunk_size == 1)) place(call);
-  if (call.ended == 0) return;
-  // Some were given up meanwhile.
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (has_ended(call.items[item].status)) unschedule(call, item);
-  }
-}
-
-// The call cannot run, because of what became of `cause`.
-void Controller::doom(Call& call, const TaskId& cause) {
-  call.waits = false;
-  std::shared_ptr<const ImpossibleDependency::Link> because;
-  Call* failed_call = calls_.find(cause.call);
-  if (const auto decided = decided_.find(cause.call); failed_call == nullptr && decided != decided_.end())
-    failed_call = decided->second.get();
+std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(const TaskId& cause) const {
+  Call* const failed_call = calls_.known(cause.call);
   std::string why;
   std::string reason = "a task that it depends on failed:";
   std::shared_ptr<const ImpossibleDependency::Link> next;
@@ -4925,109 +4310,92 @@ void Controller::doom(Call& call, const TaskId& cause) {
                std::to_string(failed_call->items[cause.item].engine) + ":";
     }
   }
-  because = std::make_shared<ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
-  const auto error = [&](const TaskId& task) { return std::make_exception_ptr(ImpossibleDependency(task, because, reason)); };
-  if (call.laid_out) {
-    give_up(call, Status::failed, error);
-  } else {
-    call.more.edit().doomed = error({call.id, 0});
-  }
+  auto because = std::make_shared<const ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
+  return [because = std::move(because), reason = std::move(reason)](const TaskId& task) {
+    return std::make_exception_ptr(ImpossibleDependency(task, because, reason));
+  };
 }
 
-}  // namespace rankview::detail
+}  // namespace rankview::controller
 
-// The controller towards the engines: what the scheduler grants becomes messages.
-namespace rankview::inline abi_0_1::detail {
+#include <rankview/detail/caught.hpp>
 
-void Controller::dispatch() {
+namespace rankview::controller {
+
+using detail::ArgumentBlock;
+using detail::Call;
+using detail::Origin;
+using detail::Prerequisite;
+using detail::RootPart;
+
+Dispatcher::Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, Teams& teams,
+                       Forwarding forwarding)
+    : calls_(calls),
+      queue_(queue),
+      engines_(engines),
+      ledger_(ledger),
+      teams_(teams),
+      forwarding_(forwarding),
+      next_ticket_(std::uint64_t{calls.run()} << 48U) {}
+
+void Dispatcher::dispatch() {
   scheduler::Grant next;
-  while (scheduler_.next(next)) grant(next);
-  send_all();
-}
-
-transport::Message& Controller::outgoing(int engine) {
-  auto& message = outgoing_[static_cast<std::size_t>(engine)];
-  if (!message) {
-    message = endpoint_.message();
-    to_send_.push_back(engine);
-  }
-  return *message;
-}
-
-void Controller::send(int engine) {
-  auto& message = outgoing_[static_cast<std::size_t>(engine)];
-  if (!message) return;
-  endpoint_.send(settings_.engines[static_cast<std::size_t>(engine)].peer, std::move(*message));
-  message.reset();  // to_send_ still names the engine
-}
-
-void Controller::send_all() {
-  for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
+  while (queue_.scheduler().next(next)) grant(next);
 }
 
 // The call's team, with what rank 0 does in it.
-void Controller::enter_team(Call& call) {
-  call.team = teams_.enter(call.engines, [this](int engine) -> transport::Message& { return outgoing(engine); });
+void Dispatcher::enter_team(Call& call) {
+  call.team = teams_.enter(call.engines, engines_);
   if (call.root->kind != RootPart::Kind::none) teams_.begin(call.team, call.self);
 }
 
 // The same for a call whose items go to one of several teams each; their first engines are granted first.
-void Controller::enter_team(Call& call, const scheduler::Grant& grant) {
+void Dispatcher::enter_team(Call& call, const scheduler::Grant& grant) {
   const auto team = std::find_if(call.more->teams.begin(), call.more->teams.end(),
                                  [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
   if (team == call.more->teams.end()) return;
   for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.more.edit().team_items[item].pending = team->size();
   if (call.more->team_numbers.contains(grant.engine)) return;
-  const std::uint64_t number = teams_.enter(*team, [this](int engine) -> transport::Message& { return outgoing(engine); });
+  const std::uint64_t number = teams_.enter(*team, engines_);
   for (const int engine : *team) call.more.edit().team_numbers[engine] = number;
 }
 
-void Controller::end_root_part(Call& call) {
-  call.root.edit().kept.reset();
-  call.last_received = now();
-  call.sealed.store(true, std::memory_order_release);
-  if (call.node != scheduler::Dependencies::none) {
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (has_ended(call.items[item].status)) tell_dependents(call, item);
-    }
-  }
-  if (call.done()) end_call(call);
-}
-
 // How a task on an engine is to come by a result that is its argument.
-Origin::Kind Controller::origin(const Call& result, int to) const {
+Origin::Kind Dispatcher::origin(const Call& result, int to) const {
   if (result.kept_on < 0) return Origin::Kind::value;
   if (result.kept_on == to) return Origin::Kind::kept;
-  const std::uint64_t from = engine(result.kept_on).machine;
-  const bool nearer = from != settings_.machine && from == engine(to).machine;
-  const bool forward = settings_.forward == ForwardResults::always || (settings_.forward == ForwardResults::when_nearer && nearer);
+  const std::uint64_t from = engines_[result.kept_on].machine;
+  const bool nearer = from != forwarding_.machine && from == engines_[to].machine;
+  const bool forward = forwarding_.when == ForwardResults::always || (forwarding_.when == ForwardResults::when_nearer && nearer);
   return forward ? Origin::Kind::delivered : Origin::Kind::value;
 }
 
+// Where the arguments of one task come from, and what engines are to deliver for it.
+class Dispatcher::FromEngines final : public detail::Origins {
+ public:
+  FromEngines(const Dispatcher& dispatcher, int to, std::uint64_t next_ticket)
+      : dispatcher_(dispatcher), to_(to), next_ticket_(next_ticket) {}
+
+  Origin of(const Call& result) override {
+    const Origin::Kind kind = dispatcher_.origin(result, to_);
+    if (kind != Origin::Kind::delivered) return {kind, result.id};
+    forwarded.push_back({result.kept_on, {result.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
+    return {Origin::Kind::delivered, forwarded.back().second.ticket};
+  }
+
+  std::vector<std::pair<int, wire::Forward>> forwarded;  // by whom
+
+ private:
+  const Dispatcher& dispatcher_;
+  int to_;
+  std::uint64_t next_ticket_;
+};
+
 // Encodes arguments that are results anew if an engine may have some of them, or another might have had. If that throws, the task fails.
-bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
+bool Dispatcher::encode_for(Call& call, const scheduler::Grant& grant) {
   // What several engines run, all begin with the same, or some would wait for others.
   if (call.together || !call.more->teams.empty() || call.items.size() != 1) return true;
-  Deferred& deferred = call.more.edit().deferred;
-  class FromEngines final : public Origins {
-   public:
-    FromEngines(const Controller& controller, int to, std::uint64_t next_ticket)
-        : controller_(controller), to_(to), next_ticket_(next_ticket) {}
-
-    Origin of(const Call& result) override {
-      const Origin::Kind kind = controller_.origin(result, to_);
-      if (kind != Origin::Kind::delivered) return {kind, result.id};
-      forwarded.push_back({result.kept_on, {result.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
-      return {Origin::Kind::delivered, forwarded.back().second.ticket};
-    }
-
-    std::vector<std::pair<int, wire::Forward>> forwarded;  // by whom
-
-   private:
-    const Controller& controller_;
-    int to_;
-    std::uint64_t next_ticket_;
-  };
+  detail::Deferred& deferred = call.more.edit().deferred;
   const auto& results = deferred.arguments.tasks();
   const bool by_value = std::all_of(results.begin(), results.end(),
                                     [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
@@ -5040,8 +4408,8 @@ bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
   try {
     deferred.encode(fresh, &origins);
   } catch (...) {
-    scheduler_.finished(grant.engine, grant.call, grant.begin, grant.end, 0);
-    give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
+    queue_.scheduler().finished(grant.engine, grant.call, grant.begin, grant.end, 0);
+    ledger_.give_up(call, Status::failed, [error = detail::caught()](const TaskId&) { return error; });
     return false;
   }
   block = std::move(fresh);
@@ -5049,47 +4417,42 @@ bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
   deferred.first_ticket = next_ticket_;
   deferred.tickets = origins.forwarded.size();
   next_ticket_ += deferred.tickets;
-  for (const auto& [holder, forward] : origins.forwarded) wire::write(outgoing(holder), forward);
+  for (const auto& [holder, forward] : origins.forwarded) wire::write(engines_.to(holder), forward);
   return true;
 }
 
-void Controller::grant(const scheduler::Grant& grant) {
-  Call& call = *find(grant.call);
+void Dispatcher::grant(const scheduler::Grant& grant) {
+  Call& call = *calls_.find(grant.call);
   if (call.more->deferred.encode && !encode_for(call, grant)) return;
   if (call.together && call.team == 0) enter_team(call);
   if (!call.more->teams.empty()) enter_team(call, grant);
-  for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
-    ItemRecord& record = call.items[item];
-    // The first engine of a team stands for all.
-    if (record.status == Status::handed_out) continue;
-    record.status = Status::handed_out;
-    record.engine = grant.engine;
-    ++record.attempts;
-  }
-  if (call.function.thunk->load != nullptr &&
-      std::find(call.more->object_holders.begin(), call.more->object_holders.end(), grant.engine) == call.more->object_holders.end()) {
-    wire::Object object;
-    object.call = call.id;
-    object.state = call.function.object->bytes.bytes();
-    wire::write(outgoing(grant.engine), object);
-    call.more.edit().object_holders.push_back(grant.engine);
-  }
+  ledger_.granted(call, grant.begin, grant.end, grant.engine);
+  if (call.function.thunk->load != nullptr) write_object(call, grant.engine);
   if (call.same_arguments) {
-    write_batch(call, call.blocks.front(), grant, grant.begin, grant.end);
+    write_batch(call, call.blocks.front(), grant.engine, grant.slow, grant.begin, grant.end);
     return;
   }
   // One batch for each block that the grant touches.
   auto block = block_of(call, grant.begin);
   for (std::uint64_t item = grant.begin; item < grant.end; ++block) {
     const std::uint64_t end = std::min(grant.end, block->first + block->count);
-    write_batch(call, *block, grant, item, end);
+    write_batch(call, *block, grant.engine, grant.slow, item, end);
     item = end;
   }
 }
 
-void Controller::write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin,
-                             std::uint64_t end) {
-  const int engine = grant.engine;
+// The state of a callable, once for each engine.
+void Dispatcher::write_object(Call& call, int engine) {
+  const std::vector<int>& holders = call.more->object_holders;
+  if (std::find(holders.begin(), holders.end(), engine) != holders.end()) return;
+  wire::Object object;
+  object.call = call.id;
+  object.state = call.function.object->bytes.bytes();
+  wire::write(engines_.to(engine), object);
+  call.more.edit().object_holders.push_back(engine);
+}
+
+void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int engine, bool slow, std::uint64_t begin, std::uint64_t end) {
   wire::Batch batch;
   batch.thunk = call.code->thunk;
   batch.function = call.code->function;
@@ -5104,7 +4467,7 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
   batch.predicate = call.code->predicate;
   batch.timeout = call.terms->timeout;
   batch.flat = call.subtask;
-  batch.slow = grant.slow;
+  batch.slow = slow;
   batch.keep = call.keeps;
   batch.first_ticket = call.more->deferred.first_ticket;
   batch.tickets = call.more->deferred.tickets;
@@ -5114,18 +4477,215 @@ void Controller::write_batch(Call& call, const ArgumentBlock& block, const sched
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.
   const bool attached = !block.data.attachments.empty();
-  if (attached) send(engine);
-  transport::Message& message = outgoing(engine);
+  if (attached) engines_.send(engine);
+  transport::Message& message = engines_.to(engine);
   wire::write(message, batch);
   if (!attached) return;
   message.attachments = block.data.attachments;
   message.kept = block.data.kept;
-  send(engine);
+  engines_.send(engine);
 }
 
-}  // namespace rankview::detail
+int Dispatcher::engine_with_arguments(const Call& call) const {
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
+  if (!call.balanced || !call.more->teams.empty() || scheduler.waiting() != 0) return -1;
+  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
+    const int engine = result.call->kept_on;
+    if (engine < 0) continue;
+    const bool allowed = call.engines.empty() || std::find(call.engines.begin(), call.engines.end(), engine) != call.engines.end();
+    const scheduler::Load load = scheduler.load(engine);
+    if (allowed && load.handed_out == 0 && load.waiting == 0) return engine;
+  }
+  return -1;
+}
+
+void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit) {
+  const auto tell = [&](int engine, std::uint64_t first, std::uint64_t count) {
+    const auto team =
+        std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
+    if (team == call.more->teams.end()) {
+      wire::write(engines_.to(engine), wire::Stop{call.id, first, count});
+    } else {
+      for (const int member : *team) wire::write(engines_.to(member), wire::Stop{call.id, first, count});
+    }
+  };
+  // In ranges of neighbours that one engine has.
+  for (std::uint64_t item = begin; item < limit;) {
+    const detail::ItemRecord& record = call.items[item];
+    std::uint64_t end = item + 1;
+    if (record.status == Status::handed_out && !call.local) {
+      while (end < limit && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
+      tell(record.engine, item, end - item);
+    }
+    item = end;
+  }
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+namespace {
+
+// What state_ says.
+constexpr int parked = 0;
+constexpr int awake = 1;
+constexpr int quitting = 2;
+
+// So many rounds are made of a flood before others get the lock.
+constexpr int flood = 1000;
+
+}  // namespace
+
+Driver::Driver(Round& round, ContinuationQueue& continuations, const Settings& settings)
+    : round_(round), continuations_(continuations), settings_(settings), spin_(settings.idle) {
+  if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
+}
+
+Driver::~Driver() {
+  state_ = quitting;
+  state_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Driver::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
+
+void Driver::try_progress() {
+  if (!may_drive()) return;
+  std::unique_lock guard(lock_, std::try_to_lock);
+  if (!guard.owns_lock()) return;
+  catch_up(flood);
+  while (!continuations_.empty() && ContinuationQueue::running_here() == 0) continuations_.run_next(guard);
+}
+
+bool Driver::catch_up(int most_rounds) {
+  int rounds = 0;
+  while (rounds < most_rounds && round_.round()) ++rounds;
+  return rounds > 0;
+}
+
+bool Driver::reachable() {
+  for (int i = 0; i < 1000; ++i) {
+    if (lock_.try_lock()) {
+      lock_.unlock();
+      return true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+bool Driver::holds_back(std::int64_t submitted, bool anybody_idle) {
+  constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
+  constexpr unsigned together = 8;
+  const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
+  if (settings_.progress_thread && in_burst && !anybody_idle && ++held_back_ < together) return true;
+  held_back_ = 0;
+  return false;
+}
+
+// ---- the progress thread -----------------------------------------------------------------------------------------------------
+
+void Driver::wake_progress_thread() {
+  if (!settings_.progress_thread) return;
+  int expected = parked;
+  if (state_.compare_exchange_strong(expected, awake)) state_.notify_one();
+}
+
+// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is
+// nothing to wait for.
+void Driver::run_progress_thread() {
+  constexpr auto shortest = std::chrono::microseconds(50);
+  constexpr auto attended = std::chrono::microseconds(200);
+  constexpr auto longest = std::chrono::microseconds(1000);
+  auto pause = shortest;
+  int idle_rounds = 0;
+  for (;;) {
+    state_.wait(parked);
+    if (state_.load() == quitting) return;
+    std::this_thread::sleep_for(pause);
+    if (drivers_.load(std::memory_order_relaxed) > 0) {
+      pause = longest;
+      continue;
+    }
+    if (attended_.exchange(false, std::memory_order_relaxed)) {
+      pause = attended;
+      continue;
+    }
+    std::unique_lock guard(lock_, std::try_to_lock);
+    if (!guard.owns_lock()) continue;
+    bool any = false;
+    try {
+      any = catch_up(flood);
+    } catch (const std::exception& error) {
+      transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
+    }
+    while (!continuations_.empty()) {
+      continuations_.run_next(guard);
+      any = true;
+    }
+    const bool nothing = round_.idle();
+    guard.unlock();
+    pause = any ? shortest : std::min(longest, pause * 2);
+    idle_rounds = nothing ? idle_rounds + 1 : 0;
+    if (idle_rounds < 20) continue;
+    idle_rounds = 0;
+    int expected = awake;
+    state_.compare_exchange_strong(expected, parked);
+    // Something may have been submitted in between, when there was no need to wake.
+    guard.lock();
+    if (!round_.idle()) wake_progress_thread();
+  }
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+Engines::Engines(transport::Endpoint& endpoint, std::vector<EngineInfo> roster) : endpoint_(endpoint), all_(roster.size()) {
+  for (std::size_t i = 0; i < roster.size(); ++i) {
+    const auto peer = static_cast<std::size_t>(roster[i].peer);
+    if (by_peer_.size() <= peer) by_peer_.resize(peer + 1, -1);
+    by_peer_[peer] = static_cast<int>(i);
+    all_[i].info = std::move(roster[i]);
+  }
+}
+
+int Engines::by_peer(int peer) const {
+  const auto index = static_cast<std::size_t>(peer);
+  if (peer < 0 || index >= by_peer_.size() || by_peer_[index] < 0)
+    throw DecodeError("a message from rank " + std::to_string(peer) + ", which is no engine of this run");
+  return by_peer_[index];
+}
+
+transport::Message& Engines::to(int engine) {
+  auto& message = at(engine).outgoing;
+  if (!message) {
+    message = endpoint_.message();
+    to_send_.push_back(engine);
+  }
+  return *message;
+}
+
+void Engines::send(int engine) {
+  auto& message = at(engine).outgoing;
+  if (!message) return;
+  endpoint_.send(at(engine).info.peer, std::move(*message));
+  message.reset();
+}
+
+void Engines::send_all() {
+  for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
+}
+
+void Engines::left(int engine) {
+  if (std::exchange(at(engine).left, true)) throw DecodeError("engine " + std::to_string(engine) + " said goodbye twice");
+  ++left_;
+}
+
+}  // namespace rankview::controller
 
 #include <rankview/detail/imap_window.hpp>
+#include <rankview/detail/results.hpp>
 
 namespace rankview::inline abi_0_1::detail {
 
@@ -5210,91 +4770,445 @@ std::uint64_t ImapWindow::index() {
 
 }  // namespace rankview::detail
 
-// What the client asks of tasks that it names, by results or by ids.
+// Tasks that tasks submit: calls of one item whose result goes back to an engine.
+namespace rankview::controller {
+
+// The call for what a task of `parent`, on `engine`, has submitted, but for its arguments. Throws DecodeError if its code is not known
+// here.
+std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engine, const wire::Subtask& subtask);
+// Its arguments.
+detail::ArgumentBlock arguments_of(const wire::Subtask& subtask);
+
+// Tells the engine that submitted it how a subtask ended.
+void answer_subtask(Engines& engines, const detail::Call& subtask);
+// The same for one that never became a call.
+void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const std::exception_ptr& error);
+
+}  // namespace rankview::controller
+
+// Why tasks fail, as the client is told. `earlier`: how attempts before the last one failed.
 namespace rankview::inline abi_0_1::detail {
 
-std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
-  // Whoever names a result keeps it.
-  if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
-  const std::lock_guard guard(lock_);
-  const TaskId& task = tasks.task;
-  if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
-  if (task.call == 0 || task.call >= next_call_) throw UsageError("task " + to_string(task) + " was never submitted in this run");
-  Call* const call = calls_.find(task.call);
-  if (call == nullptr) return nullptr;
-  if (call->laid_out && task.item >= call->items.size())
-    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->items.size()));
-  return call->self;
+// As an engine describes it.
+std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
+                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier);
+std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
+std::exception_ptr task_aborted(const TaskId& task, const std::string& why);
+
+// "1.5 s"
+std::string in_seconds(std::int64_t nanoseconds);
+
+}  // namespace rankview::detail
+
+// What engines say to rank 0.
+namespace rankview::inline abi_0_1::detail {
+
+void Controller::on_frame(transport::Frame& frame) {
+  try {
+    const int engine = engines_.by_peer(frame.peer);
+    Reader in(frame.records);
+    while (!in.done()) on_record(frame, engine, wire::read(in));
+  } catch (const DecodeError& error) {
+    // Without it some task would never end, and its client wait for ever.
+    transport::end_process(
+        1, "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + wire::error_text(error));
+  }
 }
 
-void Controller::abort(Call& call, std::uint64_t item) {
-  std::unique_lock guard(lock_);
-  if (item >= call.items.size() || has_ended(call.items[item].status)) return;
-  if (call.items.size() == 1 || call.together || call.local) {
-    guard.unlock();
-    abort(call);
-    return;
-  }
-  if (call.items[item].status == Status::waiting) {
-    give_up_waiting(call, item);
+void Controller::on_record(transport::Frame& frame, int engine, const wire::Record& record) {
+  if (const auto* results = std::get_if<wire::Results>(&record)) {
+    on_results(frame, engine, *results);
+  } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
+    teams_.on_join(at_join->team, engine);
+  } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
+    engines_.account(engine).memory = *memory;
+  } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
+    on_returned(engine, *returned);
+  } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
+    on_overdue(engine, *overdue);
+  } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
+    on_subtask(engine, *subtask);
+  } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
+    queue_.scheduler().suspended(engine, suspended->items);
+  } else if (const auto* published = std::get_if<wire::Published>(&record)) {
+    on_published(*published);
+  } else if (std::holds_alternative<wire::Bye>(record)) {
+    engines_.left(engine);
   } else {
-    call.more.edit().given_up.insert(item);
-    stop(call, item, item + 1);
+    throw DecodeError("a record that only the controller sends");
   }
-  send_all();
 }
 
-// Ends an item that has not been handed out.
-void Controller::give_up_waiting(Call& call, std::uint64_t item) {
-  if (call.items[item].status != Status::waiting) return;
-  const std::shared_ptr<Call> alive = call.self;
-  unschedule(call, item);
-  end_item(call, item, Status::aborted,
-           std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted while it waited")));
-  if (call.done()) end_call(call);
+// ---- results -----------------------------------------------------------------------------------------------------------------
+
+void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
+  Call* const call = calls_.find(results.call);
+  if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->items.size()))
+    throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
+  const std::int64_t received = now();
+  wire::ResultCursor items(results);
+  std::int64_t started = results.started;
+  std::vector<std::uint64_t> again;
+  for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
+    const wire::ItemResult result = items.next();
+    const std::int64_t began = std::exchange(started, result.completed);
+    if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
+    if (call == nullptr || item >= call->items.size())
+      throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
+    ItemRecord& record = call->items[item];
+    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
+    if (record.engine == engine) {
+      record.started = began;
+      record.completed = result.completed;
+      record.received = received;
+    }
+    if (result.failed) {
+      if (on_failure(*call, item, engine, result.value)) again.push_back(item);
+    } else if (record.engine == engine) {
+      transfers_.receive(frame, *call, item, result.value);
+    } else {
+      ledger_.finished(*call, item, Status::completed, nullptr);
+    }
+  }
+  queue_.scheduler().finished(engine, results.call, results.first, results.first + results.count, started - results.started);
+  if (call == nullptr) return;
+  call->last_received = received;
+  // Until finished() the scheduler counts them against the engine.
+  for (const std::uint64_t item : again) resubmit(*call, item);
 }
 
-void Controller::unschedule(const Call& call, std::uint64_t item) {
-  if (call.balanced) {
-    scheduler_.withdraw(call.id, item, placement(call, item));
+// An engine says that an item failed there. Whether it is to be run again.
+bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
+  Reader in(value);
+  const wire::Failure failure = wire::read_failure(in);
+  switch (failure.kind) {
+    case wire::FailureKind::stood_back:
+      ++engines_.account(engine).failed;
+      ledger_.finished(call, item, Status::aborted, nullptr);
+      return false;
+    case wire::FailureKind::stopped:
+      ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
+      return false;
+    case wire::FailureKind::refused:
+      controller::RetryPolicy::note_refusal(call, item, engine);
+      ledger_.not_begun(call, item);
+      return true;
+    case wire::FailureKind::gone:
+      // Next time the values of results that are its arguments go along.
+      for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
+      ledger_.not_begun(call, item);
+      return true;
+    default:
+      break;
+  }
+  const std::exception_ptr first = task_error(call, item, engines_[engine], engine, failure, {});
+  if (retries_.retry_after(call, item, engine, first)) {
+    ledger_.failed(call, item);
+    return true;
+  }
+  const auto earlier = controller::RetryPolicy::earlier_errors(call, item);
+  std::exception_ptr error = earlier.empty() ? first : task_error(call, item, engines_[engine], engine, failure, earlier);
+  if (call.communicator) stuck_teams_.note(call, item, now(), error);
+  ledger_.finished(call, item, Status::failed, std::move(error));
+  return false;
+}
+
+// Lets an item wait for an engine again.
+void Controller::resubmit(Call& call, std::uint64_t item) {
+  if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
+  const TaskId task{call.id, item};
+  if (given_up(call, item)) {
+    ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
+  } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item))) {
+    ledger_.ended(call, item, Status::failed,
+                  std::make_exception_ptr(ImpossibleDependency(task, nullptr,
+                                                               "every engine that may run it has refused it (Flags::depend)" +
+                                                                   wire::listed(controller::RetryPolicy::earlier_errors(call, item)))));
+  }
+}
+
+// ---- the rest ----------------------------------------------------------------------------------------------------------------
+
+// An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
+void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
+  Call* const call = calls_.find(overdue.call);
+  const TaskId task{overdue.call, overdue.item};
+  if (call == nullptr || overdue.item >= call->items.size() || call->items[overdue.item].status != Status::handed_out ||
+      call->items[overdue.item].engine != engine)
+    throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
+  retries_.note_expired(engine, overdue.call, overdue.item);
+  call->last_received = now();
+  if (retries_.retry_after(*call, overdue.item, engine, task_timed_out(*call, task, engine, {}))) {
+    ledger_.failed(*call, overdue.item);
+    resubmit(*call, overdue.item);
+  } else {
+    const auto earlier = controller::RetryPolicy::earlier_errors(*call, overdue.item);
+    ledger_.ended(*call, overdue.item, Status::failed, task_timed_out(*call, task, engine, earlier));
+  }
+}
+
+// An engine gives back what it has not begun.
+void Controller::on_returned(int engine, const wire::Returned& returned) {
+  std::vector<scheduler::Range> ranges;
+  for (const wire::Items& items : returned.items) {
+    Call* const call = calls_.find(items.call);
+    if (call == nullptr || items.first + items.count > call->items.size())
+      throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
+    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) ledger_.returned(*call, item, engine);
+    ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
+  }
+  queue_.scheduler().returned(engine, ranges);
+  for (const wire::Items& items : returned.items) {
+    Call& call = *calls_.find(items.call);
+    if (call.aborted) {
+      withdraw(call, "aborted before it ran");
+    } else if (!call.more->given_up.empty()) {
+      for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+        if (given_up(call, item)) withdraw_waiting(call, item);
+      }
+    }
+  }
+}
+
+// What is published of a call that is over, or that nobody can ask any more, is dropped.
+void Controller::on_published(const wire::Published& published) {
+  Call* const call = calls_.find(published.call);
+  if (call == nullptr || call->abandoned) return;
+  if (published.item >= call->items.size())
+    throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
+  call->more.edit().published[published.item][published.name] =
+      std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
+}
+
+void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
+  const Call* const parent = calls_.find(subtask.parent_call);
+  if (parent == nullptr || parent->aborted || !run_.open()) {
+    controller::refuse_subtask(engines_, engine, subtask.ticket,
+                               std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
     return;
   }
-  for (const int engine : call.engines) {
-    if (scheduler_.withdraw(call.id, item, scheduler::Placement::bound(engine))) return;
+  std::shared_ptr<Call> call;
+  try {
+    call = controller::make_subtask(*parent, engine, subtask);
+  } catch (const DecodeError&) {
+    // That rank 0 does not have it is no fault of the message.
+    controller::refuse_subtask(engines_, engine, subtask.ticket, std::current_exception());
+    return;
   }
+  call->submitted = now();
+  const std::uint64_t flow = parent->flow;
+  add(call);
+  call->flow = flow;
+  add(*call, controller::arguments_of(subtask));
+  lay_out(*call);
 }
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+
+using detail::Call;
+using detail::has_ended;
+using detail::ItemRecord;
 
 namespace {
 
-// A call, and which of its tasks.
-using Named = std::pair<std::shared_ptr<Call>, std::uint64_t>;
-
-// Those that may not have ended.
-std::vector<Named> named(const Controller& controller, const Dependency& tasks) {
-  std::vector<Named> all;
-  for (const Prerequisite& some : tasks.tasks()) {
-    if (auto call = controller.named(some)) all.emplace_back(std::move(call), some.task.item);
+// The last result is there: makes of them what the client gets.
+void complete(Call& call) {
+  try {
+    call.complete();
+  } catch (...) {
+    call.failure = detail::caught();
   }
-  return all;
 }
 
 }  // namespace
 
-bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& deadline) {
-  for (const auto& [call, item] : named(controller, tasks)) {
-    if (!(item == Prerequisite::every ? wait(*call, deadline) : wait(*call, item, deadline))) return false;
+void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int engine) {
+  for (std::uint64_t item = begin; item < end; ++item) {
+    ItemRecord& record = call.items[item];
+    // The first engine of a team stands for all.
+    if (record.status == Status::handed_out) continue;
+    record.status = Status::handed_out;
+    record.engine = engine;
+    ++record.attempts;
   }
-  return true;
 }
 
-void abort(Controller& controller, const Dependency& tasks) {
-  for (const auto& [call, item] : named(controller, tasks)) {
-    call->error_seen = true;
-    if (item == Prerequisite::every) {
-      call->controller->abort(*call);
-    } else {
-      call->controller->abort(*call, item);
+void ItemLedger::returned(Call& call, std::uint64_t item, int engine) {
+  const ItemRecord& record = call.items[item];
+  if (record.status != Status::handed_out || record.engine != engine)
+    throw DecodeError("task " + to_string(TaskId{call.id, item}) + " was given back by an engine that does not have it");
+  not_begun(call, item);
+}
+
+void ItemLedger::not_begun(Call& call, std::uint64_t item) {
+  ItemRecord& record = call.items[item];
+  record.status = Status::waiting;
+  record.engine = -1;
+  --record.attempts;
+}
+
+void ItemLedger::failed(Call& call, std::uint64_t item) { call.items[item].status = Status::waiting; }
+
+void ItemLedger::finished(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  if (!call.more->teams.empty()) {
+    auto& team_items = call.more.edit().team_items;
+    const auto found = team_items.find(item);
+    detail::TeamItem& running = found->second;
+    // The first error stands for all.
+    if (error && !running.error) running.error = std::move(error);
+    if (--running.pending != 0) return;
+    error = std::move(running.error);
+    status = error ? Status::failed : Status::completed;
+    team_items.erase(found);
+  }
+  ended(call, item, status, std::move(error));
+}
+
+void ItemLedger::ended(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  call.items[item].status = status;
+  count_end(call, call.items[item]);
+  if (error) call.errors.edit().emplace(item, std::move(error));
+  for (const auto& [feed, first] : call.more->feeds) {
+    if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
+  }
+  if (!call.same_arguments) {
+    // Arguments are kept no longer than they may be needed.
+    const auto block = block_of(call, item);
+    if (--block->unfinished == 0) block->data = {};
+  }
+  if (call.sealed && call.ended + 1 == call.items.size() && !detail::failed(call) && !call.abandoned) complete(call);
+  // From the next line on the client may look at the value.
+  call.ended.fetch_add(1, std::memory_order_release);
+  if (call.slot != nullptr) call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
+  if (call.sealed || call.root->kind == detail::RootPart::Kind::none) gate_.ended(call, item);
+  if (call.done()) over_.push_back(&call);
+}
+
+// A task counts once, by how it ended, on the engine or the team that ran it last.
+void ItemLedger::count_end(const Call& call, const ItemRecord& record) {
+  if (record.engine < 0 || record.status == Status::aborted) return;
+  const auto count = [&](int engine) {
+    Account& account = engines_.account(engine);
+    ++(record.status == Status::completed ? account.completed : account.failed);
+  };
+  if (call.more->teams.empty()) {
+    count(record.engine);
+    return;
+  }
+  for (const std::vector<int>& team : call.more->teams) {
+    if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
+  }
+}
+
+void ItemLedger::give_up(Call& call, Status status, const MakeError& error) {
+  // Rank 0 has no part in what nobody was handed.
+  if (call.together && call.team == 0) seal(call);
+  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+    if (call.items[item].status == Status::waiting) ended(call, item, status, error({call.id, item}));
+  }
+}
+
+void ItemLedger::seal(Call& call) {
+  if (call.sealed) return;
+  const bool none = call.items.empty();
+  if (none && !detail::failed(call) && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
+  call.sealed.store(true, std::memory_order_release);
+  if (call.root->kind != detail::RootPart::Kind::none) {
+    // Whoever waits for these waits for rank 0's part as well.
+    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+      if (has_ended(call.items[item].status)) gate_.ended(call, item);
     }
+  }
+  if (call.done()) over_.push_back(&call);
+}
+
+Call* ItemLedger::next_over() {
+  if (next_over_ == over_.size()) {
+    over_.clear();
+    next_over_ = 0;
+    return nullptr;
+  }
+  return over_[next_over_++];
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::engine {
+
+// A type as written in C++.
+std::string type_name(const std::type_info& type);
+// The same for what std::type_info::name() gives.
+std::string type_name(const char* mangled);
+
+}  // namespace rankview::engine
+
+namespace rankview::inline abi_0_1 {
+
+const char* to_string(Status status) noexcept {
+  switch (status) {
+    case Status::waiting:
+      return "waiting";
+    case Status::handed_out:
+      return "handed out";
+    case Status::completed:
+      return "completed";
+    case Status::failed:
+      return "failed";
+    case Status::aborted:
+      return "aborted";
+  }
+  return "unknown";
+}
+
+}  // namespace rankview
+
+// What is known of a call: how its items ended, when, and what they have published.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+Metadata::Time time_point(std::int64_t nanoseconds) {
+  return Metadata::Time(std::chrono::duration_cast<Metadata::Time::duration>(std::chrono::nanoseconds(nanoseconds)));
+}
+
+Seconds seconds(std::int64_t nanoseconds) { return std::chrono::nanoseconds(nanoseconds); }
+
+}  // namespace
+
+// Under the controller's lock, or when the call is done.
+bool failed(const Call& call) { return call.failure != nullptr || !call.errors->empty(); }
+
+std::exception_ptr error_of(Call& call, std::uint64_t item) {
+  return call.controller->locked([&]() -> std::exception_ptr {
+    const auto found = call.errors->find(item);
+    const bool aborted = item < call.items.size() && call.items[item].status == Status::aborted;
+    if (found == call.errors->end() && call.failure == nullptr && !aborted) return nullptr;
+    call.error_seen = true;
+    if (found != call.errors->end()) return found->second;
+    if (call.failure) return call.failure;
+    return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
+                                               ": this engine could have taken part in the collective, and another could not"));
+  });
+}
+
+void rethrow(Call& call) {
+  if (!failed(call)) return;
+  call.error_seen = true;
+  if (call.failure) std::rethrow_exception(call.failure);
+  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors->begin()->second);
+  std::vector<CompositeError::Failure> failures;
+  failures.reserve(call.errors->size());
+  for (const auto& [item, error] : *call.errors) failures.push_back({item, error});
+  throw CompositeError(std::move(failures), call.items.size());
+}
+
+std::exception_ptr error_of(Call& call) {
+  try {
+    rethrow(call);
+    return nullptr;
+  } catch (...) {
+    return std::current_exception();
   }
 }
 
@@ -5307,296 +5221,440 @@ DoneAndPending done_and_pending(Call& call) {
   });
 }
 
-std::size_t place_of(std::int64_t index, std::size_t count) {
-  const std::int64_t place = index < 0 ? index + static_cast<std::int64_t>(count) : index;
-  if (place < 0 || place >= static_cast<std::int64_t>(count))
-    throw std::out_of_range("there is no element " + std::to_string(index) + " in a result of " + std::to_string(count));
-  return static_cast<std::size_t>(place);
+Times times_of(Call& call) {
+  return call.controller->locked([&call] {
+    Times times{};
+    std::int64_t serial = 0;
+    for (const ItemRecord& item : call.items) serial += item.completed - item.started;
+    times.serial = seconds(serial);
+    const std::int64_t last = std::max(call.last_received, call.submitted);
+    times.wall = seconds(last - call.submitted);
+    times.elapsed = seconds((call.done() ? last : call.controller->now()) - call.submitted);
+    return times;
+  });
+}
+
+void check_item(Call& call, std::uint64_t item) {
+  if (item < call.items.size()) return;
+  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.items.size()) + " tasks");
+}
+
+Metadata metadata_of(Call& call, std::uint64_t index) {
+  return call.controller->locked([&] {
+    check_item(call, index);
+    const ItemRecord& item = call.items[index];
+    Metadata metadata;
+    metadata.task = {call.id, index};
+    metadata.label = call.more->label;
+    metadata.status = item.status;
+    metadata.engine = item.engine;
+    if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
+    metadata.attempt = item.attempts;
+    metadata.submitted = time_point(call.submitted);
+    metadata.started = time_point(item.started);
+    metadata.completed = time_point(item.completed);
+    metadata.received = time_point(item.received);
+    if (const auto error = call.errors->find(index); error != call.errors->end()) {
+      call.error_seen = true;
+      metadata.error = wire::error_text(error->second);
+    }
+    return metadata;
+  });
+}
+
+namespace {
+
+// Under the controller's lock.
+const PublishedValues& published_of(const Call& call, std::uint64_t item) {
+  static const PublishedValues none;
+  const auto found = call.more->published.find(item);
+  return found == call.more->published.end() ? none : found->second;
+}
+
+}  // namespace
+
+std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    const PublishedValues& values = published_of(call, item);
+    const auto found = values.find(name);
+    if (found == values.end()) {
+      std::string known;
+      for (const auto& entry : values) known += (known.empty() ? "" : ", ") + entry.first;
+      throw NameError("task " + to_string(TaskId{call.id, item}) + " has not published \"" + std::string(name) + "\" by now, but " +
+                      (known.empty() ? "nothing" : known));
+    }
+    if (found->second->type != type.name())
+      throw TypeError("what task " + to_string(TaskId{call.id, item}) + " has published as \"" + std::string(name) + "\" is a " +
+                      engine::type_name(found->second->type.c_str()) + ", not a " + engine::type_name(type));
+    return found->second;
+  });
+}
+
+bool has_published(Call& call, std::uint64_t item, std::string_view name) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] { return published_of(call, item).contains(name); });
+}
+
+std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    std::vector<VariableInfo> all;
+    for (const auto& [name, value] : published_of(call, item))
+      all.push_back({name, engine::type_name(value->type.c_str()), value->bytes.size()});
+    return all;
+  });
+}
+
+void report_unseen(Call& call) noexcept {
+  if (call.error_seen || !failed(call)) return;
+  call.error_seen = true;
+  if (call.failure) {
+    std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
+                 wire::error_text(call.failure).c_str());
+    return;
+  }
+  std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
+               call.errors->size(), call.items.size(), static_cast<unsigned long long>(call.id), call.more->label.empty() ? "" : " ",
+               call.more->label.c_str(), wire::error_text(call.errors->begin()->second).c_str());
 }
 
 }  // namespace rankview::detail
 
-// What comes from the engines: results are put in place, and calls end.
+// Calls that rank 0 runs itself, continuations and coroutines, and what continues calls.
 namespace rankview::inline abi_0_1::detail {
+namespace {
 
-void Controller::on_frame(transport::Frame& frame) {
-  try {
-    Reader in(frame.records);
-    while (!in.done()) {
-      const wire::Record record = wire::read(in);
-      if (const auto* results = std::get_if<wire::Results>(&record)) {
-        on_results(frame, *results);
-      } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
-        teams_.on_join(at_join->team, frame.peer - 1);
-      } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
-        account(frame.peer - 1).memory = *memory;
-      } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
-        on_returned(frame.peer - 1, *returned);
-      } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
-        on_overdue(frame.peer - 1, *overdue);
-      } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
-        on_subtask(frame.peer - 1, *subtask);
-      } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-        scheduler_.suspended(frame.peer - 1, suspended->items);
-      } else if (const auto* published = std::get_if<wire::Published>(&record)) {
-        on_published(*published);
-      } else if (std::holds_alternative<wire::Bye>(record)) {
-        ++goodbyes_;
-      } else {
-        throw DecodeError("a record that only the controller sends");
-      }
-    }
-  } catch (const DecodeError& error) {
-    // Without it some task would never end, and its client wait for ever.
-    transport::end_process(
-        1, "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + wire::error_text(error));
+// Calls that rank 0 runs itself that this thread is in: as continuations, or where they were made.
+thread_local int local_calls = 0;
+
+std::mutex runs_mutex;
+std::vector<std::weak_ptr<Controller>> runs;
+
+}  // namespace
+
+Continuation::~Continuation() = default;
+
+void note_run(const std::shared_ptr<Controller>& controller) {
+  const std::lock_guard guard(runs_mutex);
+  std::erase_if(runs, [](const auto& run) { return run.expired(); });
+  runs.push_back(controller);
+}
+
+std::shared_ptr<Controller> running_controller() {
+  const std::lock_guard guard(runs_mutex);
+  // NOLINTNEXTLINE(modernize-loop-convert): what it asks for, clang 14 cannot compile
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+    if (auto controller = run->lock(); controller != nullptr && controller->open()) return controller;
   }
+  throw UsageError("there is no run under way in this process: rv::Task and rv::when_all belong to the client's side of one");
 }
 
-void Controller::on_results(transport::Frame& frame, const wire::Results& results) {
-  const int engine = frame.peer - 1;
-  Call* const call = find(results.call);
-  if (late_.empty() && (call == nullptr || results.first + results.count > call->items.size()))
-    throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
-  const std::int64_t received = now();
-  wire::ResultCursor items(results);
-  std::int64_t started = results.started;
-  std::vector<std::uint64_t> repeated;
-  for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
-    const wire::ItemResult result = items.next();
-    const std::int64_t began = std::exchange(started, result.completed);
-    if (!late_.empty() && was_late(engine, results.call, item)) continue;
-    if (call == nullptr || item >= call->items.size())
-      throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
-    ItemRecord& record = call->items[item];
-    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
-    if (record.engine == engine) {
-      record.started = began;
-      record.completed = result.completed;
-      record.received = received;
-    }
-    if (result.failed) {
-      if (fail_item(*call, item, engine, result.value)) repeated.push_back(item);
-    } else if (record.engine == engine) {
-      load(frame, *call, item, result.value);
-    } else {
-      finish_item(*call, item, Status::completed, nullptr);
-    }
+void Controller::begin_local(const std::shared_ptr<Call>& call) {
+  call->submitted = now();
+  call->local = true;
+  call->same_arguments = true;  // it has none
+  call->items.resize(1);
+  call->grow(1);
+  call->laid_out = true;
+  call->sealed.store(true, std::memory_order_release);
+  {
+    const std::lock_guard guard(driver_.lock());
+    call->kept = true;
+    calls_.enlist(call);
+    // What it continues is done, and so will it be.
+    if (!run_.connected()) calls_.end(*call);
   }
-  scheduler_.finished(engine, results.call, results.first, results.first + results.count, started - results.started);
-  if (call == nullptr) return;
-  call->last_received = received;
-  // Only now is the engine free of them.
-  for (const std::uint64_t item : repeated) resubmit(*call, item);
-  if (call->done()) end_call(*call);
+  driver_.wake_progress_thread();
 }
 
-// An engine says that an item failed there. Whether it is to be run again.
-bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
-  Reader in(value);
-  const wire::Failure failure = wire::read_failure(in);
-  switch (failure.kind) {
-    case wire::FailureKind::stood_back:
-      ++account(engine).failed;
-      finish_item(call, item, Status::aborted, nullptr);
-      return false;
-    case wire::FailureKind::stopped:
-      finish_item(call, item, Status::aborted,
-                  std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted before it ran")));
-      return false;
-    case wire::FailureKind::refused:
-      refused(call, item, engine);
-      return true;
-    case wire::FailureKind::gone:
-      arguments_gone(call, item);
-      return true;
-    default:
-      break;
-  }
-  auto error = remote_error(call, item, engine, failure, {});
-  if (again(call, item, engine, error)) return true;
-  if (const auto attempts = call.more->attempts.find(item); attempts != call.more->attempts.end())
-    error = remote_error(call, item, engine, failure, attempts->second.errors);
-  if (call.communicator) note_desertion(call, item, error);
-  finish_item(call, item, Status::failed, std::move(error));
-  return false;
+bool Controller::enter_local(Call& call) {
+  const std::lock_guard guard(driver_.lock());
+  if (call.items[0].status != Status::waiting) return false;
+  ledger_.granted(call, 0, 1, -1);
+  call.items[0].started = now();
+  return true;
 }
 
-// Of a call that is over, or that nobody can ask any more, it is dropped.
-void Controller::on_published(const wire::Published& published) {
-  Call* const call = find(published.call);
-  if (call == nullptr || call->abandoned) return;
-  if (published.item >= call->items.size())
-    throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
-  call->more.edit().published[published.item][published.name] =
-      std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
+void Controller::end_local(Call& call, std::exception_ptr error) {
+  const std::lock_guard guard(driver_.lock());
+  ItemRecord& item = call.items[0];
+  if (has_ended(item.status)) return;  // with the run
+  item.completed = now();
+  item.received = item.completed;
+  call.last_received = item.completed;
+  const Status status = error ? Status::failed : Status::completed;
+  ledger_.ended(call, 0, status, std::move(error));
+  advance();
 }
 
-void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
-  const bool attached = !frame.attachment_sizes.empty();
+bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
+  const std::lock_guard guard(driver_.lock());
+  if (call.done()) return false;
+  call.more.edit().continuations.push_back(continuation);
+  return true;
+}
+
+void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Controller>& controller) {
+  call->controller = controller;
+  controller->begin_local(call);
+}
+
+bool enter_local(Call& call) { return call.controller->enter_local(call); }
+
+void end_local(Call& call, std::exception_ptr error) { call.controller->end_local(call, std::move(error)); }
+
+InLocal::InLocal() noexcept { ++local_calls; }
+
+InLocal::~InLocal() { --local_calls; }
+
+bool wait_all(Controller& controller, const Deadline& deadline) {
+  if (local_calls != 0)
+    throw UsageError(
+        "Client::wait() in a continuation or a coroutine would wait for that itself; wait for the results that it needs: "
+        "wait(results...)");
+  return controller.drive(
+      deadline, [&controller] { return controller.idle(); }, true);
+}
+
+bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation) {
+  // The continuation may run, and the call go, before this returns.
+  const std::shared_ptr<Controller> controller = call.controller;
+  return controller->add(call, continuation);
+}
+
+void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation) {
+  if (!add_continuation(call, continuation)) continuation->run();
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+
+using detail::Call;
+using detail::Claims;
+
+void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
   Claims claims(frame.attachment_sizes);
   std::exception_ptr error;
-  const auto unreadable = [&](const std::string& why) {
-    error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
-                                                std::to_string(call.items[item].engine) + " cannot be read: " + why));
-  };
   if (!call.abandoned) {
     try {
-      Reader in(value, &claims);
+      detail::Reader in(value, &claims);
       call.load(item, in);
     } catch (...) {
-      unreadable(wire::error_text(caught()));
+      error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                                  std::to_string(call.items[item].engine) +
+                                                  " cannot be read: " + wire::error_text(detail::caught())));
     }
   }
-  if (!attached) {
+  if (frame.attachment_sizes.empty()) {
     const Status status = error ? Status::failed : Status::completed;
-    finish_item(call, item, status, std::move(error));
+    ledger_.finished(call, item, status, std::move(error));
     return;
   }
   const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>());
-  landing_.push_back({std::move(transfer), call.self, item, error});
+  under_way_.push_back({std::move(transfer), call.self, item, error});
 }
 
-// Whether results of the call are being written into their places.
-bool Controller::landing(const Call& call) const {
-  return std::any_of(landing_.begin(), landing_.end(), [&call](const Landing& l) { return l.call.get() == &call; });
+bool ResultTransfers::writing(const Call& call) const {
+  return std::any_of(under_way_.begin(), under_way_.end(), [&call](const Incoming& incoming) { return incoming.call.get() == &call; });
 }
 
-bool Controller::land() {
+bool ResultTransfers::progress() {
   bool any = false;
-  for (std::size_t i = 0; i < landing_.size();) {
-    if (!landing_[i].transfer->done()) {
+  for (std::size_t i = 0; i < under_way_.size();) {
+    if (!under_way_[i].transfer->done()) {
       ++i;
       continue;
     }
-    Landing landed = std::move(landing_[i]);
-    landing_.erase(landing_.begin() + static_cast<std::ptrdiff_t>(i));
-    landed.call->items[landed.item].received = now();
-    landed.call->last_received = landed.call->items[landed.item].received;
-    if (landed.call->keeps && !landed.error) landed.call->kept_on = landed.call->items[landed.item].engine;
-    finish_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
-    if (landed.call->abandoned && !landing(*landed.call)) landed.call->discard();
-    if (landed.call->done()) end_call(*landed.call);
+    const Incoming arrived = std::move(under_way_[i]);
+    under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(i));
+    Call& call = *arrived.call;
+    detail::ItemRecord& record = call.items[arrived.item];
+    record.received = clock_.now();
+    call.last_received = record.received;
+    if (call.keeps && !arrived.error) call.kept_on = record.engine;
+    ledger_.finished(call, arrived.item, arrived.error ? Status::failed : Status::completed, arrived.error);
+    if (call.abandoned && !writing(call)) call.discard();
     any = true;
   }
   return any;
 }
 
-std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure,
-                                            std::vector<std::string> earlier) const {
-  const TaskId task{call.id, item};
-  if (failure.kind == wire::FailureKind::timed_out) return std::make_exception_ptr(timed_out(call, task, by, earlier));
-  const EngineInfo& at = engine(by);
-  TaskPlace place{by, at.rank, at.host, at.pid, task};
-  if (failure.kind == wire::FailureKind::name)
-    return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place), std::move(earlier)));
-  if (failure.kind == wire::FailureKind::type)
-    return std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place), std::move(earlier)));
-  return std::make_exception_ptr(
-      RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message), std::move(earlier)));
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+using detail::Attempts;
+using detail::Call;
+
+namespace {
+
+const Attempts& attempts_at(const Call& call, std::uint64_t item) {
+  static const Attempts none;
+  const auto found = call.more->attempts.find(item);
+  return found == call.more->attempts.end() ? none : found->second;
 }
 
-void Controller::note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error) {
-  const bool known = std::any_of(desertions_.begin(), desertions_.end(),
-                                 [&](const Desertion& d) { return d.call == call.id && (call.together || d.item == item); });
-  if (!known) desertions_.push_back({call.id, item, now(), error});
+}  // namespace
+
+bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
+  if (call.terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
+  Attempts& attempts = call.more.edit().attempts[item];
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.terms->retries)) return false;
+  attempts.errors.push_back(wire::error_text(error));
+  attempts.tried.push_back(engine);
+  return true;
 }
 
-// Who waits in MPI for an engine that has thrown cannot be called back, nor told from who computes. After a while that is an error of the
-// whole job.
-void Controller::check_desertions() {
-  const std::int64_t limit = now() - std::chrono::nanoseconds(settings_.team_grace).count();
-  std::erase_if(desertions_, [&](const Desertion& desertion) {
-    const Call* const call = find(desertion.call);
-    if (call == nullptr) return true;
-    if (!call->together && !call->more->team_items.contains(desertion.item)) return true;
-    if (desertion.since > limit) return false;
-    transport::end_process(1, wire::error_text(desertion.error) + "\nOther engines have not ended that task " +
-                                  std::to_string(settings_.team_grace.count()) +
-                                  " ms later (RANKVIEW_TEAM_GRACE_MS): they wait in MPI for the one that threw, and cannot be freed");
-  });
+void RetryPolicy::note_refusal(Call& call, std::uint64_t item, int engine) { call.more.edit().attempts[item].refused.push_back(engine); }
+
+scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {
+  const Attempts& attempts = attempts_at(call, item);
+  return {attempts.tried, attempts.refused};
 }
 
-// One engine has ended the item. What a team runs has ended when all of it have, with the first error if there was one.
-void Controller::finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  if (!call.more->teams.empty()) {
-    auto& team_items = call.more.edit().team_items;
-    const auto found = team_items.find(item);
-    TeamItem& running = found->second;
-    if (error && !running.error) running.error = std::move(error);
-    if (--running.pending != 0) return;
-    error = std::move(running.error);
-    status = error ? Status::failed : Status::completed;
-    team_items.erase(found);
-  }
-  end_item(call, item, status, std::move(error));
+std::vector<std::string> RetryPolicy::earlier_errors(const Call& call, std::uint64_t item) { return attempts_at(call, item).errors; }
+
+}  // namespace rankview::controller
+
+// The order of a round, and what follows from the ends of items.
+namespace rankview::inline abi_0_1::detail {
+
+bool Controller::round() {
+  if (!run_.connected()) return false;
+  bool any = endpoint_.poll(*this);
+  if (!transfers_.empty()) any = transfers_.progress() || any;
+  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
+  if (!timers_.empty()) check_timers();
+  if (queue_.scheduler().unbalanced()) recall();
+  if (!stuck_teams_.empty()) stuck_teams_.check(now());
+  advance();
+  return any;
 }
 
-void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  call.items[item].status = status;
-  count_end(call, call.items[item]);
-  if (error) call.errors.edit().emplace(item, std::move(error));
-  for (const auto& [feed, first] : call.more->feeds) {
-    if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
+// Goes on with whatever has become possible, and sends.
+void Controller::advance() {
+  carry_out();
+  if (!run_.connected() || !driver_.may_drive()) return;
+  if (queue_.scheduler().waiting() != 0) {
+    dispatcher_.dispatch();
+    carry_out();
   }
-  if (!call.same_arguments) {
-    // Arguments are kept no longer than they may be needed.
-    const auto block = block_of(call, item);
-    if (--block->unfinished == 0) block->data = {};
-  }
-  // From the next line on the client may look at the value.
-  if (call.sealed && call.ended + 1 == call.items.size() && !failed(call) && !call.abandoned) {
-    complete(call);
-  }
-  call.ended.fetch_add(1, std::memory_order_release);
-  if (call.slot != nullptr) call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
-  if (call.node != scheduler::Dependencies::none && (call.sealed || call.root->kind == RootPart::Kind::none)) tell_dependents(call, item);
+  engines_.send_all();
 }
 
-// A task counts once, by how it ended, on the engine or the team that ran it last.
-void Controller::count_end(const Call& call, const ItemRecord& record) {
-  if (record.engine < 0 || record.status == Status::aborted) return;
-  const auto count = [&](int engine) { ++(record.status == Status::completed ? account(engine).completed : account(engine).failed); };
-  if (call.more->teams.empty()) {
-    count(record.engine);
-    return;
-  }
-  for (const std::vector<int>& team : call.more->teams) {
-    if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
+// What follows from the ends of items: calls that waited go on or fail, which may end others in turn, and calls that are over end. In this
+// order, so that a call can still be asked why another that waited for it fails.
+void Controller::carry_out() {
+  for (;;) {
+    if (auto decision = gate_.next()) {
+      if (decision->met) {
+        release(*decision->call, std::move(decision->engines));
+      } else {
+        fail_impossible(*decision->call, decision->cause);
+      }
+    } else if (Call* const over = ledger_.next_over()) {
+      end(*over);
+    } else {
+      return;
+    }
   }
 }
 
-void Controller::complete(Call& call) {
-  try {
-    call.complete();
-  } catch (...) {
-    call.failure = caught();
+// A call has been made that nobody is about to wait for. Whoever makes call after call and waits for none keeps things going.
+void Controller::attend(std::int64_t submitted) {
+  constexpr int most_rounds = 8;
+  carry_out();
+  if (driver_.holds_back(submitted, queue_.scheduler().any_idle())) return;
+  advance();
+  driver_.catch_up(most_rounds);
+  // Continuations are for the progress thread.
+  if (continuations_.empty()) driver_.note_attended();
+}
+
+// Asks engines for items that they have not begun and others could run now.
+void Controller::recall() {
+  constexpr std::int64_t period = 100'000;  // nanoseconds between two such questions
+  const std::int64_t time = now();
+  if (time < next_recall_) return;
+  next_recall_ = time + period;
+  while (const auto recall = queue_.scheduler().recall(time)) {
+    wire::Recall record;
+    for (const scheduler::Range& range : recall->ranges)
+      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
+    wire::write(engines_.to(recall->engine), record);
   }
 }
 
-// The call has ended. Gives itself, which who wants no result of it is rid of then.
-std::shared_ptr<Call> Controller::end_flight(Call& call) {
-  call.in_flight = false;
-  --in_flight_;
-  if (call.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return find(id) == nullptr; });
-  // Whoever is still making it may be about to keep it.
-  const bool wanted = call.kept || !call.laid_out;
-  return wanted && !call.abandoned ? call.self : delist(call);
+// Calls whose items have waited for too long.
+void Controller::check_timers() {
+  const std::int64_t time = now();
+  while (const auto due = timers_.next(time)) {
+    Call* const call = calls_.find(*due);
+    if (call == nullptr) continue;
+    withdraw(*call, Status::failed, [&](const TaskId& task) {
+      return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
+                                                  in_seconds(call->terms->queue_timeout)));
+    });
+  }
 }
 
-void Controller::end_call(Call& call) {
-  if (!call.in_flight) return;
-  const std::shared_ptr<Call> alive = end_flight(call);
-  if (call.node != scheduler::Dependencies::none) dependencies_.remove(std::exchange(call.node, scheduler::Dependencies::none));
+// ---- what follows ------------------------------------------------------------------------------------------------------------
+
+// What the call waited for is there.
+void Controller::release(Call& call, std::vector<int>&& engines) {
+  if (call.aborted) return;
+  if (!engines.empty()) call.engines = std::move(engines);
+  if (call.more->deferred.encode) {
+    try {
+      call.more->deferred.encode(call.blocks.front(), nullptr);
+      call.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
+    } catch (...) {
+      ledger_.give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
+      return;
+    }
+  }
+  // What does not go by the number of items may begin before all are there.
+  if (call.laid_out || controller::enqueued_as_they_come(call)) queue_.enqueue(call);
+  if (call.ended == 0) return;
+  // Some were given up meanwhile.
+  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+    if (has_ended(call.items[item].status)) queue_.withdraw(call, item);
+  }
+}
+
+// What the call waited for will never be there, because of what became of one task.
+void Controller::fail_impossible(Call& call, const TaskId& cause) {
+  const auto error = gate_.impossible(cause);
+  if (call.laid_out) {
+    ledger_.give_up(call, Status::failed, error);
+  } else {
+    call.more.edit().doomed = error({call.id, 0});
+  }
+}
+
+void Controller::end_root_part(Call& call) {
+  call.root.edit().kept.reset();
+  call.last_received = now();
+  ledger_.seal(call);
+}
+
+// The call is over: lets go of all that was there for it, and has done what was to follow.
+void Controller::end(Call& call) {
+  const std::shared_ptr<Call> alive = calls_.end(call);
+  if (call.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
+  gate_.forget(call);
   if (call.team != 0) teams_.leave(call.team);
   for (const std::vector<int>& team : call.more->teams) {
     if (const auto number = call.more->team_numbers.find(team.front()); number != call.more->team_numbers.end())
       teams_.leave(number->second);
   }
-  for (const int engine : call.more->object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
-  if (call.subtask) answer(call);
-  send_all();
+  if (run_.connected()) {
+    for (const int engine : call.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
+    if (call.subtask) controller::answer_subtask(engines_, call);
+  }
   call.root.reset();
   std::vector<ArgumentBlock>().swap(call.blocks);
   call.function.object.reset();
@@ -5604,23 +5662,156 @@ void Controller::end_call(Call& call) {
     call.more.edit().deferred = {};
     call.more.edit().attempts.clear();
   }
-  if (deciding_) decided_.emplace(call.id, alive);
-  if (!call.more->continuations.empty()) continue_after(call);
+  continuations_.take(call);
   if (call.abandoned) report_unseen(call);
 }
 
 }  // namespace rankview::detail
 
-// Tasks that tasks submit: calls of one item whose result goes back to an engine.
+namespace rankview::controller {
+
+void StuckTeams::note(const detail::Call& call, std::uint64_t item, std::int64_t now, const std::exception_ptr& error) {
+  const bool known = std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) {
+    return suspect.call == call.id && (call.together || suspect.item == item);
+  });
+  if (!known) suspects_.push_back({call.id, item, now, error});
+}
+
+void StuckTeams::check(std::int64_t now) {
+  const std::int64_t limit = now - std::chrono::nanoseconds(grace_).count();
+  std::erase_if(suspects_, [&](const Suspect& suspect) {
+    const detail::Call* const call = calls_.find(suspect.call);
+    if (call == nullptr) return true;
+    if (!call->together && !call->more->team_items.contains(suspect.item)) return true;
+    if (suspect.since > limit) return false;
+    transport::end_process(1, wire::error_text(suspect.error) + "\nOther engines have not ended that task " +
+                                  std::to_string(grace_.count()) +
+                                  " ms later (RANKVIEW_TEAM_GRACE_MS): they wait in MPI for the one that threw, and cannot be freed");
+  });
+}
+
+}  // namespace rankview::controller
+
+// How templates make a call: its arguments, encoded block by block, and what few calls have.
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
-class Subtask final : public Call {
+// So many items may wait on rank 0 while a range is still being read.
+constexpr std::uint64_t read_ahead = 64 * 1024;
+
+}  // namespace
+
+std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64_t end) const {
+  const auto offset = [this](std::uint64_t item) -> std::size_t {
+    const std::uint64_t index = item - first;
+    if (index == count) return data.bytes.size();
+    return stride != 0 ? index * stride : offsets[index];
+  };
+  return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
+}
+
+Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
+
+Submission::~Submission() {
+  if (begun_ && !finished_) call_->controller->cancel(*call_);
+}
+
+void Submission::set_size() {
+  const std::uint64_t size = block_.data.bytes.size() - item_.bytes - sizeof(size);
+  std::memcpy(block_.data.bytes.data() + item_.bytes, &size, sizeof(size));
+  block_.offsets.push_back(item_.bytes);
+}
+
+// The last item has attachments: it goes into a block of its own.
+void Submission::isolate() {
+  if (block_.count > 1) {
+    ArgumentBlock alone;
+    alone.stride = block_.stride;
+    alone.count = 1;
+    if (alone.stride == 0) {
+      alone.offsets.push_back(0);
+      block_.offsets.pop_back();
+    }
+    Writer& from = block_.data;
+    alone.data.bytes.append(from.bytes.data() + item_.bytes, from.bytes.size() - item_.bytes);
+    alone.data.attachments = std::move(from.attachments);
+    alone.data.kept = std::move(from.kept);
+    from.rewind({item_.bytes, 0, 0});
+    --block_.count;
+    hand_over();
+    block_ = std::move(alone);
+  }
+  hand_over();
+}
+
+void Submission::hand_over() {
+  if (!begun_) call_->controller->begin(call_, expected_);
+  begun_ = true;
+  block_.data.bytes.shrink_to_fit();
+  call_->controller->extend(*call_, std::exchange(block_, {}));
+  handed_over_ = true;
+}
+
+void Submission::wait_for_engines() {
+  Controller& controller = *call_->controller;
+  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !(call_->balanced && call_->chunk_size == 1); });
+}
+
+void Submission::finish(bool unattended) {
+  if (!begun_) {
+    call_->controller->submit(call_, std::move(block_), unattended);
+    return;
+  }
+  if (block_.count != 0) hand_over();
+  finished_ = true;
+  call_->controller->seal(*call_, unattended);
+}
+
+void begin_only_item(ArgumentBlock& block, std::size_t stride) {
+  block.stride = stride;
+  if (stride == 0) block.data.value(std::uint64_t{0});
+}
+
+void end_only_item(ArgumentBlock& block) {
+  if (block.stride != 0) return;
+  const std::uint64_t size = block.data.bytes.size() - sizeof(size);
+  std::memcpy(block.data.bytes.data(), &size, sizeof(size));
+  block.offsets = {0};
+}
+
+void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
+  ArgumentBlock block;
+  block.count = 1;
+  call->controller->submit(call, std::move(block), unattended);
+}
+
+void set_label(Call& call, const std::string& label) {
+  if (!label.empty()) call.more.edit().label = label;
+}
+
+void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.more.edit().teams = teams; }
+
+void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first) {
+  call.more.edit().feeds.push_back({feed, first});
+}
+
+void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode) {
+  Deferred& deferred = call.more.edit().deferred;
+  deferred.arguments = arguments;
+  deferred.encode = std::move(encode);
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+namespace {
+
+class Subtask final : public detail::Call {
  public:
   Subtask(int engine, std::uint64_t number) : submitter(engine), ticket(number) { subtask = true; }
 
   void grow(std::uint64_t) override {}
-  void load(std::uint64_t, Reader& in) override {
+  void load(std::uint64_t, detail::Reader& in) override {
     const auto bytes = in.take(in.remaining());
     value.assign(bytes.begin(), bytes.end());
   }
@@ -5649,78 +5840,274 @@ wire::Failure describe(const std::exception_ptr& error) {
 
 }  // namespace
 
-void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
-  const Call* const parent = find(subtask.parent_call);
-  if (parent == nullptr || parent->aborted || closing_) {
-    answer(engine, subtask.ticket, std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
-    send_all();
-    return;
-  }
-  const auto call = make_call<Subtask>(engine, subtask.ticket);
-  call->controller = parent->controller;
-  try {
-    call->function.thunk = static_cast<const Thunk*>(local_address(subtask.thunk));
-    if (subtask.function != CodeAddress()) call->function.code = local_address(subtask.function);
-  } catch (const DecodeError&) {
-    // That rank 0 does not have it is no fault of the message.
-    answer(engine, subtask.ticket, std::current_exception());
-    send_all();
-    return;
-  }
-  call->code = &shipped_code({subtask.thunk, subtask.function, {}});
+std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engine, const wire::Subtask& subtask) {
+  const auto call = detail::make_call<Subtask>(engine, subtask.ticket);
+  call->controller = parent.controller;
+  call->function.thunk = static_cast<const detail::Thunk*>(detail::local_address(subtask.thunk));
+  if (subtask.function != wire::CodeAddress()) call->function.code = detail::local_address(subtask.function);
+  call->code = &detail::shipped_code({subtask.thunk, subtask.function, {}});
   call->function.object.edit().raw(subtask.object.data(), subtask.object.size());
-  if (!parent->more->label.empty()) call->more.edit().label = parent->more->label;
+  if (!parent.more->label.empty()) call->more.edit().label = parent.more->label;
   call->balanced = true;
-  if (parent->balanced && parent->more->teams.empty()) call->engines = parent->engines;
+  if (parent.balanced && parent.more->teams.empty()) call->engines = parent.engines;
   // Deeper ones first, so that what waits for them goes on before more is begun.
-  call->terms.edit().priority = parent->terms->priority + 1;
+  call->terms.edit().priority = parent.terms->priority + 1;
   call->error_seen = true;
-  call->submitted = now();
-  ArgumentBlock block;
-  block.count = 1;
-  begin_only_item(block, static_cast<std::size_t>(subtask.stride));
-  block.data.raw(subtask.item.data(), subtask.item.size());
-  end_only_item(block);
-  const std::uint64_t flow = parent->flow;
-  add(call);
-  call->flow = flow;
-  add(*call, std::move(block));
-  lay_out(*call);
-  dispatch();
+  return call;
 }
 
-void Controller::answer(const Call& call) {
+detail::ArgumentBlock arguments_of(const wire::Subtask& subtask) {
+  detail::ArgumentBlock block;
+  block.count = 1;
+  detail::begin_only_item(block, static_cast<std::size_t>(subtask.stride));
+  block.data.raw(subtask.item.data(), subtask.item.size());
+  detail::end_only_item(block);
+  return block;
+}
+
+void answer_subtask(Engines& engines, const detail::Call& call) {
   const auto& subtask = static_cast<const Subtask&>(call);
-  if (!open()) return;
   if (const std::exception_ptr error = call.failure ? call.failure : call.errors->empty() ? nullptr : call.errors->begin()->second) {
-    answer(subtask.submitter, subtask.ticket, error);
+    refuse_subtask(engines, subtask.submitter, subtask.ticket, error);
   } else {
-    wire::write(outgoing(subtask.submitter), wire::Answer{subtask.ticket, 0, subtask.value});
+    wire::write(engines.to(subtask.submitter), wire::Answer{subtask.ticket, 0, subtask.value});
   }
 }
 
-void Controller::answer(int engine, std::uint64_t ticket, const std::exception_ptr& error) {
-  Writer failure;
+void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const std::exception_ptr& error) {
+  detail::Writer failure;
   wire::write(failure, describe(error));
-  wire::write(outgoing(engine), wire::Answer{ticket, 1, failure.bytes.bytes()});
+  wire::write(engines.to(engine), wire::Answer{ticket, 1, failure.bytes.bytes()});
+}
+
+}  // namespace rankview::controller
+
+#include <rankview/slice.hpp>
+#include <rankview/targets.hpp>
+
+namespace rankview::inline abi_0_1 {
+
+std::vector<std::size_t> slice::places(std::size_t size) const {
+  if (step_ == 0) throw UsageError("a slice with a step of 0");
+  // As Python's slice.indices().
+  const auto count = static_cast<std::int64_t>(size);
+  const std::int64_t lowest = step_ < 0 ? -1 : 0;
+  const std::int64_t highest = step_ < 0 ? count - 1 : count;
+  const auto place = [&](const std::optional<int>& at, std::int64_t otherwise) {
+    if (!at) return otherwise;
+    return std::clamp(*at < 0 ? *at + count : *at, lowest, highest);
+  };
+  const std::int64_t start = place(start_, step_ < 0 ? highest : lowest);
+  const std::int64_t stop = place(stop_, step_ < 0 ? lowest : highest);
+  std::vector<std::size_t> places;
+  for (std::int64_t at = start; step_ < 0 ? at > stop : at < stop; at += step_) places.push_back(static_cast<std::size_t>(at));
+  return places;
+}
+
+std::vector<int> slice::of(const std::vector<int>& ids) const {
+  std::vector<int> chosen;
+  for (const std::size_t place : places(ids.size())) chosen.push_back(ids[place]);
+  return chosen;
+}
+
+}  // namespace rankview
+
+// Which engines a view means.
+namespace rankview::inline abi_0_1::detail {
+std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines) {
+  for (const int engine : engines) {
+    if (std::find(view.begin(), view.end(), engine) == view.end())
+      throw UsageError("the targets name engine " + std::to_string(engine) + ", which is none of the view's");
+  }
+  return engines;
+}
+
+void check_open(const Controller& controller) {
+  if (!controller.open()) throw UsageError("the run that this view belongs to has ended");
+}
+
+std::vector<int> live_engines(const Controller& controller) {
+  std::vector<int> ids(static_cast<std::size_t>(controller.engine_count()));
+  std::iota(ids.begin(), ids.end(), 0);
+  return ids;
+}
+
+int resolve(const Controller& controller, int target) {
+  const int count = controller.engine_count();
+  const int id = target < 0 ? count + target : target;
+  if (id < 0 || id >= count)
+    throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(count - 1));
+  return id;
+}
+
+std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
+  std::vector<int> resolved;
+  resolved.reserve(targets.size());
+  for (const int target : targets) {
+    const int id = resolve(controller, target);
+    if (std::find(resolved.begin(), resolved.end(), id) != resolved.end())
+      throw UsageError("engine " + std::to_string(id) + " is named twice");
+    resolved.push_back(id);
+  }
+  return resolved;
 }
 
 }  // namespace rankview::detail
+
+namespace rankview::inline abi_0_1::detail {
+
+std::string in_seconds(std::int64_t nanoseconds) {
+  return std::to_string(std::chrono::duration<double>(std::chrono::nanoseconds(nanoseconds)).count()) + " s";
+}
+
+std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
+                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier) {
+  const TaskId task{call.id, item};
+  if (failure.kind == rankview::wire::FailureKind::timed_out) return task_timed_out(call, task, engine, earlier);
+  TaskPlace place{engine, at.rank, at.host, at.pid, task};
+  if (failure.kind == rankview::wire::FailureKind::name)
+    return std::make_exception_ptr(NameError(failure.message, std::move(place), earlier));
+  if (failure.kind == rankview::wire::FailureKind::type)
+    return std::make_exception_ptr(TypeError(failure.message, std::move(place), earlier));
+  return std::make_exception_ptr(RemoteError(std::move(place), failure.type_name, failure.message, earlier));
+}
+
+std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
+  return std::make_exception_ptr(TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) +
+                                              ": ran for longer than its timeout of " + in_seconds(call.terms->timeout) +
+                                              rankview::wire::listed(earlier)));
+}
+
+std::exception_ptr task_aborted(const TaskId& task, const std::string& why) {
+  return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why));
+}
+
+}  // namespace rankview::detail
+
+#include <rankview/flags.hpp>
+
+namespace rankview::controller {
+
+using detail::ArgumentBlock;
+using detail::Call;
+using scheduler::Placement;
+
+namespace {
+
+constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
+static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
+                  same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
+                  same(Policy::weighted, scheduler::Policy::weighted),
+              "the flags' policies and the scheduler's are cast to each other");
+
+// Calls of one kind take about equally long: those of the same code.
+std::uint64_t kind_of(const Call& call) {
+  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
+}
+
+scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
+  scheduler::Work work;
+  work.call = call.id;
+  work.kind = kind_of(call);
+  work.first = first;
+  work.count = count;
+  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
+  work.item_bytes = block.data.bytes.size() / block.count;
+  work.alone = !block.data.attachments.empty();
+  work.flow = call.flow;
+  work.priority = call.terms->priority;
+  work.hwm = call.terms->hwm;
+  work.policy = static_cast<scheduler::Policy>(call.terms->policy);
+  return work;
+}
+
+// Who may run what of a call that is not dealt out in blocks: all of it, or an item that is an engine's own.
+Placement placement(const Call& call, std::uint64_t item) {
+  if (call.together) return Placement::together(call.engines);
+  if (call.more->deferred.placed >= 0) return Placement::bound(call.more->deferred.placed);
+  if (!call.balanced) return Placement::bound(call.engines[item]);
+  if (!call.more->teams.empty()) return Placement::to(call.more->teams);
+  if (!call.engines.empty()) return Placement::among(call.engines);
+  return {};
+}
+
+}  // namespace
+
+bool enqueued_as_they_come(const Call& call) { return call.balanced && call.chunk_size == 1; }
+
+TaskQueue::TaskQueue(int engines) {
+  for (int id = 0; id < engines; ++id) scheduler_.add_engine(id);
+}
+
+void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
+  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
+}
+
+void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
+
+void TaskQueue::enqueue(const Call& call) {
+  const std::uint64_t count = call.items.size();
+  const std::uint64_t engines = call.engines.size();
+  if (count == 0) return;
+  const ArgumentBlock& block = call.blocks.front();
+  if (call.together) {
+    submit(call, 0, engines, block);
+  } else if (call.same_arguments) {
+    for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
+  } else if (!call.balanced) {
+    // Block parts: the first few get one item more.
+    for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
+      const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
+      scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+      first += part;
+    }
+  } else if (call.chunk_size > 1) {
+    submit(call, 0, count, block);
+  } else {
+    for (const ArgumentBlock& each : call.blocks) enqueue(call, each);
+  }
+}
+
+bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid) {
+  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
+  work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));
+  return scheduler_.submit(work, placement(call, item));
+}
+
+void TaskQueue::withdraw(const Call& call) {
+  if (call.together || call.balanced) {
+    scheduler_.withdraw(call.id, placement(call, 0));
+  } else {
+    for (const int engine : call.engines) scheduler_.withdraw(call.id, Placement::bound(engine));
+  }
+}
+
+void TaskQueue::withdraw(const Call& call, std::uint64_t item) {
+  if (call.balanced) {
+    scheduler_.withdraw(call.id, item, placement(call, item));
+    return;
+  }
+  for (const int engine : call.engines) {
+    if (scheduler_.withdraw(call.id, item, Placement::bound(engine))) return;
+  }
+}
+
+}  // namespace rankview::controller
 
 namespace rankview::controller {
 
 using detail::RootPart;
 
-std::uint64_t Teams::enter(const std::vector<int>& engines, const Outgoing& outgoing) {
-  std::uint64_t& number = by_engines_[engines];
+std::uint64_t Teams::enter(const std::vector<int>& members, Engines& engines) {
+  std::uint64_t& number = by_engines_[members];
   if (number == 0) {
-    if (teams_.size() >= most) drop_unused(outgoing);
+    if (teams_.size() >= most) drop_unused(engines);
     number = next_number_++;
     Team& added = teams_[number];
     added.number = number;
-    added.engines = engines;
-    const wire::Join join{number, {engines.begin(), engines.end()}};
-    for (const int engine : engines) wire::write(outgoing(engine), join);
+    added.engines = members;
+    const wire::Join join{number, {members.begin(), members.end()}};
+    for (const int engine : members) wire::write(engines.to(engine), join);
     busy_.push_back(number);
   }
   Team& team = teams_.at(number);
@@ -5732,13 +6119,13 @@ std::uint64_t Teams::enter(const std::vector<int>& engines, const Outgoing& outg
 void Teams::leave(std::uint64_t number) { --teams_.at(number).calls; }
 
 // The one that was used longest ago. While all are in use there may be more than are kept.
-void Teams::drop_unused(const Outgoing& outgoing) {
+void Teams::drop_unused(Engines& engines) {
   Team* oldest = nullptr;
   for (auto& [number, team] : teams_) {
     if (team.calls == 0 && (oldest == nullptr || team.used < oldest->used)) oldest = &team;
   }
   if (oldest == nullptr) return;
-  for (const int engine : oldest->engines) wire::write(outgoing(engine), wire::Disband{oldest->number});
+  for (const int engine : oldest->engines) wire::write(engines.to(engine), wire::Disband{oldest->number});
   by_engines_.erase(oldest->engines);
   teams_.erase(oldest->number);
 }
@@ -5757,7 +6144,7 @@ void Teams::on_join(std::uint64_t number, int engine) {
   ++found->second.joining;
 }
 
-bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over) {
+bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over) {
   bool any = false;
   for (std::size_t i = 0; i < busy_.size();) {
     Team& team = teams_.at(busy_[i]);
@@ -5768,7 +6155,7 @@ bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peer
       }
       std::vector<int> members;
       for (const int engine : team.engines) {
-        members.push_back(peers[static_cast<std::size_t>(engine)]);
+        members.push_back(engines[engine].peer);
         transport::Message message = endpoint.message();
         wire::write(message, wire::Assemble{team.number});
         endpoint.send(members.back(), std::move(message));
@@ -5900,6 +6287,235 @@ void Teams::decide(Part& part) {
 }
 
 }  // namespace rankview::controller
+
+#include <cmath>
+
+namespace rankview::inline abi_0_1 {
+
+void Flags::add(Flags more) {
+  const auto take = [](auto& flag, auto& given) {
+    if (given.given()) flag = std::move(given);
+  };
+  take(chunksize, more.chunksize);
+  take(ordered, more.ordered);
+  take(retries, more.retries);
+  take(timeout, more.timeout);
+  take(queue_timeout, more.queue_timeout);
+  take(priority, more.priority);
+  take(label, more.label);
+  take(after, more.after);
+  take(follow, more.follow);
+  take(targets, more.targets);
+  take(depend, more.depend);
+  take(hwm, more.hwm);
+  take(policy, more.policy);
+}
+
+}  // namespace rankview
+
+// On what terms calls run: what views have of flags, and which of them a verb knows.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+void check_not_negative(double value, const char* flag) {
+  if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
+}
+
+std::int64_t nanoseconds(Seconds time) {
+  // Beyond what can be counted is for ever.
+  constexpr double most = 1e18;
+  return time.count() * 1e9 > most ? 0 : std::max<std::int64_t>(time.count() > 0 ? 1 : 0, std::llround(time.count() * 1e9));
+}
+
+}  // namespace
+
+void set_balanced_terms(Call& call, const Flags& flags) {
+  check_not_negative(flags.retries, "retries");
+  check_not_negative(flags.timeout->count(), "timeout");
+  check_not_negative(flags.queue_timeout->count(), "queue_timeout");
+  check_not_negative(flags.hwm, "hwm");
+  Terms terms;
+  terms.retries = flags.retries;
+  terms.timeout = nanoseconds(flags.timeout);
+  terms.queue_timeout = nanoseconds(flags.queue_timeout);
+  terms.priority = flags.priority;
+  terms.hwm = static_cast<std::uint32_t>(flags.hwm);
+  terms.policy = static_cast<std::uint8_t>(flags.policy.value());
+  terms.predicate = flags.depend->function();
+  if (terms != Terms()) call.terms.edit() = terms;
+  call.after = &flags.after.value();
+  call.follow = &flags.follow.value();
+}
+
+void set_direct_terms(Call& call, const Flags& flags) {
+  const Flags none;
+  if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
+      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+    throw UsageError(
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
+        "load-balanced views");
+  set_balanced_terms(call, flags);
+}
+
+void set_collective_terms(Call& call, const Flags& flags) {
+  if (flags.timeout->count() != 0)
+    throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
+  set_direct_terms(call, flags);
+}
+
+void check_team_flags(const Flags& flags) {
+  if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
+    throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
+}
+
+}  // namespace rankview::detail
+
+// Waiting for calls, and giving them up.
+namespace rankview::inline abi_0_1::detail {
+bool wait(Call& call, const Deadline& deadline) {
+  if (call.done()) return true;
+  return call.controller->drive(
+      deadline, [&call] { return call.done(); }, call.local);
+}
+
+bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
+  if (call.done()) return true;
+  return call.controller->drive(
+      deadline, [&call, item] { return call.done() || (item < call.items.size() && has_ended(call.items[item].status)); }, call.local);
+}
+
+std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
+  std::exception_ptr error;
+  const auto ready = [&call, &error] {
+    if (!call.errors->empty()) error = call.errors->begin()->second;
+    if (call.failure) error = call.failure;
+    return error != nullptr || call.done();
+  };
+  call.controller->drive(deadline, ready, call.local);
+  if (error) call.error_seen = true;
+  return error;
+}
+
+bool poll(Call& call) {
+  if (!call.done()) call.controller->try_progress();
+  return call.done();
+}
+
+QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
+  controller.try_progress();
+  return controller.queue_status(engines);
+}
+
+void spin(Controller& controller) { controller.try_progress(); }
+
+std::shared_ptr<CompletionFeed> subscribe(Call& call) {
+  auto feed = std::make_shared<CompletionFeed>();
+  call.controller->locked([&] {
+    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
+      if (has_ended(call.items[item].status)) feed->ended.push_back(item);
+    }
+    std::stable_sort(feed->ended.begin(), feed->ended.end(),
+                     [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
+    call.more.edit().feeds.push_back({feed});
+  });
+  return feed;
+}
+
+std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read) {
+  std::optional<std::uint64_t> item;
+  const auto ready = [&] {
+    if (!feed.ended.empty()) {
+      item = feed.ended.front();
+      feed.ended.pop_front();
+    }
+    return item || (call.sealed && already_read == call.items.size());
+  };
+  call.controller->drive({}, ready, call.local);
+  return item;
+}
+
+namespace {
+
+// A call, and which of its tasks.
+using Named = std::pair<std::shared_ptr<Call>, std::uint64_t>;
+
+// Those that may not have ended.
+std::vector<Named> named(const Controller& controller, const Dependency& tasks) {
+  std::vector<Named> all;
+  for (const Prerequisite& some : tasks.tasks()) {
+    if (auto call = controller.named(some)) all.emplace_back(std::move(call), some.task.item);
+  }
+  return all;
+}
+
+}  // namespace
+
+bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& deadline) {
+  for (const auto& [call, item] : named(controller, tasks)) {
+    if (!(item == Prerequisite::every ? wait(*call, deadline) : wait(*call, item, deadline))) return false;
+  }
+  return true;
+}
+
+void abort(Controller& controller, const Dependency& tasks) {
+  for (const auto& [call, item] : named(controller, tasks)) {
+    call->error_seen = true;
+    if (item == Prerequisite::every) {
+      call->controller->abort(*call);
+    } else {
+      call->controller->abort(*call, item);
+    }
+  }
+}
+
+void abort(Call& call) {
+  call.error_seen = true;
+  call.controller->abort(call);
+}
+
+void abort_view(Controller& controller, std::uint64_t view) {
+  controller.abort_if([view](const Call& call) { return call.view == view; });
+}
+
+std::uint64_t new_view() noexcept {
+  static std::atomic<std::uint64_t> views{0};
+  return views.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+void abort_all(Controller& controller) {
+  controller.abort_if([](const Call&) { return true; });
+}
+
+void throw_late(Call& call, Seconds timeout) {
+  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
+                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") + " ended (call " +
+                     std::to_string(call.id) + "); the result can be asked for again");
+}
+
+void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
+
+void wait_interactive(Call& call, std::chrono::milliseconds interval) {
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  for (bool done = false; !done;) {
+    done = wait(call, deadline_after(interval));
+    const std::size_t total = call.items.size();
+    const std::uint64_t ended = call.ended;
+    const double elapsed = times_of(call).elapsed.count();
+    const double share = total == 0 ? 1.0 : static_cast<double>(ended) / static_cast<double>(total);
+    if (terminal) {
+      constexpr int width = 40;
+      const int filled = static_cast<int>(std::lround(share * width));
+      std::fprintf(stderr, "\r[%s%s] %zu/%zu tasks, %.1f s%s", std::string(static_cast<std::size_t>(filled), '#').c_str(),
+                   std::string(static_cast<std::size_t>(width - filled), ' ').c_str(), static_cast<std::size_t>(ended), total, elapsed,
+                   done ? "\n" : "");
+    } else {
+      std::fprintf(stderr, "%zu/%zu tasks finished after %.1f s\n", static_cast<std::size_t>(ended), total, elapsed);
+    }
+    std::fflush(stderr);
+  }
+}
+
+}  // namespace rankview::detail
 
 namespace rankview::engine {
 

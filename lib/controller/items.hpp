@@ -18,11 +18,6 @@ inline bool has_ended(Status status) { return status != Status::waiting && statu
 // Whether the client has given it up: it, or the call.
 inline bool given_up(const Call& call, std::uint64_t item) { return call.aborted || call.more->given_up.contains(item); }
 
-// Calls of one kind take about equally long: those of the same code.
-inline std::uint64_t kind_of(const Call& call) {
-  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
-}
-
 // The block that holds the arguments of an item.
 inline auto block_of(Call& call, std::uint64_t item) {
   if (call.same_arguments) return call.blocks.begin();

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "controller/dependency_gate.hpp"
+#include "controller/engines.hpp"
+
+#include <rankview/detail/call.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <vector>
+
+namespace rankview::controller {
+
+// What becomes of items. Nobody else writes the status of one, and here is found out that a call is over.
+//
+//   from \ to     waiting                            handed_out   completed, failed, aborted
+//   waiting       -                                  granted()    ended(), give_up()
+//   handed_out    returned(), not_begun(), failed()  granted()*   ended()
+//
+// Where a team runs an item, each of its engines is granted it and ends it; the item ends with the last of them (*).
+class ItemLedger {
+ public:
+  // Makes the error of a task.
+  using MakeError = std::function<std::exception_ptr(const TaskId&)>;
+
+  ItemLedger(Engines& engines, DependencyGate& gate) : engines_(engines), gate_(gate) {}
+
+  // An engine has been given items [begin, end), or rank 0, which is -1, has begun its own.
+  void granted(detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine);
+  // The engine that had it has given it back and never began it. Throws DecodeError if it did not have it.
+  void returned(detail::Call& call, std::uint64_t item, int engine);
+  // The engine could not begin it: it waits for another.
+  void not_begun(detail::Call& call, std::uint64_t item);
+  // An attempt has failed, and there is to be another.
+  void failed(detail::Call& call, std::uint64_t item);
+  // One engine has ended it; with it the item ends, or its team's part in it.
+  void finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // It ends, whoever had it.
+  void ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // Ends all that wait and stand in no queue any more.
+  void give_up(detail::Call& call, Status status, const MakeError& error);
+
+  // No more items will come, and rank 0's own part in the call is over.
+  void seal(detail::Call& call);
+  // The next call that is over, whose end has to be carried out, or null.
+  detail::Call* next_over();
+
+ private:
+  void count_end(const detail::Call& call, const detail::ItemRecord& record);
+
+  Engines& engines_;
+  DependencyGate& gate_;
+  std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
+  std::size_t next_over_ = 0;        // of these, the first that was not asked for
+};
+
+}  // namespace rankview::controller

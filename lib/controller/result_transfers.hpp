@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "controller/item_ledger.hpp"
+#include "transport/clock.hpp"
+#include "transport/endpoint.hpp"
+
+#include <rankview/detail/call.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace rankview::controller {
+
+// Puts results where the client will find them. What is long arrives on its own, straight into its place.
+class ResultTransfers {
+ public:
+  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger)
+      : endpoint_(endpoint), clock_(clock), ledger_(ledger) {}
+
+  // Takes in the value of an item, which ends now or when everything that belongs to it has arrived.
+  void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+
+  [[nodiscard]] bool empty() const { return under_way_.empty(); }
+  // Whether parts of the call's results are being written into their places.
+  [[nodiscard]] bool writing(const detail::Call& call) const;
+  // Ends the items of which everything has arrived. Whether there were any.
+  bool progress();
+
+ private:
+  // A result of which something is on its way.
+  struct Incoming {
+    std::unique_ptr<transport::Transfer> transfer;
+    std::shared_ptr<detail::Call> call;
+    std::uint64_t item = 0;
+    std::exception_ptr error;  // what there was cannot be read, and the rest is received for nothing
+  };
+
+  transport::Endpoint& endpoint_;
+  const transport::Clock& clock_;
+  ItemLedger& ledger_;
+  std::vector<Incoming> under_way_;
+};
+
+}  // namespace rankview::controller
