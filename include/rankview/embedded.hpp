@@ -31,9 +31,184 @@ std::string to_string(const Effective& options);
 
 }  // namespace rankview::detail
 
+#include <rankview/detail/call.hpp>
+
 #include <cstddef>
-#include <cstdlib>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+// What the controller knows of few calls.
+namespace rankview::inline abi_0_1::detail {
+
+// An item that a team of engines runs, while some of them have not ended it.
+struct TeamItem {
+  std::size_t pending = 0;
+  std::exception_ptr error;
+};
+
+// How an item has fared so far that was not run to its end the first time.
+struct Attempts {
+  std::vector<int> tried;    // engines where it failed
+  std::vector<int> refused;  // engines whose predicate said no
+  std::vector<std::string> errors;
+};
+
+// A call some of whose arguments are results: when these are there, encode() makes its one item.
+struct Deferred {
+  Dependency arguments{};
+  EncodeArguments encode{};
+  bool plain = false;    // which runs no code of the user's
+  bool by_value = true;  // as it is encoded now
+  std::uint64_t first_ticket = 0;
+  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
+  int placed = -1;            // the engine that it was left to, which has a long argument
+};
+
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
+
+// Indices of items in the order in which they end, for whoever reads them so.
+struct CompletionFeed {
+  std::deque<std::uint64_t> ended;
+};
+
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
+// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+struct Uncommon {
+  std::string label;
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  Deferred deferred;
+
+  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
+  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
+  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                     // its items cannot run
+  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  std::map<std::uint64_t, PublishedValues> published;          // by item
+  std::vector<int> object_holders;                             // engines that hold the callable's state
+  std::set<std::pair<std::uint64_t, std::uint64_t>> subtasks;  // by item, the calls in flight that its task has submitted
+};
+
+}  // namespace rankview::detail
+
+#include <rankview/metadata.hpp>
+
+#include <atomic>
+
+// What the runtime knows of a call.
+namespace rankview::inline abi_0_1::detail {
+
+struct ShippedCode;
+
+// What is known of one item; a map of ten million has ten million of these.
+struct ItemRecord {
+  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
+  std::int64_t completed = 0;
+  std::int64_t received = 0;
+  std::int32_t engine = -1;
+  std::uint16_t attempts = 0;
+  Status status = Status::waiting;
+};
+
+// The records of a call's items. A single one, which most calls have, lies in the call.
+class Items {
+ public:
+  Items() = default;
+  Items(const Items&) = delete;
+  Items& operator=(const Items&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
+  ItemRecord& operator[](std::size_t i) { return data_[i]; }
+  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
+  [[nodiscard]] const ItemRecord* begin() const { return data_; }
+  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
+
+  void reserve(std::size_t size) {
+    if (size > 1) many_.edit().reserve(size);
+  }
+  // Items come, and never go.
+  void resize(std::size_t size) {
+    if (size > 1) {
+      std::vector<ItemRecord>& many = many_.edit();
+      if (size_ == 1 && many.empty()) many.push_back(one_);
+      many.resize(size);
+      data_ = many.data();
+    }
+    size_ = size;
+  }
+
+ private:
+  std::size_t size_ = 0;
+  ItemRecord* data_ = &one_;
+  ItemRecord one_;
+  Rare<std::vector<ItemRecord>> many_;
+};
+
+// On what terms the scheduler may run a call's items; see Flags.
+struct Terms {
+  int retries = 0;
+  std::int64_t timeout = 0;        // nanoseconds, 0 for none
+  std::int64_t queue_timeout = 0;  // likewise
+  std::int32_t priority = 0;
+  std::uint32_t hwm = 0;
+  std::uint8_t policy = 0;
+  bool (*predicate)() = nullptr;
+
+  friend bool operator==(const Terms&, const Terms&) = default;
+};
+
+// What becomes of a call. The first few are set before the submission; the rest is under the controller's lock, but for what is atomic.
+struct CallLife {
+  Rare<Terms> terms;
+  const ShippedCode* code = nullptr;  // of the function
+  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
+  std::uint64_t submitter = 0;        // the thread that submitted it
+  std::int64_t submitted = 0;         // nanoseconds of the wall clock
+  Rare<Uncommon> more;                // what few calls have
+
+  std::vector<ArgumentBlock> blocks;
+  Items items;
+  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
+  std::exception_ptr failure;                                // of a collective call as a whole
+  std::uint64_t team = 0;                                    // where the call is handed out to one
+  std::int64_t last_received = 0;
+  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
+  std::int32_t cached_on = -1;                          // the engine that may still have its only result, which is long
+  bool waits = false;                                   // for others
+  bool laid_out = false;                                // its items are all there
+  bool aborted = false;                                 // given up as a whole
+  bool in_flight = false;                               // it has not ended
+  bool has_handles = false;                             // an AsyncResult will refer to it; false for `_sync`, whose call goes at its end
+  bool abandoned = false;                               // nobody has a handle any more
+  std::atomic<bool> sealed{false};                      // no more items will come, and rank 0's own part is over
+  std::atomic<bool> error_seen{false};                  // somebody looked at how it ended
+  std::atomic<std::uint64_t> ended{0};
+  CallSlot* slot = nullptr;
+  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
+
+  [[nodiscard]] bool done() const {
+    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
+  }
+};
+
+}  // namespace rankview::detail
+
+#include <cstdlib>
 
 namespace rankview::controller {
 
@@ -53,9 +228,7 @@ Slab new_slab(bool huge);
 #include <rankview/detail/handle.hpp>
 
 #include <array>
-#include <cstdint>
 #include <unordered_map>
-#include <vector>
 
 namespace rankview::inline abi_0_1::detail {
 
@@ -154,8 +327,6 @@ class CallTable {
 
 }  // namespace rankview::detail
 
-#include <rankview/detail/call.hpp>
-
 namespace rankview::controller {
 
 // The calls of a run by their numbers: those that have not ended, and those that have and that somebody may still ask for.
@@ -181,7 +352,7 @@ class CallRegistry {
   template <class F>
   void for_each(F f) const {
     calls_.for_each([&f](detail::Call& call) {
-      if (call.in_flight) f(call);
+      if (call.life().in_flight) f(call);
     });
   }
   // Those in flight, in the order in which they were made.
@@ -201,7 +372,6 @@ class CallRegistry {
 
 }  // namespace rankview::controller
 
-#include <atomic>
 #include <mutex>
 #include <thread>
 
@@ -255,7 +425,92 @@ class SharedLock {
 
 }  // namespace rankview::controller
 
-#include <deque>
+namespace rankview::controller {
+
+// Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
+// library, so it is put down here under the controller's lock, and run without.
+//
+// Pieces that belong to one call are run one after the other, in the order in which they came.
+class UserWork {
+ public:
+  class Piece {
+   public:
+    explicit Piece(std::shared_ptr<detail::Call> call) : call_(std::move(call)) {}
+    Piece(const Piece&) = delete;
+    Piece& operator=(const Piece&) = delete;
+    virtual ~Piece() = default;
+
+    // Without the lock.
+    virtual void run() noexcept = 0;
+    // Then, with the lock: what follows from it.
+    virtual void finish() = 0;
+
+    [[nodiscard]] detail::Call& call() const { return *call_; }
+
+   private:
+    friend UserWork;
+    std::shared_ptr<detail::Call> call_;
+  };
+
+  void add(std::unique_ptr<Piece> piece);
+  // Whether there is none that could be begun.
+  [[nodiscard]] bool empty() const { return ready_.empty(); }
+  // Whether any has not been finished, or any of the call.
+  [[nodiscard]] bool busy() const { return !behind_.empty(); }
+  [[nodiscard]] bool busy(const detail::Call& call) const { return behind_.contains(&call); }
+
+  // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
+  void leave(std::shared_ptr<const void> thing) {
+    if (thing != nullptr) left_.push_back(std::move(thing));
+  }
+  void leave(std::vector<std::shared_ptr<const void>>&& things);
+  [[nodiscard]] bool anything_left() const { return !left_.empty(); }
+  // For whoever gives the lock back next.
+  std::vector<std::shared_ptr<const void>> take_left() { return std::exchange(left_, {}); }
+
+ private:
+  friend class Visit;
+
+  std::unique_ptr<Piece> begin_next();
+  void end(std::unique_ptr<Piece> piece);
+
+  std::deque<std::unique_ptr<Piece>> ready_;
+  // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
+  std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
+  std::vector<std::shared_ptr<const void>> left_;
+};
+
+// Drops what results the call has.
+void discard_results(UserWork& work, detail::Call& call);
+
+// A stay under the controller's lock. What is left behind under it is destroyed when the lock has been given back.
+class Visit {
+ public:
+  Visit(SharedLock& lock, UserWork& work) : work_(work), guard_(lock) {}
+  // Only if nobody else has it.
+  Visit(SharedLock& lock, UserWork& work, std::try_to_lock_t only_if_free) : work_(work), guard_(lock, only_if_free) {}
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() {
+    if (guard_.owns_lock()) left_ = work_.take_left();
+  }
+
+  explicit operator bool() const { return guard_.owns_lock(); }
+  void lock() { guard_.lock(); }
+  void unlock() {
+    auto left = work_.take_left();
+    guard_.unlock();
+  }
+  // Runs the next piece of work, without the lock.
+  void run_next_piece();
+
+ private:
+  UserWork& work_;
+  std::vector<std::shared_ptr<const void>> left_;  // goes behind the lock
+  std::unique_lock<SharedLock> guard_;
+};
+
+}  // namespace rankview::controller
 
 namespace rankview::controller {
 
@@ -273,7 +528,7 @@ class ContinuationQueue {
   [[nodiscard]] static int running_here();
 
   // Runs the first, and lets go of the lock meanwhile.
-  void run_next(std::unique_lock<SharedLock>& guard);
+  void run_next(Visit& visit);
   // The client has failed: what is due from here on is dropped when its turn comes.
   void stop() { stopped_ = true; }
   // Gives what nobody will run.
@@ -288,7 +543,6 @@ class ContinuationQueue {
 }  // namespace rankview::controller
 
 #include <optional>
-#include <utility>
 
 // Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
 namespace rankview::scheduler {
@@ -408,9 +662,6 @@ class Dependencies {
 };
 
 }  // namespace rankview::scheduler
-
-#include <exception>
-#include <functional>
 
 namespace rankview::controller {
 
@@ -635,6 +886,8 @@ class Team {
 
 #include <rankview/detail/stream.hpp>
 
+#include <iterator>
+
 namespace rankview::transport {
 
 using detail::Attachment;
@@ -711,6 +964,20 @@ class Endpoint {
 
   // An empty message, from memory that was used before.
   virtual Message message() { return {}; }
+
+  // What belonged to messages that have left, and may be the user's: for the caller to let go of where it holds no lock.
+  [[nodiscard]] bool anything_sent() const { return !sent_.empty(); }
+  std::vector<std::shared_ptr<const void>> take_sent() { return std::exchange(sent_, {}); }
+
+ protected:
+  // The message has left, or has been taken in.
+  void note_sent(Message& message) {
+    sent_.insert(sent_.end(), std::make_move_iterator(message.kept.begin()), std::make_move_iterator(message.kept.end()));
+    message.kept.clear();
+  }
+
+ private:
+  std::vector<std::shared_ptr<const void>> sent_;
 };
 
 inline bool Endpoint::doze(Idle& idle) {
@@ -866,7 +1133,8 @@ struct Subtask {
   std::uint64_t ticket = 0;
   CodeAddress thunk;
   CodeAddress function{};
-  std::uint64_t parent_call = 0;
+  std::uint64_t parent_call = 0;  // the task that submits it
+  std::uint64_t parent_item = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> object;
   std::span<const std::byte> item;
@@ -1085,7 +1353,7 @@ class ItemLedger {
   // Makes the error of a task.
   using MakeError = std::function<std::exception_ptr(const TaskId&)>;
 
-  ItemLedger(Engines& engines, DependencyGate& gate) : engines_(engines), gate_(gate) {}
+  ItemLedger(Engines& engines, DependencyGate& gate, UserWork& work) : engines_(engines), gate_(gate), work_(work) {}
 
   // An engine has been given items [begin, end), or rank 0, which is -1, has begun its own.
   void granted(detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine);
@@ -1108,10 +1376,15 @@ class ItemLedger {
   detail::Call* next_over();
 
  private:
+  class Completion;
+
+  void publish_end(detail::Call& call, std::uint64_t item);
+  void publish_seal(detail::Call& call);
   void count_end(const detail::Call& call, const detail::ItemRecord& record);
 
   Engines& engines_;
   DependencyGate& gate_;
+  UserWork& work_;
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };
@@ -1209,8 +1482,6 @@ class IdSet {
 
 }  // namespace rankview::scheduler
 
-#include <map>
-
 namespace rankview::scheduler {
 
 // How far the turns of each priority have come: what a queue that gets work is to begin with, so that it has not saved up what it did not
@@ -1250,7 +1521,6 @@ class Turns {
 
 #include <queue>
 #include <random>
-#include <set>
 #include <tuple>
 #include <unordered_set>
 
@@ -1873,7 +2143,8 @@ struct Forwarding {
 // Hands tasks out: what the scheduler grants becomes messages to the engines.
 class Dispatcher {
  public:
-  Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, Teams& teams, Forwarding forwarding);
+  Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, UserWork& work, Teams& teams,
+             Forwarding forwarding);
 
   // Everything that may be handed out now. The messages lie in the engines' outboxes.
   void dispatch();
@@ -1883,9 +2154,11 @@ class Dispatcher {
   [[nodiscard]] int engine_with_arguments(const detail::Call& call) const;
 
  private:
-  class FromEngines;
+  class ArgumentOrigins;
+  class Encoding;
 
   void grant(const scheduler::Grant& grant);
+  void hand_out(detail::Call& call, const scheduler::Grant& grant);
   bool encode_for(detail::Call& call, const scheduler::Grant& grant);
   [[nodiscard]] detail::Origin::Kind origin(const detail::Call& result, int to) const;
   void enter_team(detail::Call& call);
@@ -1898,6 +2171,7 @@ class Dispatcher {
   TaskQueue& queue_;
   Engines& engines_;
   ItemLedger& ledger_;
+  UserWork& work_;
   Teams& teams_;
   Forwarding forwarding_;
   std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
@@ -1912,6 +2186,8 @@ class Round {
  public:
   // Whether anything happened.
   virtual bool round() = 0;
+  // Goes on with what has become possible.
+  virtual void advance() = 0;
   // Whether there is nothing to wait for.
   [[nodiscard]] virtual bool idle() const = 0;
 
@@ -1922,7 +2198,7 @@ class Round {
 // Who drives: MPI makes progress only when somebody calls it, so whoever waits holds the controller's lock and runs rounds until what it
 // waits for is there. When nobody waits, a thread of its own, the progress thread, does so now and then.
 //
-// All that the controller has is guarded by the one lock here. Continuations are run without it.
+// All that the controller has is guarded by the one lock here. Code of the user's is run without it.
 class Driver {
  public:
   struct Settings {
@@ -1931,7 +2207,7 @@ class Driver {
     bool any_thread_drives = true;  // else only the one that initialised MPI
   };
 
-  Driver(Round& round, ContinuationQueue& continuations, const Settings& settings);
+  Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings);
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
   ~Driver();
@@ -1945,7 +2221,8 @@ class Driver {
   // Under the lock: takes what has arrived, but for a flood. Whether anything had.
   bool catch_up(int most_rounds);
 
-  [[nodiscard]] SharedLock& lock() const { return lock_; }
+  // Takes the lock for as long as what it gives lives.
+  [[nodiscard]] Visit visit() const { return {lock_, work_}; }
   // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
   [[nodiscard]] bool reachable();
   [[nodiscard]] bool may_drive() const;
@@ -1977,7 +2254,10 @@ class Driver {
 
   void run_progress_thread();
 
+  bool run_user_code(Visit& visit, bool continues);
+
   Round& round_;
+  UserWork& work_;
   ContinuationQueue& continuations_;
   const Settings settings_;
   mutable SharedLock lock_;
@@ -1995,13 +2275,13 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
   const bool drives = may_drive();
   const bool continues = drives && (for_continuations || ContinuationQueue::running_here() == 0);
   const Driving driving(drives ? &drivers_ : nullptr);
-  std::unique_lock guard(lock_);
+  Visit visit(lock_, work_);
   transport::Idle idle(spin_);
   while (!ready()) {
-    if (continues && !continuations_.empty()) {
+    if (drives && (!work_.empty() || (continues && !continuations_.empty()))) {
       // It may take its time, in which others drive.
       drivers_.fetch_sub(1, std::memory_order_relaxed);
-      continuations_.run_next(guard);
+      run_user_code(visit, continues);
       drivers_.fetch_add(1, std::memory_order_relaxed);
       idle.reset();
       continue;
@@ -2018,9 +2298,9 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
       continue;
     }
     if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
-    guard.unlock();
+    visit.unlock();
     transport::nap(pause);
-    guard.lock();
+    visit.lock();
   }
   idle.reset();
   return true;
@@ -2058,12 +2338,17 @@ namespace rankview::controller {
 // Puts results where the client will find them. What is long arrives on its own, straight into its place.
 class ResultTransfers {
  public:
-  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger)
-      : endpoint_(endpoint), clock_(clock), ledger_(ledger) {}
+  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work);
+  ResultTransfers(const ResultTransfers&) = delete;
+  ResultTransfers& operator=(const ResultTransfers&) = delete;
+  ~ResultTransfers();
 
-  // Takes in the value of an item, which ends now or when everything that belongs to it has arrived.
+  // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
   void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  // Behind the last of several values of one call.
+  void flush();
 
+  // Whether nothing is on its way, though something may have to be read.
   [[nodiscard]] bool empty() const { return under_way_.empty(); }
   // Whether parts of the call's results are being written into their places.
   [[nodiscard]] bool writing(const detail::Call& call) const;
@@ -2071,6 +2356,8 @@ class ResultTransfers {
   bool progress();
 
  private:
+  class Reading;
+
   // A result of which something is on its way.
   struct Incoming {
     std::unique_ptr<transport::Transfer> transfer;
@@ -2079,9 +2366,14 @@ class ResultTransfers {
     std::exception_ptr error;  // what there was cannot be read, and the rest is received for nothing
   };
 
+  void has_read(const transport::Frame& frame, detail::Call& call, std::uint64_t item, const std::vector<detail::Claims::Place>& places,
+                std::exception_ptr error);
+
   transport::Endpoint& endpoint_;
   const transport::Clock& clock_;
   ItemLedger& ledger_;
+  UserWork& work_;
+  std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
 };
 
@@ -2221,64 +2513,6 @@ class Timers {
 
 }  // namespace rankview::controller
 
-// What the controller knows of few calls.
-namespace rankview::inline abi_0_1::detail {
-
-// An item that a team of engines runs, while some of them have not ended it.
-struct TeamItem {
-  std::size_t pending = 0;
-  std::exception_ptr error;
-};
-
-// How an item has fared so far that was not run to its end the first time.
-struct Attempts {
-  std::vector<int> tried;    // engines where it failed
-  std::vector<int> refused;  // engines whose predicate said no
-  std::vector<std::string> errors;
-};
-
-// A call some of whose arguments are results: when these are there, encode() makes its one item.
-struct Deferred {
-  Dependency arguments{};
-  std::function<void(ArgumentBlock&, Origins*)> encode{};
-  bool by_value = true;  // as it is encoded now
-  std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
-  int placed = -1;            // the engine that it was left to, which has a long argument
-};
-
-using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
-
-// Indices of items in the order in which they end, for whoever reads them so.
-struct CompletionFeed {
-  std::deque<std::uint64_t> ended;
-};
-
-// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
-struct Feeding {
-  std::weak_ptr<CompletionFeed> feed;
-  std::uint64_t first = 0;
-};
-
-// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
-struct Uncommon {
-  std::string label;
-  std::vector<std::vector<int>> teams;  // where each item is run by one of these
-  Deferred deferred;
-
-  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
-  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
-  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                     // its items cannot run
-  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
-  std::vector<Feeding> feeds;
-  std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;  // by item
-  std::vector<int> object_holders;                     // engines that hold the callable's state
-};
-
-}  // namespace rankview::detail
-
 #include <rankview/errors.hpp>
 
 namespace rankview::inline abi_0_1::detail {
@@ -2329,7 +2563,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Runs `action` under the lock.
   template <class Action>
   auto locked(Action action) const {
-    const std::lock_guard guard(driver_.lock());
+    const auto visit = driver_.visit();
     return action();
   }
 
@@ -2351,7 +2585,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
 
   // Under the lock: whether all that was submitted is done.
-  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !continuations_.busy(); }
+  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !work_.busy() && !continuations_.busy(); }
   // The number of the next call, if nothing is under way. Takes the lock.
   [[nodiscard]] std::optional<std::uint64_t> resting() const;
   // Items that wait on rank 0. Under the lock.
@@ -2373,23 +2607,28 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] bool reachable() { return driver_.reachable(); }
 
  private:
+  class FirstEncoding;
   using MakeError = controller::ItemLedger::MakeError;
 
   // Calls, from their submission to their end.
   void add(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
   void lay_out(Call& call);
+  void make_room(Call& call);
   void release(Call& call, std::vector<int>&& engines);
+  void enqueue_released(Call& call, const std::exception_ptr& error);
   void fail_impossible(Call& call, const TaskId& cause);
+  void mark_aborted(Call& call);
   void withdraw(Call& call, Status status, const MakeError& error);
   void withdraw(Call& call, const std::string& why);
   void withdraw_waiting(Call& call, std::uint64_t item);
   void end_root_part(Call& call);
   void end(Call& call);
+  void leave_teams(const Call& call);
 
   // What a round consists of, and what other visits end with.
   bool round() override;
-  void advance();
+  void advance() override;
   void carry_out();
   void attend(std::int64_t submitted);
   void recall();
@@ -2409,6 +2648,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
+  mutable controller::UserWork work_;
   controller::Engines engines_;
   controller::CallRegistry calls_;
   controller::DependencyGate gate_;
@@ -2654,6 +2894,7 @@ class Engine final : private transport::FrameHandler {
   void flush();
   void report_memory();
   void look(std::int64_t now);
+  void let_go_of_sent();
   void leave();
 
   void pulse();
@@ -3558,13 +3799,23 @@ void Watch::watch() {
 
 // What every call has, and what templates check of the arguments of one.
 namespace rankview::inline abi_0_1::detail {
-Call::Call() = default;
 
-Call::~Call() = default;
+Call::Call(bool has_no_user_code) : plain(has_no_user_code) {
+  static_assert(sizeof(CallLife) <= life_bytes && alignof(CallLife) <= alignof(std::uint64_t));
+  std::construct_at(reinterpret_cast<CallLife*>(life_));
+}
+
+Call::~Call() { std::destroy_at(&life()); }
 
 std::byte* Call::room(std::uint64_t) { return nullptr; }
 
-CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->slot) { slot_->handles.store(1, std::memory_order_relaxed); }
+bool done(const Call& call) noexcept { return call.life().done(); }
+
+std::size_t item_count(const Call& call) noexcept { return call.life().items.size(); }
+
+std::size_t ended_count(const Call& call) noexcept { return static_cast<std::size_t>(call.life().ended); }
+
+CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->life().slot) { slot_->handles.store(1, std::memory_order_relaxed); }
 
 void let_go(Call& call) noexcept { call.controller->abandon(call); }
 
@@ -3759,37 +4010,37 @@ CallRegistry::CallRegistry() : run_(new_run()) {}
 
 void CallRegistry::enlist(const std::shared_ptr<detail::Call>& call) {
   call->id = next_number_++;
-  call->slot = &calls_.add(call->id, *call);
-  call->slot->run = run_;
-  call->self = call;
-  call->in_flight = true;
+  call->life().slot = &calls_.add(call->id, *call);
+  call->life().slot->run = run_;
+  call->life().self = call;
+  call->life().in_flight = true;
   ++in_flight_;
 }
 
 std::shared_ptr<detail::Call> CallRegistry::end(detail::Call& call) {
-  call.in_flight = false;
+  call.life().in_flight = false;
   --in_flight_;
   // Whoever is still making it may be about to keep it.
-  const bool wanted = call.kept || !call.laid_out;
-  return wanted && !call.abandoned ? call.self : drop(call);
+  const bool wanted = call.life().has_handles || !call.life().laid_out;
+  return wanted && !call.life().abandoned ? call.life().self : drop(call);
 }
 
 std::shared_ptr<detail::Call> CallRegistry::drop(detail::Call& call) {
-  if (call.slot == nullptr) return nullptr;
+  if (call.life().slot == nullptr) return nullptr;
   calls_.remove(call.id);
-  call.slot = nullptr;
-  return std::move(call.self);
+  call.life().slot = nullptr;
+  return std::move(call.life().self);
 }
 
 detail::Call* CallRegistry::find(std::uint64_t number) const {
   detail::Call* const call = calls_.find(number);
-  return call != nullptr && call->in_flight ? call : nullptr;
+  return call != nullptr && call->life().in_flight ? call : nullptr;
 }
 
 std::vector<std::shared_ptr<detail::Call>> CallRegistry::unfinished() const {
   std::vector<std::shared_ptr<detail::Call>> calls;
   calls.reserve(in_flight_);
-  for_each([&calls](const detail::Call& call) { calls.push_back(call.self); });
+  for_each([&calls](const detail::Call& call) { calls.push_back(call.life().self); });
   std::sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
   return calls;
 }
@@ -3804,24 +4055,24 @@ thread_local int depth = 0;
 }  // namespace
 
 void ContinuationQueue::take(detail::Call& call) {
-  if (call.more->continuations.empty()) return;
-  for (auto& continuation : call.more.edit().continuations) due_.push_back(std::move(continuation));
-  call.more.edit().continuations.clear();
+  if (call.life().more->continuations.empty()) return;
+  for (auto& continuation : call.life().more.edit().continuations) due_.push_back(std::move(continuation));
+  call.life().more.edit().continuations.clear();
 }
 
 int ContinuationQueue::running_here() { return depth; }
 
-void ContinuationQueue::run_next(std::unique_lock<SharedLock>& guard) {
+void ContinuationQueue::run_next(Visit& visit) {
   std::shared_ptr<detail::Continuation> next = std::move(due_.front());
   due_.pop_front();
   ++running_;
   const bool wanted = !stopped_;
-  guard.unlock();
+  visit.unlock();
   ++depth;
   if (wanted) next->run();
   next.reset();
   --depth;
-  guard.lock();
+  visit.lock();
   --running_;
 }
 
@@ -3829,20 +4080,21 @@ std::deque<std::shared_ptr<detail::Continuation>> ContinuationQueue::drop() { re
 
 }  // namespace rankview::controller
 
-#include <iterator>
-
 // What the controller's parts ask of a call's items.
 namespace rankview::inline abi_0_1::detail {
 
 inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
 
+// Whether its items may run on any of several engines or teams.
+inline bool in_pool(const Call& call) { return call.spread == Spread::pool || call.spread == Spread::teams; }
+
 // Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) { return call.aborted || call.more->given_up.contains(item); }
+inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up.contains(item); }
 
 // The block that holds the arguments of an item.
 inline auto block_of(Call& call, std::uint64_t item) {
-  if (call.same_arguments) return call.blocks.begin();
-  const auto behind = std::upper_bound(call.blocks.begin(), call.blocks.end(), item,
+  if (call.same_arguments) return call.life().blocks.begin();
+  const auto behind = std::upper_bound(call.life().blocks.begin(), call.life().blocks.end(), item,
                                        [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
   return std::prev(behind);
 }
@@ -3868,18 +4120,20 @@ const ShippedCode& shipped_code(const ShippedCode& code);
 
 }  // namespace rankview::detail
 
+#include <rankview/detail/caught.hpp>
+
 // What clients ask of the controller. What follows from it is in round.cpp, what engines say in inbound.cpp.
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
-  if (call.nobody || (!call.balanced && !call.same_arguments && call.engines.empty())) throw_nobody();
+  if (call.nobody || (!in_pool(call) && !call.same_arguments && call.engines.empty())) throw_nobody();
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
 void find_code(Call& call) {
-  call.code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.terms->predicate));
+  call.life().code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.life().terms->predicate));
 }
 
 // A number for each thread that submits calls.
@@ -3901,41 +4155,43 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       settings_(settings),
       engines_(endpoint, settings.engines),
       gate_(*this, calls_),
-      ledger_(engines_, gate_),
+      ledger_(engines_, gate_, work_),
       queue_(engines_.count()),
       teams_(*settings.teams),
-      dispatcher_(calls_, queue_, engines_, ledger_, teams_, settings.forwarding),
+      dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      transfers_(endpoint, settings_.clock, ledger_),
+      transfers_(endpoint, settings_.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
-      driver_(*this, continuations_, settings.driver) {}
+      driver_(*this, work_, continuations_, settings.driver) {}
 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
   check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
-  call->items.reserve(expected.value_or(0));
-  const std::lock_guard guard(driver_.lock());
+  call->life().submitted = now();
+  call->life().items.reserve(expected.value_or(0));
+  const auto visit = driver_.visit();
   add(call);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
   if (driver_.may_drive()) round();
 }
 
 void Controller::seal(Call& call, bool unattended) {
+  // Results that are there before all items are known make room as they come; from here on the room stays where it is.
+  if (!call.plain && call.multiple) make_room(call);
   {
-    const std::lock_guard guard(driver_.lock());
-    call.kept = unattended;
+    const auto visit = driver_.visit();
+    call.life().has_handles = unattended;
     lay_out(call);
     advance();
     // The run may have ended meanwhile.
-    if (!call.in_flight && !call.kept) calls_.drop(call);
+    if (!call.life().in_flight && !call.life().has_handles) work_.leave(calls_.drop(call));
   }
   if (unattended) driver_.wake_progress_thread();
 }
@@ -3943,14 +4199,18 @@ void Controller::seal(Call& call, bool unattended) {
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
   if (block.count != 0) check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
+  call->life().submitted = now();
+  if (!call->plain) {
+    const std::uint64_t count = call->same_arguments ? call->engines.size() : block.count;
+    call->grow(count, count);
+  }
   {
-    const std::lock_guard guard(driver_.lock());
+    const auto visit = driver_.visit();
     add(call);
-    call->kept = unattended;
+    call->life().has_handles = unattended;
     if (block.count != 0) add(*call, std::move(block));
     lay_out(*call);
-    unattended&& driver_.may_drive() ? attend(call->submitted) : advance();
+    unattended&& driver_.may_drive() ? attend(call->life().submitted) : advance();
   }
   if (unattended) driver_.wake_progress_thread();
 }
@@ -3958,41 +4218,69 @@ void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block
 void Controller::add(const std::shared_ptr<Call>& call) {
   if (!run_.open()) throw UsageError("the run that this view belongs to has ended");
   auto waiting = gate_.look_up(*call);
-  call->flow = this_submitter();
+  call->life().submitter = this_submitter();
   calls_.enlist(call);
-  if (call->terms->queue_timeout != 0) timers_.add(call->submitted + call->terms->queue_timeout, call->id);
+  if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
   if (waiting.waits()) gate_.hold(*call, std::move(waiting));
 }
 
 void Controller::add(Call& call, ArgumentBlock&& block) {
   if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
-  block.first = call.items.size();
+  block.first = call.life().items.size();
   block.unfinished = block.count;
-  call.blocks.push_back(std::move(block));
+  call.life().blocks.push_back(std::move(block));
   if (call.same_arguments) return;  // lay_out() knows for whom
-  const ArgumentBlock& added = call.blocks.back();
+  const ArgumentBlock& added = call.life().blocks.back();
   const std::uint64_t total = added.first + added.count;
-  call.items.resize(total);
-  call.grow(total);
-  if (controller::enqueued_as_they_come(call) && !call.waits) queue_.enqueue(call, added);
+  call.life().items.resize(total);
+  if (call.plain) call.grow(total, call.life().items.capacity());
+  if (controller::enqueued_as_they_come(call) && !call.life().waits) queue_.enqueue(call, added);
+}
+
+// Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
+void Controller::make_room(Call& call) {
+  class MakingRoom final : public controller::UserWork::Piece {
+   public:
+    explicit MakingRoom(Call& full) : Piece(full.life().self), count_(full.life().items.size()) {}
+    void run() noexcept override {
+      try {
+        call().grow(count_, count_);
+      } catch (...) {
+        error_ = caught();
+      }
+    }
+    void finish() override {
+      if (error_ != nullptr) call().life().failure = error_;
+    }
+
+   private:
+    std::uint64_t count_;
+    std::exception_ptr error_;
+  };
+  {
+    const auto visit = driver_.visit();
+    if (!call.life().in_flight) return;
+    work_.add(std::make_unique<MakingRoom>(call));
+  }
+  drive({}, [this, &call] { return !work_.busy(call); });
 }
 
 // All items are there. Those whose place depends on how many there are get it.
 void Controller::lay_out(Call& call) {
   if (calls_.find(call.id) == nullptr) return;
-  call.laid_out = true;
+  call.life().laid_out = true;
   const std::uint64_t engines = call.engines.size();
   if (call.same_arguments) {
-    call.blocks.front().unfinished = engines;
-    call.items.resize(engines);
-    call.grow(engines);
+    call.life().blocks.front().unfinished = engines;
+    call.life().items.resize(engines);
+    if (call.plain) call.grow(engines, engines);
   }
   if (call.root->kind == RootPart::Kind::none || engines == 0) ledger_.seal(call);
-  if (call.more->doomed) {
-    ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.more->doomed; });
-  } else if (call.aborted) {
+  if (call.life().more->doomed) {
+    ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
+  } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
-  } else if (!call.waits && !controller::enqueued_as_they_come(call)) {
+  } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
     queue_.enqueue(call);
   }
 }
@@ -4000,62 +4288,78 @@ void Controller::lay_out(Call& call) {
 // ---- giving up ---------------------------------------------------------------------------------------------------------------
 
 void Controller::cancel(Call& call) {
-  const std::lock_guard guard(driver_.lock());
-  call.error_seen = true;
-  call.abandoned = true;
+  const auto visit = driver_.visit();
+  call.life().error_seen = true;
+  call.life().abandoned = true;
   ledger_.seal(call);
   withdraw(call, "the range of its map threw");
   advance();
   // The run may have ended before.
-  if (!call.in_flight) calls_.drop(call);
+  if (!call.life().in_flight) work_.leave(calls_.drop(call));
 }
 
 void Controller::abort(Call& call) {
-  const std::lock_guard guard(driver_.lock());
-  call.aborted = true;
-  withdraw(call, "aborted while it waited");
-  dispatcher_.stop(call, 0, call.items.size());
+  const auto visit = driver_.visit();
+  mark_aborted(call);
   advance();
 }
 
+// Gives up what waits of a call, tells engines of the rest, and likewise with the subtasks that its tasks have submitted, and theirs.
+void Controller::mark_aborted(Call& call) {
+  std::vector<Call*> given_up{&call};
+  while (!given_up.empty()) {
+    Call& next = *given_up.back();
+    given_up.pop_back();
+    next.life().aborted = true;
+    withdraw(next, "aborted while it waited");
+    dispatcher_.stop(next, 0, next.life().items.size());
+    for (const auto& [item, number] : next.life().more->subtasks) {
+      if (Call* const subtask = calls_.find(number)) given_up.push_back(subtask);
+    }
+  }
+}
+
 void Controller::abort(Call& call, std::uint64_t item) {
-  std::unique_lock guard(driver_.lock());
-  if (item >= call.items.size() || has_ended(call.items[item].status)) return;
-  if (call.items.size() == 1 || call.together || call.local) {
-    guard.unlock();
-    abort(call);
+  const auto visit = driver_.visit();
+  if (item >= call.life().items.size() || has_ended(call.life().items[item].status)) return;
+  if (call.life().items.size() == 1 || call.spread == Spread::together || call.spread == Spread::rank_0) {
+    mark_aborted(call);
+    advance();
     return;
   }
-  if (call.items[item].status == Status::waiting) {
+  if (call.life().items[item].status == Status::waiting) {
     withdraw_waiting(call, item);
   } else {
-    call.more.edit().given_up.insert(item);
+    call.life().more.edit().given_up.insert(item);
     dispatcher_.stop(call, item, item + 1);
+    const auto& subtasks = call.life().more->subtasks;
+    for (auto at = subtasks.lower_bound({item, 0}); at != subtasks.end() && at->first == item;) {
+      Call* const subtask = calls_.find((at++)->second);
+      if (subtask != nullptr) mark_aborted(*subtask);
+    }
   }
   advance();
 }
 
 void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   for (const auto& call : calls_.unfinished()) {
     if (!wanted(*call)) continue;
-    call->error_seen = true;
-    call->aborted = true;
-    withdraw(*call, "aborted while it waited");
-    dispatcher_.stop(*call, 0, call->items.size());
+    call->life().error_seen = true;
+    mark_aborted(*call);
   }
   advance();
 }
 
 void Controller::abort_all(const std::string& why) {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   continuations_.stop();
   for (const auto& call : calls_.unfinished()) {
     // That these are given up is told to the client as a whole.
-    if (call->errors->empty()) call->error_seen = true;
-    call->aborted = true;
+    if (call->life().errors->empty()) call->life().error_seen = true;
+    call->life().aborted = true;
     withdraw(*call, why);
-    dispatcher_.stop(*call, 0, call->items.size());
+    dispatcher_.stop(*call, 0, call->life().items.size());
   }
   advance();
 }
@@ -4064,29 +4368,30 @@ void Controller::withdraw(Call& call, const std::string& why) { withdraw(call, S
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
 void Controller::withdraw(Call& call, Status status, const MakeError& error) {
-  if (!call.in_flight) return;
+  if (!call.life().in_flight) return;
   queue_.withdraw(call);
   ledger_.give_up(call, status, error);
 }
 
 // The same for one item that has not been handed out.
 void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
-  if (call.items[item].status != Status::waiting) return;
+  if (call.life().items[item].status != Status::waiting) return;
   queue_.withdraw(call, item);
   ledger_.ended(call, item, Status::aborted, aborted("aborted while it waited")({call.id, item}));
 }
 
 void Controller::abandon(Call& call) noexcept {
-  std::shared_ptr<Call> alive;  // goes when the lock has
-  // The last handle may be an argument or a dependency of a call that ends under the lock.
-  std::unique_lock guard(driver_.lock(), std::defer_lock);
-  if (!driver_.lock().mine()) guard.lock();
-  call.abandoned = true;
-  if (!call.in_flight) alive = calls_.drop(call);
-  const bool being_filled = call.team != 0 && !call.sealed;
-  if (!transfers_.writing(call) && !being_filled) call.discard();
-  if (call.more) call.more.edit().published.clear();
-  if (call.done()) report_unseen(call);
+  const auto visit = driver_.visit();
+  CallLife& life = call.life();
+  life.abandoned = true;
+  if (life.more) life.more.edit().published.clear();
+  if (life.done()) report_unseen(call);
+  const bool being_filled = life.team != 0 && !life.sealed;
+  if (!life.in_flight) {
+    work_.leave(calls_.drop(call));
+  } else if (!transfers_.writing(call) && !being_filled) {
+    controller::discard_results(work_, call);
+  }
 }
 
 // ---- what is known -----------------------------------------------------------------------------------------------------------
@@ -4096,12 +4401,12 @@ std::optional<std::uint64_t> Controller::resting() const {
 }
 
 QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   const scheduler::Scheduler& scheduler = queue_.scheduler();
   QueueStatus status;
   status.unassigned = scheduler.waiting();
   calls_.for_each([&status](const Call& call) {
-    if (call.waits) status.dependent += call.items.size();
+    if (call.life().waits) status.dependent += call.life().items.size();
   });
   for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler.load(id).waiting;
   for (const int id : engines) {
@@ -4116,21 +4421,21 @@ QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
   // Whoever names a result keeps it.
   if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   const TaskId& task = tasks.task;
   if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
   if (task.call == 0 || task.call >= calls_.next_number()) throw UsageError("task " + to_string(task) + " was never submitted in this run");
   Call* const call = calls_.known(task.call);
   if (call == nullptr) return nullptr;
-  if (call->laid_out && task.item >= call->items.size())
-    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->items.size()));
-  return call->self;
+  if (call->life().laid_out && task.item >= call->life().items.size())
+    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->life().items.size()));
+  return call->life().self;
 }
 
 // ---- the end of the run ------------------------------------------------------------------------------------------------------
 
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
-  std::unique_lock guard(driver_.lock());
+  auto visit = driver_.visit();
   run_.begin_closing();
   wire::End end;
   end.ending = ending;
@@ -4140,29 +4445,32 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
     wire::write(engines_.to(id), end);
     engines_.send(id);
   }
-  guard.unlock();
+  visit.unlock();
   Deadline limit;
   // Engines enforce the grace period themselves where they have a progress thread; they get a little longer to do so.
   if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
   const bool ended = drive(
-      limit, [this] { return engines_.all_left() && transfers_.empty() && teams_.idle() && endpoint_.flushed() && !continuations_.busy(); },
+      limit,
+      [this] {
+        return engines_.all_left() && transfers_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() && !continuations_.busy();
+      },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
-  guard.lock();
+  visit.lock();
   run_.close();
   // What engines were told to drop; other threads of the client may wait for it.
   for (const auto& unended : calls_.unfinished()) {
     Call& call = *unended;
-    if (call.errors->empty()) call.error_seen = true;
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (!has_ended(call.items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
+    if (call.life().errors->empty()) call.life().error_seen = true;
+    for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+      if (!has_ended(call.life().items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
     }
     ledger_.seal(call);
   }
   carry_out();
   // Nobody runs these any more.
   const auto dropped = continuations_.drop();
-  guard.unlock();
+  visit.unlock();
 }
 
 }  // namespace rankview::detail
@@ -4189,9 +4497,11 @@ Call& DependencyGate::resolve(const Prerequisite& prerequisite) const {
     throw InvalidDependency("a dependency on task " + to_string(task) +
                             ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
   if (call->controller.get() != &run_) throw InvalidDependency("a dependency on a result of another run");
-  if (!call->laid_out) throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
-  if (task.item != Prerequisite::every && task.item >= call->items.size())
-    throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->items.size()) + " tasks");
+  if (!call->life().laid_out)
+    throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
+  if (task.item != Prerequisite::every && task.item >= call->life().items.size())
+    throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->life().items.size()) +
+                            " tasks");
   return *call;
 }
 
@@ -4200,8 +4510,8 @@ void DependencyGate::count(const Dependency& dependency, Waiting& waiting, Need 
   if (!dependency.empty() && !dependency.success && !dependency.failure)
     throw UsageError("a dependency for which neither success nor failure counts can never be met");
   const auto count_item = [&](Call& call, std::uint64_t item) {
-    const ItemRecord& record = call.items[item];
-    const bool ended = has_ended(record.status) && call.sealed;
+    const ItemRecord& record = call.life().items[item];
+    const bool ended = has_ended(record.status) && call.life().sealed;
     const bool well = record.status == Status::completed;
     if (need == Need::follow) {
       waiting.needs.follow->expect(1);
@@ -4225,15 +4535,15 @@ void DependencyGate::count(const Dependency& dependency, Waiting& waiting, Need 
     }
     Call& call = resolve(prerequisite);
     // Somebody cares how it fails.
-    if (dependency.failure) call.error_seen = true;
+    if (dependency.failure) call.life().error_seen = true;
     const std::uint64_t item = prerequisite.task.item;
     if (item != Prerequisite::every) {
       if (!count_item(call, item)) waiting.open.push_back({&call, item, need});
       continue;
     }
     std::uint64_t ended = 0;
-    for (std::uint64_t i = 0; i < call.items.size(); ++i) ended += count_item(call, i) ? 1 : 0;
-    if (ended != call.items.size()) waiting.open.push_back({&call, scheduler::Dependencies::every, need});
+    for (std::uint64_t i = 0; i < call.life().items.size(); ++i) ended += count_item(call, i) ? 1 : 0;
+    if (ended != call.life().items.size()) waiting.open.push_back({&call, scheduler::Dependencies::every, need});
   }
 }
 
@@ -4245,9 +4555,9 @@ DependencyGate::Waiting DependencyGate::look_up(Call& call) const {
     waiting.needs.after = scheduler::After({after->all, after->success, after->failure});
     count(*after, waiting, Need::after);
   }
-  if (!call.more->deferred.arguments.empty()) {
+  if (!call.life().more->deferred.arguments.empty()) {
     waiting.takes_arguments = true;
-    count(call.more->deferred.arguments, waiting, Need::argument);
+    count(call.life().more->deferred.arguments, waiting, Need::argument);
   }
   if (follow != nullptr && !follow->empty()) {
     waiting.needs.follow.emplace(scheduler::Rule{follow->all, follow->success, follow->failure}, call.engines);
@@ -4257,31 +4567,32 @@ DependencyGate::Waiting DependencyGate::look_up(Call& call) const {
 }
 
 void DependencyGate::hold(Call& call, Waiting&& waiting) {
-  call.waits = true;
-  call.node = dependencies_.add(call.id);
-  dependencies_.wait(call.node, std::move(waiting.needs));
+  call.life().waits = true;
+  call.life().node = dependencies_.add(call.id);
+  dependencies_.wait(call.life().node, std::move(waiting.needs));
   for (const Waiting::On& on : waiting.open) {
-    if (on.call->node == scheduler::Dependencies::none) on.call->node = dependencies_.add(on.call->id);
-    dependencies_.depend(call.node, on.call->node, on.item, on.need);
+    if (on.call->life().node == scheduler::Dependencies::none) on.call->life().node = dependencies_.add(on.call->id);
+    dependencies_.depend(call.life().node, on.call->life().node, on.item, on.need);
   }
-  dependencies_.settle(call.node, waiting.bad.call, waiting.bad.item);
+  dependencies_.settle(call.life().node, waiting.bad.call, waiting.bad.item);
 }
 
 void DependencyGate::ended(const Call& call, std::uint64_t item) {
-  if (call.node == scheduler::Dependencies::none) return;
-  const ItemRecord& record = call.items[item];
-  dependencies_.ended(call.node, item, record.engine, record.status == Status::completed);
+  if (call.life().node == scheduler::Dependencies::none) return;
+  const ItemRecord& record = call.life().items[item];
+  dependencies_.ended(call.life().node, item, record.engine, record.status == Status::completed);
 }
 
 void DependencyGate::forget(Call& call) {
-  if (call.node != scheduler::Dependencies::none) dependencies_.remove(std::exchange(call.node, scheduler::Dependencies::none));
+  if (call.life().node != scheduler::Dependencies::none)
+    dependencies_.remove(std::exchange(call.life().node, scheduler::Dependencies::none));
 }
 
 std::optional<DependencyGate::Decision> DependencyGate::next() {
   while (auto decision = dependencies_.next()) {
     Call* const call = calls_.find(decision->call);
-    if (call == nullptr || !std::exchange(call->waits, false)) continue;
-    return Decision{call->self,
+    if (call == nullptr || !std::exchange(call->life().waits, false)) continue;
+    return Decision{call->life().self,
                     decision->verdict == scheduler::Verdict::met,
                     std::move(decision->engines),
                     {decision->cause_call, decision->cause_item}};
@@ -4295,8 +4606,8 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
   std::string reason = "a task that it depends on failed:";
   std::shared_ptr<const ImpossibleDependency::Link> next;
   if (failed_call != nullptr) {
-    if (const auto error = failed_call->errors->find(cause.item); error != failed_call->errors->end()) {
-      failed_call->error_seen = true;
+    if (const auto error = failed_call->life().errors->find(cause.item); error != failed_call->life().errors->end()) {
+      failed_call->life().error_seen = true;
       try {
         std::rethrow_exception(error->second);
       } catch (const ImpossibleDependency& impossible) {
@@ -4305,9 +4616,9 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
       } catch (...) {
         why = wire::error_text(std::current_exception());
       }
-    } else if (cause.item < failed_call->items.size() && failed_call->items[cause.item].status == Status::completed) {
+    } else if (cause.item < failed_call->life().items.size() && failed_call->life().items[cause.item].status == Status::completed) {
       reason = "it depends on a failure, or on tasks that all run where it may, and this one went well on engine " +
-               std::to_string(failed_call->items[cause.item].engine) + ":";
+               std::to_string(failed_call->life().items[cause.item].engine) + ":";
     }
   }
   auto because = std::make_shared<const ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
@@ -4318,22 +4629,23 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
 
 }  // namespace rankview::controller
 
-#include <rankview/detail/caught.hpp>
-
 namespace rankview::controller {
 
 using detail::ArgumentBlock;
 using detail::Call;
+using detail::has_ended;
 using detail::Origin;
 using detail::Prerequisite;
 using detail::RootPart;
+using detail::Spread;
 
-Dispatcher::Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, Teams& teams,
+Dispatcher::Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, UserWork& work, Teams& teams,
                        Forwarding forwarding)
     : calls_(calls),
       queue_(queue),
       engines_(engines),
       ledger_(ledger),
+      work_(work),
       teams_(teams),
       forwarding_(forwarding),
       next_ticket_(std::uint64_t{calls.run()} << 48U) {}
@@ -4345,91 +4657,150 @@ void Dispatcher::dispatch() {
 
 // The call's team, with what rank 0 does in it.
 void Dispatcher::enter_team(Call& call) {
-  call.team = teams_.enter(call.engines, engines_);
-  if (call.root->kind != RootPart::Kind::none) teams_.begin(call.team, call.self);
+  call.life().team = teams_.enter(call.engines, engines_);
+  if (call.root->kind != RootPart::Kind::none) teams_.begin(call.life().team, call.life().self);
 }
 
 // The same for a call whose items go to one of several teams each; their first engines are granted first.
 void Dispatcher::enter_team(Call& call, const scheduler::Grant& grant) {
-  const auto team = std::find_if(call.more->teams.begin(), call.more->teams.end(),
+  const auto team = std::find_if(call.life().more->teams.begin(), call.life().more->teams.end(),
                                  [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
-  if (team == call.more->teams.end()) return;
-  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.more.edit().team_items[item].pending = team->size();
-  if (call.more->team_numbers.contains(grant.engine)) return;
+  if (team == call.life().more->teams.end()) return;
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.life().more.edit().team_items[item].pending = team->size();
+  if (call.life().more->team_numbers.contains(grant.engine)) return;
   const std::uint64_t number = teams_.enter(*team, engines_);
-  for (const int engine : *team) call.more.edit().team_numbers[engine] = number;
+  for (const int engine : *team) call.life().more.edit().team_numbers[engine] = number;
 }
 
 // How a task on an engine is to come by a result that is its argument.
 Origin::Kind Dispatcher::origin(const Call& result, int to) const {
-  if (result.kept_on < 0) return Origin::Kind::value;
-  if (result.kept_on == to) return Origin::Kind::kept;
-  const std::uint64_t from = engines_[result.kept_on].machine;
+  if (result.life().cached_on < 0) return Origin::Kind::value;
+  if (result.life().cached_on == to) return Origin::Kind::kept;
+  const std::uint64_t from = engines_[result.life().cached_on].machine;
   const bool nearer = from != forwarding_.machine && from == engines_[to].machine;
   const bool forward = forwarding_.when == ForwardResults::always || (forwarding_.when == ForwardResults::when_nearer && nearer);
   return forward ? Origin::Kind::delivered : Origin::Kind::value;
 }
 
-// Where the arguments of one task come from, and what engines are to deliver for it.
-class Dispatcher::FromEngines final : public detail::Origins {
+// Where the results come from that are arguments of one task, as the engine is told that runs it.
+class Dispatcher::ArgumentOrigins final : public detail::Origins {
  public:
-  FromEngines(const Dispatcher& dispatcher, int to, std::uint64_t next_ticket)
-      : dispatcher_(dispatcher), to_(to), next_ticket_(next_ticket) {}
+  ArgumentOrigins(const Dispatcher& dispatcher, const Call& call, int to) : to_(to), next_ticket_(dispatcher.next_ticket_) {
+    for (const Prerequisite& result : call.life().more->deferred.arguments.tasks())
+      results_.push_back({&*result.call, dispatcher.origin(*result.call, to), result.call->life().cached_on});
+  }
 
-  Origin of(const Call& result) override {
-    const Origin::Kind kind = dispatcher_.origin(result, to_);
-    if (kind != Origin::Kind::delivered) return {kind, result.id};
-    forwarded.push_back({result.kept_on, {result.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
+  // So many tickets it may use.
+  [[nodiscard]] std::uint64_t tickets() const {
+    return static_cast<std::uint64_t>(
+        std::count_if(results_.begin(), results_.end(), [](const Result& result) { return result.kind == Origin::Kind::delivered; }));
+  }
+
+  // Once for each argument that is a result.
+  Origin of(const Call& call) override {
+    const auto result = std::find_if(results_.begin(), results_.end(), [&call](const Result& each) { return each.call == &call; });
+    if (result->kind != Origin::Kind::delivered) return {result->kind, call.id};
+    forwarded.push_back({result->cached_on, {call.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
     return {Origin::Kind::delivered, forwarded.back().second.ticket};
   }
 
-  std::vector<std::pair<int, wire::Forward>> forwarded;  // by whom
+  std::vector<std::pair<int, wire::Forward>> forwarded;  // what engines are to deliver, and which
 
  private:
-  const Dispatcher& dispatcher_;
+  struct Result {
+    const Call* call;
+    Origin::Kind kind;
+    int cached_on;
+  };
+
+  std::vector<Result> results_;
   int to_;
   std::uint64_t next_ticket_;
 };
 
-// Encodes arguments that are results anew if an engine may have some of them, or another might have had. If that throws, the task fails.
-bool Dispatcher::encode_for(Call& call, const scheduler::Grant& grant) {
-  // What several engines run, all begin with the same, or some would wait for others.
-  if (call.together || !call.more->teams.empty() || call.items.size() != 1) return true;
-  detail::Deferred& deferred = call.more.edit().deferred;
-  const auto& results = deferred.arguments.tasks();
-  const bool by_value = std::all_of(results.begin(), results.end(),
-                                    [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
-  if (by_value && deferred.by_value) return true;
-  FromEngines origins(*this, grant.engine, next_ticket_);
-  ArgumentBlock& block = call.blocks.front();
-  ArgumentBlock fresh;
-  fresh.count = block.count;
-  fresh.unfinished = block.unfinished;
-  try {
-    deferred.encode(fresh, &origins);
-  } catch (...) {
-    queue_.scheduler().finished(grant.engine, grant.call, grant.begin, grant.end, 0);
-    ledger_.give_up(call, Status::failed, [error = detail::caught()](const TaskId&) { return error; });
-    return false;
+// Encodes the arguments of a task that has been granted to an engine, and then sends them there.
+class Dispatcher::Encoding final : public UserWork::Piece {
+ public:
+  Encoding(Dispatcher& dispatcher, Call& call, const scheduler::Grant& grant, bool by_value)
+      : Piece(call.life().self),
+        dispatcher_(dispatcher),
+        grant_(grant),
+        encode_(call.life().more->deferred.encode),
+        origins_(dispatcher, call, grant.engine),
+        by_value_(by_value) {
+    first_ticket_ = dispatcher_.next_ticket_;
+    dispatcher_.next_ticket_ += origins_.tickets();
+    fresh_.count = call.life().blocks.front().count;
+    fresh_.unfinished = call.life().blocks.front().unfinished;
   }
-  block = std::move(fresh);
-  deferred.by_value = by_value;
-  deferred.first_ticket = next_ticket_;
-  deferred.tickets = origins.forwarded.size();
-  next_ticket_ += deferred.tickets;
-  for (const auto& [holder, forward] : origins.forwarded) wire::write(engines_.to(holder), forward);
-  return true;
-}
+
+  void run() noexcept override {
+    try {
+      encode_(fresh_, &origins_);
+    } catch (...) {
+      error_ = detail::caught();
+    }
+  }
+  void finish() override {
+    detail::CallLife& life = call().life();
+    // It may have been given up meanwhile.
+    if (error_ != nullptr || has_ended(life.items[grant_.begin].status)) {
+      dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
+      dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
+      return;
+    }
+    std::swap(life.blocks.front(), fresh_);
+    detail::Deferred& deferred = life.more.edit().deferred;
+    deferred.by_value = by_value_;
+    deferred.first_ticket = first_ticket_;
+    deferred.tickets = origins_.forwarded.size();
+    for (const auto& [holder, forward] : origins_.forwarded) wire::write(dispatcher_.engines_.to(holder), forward);
+    dispatcher_.hand_out(call(), grant_);
+  }
+
+ private:
+  Dispatcher& dispatcher_;
+  scheduler::Grant grant_;
+  detail::EncodeArguments encode_;
+  ArgumentOrigins origins_;
+  bool by_value_;
+  std::uint64_t first_ticket_ = 0;
+  ArgumentBlock fresh_;
+  std::exception_ptr error_;
+};
 
 void Dispatcher::grant(const scheduler::Grant& grant) {
   Call& call = *calls_.find(grant.call);
-  if (call.more->deferred.encode && !encode_for(call, grant)) return;
-  if (call.together && call.team == 0) enter_team(call);
-  if (!call.more->teams.empty()) enter_team(call, grant);
+  if (!encode_for(call, grant)) hand_out(call, grant);
+}
+
+// Encodes arguments that are results anew if the engine may have some of them, or another might have had. If so, that hands the task out.
+bool Dispatcher::encode_for(Call& call, const scheduler::Grant& grant) {
+  const detail::Deferred& deferred = call.life().more->deferred;
+  // What several engines run, all begin with the same, or some would wait for others.
+  if (!deferred.encode || call.life().items.size() != 1 || call.spread == Spread::together || call.spread == Spread::teams) return false;
+  const auto& results = deferred.arguments.tasks();
+  const bool by_value = std::all_of(results.begin(), results.end(),
+                                    [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
+  if (by_value && deferred.by_value) return false;
+  auto encoding = std::make_unique<Encoding>(*this, call, grant, by_value);
+  if (deferred.plain) {
+    encoding->run();
+    encoding->finish();
+    work_.leave(std::shared_ptr<const UserWork::Piece>(std::move(encoding)));
+  } else {
+    work_.add(std::move(encoding));
+  }
+  return true;
+}
+
+void Dispatcher::hand_out(Call& call, const scheduler::Grant& grant) {
+  if (call.spread == Spread::together && call.life().team == 0) enter_team(call);
+  if (call.spread == Spread::teams) enter_team(call, grant);
   ledger_.granted(call, grant.begin, grant.end, grant.engine);
   if (call.function.thunk->load != nullptr) write_object(call, grant.engine);
   if (call.same_arguments) {
-    write_batch(call, call.blocks.front(), grant.engine, grant.slow, grant.begin, grant.end);
+    write_batch(call, call.life().blocks.front(), grant.engine, grant.slow, grant.begin, grant.end);
     return;
   }
   // One batch for each block that the grant touches.
@@ -4443,36 +4814,36 @@ void Dispatcher::grant(const scheduler::Grant& grant) {
 
 // The state of a callable, once for each engine.
 void Dispatcher::write_object(Call& call, int engine) {
-  const std::vector<int>& holders = call.more->object_holders;
+  const std::vector<int>& holders = call.life().more->object_holders;
   if (std::find(holders.begin(), holders.end(), engine) != holders.end()) return;
   wire::Object object;
   object.call = call.id;
   object.state = call.function.object->bytes.bytes();
   wire::write(engines_.to(engine), object);
-  call.more.edit().object_holders.push_back(engine);
+  call.life().more.edit().object_holders.push_back(engine);
 }
 
 void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int engine, bool slow, std::uint64_t begin, std::uint64_t end) {
   wire::Batch batch;
-  batch.thunk = call.code->thunk;
-  batch.function = call.code->function;
+  batch.thunk = call.life().code->thunk;
+  batch.function = call.life().code->function;
   batch.call = call.id;
   batch.has_object = call.function.thunk->load != nullptr;
   batch.first = begin;
   batch.count = end - begin;
   batch.stride = block.stride;
-  batch.team = call.more->teams.empty() ? call.team : call.more->team_numbers.at(engine);
+  batch.team = call.spread != Spread::teams ? call.life().team : call.life().more->team_numbers.at(engine);
   batch.communicator = call.communicator;
-  batch.first_only = !call.more->teams.empty();
-  batch.predicate = call.code->predicate;
-  batch.timeout = call.terms->timeout;
-  batch.flat = call.subtask;
+  batch.first_only = call.spread == Spread::teams;
+  batch.predicate = call.life().code->predicate;
+  batch.timeout = call.life().terms->timeout;
+  batch.flat = call.life().subtask;
   batch.slow = slow;
   batch.keep = call.keeps;
-  batch.first_ticket = call.more->deferred.first_ticket;
-  batch.tickets = call.more->deferred.tickets;
+  batch.first_ticket = call.life().more->deferred.first_ticket;
+  batch.tickets = call.life().more->deferred.tickets;
   batch.awaits = batch.tickets != 0;
-  batch.movable = call.balanced && call.more->teams.empty() && !batch.awaits;
+  batch.movable = in_pool(call) && call.spread != Spread::teams && !batch.awaits;
   if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
   // What has attachments travels alone, so that they are known to belong to it.
@@ -4488,9 +4859,9 @@ void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int e
 
 int Dispatcher::engine_with_arguments(const Call& call) const {
   const scheduler::Scheduler& scheduler = queue_.scheduler();
-  if (!call.balanced || !call.more->teams.empty() || scheduler.waiting() != 0) return -1;
-  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
-    const int engine = result.call->kept_on;
+  if (!in_pool(call) || call.spread == Spread::teams || scheduler.waiting() != 0) return -1;
+  for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) {
+    const int engine = result.call->life().cached_on;
     if (engine < 0) continue;
     const bool allowed = call.engines.empty() || std::find(call.engines.begin(), call.engines.end(), engine) != call.engines.end();
     const scheduler::Load load = scheduler.load(engine);
@@ -4501,9 +4872,9 @@ int Dispatcher::engine_with_arguments(const Call& call) const {
 
 void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit) {
   const auto tell = [&](int engine, std::uint64_t first, std::uint64_t count) {
-    const auto team =
-        std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
-    if (team == call.more->teams.end()) {
+    const auto team = std::find_if(call.life().more->teams.begin(), call.life().more->teams.end(),
+                                   [engine](const auto& t) { return t.front() == engine; });
+    if (team == call.life().more->teams.end()) {
       wire::write(engines_.to(engine), wire::Stop{call.id, first, count});
     } else {
       for (const int member : *team) wire::write(engines_.to(member), wire::Stop{call.id, first, count});
@@ -4511,10 +4882,10 @@ void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit
   };
   // In ranges of neighbours that one engine has.
   for (std::uint64_t item = begin; item < limit;) {
-    const detail::ItemRecord& record = call.items[item];
+    const detail::ItemRecord& record = call.life().items[item];
     std::uint64_t end = item + 1;
-    if (record.status == Status::handed_out && !call.local) {
-      while (end < limit && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
+    if (record.status == Status::handed_out && call.spread != Spread::rank_0) {
+      while (end < limit && call.life().items[end].status == Status::handed_out && call.life().items[end].engine == record.engine) ++end;
       tell(record.engine, item, end - item);
     }
     item = end;
@@ -4536,8 +4907,8 @@ constexpr int flood = 1000;
 
 }  // namespace
 
-Driver::Driver(Round& round, ContinuationQueue& continuations, const Settings& settings)
-    : round_(round), continuations_(continuations), settings_(settings), spin_(settings.idle) {
+Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings)
+    : round_(round), work_(work), continuations_(continuations), settings_(settings), spin_(settings.idle) {
   if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
 }
 
@@ -4551,10 +4922,23 @@ bool Driver::may_drive() const { return settings_.any_thread_drives || transport
 
 void Driver::try_progress() {
   if (!may_drive()) return;
-  std::unique_lock guard(lock_, std::try_to_lock);
-  if (!guard.owns_lock()) return;
+  Visit visit(lock_, work_, std::try_to_lock);
+  if (!visit) return;
   catch_up(flood);
-  while (!continuations_.empty() && ContinuationQueue::running_here() == 0) continuations_.run_next(guard);
+  while (run_user_code(visit, ContinuationQueue::running_here() == 0)) continue;
+}
+
+// Runs a piece of work, or a continuation. Whether there was any.
+bool Driver::run_user_code(Visit& visit, bool continues) {
+  if (!work_.empty()) {
+    visit.run_next_piece();
+    round_.advance();
+  } else if (continues && !continuations_.empty()) {
+    continuations_.run_next(visit);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 bool Driver::catch_up(int most_rounds) {
@@ -4611,20 +4995,17 @@ void Driver::run_progress_thread() {
       pause = attended;
       continue;
     }
-    std::unique_lock guard(lock_, std::try_to_lock);
-    if (!guard.owns_lock()) continue;
+    Visit visit(lock_, work_, std::try_to_lock);
+    if (!visit) continue;
     bool any = false;
     try {
       any = catch_up(flood);
     } catch (const std::exception& error) {
       transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
     }
-    while (!continuations_.empty()) {
-      continuations_.run_next(guard);
-      any = true;
-    }
+    while (run_user_code(visit, true)) any = true;
     const bool nothing = round_.idle();
-    guard.unlock();
+    visit.unlock();
     pause = any ? shortest : std::min(longest, pause * 2);
     idle_rounds = nothing ? idle_rounds + 1 : 0;
     if (idle_rounds < 20) continue;
@@ -4632,7 +5013,7 @@ void Driver::run_progress_thread() {
     int expected = awake;
     state_.compare_exchange_strong(expected, parked);
     // Something may have been submitted in between, when there was no need to wake.
-    guard.lock();
+    visit.lock();
     if (!round_.idle()) wake_progress_thread();
   }
 }
@@ -4779,6 +5160,8 @@ std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engin
 // Its arguments.
 detail::ArgumentBlock arguments_of(const wire::Subtask& subtask);
 
+// The task that has submitted a subtask.
+TaskId submitter_of(const detail::Call& subtask);
 // Tells the engine that submitted it how a subtask ended.
 void answer_subtask(Engines& engines, const detail::Call& subtask);
 // The same for one that never became a call.
@@ -4843,7 +5226,7 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
   Call* const call = calls_.find(results.call);
-  if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->items.size()))
+  if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->life().items.size()))
     throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
   const std::int64_t received = now();
   wire::ResultCursor items(results);
@@ -4853,9 +5236,9 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
     if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
-    if (call == nullptr || item >= call->items.size())
+    if (call == nullptr || item >= call->life().items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
-    ItemRecord& record = call->items[item];
+    ItemRecord& record = call->life().items[item];
     if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
     if (record.engine == engine) {
       record.started = began;
@@ -4870,9 +5253,10 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
       ledger_.finished(*call, item, Status::completed, nullptr);
     }
   }
+  transfers_.flush();
   queue_.scheduler().finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call == nullptr) return;
-  call->last_received = received;
+  call->life().last_received = received;
   // Until finished() the scheduler counts them against the engine.
   for (const std::uint64_t item : again) resubmit(*call, item);
 }
@@ -4895,7 +5279,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       return true;
     case wire::FailureKind::gone:
       // Next time the values of results that are its arguments go along.
-      for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
+      for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) result.call->life().cached_on = -1;
       ledger_.not_begun(call, item);
       return true;
     default:
@@ -4915,7 +5299,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
 
 // Lets an item wait for an engine again.
 void Controller::resubmit(Call& call, std::uint64_t item) {
-  if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
+  if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
@@ -4933,11 +5317,11 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
-  if (call == nullptr || overdue.item >= call->items.size() || call->items[overdue.item].status != Status::handed_out ||
-      call->items[overdue.item].engine != engine)
+  if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
+      call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
   retries_.note_expired(engine, overdue.call, overdue.item);
-  call->last_received = now();
+  call->life().last_received = now();
   if (retries_.retry_after(*call, overdue.item, engine, task_timed_out(*call, task, engine, {}))) {
     ledger_.failed(*call, overdue.item);
     resubmit(*call, overdue.item);
@@ -4952,7 +5336,7 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
-    if (call == nullptr || items.first + items.count > call->items.size())
+    if (call == nullptr || items.first + items.count > call->life().items.size())
       throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
     for (std::uint64_t item = items.first; item < items.first + items.count; ++item) ledger_.returned(*call, item, engine);
     ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
@@ -4960,9 +5344,9 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
   queue_.scheduler().returned(engine, ranges);
   for (const wire::Items& items : returned.items) {
     Call& call = *calls_.find(items.call);
-    if (call.aborted) {
+    if (call.life().aborted) {
       withdraw(call, "aborted before it ran");
-    } else if (!call.more->given_up.empty()) {
+    } else if (!call.life().more->given_up.empty()) {
       for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
         if (given_up(call, item)) withdraw_waiting(call, item);
       }
@@ -4973,16 +5357,16 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
 // What is published of a call that is over, or that nobody can ask any more, is dropped.
 void Controller::on_published(const wire::Published& published) {
   Call* const call = calls_.find(published.call);
-  if (call == nullptr || call->abandoned) return;
-  if (published.item >= call->items.size())
+  if (call == nullptr || call->life().abandoned) return;
+  if (published.item >= call->life().items.size())
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
-  call->more.edit().published[published.item][published.name] =
+  call->life().more.edit().published[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
-  const Call* const parent = calls_.find(subtask.parent_call);
-  if (parent == nullptr || parent->aborted || !run_.open()) {
+  Call* const parent = calls_.find(subtask.parent_call);
+  if (parent == nullptr || given_up(*parent, subtask.parent_item) || !run_.open()) {
     controller::refuse_subtask(engines_, engine, subtask.ticket,
                                std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
     return;
@@ -4995,12 +5379,13 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
     controller::refuse_subtask(engines_, engine, subtask.ticket, std::current_exception());
     return;
   }
-  call->submitted = now();
-  const std::uint64_t flow = parent->flow;
+  call->life().submitted = now();
+  const std::uint64_t flow = parent->life().submitter;
   add(call);
-  call->flow = flow;
+  call->life().submitter = flow;
   add(*call, controller::arguments_of(subtask));
   lay_out(*call);
+  parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);
 }
 
 }  // namespace rankview::detail
@@ -5010,23 +5395,39 @@ namespace rankview::controller {
 using detail::Call;
 using detail::has_ended;
 using detail::ItemRecord;
+using detail::Spread;
 
-namespace {
+// All items of a call have ended, which is not told before this has made of their values what the client gets.
+class ItemLedger::Completion final : public UserWork::Piece {
+ public:
+  // `last`: the item that ended last; none if the call was sealed after that.
+  Completion(ItemLedger& ledger, Call& call, std::optional<std::uint64_t> last) : Piece(call.life().self), ledger_(ledger), last_(last) {}
 
-// The last result is there: makes of them what the client gets.
-void complete(Call& call) {
-  try {
-    call.complete();
-  } catch (...) {
-    call.failure = detail::caught();
+  void run() noexcept override {
+    try {
+      call().complete();
+    } catch (...) {
+      error_ = detail::caught();
+    }
   }
-}
+  void finish() override {
+    call().life().failure = std::move(error_);
+    if (last_) {
+      ledger_.publish_end(call(), *last_);
+    } else {
+      ledger_.publish_seal(call());
+    }
+  }
 
-}  // namespace
+ private:
+  ItemLedger& ledger_;
+  std::optional<std::uint64_t> last_;
+  std::exception_ptr error_;
+};
 
 void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int engine) {
   for (std::uint64_t item = begin; item < end; ++item) {
-    ItemRecord& record = call.items[item];
+    ItemRecord& record = call.life().items[item];
     // The first engine of a team stands for all.
     if (record.status == Status::handed_out) continue;
     record.status = Status::handed_out;
@@ -5036,24 +5437,24 @@ void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int
 }
 
 void ItemLedger::returned(Call& call, std::uint64_t item, int engine) {
-  const ItemRecord& record = call.items[item];
+  const ItemRecord& record = call.life().items[item];
   if (record.status != Status::handed_out || record.engine != engine)
     throw DecodeError("task " + to_string(TaskId{call.id, item}) + " was given back by an engine that does not have it");
   not_begun(call, item);
 }
 
 void ItemLedger::not_begun(Call& call, std::uint64_t item) {
-  ItemRecord& record = call.items[item];
+  ItemRecord& record = call.life().items[item];
   record.status = Status::waiting;
   record.engine = -1;
   --record.attempts;
 }
 
-void ItemLedger::failed(Call& call, std::uint64_t item) { call.items[item].status = Status::waiting; }
+void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item].status = Status::waiting; }
 
 void ItemLedger::finished(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  if (!call.more->teams.empty()) {
-    auto& team_items = call.more.edit().team_items;
+  if (call.spread == Spread::teams) {
+    auto& team_items = call.life().more.edit().team_items;
     const auto found = team_items.find(item);
     detail::TeamItem& running = found->second;
     // The first error stands for all.
@@ -5067,23 +5468,37 @@ void ItemLedger::finished(Call& call, std::uint64_t item, Status status, std::ex
 }
 
 void ItemLedger::ended(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  call.items[item].status = status;
-  count_end(call, call.items[item]);
-  if (error) call.errors.edit().emplace(item, std::move(error));
-  for (const auto& [feed, first] : call.more->feeds) {
+  call.life().items[item].status = status;
+  count_end(call, call.life().items[item]);
+  if (error) call.life().errors.edit().emplace(item, std::move(error));
+  for (const auto& [feed, first] : call.life().more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }
   if (!call.same_arguments) {
     // Arguments are kept no longer than they may be needed.
     const auto block = block_of(call, item);
-    if (--block->unfinished == 0) block->data = {};
+    if (--block->unfinished == 0) {
+      work_.leave(std::move(block->data.kept));
+      block->data = {};
+    }
   }
-  if (call.sealed && call.ended + 1 == call.items.size() && !detail::failed(call) && !call.abandoned) complete(call);
+  const bool last = call.life().sealed && call.life().ended + 1 == call.life().items.size();
+  if (call.folds && last && !detail::failed(call) && !call.life().abandoned) {
+    work_.add(std::make_unique<Completion>(*this, call, item));
+  } else {
+    publish_end(call, item);
+  }
+}
+
+// Tells whoever waits for the item that it has ended.
+void ItemLedger::publish_end(Call& call, std::uint64_t item) {
+  detail::CallLife& life = call.life();
+  const bool well = life.items[item].status == Status::completed && !life.failure;
   // From the next line on the client may look at the value.
-  call.ended.fetch_add(1, std::memory_order_release);
-  if (call.slot != nullptr) call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
-  if (call.sealed || call.root->kind == detail::RootPart::Kind::none) gate_.ended(call, item);
-  if (call.done()) over_.push_back(&call);
+  life.ended.fetch_add(1, std::memory_order_release);
+  if (life.slot != nullptr) life.slot->well = life.items.size() == 1 && life.sealed && well;
+  if (life.sealed || call.root->kind == detail::RootPart::Kind::none) gate_.ended(call, item);
+  if (life.done()) over_.push_back(&call);
 }
 
 // A task counts once, by how it ended, on the engine or the team that ran it last.
@@ -5093,35 +5508,43 @@ void ItemLedger::count_end(const Call& call, const ItemRecord& record) {
     Account& account = engines_.account(engine);
     ++(record.status == Status::completed ? account.completed : account.failed);
   };
-  if (call.more->teams.empty()) {
+  if (call.spread != Spread::teams) {
     count(record.engine);
     return;
   }
-  for (const std::vector<int>& team : call.more->teams) {
+  for (const std::vector<int>& team : call.life().more->teams) {
     if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
   }
 }
 
 void ItemLedger::give_up(Call& call, Status status, const MakeError& error) {
   // Rank 0 has no part in what nobody was handed.
-  if (call.together && call.team == 0) seal(call);
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (call.items[item].status == Status::waiting) ended(call, item, status, error({call.id, item}));
+  if (call.spread == Spread::together && call.life().team == 0) seal(call);
+  for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+    if (call.life().items[item].status == Status::waiting) ended(call, item, status, error({call.id, item}));
   }
 }
 
 void ItemLedger::seal(Call& call) {
-  if (call.sealed) return;
-  const bool none = call.items.empty();
-  if (none && !detail::failed(call) && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
-  call.sealed.store(true, std::memory_order_release);
+  const detail::CallLife& life = call.life();
+  if (life.sealed) return;
+  if (call.folds && life.ended == life.items.size() && !detail::failed(call) && !life.abandoned) {
+    work_.add(std::make_unique<Completion>(*this, call, std::nullopt));
+  } else {
+    publish_seal(call);
+  }
+}
+
+void ItemLedger::publish_seal(Call& call) {
+  detail::CallLife& life = call.life();
+  life.sealed.store(true, std::memory_order_release);
   if (call.root->kind != detail::RootPart::Kind::none) {
-    // Whoever waits for these waits for rank 0's part as well.
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (has_ended(call.items[item].status)) gate_.ended(call, item);
+    // Whoever waits for its items waits for rank 0's part as well.
+    for (std::uint64_t item = 0; item < life.items.size(); ++item) {
+      if (has_ended(life.items[item].status)) gate_.ended(call, item);
     }
   }
-  if (call.done()) over_.push_back(&call);
+  if (life.done()) over_.push_back(&call);
 }
 
 Call* ItemLedger::next_over() {
@@ -5177,16 +5600,16 @@ Seconds seconds(std::int64_t nanoseconds) { return std::chrono::nanoseconds(nano
 }  // namespace
 
 // Under the controller's lock, or when the call is done.
-bool failed(const Call& call) { return call.failure != nullptr || !call.errors->empty(); }
+bool failed(const Call& call) { return call.life().failure != nullptr || !call.life().errors->empty(); }
 
 std::exception_ptr error_of(Call& call, std::uint64_t item) {
   return call.controller->locked([&]() -> std::exception_ptr {
-    const auto found = call.errors->find(item);
-    const bool aborted = item < call.items.size() && call.items[item].status == Status::aborted;
-    if (found == call.errors->end() && call.failure == nullptr && !aborted) return nullptr;
-    call.error_seen = true;
-    if (found != call.errors->end()) return found->second;
-    if (call.failure) return call.failure;
+    const auto found = call.life().errors->find(item);
+    const bool aborted = item < call.life().items.size() && call.life().items[item].status == Status::aborted;
+    if (found == call.life().errors->end() && call.life().failure == nullptr && !aborted) return nullptr;
+    call.life().error_seen = true;
+    if (found != call.life().errors->end()) return found->second;
+    if (call.life().failure) return call.life().failure;
     return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
                                                ": this engine could have taken part in the collective, and another could not"));
   });
@@ -5194,13 +5617,13 @@ std::exception_ptr error_of(Call& call, std::uint64_t item) {
 
 void rethrow(Call& call) {
   if (!failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) std::rethrow_exception(call.failure);
-  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors->begin()->second);
+  call.life().error_seen = true;
+  if (call.life().failure) std::rethrow_exception(call.life().failure);
+  if (!call.multiple && !call.composite) std::rethrow_exception(call.life().errors->begin()->second);
   std::vector<CompositeError::Failure> failures;
-  failures.reserve(call.errors->size());
-  for (const auto& [item, error] : *call.errors) failures.push_back({item, error});
-  throw CompositeError(std::move(failures), call.items.size());
+  failures.reserve(call.life().errors->size());
+  for (const auto& [item, error] : *call.life().errors) failures.push_back({item, error});
+  throw CompositeError(std::move(failures), call.life().items.size());
 }
 
 std::exception_ptr error_of(Call& call) {
@@ -5215,8 +5638,8 @@ std::exception_ptr error_of(Call& call) {
 DoneAndPending done_and_pending(Call& call) {
   return call.controller->locked([&call] {
     DoneAndPending tasks;
-    for (std::size_t item = 0; item < call.items.size(); ++item)
-      (has_ended(call.items[item].status) ? tasks.done : tasks.pending).push_back(item);
+    for (std::size_t item = 0; item < call.life().items.size(); ++item)
+      (has_ended(call.life().items[item].status) ? tasks.done : tasks.pending).push_back(item);
     return tasks;
   });
 }
@@ -5225,37 +5648,38 @@ Times times_of(Call& call) {
   return call.controller->locked([&call] {
     Times times{};
     std::int64_t serial = 0;
-    for (const ItemRecord& item : call.items) serial += item.completed - item.started;
+    for (const ItemRecord& item : call.life().items) serial += item.completed - item.started;
     times.serial = seconds(serial);
-    const std::int64_t last = std::max(call.last_received, call.submitted);
-    times.wall = seconds(last - call.submitted);
-    times.elapsed = seconds((call.done() ? last : call.controller->now()) - call.submitted);
+    const std::int64_t last = std::max(call.life().last_received, call.life().submitted);
+    times.wall = seconds(last - call.life().submitted);
+    times.elapsed = seconds((call.life().done() ? last : call.controller->now()) - call.life().submitted);
     return times;
   });
 }
 
 void check_item(Call& call, std::uint64_t item) {
-  if (item < call.items.size()) return;
-  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.items.size()) + " tasks");
+  if (item < call.life().items.size()) return;
+  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.life().items.size()) +
+                          " tasks");
 }
 
 Metadata metadata_of(Call& call, std::uint64_t index) {
   return call.controller->locked([&] {
     check_item(call, index);
-    const ItemRecord& item = call.items[index];
+    const ItemRecord& item = call.life().items[index];
     Metadata metadata;
     metadata.task = {call.id, index};
-    metadata.label = call.more->label;
+    metadata.label = call.life().more->label;
     metadata.status = item.status;
     metadata.engine = item.engine;
     if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
     metadata.attempt = item.attempts;
-    metadata.submitted = time_point(call.submitted);
+    metadata.submitted = time_point(call.life().submitted);
     metadata.started = time_point(item.started);
     metadata.completed = time_point(item.completed);
     metadata.received = time_point(item.received);
-    if (const auto error = call.errors->find(index); error != call.errors->end()) {
-      call.error_seen = true;
+    if (const auto error = call.life().errors->find(index); error != call.life().errors->end()) {
+      call.life().error_seen = true;
       metadata.error = wire::error_text(error->second);
     }
     return metadata;
@@ -5267,8 +5691,8 @@ namespace {
 // Under the controller's lock.
 const PublishedValues& published_of(const Call& call, std::uint64_t item) {
   static const PublishedValues none;
-  const auto found = call.more->published.find(item);
-  return found == call.more->published.end() ? none : found->second;
+  const auto found = call.life().more->published.find(item);
+  return found == call.life().more->published.end() ? none : found->second;
 }
 
 }  // namespace
@@ -5306,17 +5730,20 @@ std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
   });
 }
 
+void note_error_seen(Call& call) noexcept { call.life().error_seen = true; }
+
 void report_unseen(Call& call) noexcept {
-  if (call.error_seen || !failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) {
+  if (call.life().error_seen || !failed(call)) return;
+  call.life().error_seen = true;
+  if (call.life().failure) {
     std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
-                 wire::error_text(call.failure).c_str());
+                 wire::error_text(call.life().failure).c_str());
     return;
   }
   std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
-               call.errors->size(), call.items.size(), static_cast<unsigned long long>(call.id), call.more->label.empty() ? "" : " ",
-               call.more->label.c_str(), wire::error_text(call.errors->begin()->second).c_str());
+               call.life().errors->size(), call.life().items.size(), static_cast<unsigned long long>(call.id),
+               call.life().more->label.empty() ? "" : " ", call.life().more->label.c_str(),
+               wire::error_text(call.life().errors->begin()->second).c_str());
 }
 
 }  // namespace rankview::detail
@@ -5351,16 +5778,16 @@ std::shared_ptr<Controller> running_controller() {
 }
 
 void Controller::begin_local(const std::shared_ptr<Call>& call) {
-  call->submitted = now();
-  call->local = true;
+  call->life().submitted = now();
+  call->spread = Spread::rank_0;
   call->same_arguments = true;  // it has none
-  call->items.resize(1);
-  call->grow(1);
-  call->laid_out = true;
-  call->sealed.store(true, std::memory_order_release);
+  call->life().items.resize(1);
+  call->grow(1, 1);
+  call->life().laid_out = true;
+  call->life().sealed.store(true, std::memory_order_release);
   {
-    const std::lock_guard guard(driver_.lock());
-    call->kept = true;
+    const auto visit = driver_.visit();
+    call->life().has_handles = true;
     calls_.enlist(call);
     // What it continues is done, and so will it be.
     if (!run_.connected()) calls_.end(*call);
@@ -5369,29 +5796,29 @@ void Controller::begin_local(const std::shared_ptr<Call>& call) {
 }
 
 bool Controller::enter_local(Call& call) {
-  const std::lock_guard guard(driver_.lock());
-  if (call.items[0].status != Status::waiting) return false;
+  const auto visit = driver_.visit();
+  if (call.life().items[0].status != Status::waiting) return false;
   ledger_.granted(call, 0, 1, -1);
-  call.items[0].started = now();
+  call.life().items[0].started = now();
   return true;
 }
 
 void Controller::end_local(Call& call, std::exception_ptr error) {
-  const std::lock_guard guard(driver_.lock());
-  ItemRecord& item = call.items[0];
+  const auto visit = driver_.visit();
+  ItemRecord& item = call.life().items[0];
   if (has_ended(item.status)) return;  // with the run
   item.completed = now();
   item.received = item.completed;
-  call.last_received = item.completed;
+  call.life().last_received = item.completed;
   const Status status = error ? Status::failed : Status::completed;
   ledger_.ended(call, 0, status, std::move(error));
   advance();
 }
 
 bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  const std::lock_guard guard(driver_.lock());
-  if (call.done()) return false;
-  call.more.edit().continuations.push_back(continuation);
+  const auto visit = driver_.visit();
+  if (call.life().done()) return false;
+  call.life().more.edit().continuations.push_back(continuation);
   return true;
 }
 
@@ -5434,27 +5861,111 @@ namespace rankview::controller {
 using detail::Call;
 using detail::Claims;
 
-void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
-  Claims claims(frame.attachment_sizes);
-  std::exception_ptr error;
-  if (!call.abandoned) {
-    try {
-      detail::Reader in(value, &claims);
-      call.load(item, in);
-    } catch (...) {
-      error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
-                                                  std::to_string(call.items[item].engine) +
-                                                  " cannot be read: " + wire::error_text(detail::caught())));
+namespace {
+
+// Reads one value into its place. The error if that throws.
+std::exception_ptr read(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value, Claims& claims) noexcept {
+  try {
+    detail::Reader in(value, &claims);
+    call.load(item, in);
+    return nullptr;
+  } catch (...) {
+    return std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                               std::to_string(engine) + " cannot be read: " + wire::error_text(detail::caught())));
+  }
+}
+
+}  // namespace
+
+// Values of one call, of one message, whose reading runs code of the user's.
+class ResultTransfers::Reading final : public UserWork::Piece {
+ public:
+  Reading(ResultTransfers& transfers, const transport::Frame& frame, Call& call)
+      : Piece(call.life().self),
+        transfers_(transfers),
+        total_(call.life().items.size()),
+        expected_(call.life().items.capacity()),
+        attachment_sizes_(frame.attachment_sizes.begin(), frame.attachment_sizes.end()) {
+    frame_.peer = frame.peer;
+    frame_.tag = frame.tag;
+    frame_.attachment_sizes = attachment_sizes_;
+    // What comes from this process is attached to the message itself.
+    if (frame.local != nullptr && !attachment_sizes_.empty()) {
+      local_ = std::move(*frame.local);
+      frame_.local = &local_;
     }
   }
+
+  void add(std::uint64_t item, std::span<const std::byte> value) {
+    values_.push_back({item, call().life().items[item].engine, bytes_.size(), value.size(), Claims(attachment_sizes_), nullptr});
+    bytes_.append(value.data(), value.size());
+  }
+
+  void run() noexcept override {
+    try {
+      call().grow(total_, expected_);
+    } catch (...) {
+      for (Value& value : values_) value.error = detail::caught();
+      return;
+    }
+    for (Value& value : values_)
+      value.error = read(call(), value.item, value.engine, bytes_.bytes().subspan(value.offset, value.size), value.claims);
+  }
+  void finish() override {
+    for (Value& value : values_) transfers_.has_read(frame_, call(), value.item, value.claims.places(), std::move(value.error));
+  }
+
+ private:
+  struct Value {
+    std::uint64_t item;
+    int engine;
+    std::size_t offset;
+    std::size_t size;
+    Claims claims;
+    std::exception_ptr error;
+  };
+
+  ResultTransfers& transfers_;
+  const std::uint64_t total_;  // items of the call
+  const std::uint64_t expected_;
+  std::vector<std::uint64_t> attachment_sizes_;
+  transport::Frame frame_;
+  detail::Writer local_;
+  detail::Buffer bytes_;
+  std::vector<Value> values_;
+};
+
+ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work)
+    : endpoint_(endpoint), clock_(clock), ledger_(ledger), work_(work) {}
+
+ResultTransfers::~ResultTransfers() = default;
+
+void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  if (!call.plain && !call.life().abandoned) {
+    if (collecting_ == nullptr) collecting_ = std::make_unique<Reading>(*this, frame, call);
+    collecting_->add(item, value);
+    return;
+  }
+  Claims claims(frame.attachment_sizes);
+  std::exception_ptr error;
+  if (!call.life().abandoned) error = read(call, item, call.life().items[item].engine, value, claims);
+  has_read(frame, call, item, claims.places(), std::move(error));
+}
+
+void ResultTransfers::flush() {
+  if (collecting_ != nullptr) work_.add(std::move(collecting_));
+}
+
+void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::uint64_t item, const std::vector<Claims::Place>& places,
+                               std::exception_ptr error) {
   if (frame.attachment_sizes.empty()) {
     const Status status = error ? Status::failed : Status::completed;
     ledger_.finished(call, item, status, std::move(error));
     return;
   }
-  const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
-  auto transfer = endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>());
-  under_way_.push_back({std::move(transfer), call.self, item, error});
+  const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
+  auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
+  under_way_.push_back({std::move(transfer), call.life().self, item, std::move(error)});
 }
 
 bool ResultTransfers::writing(const Call& call) const {
@@ -5468,15 +5979,16 @@ bool ResultTransfers::progress() {
       ++i;
       continue;
     }
-    const Incoming arrived = std::move(under_way_[i]);
+    Incoming arrived = std::move(under_way_[i]);
     under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(i));
     Call& call = *arrived.call;
-    detail::ItemRecord& record = call.items[arrived.item];
+    detail::ItemRecord& record = call.life().items[arrived.item];
     record.received = clock_.now();
-    call.last_received = record.received;
-    if (call.keeps && !arrived.error) call.kept_on = record.engine;
+    call.life().last_received = record.received;
+    if (call.keeps && !arrived.error) call.life().cached_on = record.engine;
     ledger_.finished(call, arrived.item, arrived.error ? Status::failed : Status::completed, arrived.error);
-    if (call.abandoned && !writing(call)) call.discard();
+    if (call.life().abandoned && !writing(call)) discard_results(work_, call);
+    work_.leave(std::move(arrived.call));
     any = true;
   }
   return any;
@@ -5493,22 +6005,24 @@ namespace {
 
 const Attempts& attempts_at(const Call& call, std::uint64_t item) {
   static const Attempts none;
-  const auto found = call.more->attempts.find(item);
-  return found == call.more->attempts.end() ? none : found->second;
+  const auto found = call.life().more->attempts.find(item);
+  return found == call.life().more->attempts.end() ? none : found->second;
 }
 
 }  // namespace
 
 bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
-  if (call.terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
-  Attempts& attempts = call.more.edit().attempts[item];
-  if (attempts.errors.size() >= static_cast<std::size_t>(call.terms->retries)) return false;
+  if (call.life().terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
+  Attempts& attempts = call.life().more.edit().attempts[item];
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) return false;
   attempts.errors.push_back(wire::error_text(error));
   attempts.tried.push_back(engine);
   return true;
 }
 
-void RetryPolicy::note_refusal(Call& call, std::uint64_t item, int engine) { call.more.edit().attempts[item].refused.push_back(engine); }
+void RetryPolicy::note_refusal(Call& call, std::uint64_t item, int engine) {
+  call.life().more.edit().attempts[item].refused.push_back(engine);
+}
 
 scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {
   const Attempts& attempts = attempts_at(call, item);
@@ -5525,6 +6039,7 @@ namespace rankview::inline abi_0_1::detail {
 bool Controller::round() {
   if (!run_.connected()) return false;
   bool any = endpoint_.poll(*this);
+  if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
   if (!transfers_.empty()) any = transfers_.progress() || any;
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
@@ -5596,74 +6111,134 @@ void Controller::check_timers() {
     if (call == nullptr) continue;
     withdraw(*call, Status::failed, [&](const TaskId& task) {
       return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
-                                                  in_seconds(call->terms->queue_timeout)));
+                                                  in_seconds(call->life().terms->queue_timeout)));
     });
   }
 }
 
 // ---- what follows ------------------------------------------------------------------------------------------------------------
 
-// What the call waited for is there.
-void Controller::release(Call& call, std::vector<int>&& engines) {
-  if (call.aborted) return;
-  if (!engines.empty()) call.engines = std::move(engines);
-  if (call.more->deferred.encode) {
+// Encodes the arguments of a call's one item, which are all there now.
+class Controller::FirstEncoding final : public controller::UserWork::Piece {
+ public:
+  FirstEncoding(Controller& controller, const Call& waiting)
+      : Piece(waiting.life().self), controller_(controller), encode_(waiting.life().more->deferred.encode) {
+    block_.count = 1;
+  }
+
+  void run() noexcept override {
     try {
-      call.more->deferred.encode(call.blocks.front(), nullptr);
-      call.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
+      encode_(block_, nullptr);
     } catch (...) {
-      ledger_.give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
-      return;
+      error_ = caught();
     }
   }
-  // What does not go by the number of items may begin before all are there.
-  if (call.laid_out || controller::enqueued_as_they_come(call)) queue_.enqueue(call);
-  if (call.ended == 0) return;
+  void finish() override {
+    CallLife& life = call().life();
+    if (!life.in_flight) return;
+    block_.unfinished = life.blocks.front().unfinished;
+    std::swap(life.blocks.front(), block_);
+    controller_.enqueue_released(call(), error_);
+  }
+
+ private:
+  Controller& controller_;
+  EncodeArguments encode_;
+  ArgumentBlock block_;
+  std::exception_ptr error_;
+};
+
+// What the call waited for is there.
+void Controller::release(Call& call, std::vector<int>&& engines) {
+  CallLife& life = call.life();
+  if (life.aborted) return;
+  if (!engines.empty()) call.engines = std::move(engines);
+  const Deferred& deferred = life.more->deferred;
+  std::exception_ptr error;
+  if (deferred.encode && !deferred.plain) {
+    work_.add(std::make_unique<FirstEncoding>(*this, call));
+    return;
+  }
+  if (deferred.encode) {
+    try {
+      deferred.encode(life.blocks.front(), nullptr);
+    } catch (...) {
+      error = caught();
+    }
+  }
+  enqueue_released(call, error);
+}
+
+// What does not go by the number of items may begin before all are there.
+void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
+  CallLife& life = call.life();
+  if (error != nullptr) {
+    ledger_.give_up(call, Status::failed, [&error](const TaskId&) { return error; });
+    return;
+  }
+  if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
+  if (life.laid_out || controller::enqueued_as_they_come(call)) queue_.enqueue(call);
+  if (life.ended == 0) return;
   // Some were given up meanwhile.
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (has_ended(call.items[item].status)) queue_.withdraw(call, item);
+  for (std::uint64_t item = 0; item < life.items.size(); ++item) {
+    if (has_ended(life.items[item].status)) queue_.withdraw(call, item);
   }
 }
 
 // What the call waited for will never be there, because of what became of one task.
 void Controller::fail_impossible(Call& call, const TaskId& cause) {
   const auto error = gate_.impossible(cause);
-  if (call.laid_out) {
+  if (call.life().laid_out) {
     ledger_.give_up(call, Status::failed, error);
   } else {
-    call.more.edit().doomed = error({call.id, 0});
+    call.life().more.edit().doomed = error({call.id, 0});
   }
 }
 
 void Controller::end_root_part(Call& call) {
-  call.root.edit().kept.reset();
-  call.last_received = now();
+  work_.leave(std::move(call.root.edit().kept));
+  call.life().last_received = now();
   ledger_.seal(call);
 }
 
 // The call is over: lets go of all that was there for it, and has done what was to follow.
 void Controller::end(Call& call) {
-  const std::shared_ptr<Call> alive = calls_.end(call);
-  if (call.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
+  CallLife& life = call.life();
+  work_.leave(calls_.end(call));
+  if (life.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
   gate_.forget(call);
-  if (call.team != 0) teams_.leave(call.team);
-  for (const std::vector<int>& team : call.more->teams) {
-    if (const auto number = call.more->team_numbers.find(team.front()); number != call.more->team_numbers.end())
-      teams_.leave(number->second);
-  }
+  leave_teams(call);
   if (run_.connected()) {
-    for (const int engine : call.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
-    if (call.subtask) controller::answer_subtask(engines_, call);
+    for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
+    if (life.subtask) controller::answer_subtask(engines_, call);
   }
-  call.root.reset();
-  std::vector<ArgumentBlock>().swap(call.blocks);
+  if (life.subtask) {
+    const TaskId parent = controller::submitter_of(call);
+    if (Call* const waiting = calls_.find(parent.call)) waiting->life().more.edit().subtasks.erase({parent.item, call.id});
+  }
+  if (call.root) {
+    work_.leave(std::move(call.root.edit().kept));
+    call.root.reset();
+  }
+  for (ArgumentBlock& block : life.blocks) work_.leave(std::move(block.data.kept));
+  std::vector<ArgumentBlock>().swap(life.blocks);
   call.function.object.reset();
-  if (call.more) {
-    call.more.edit().deferred = {};
-    call.more.edit().attempts.clear();
+  if (life.more) {
+    Uncommon& more = life.more.edit();
+    if (more.deferred.encode) work_.leave(std::make_shared<const Deferred>(std::exchange(more.deferred, {})));
+    more.attempts.clear();
   }
   continuations_.take(call);
-  if (call.abandoned) report_unseen(call);
+  if (life.abandoned) report_unseen(call);
+}
+
+void Controller::leave_teams(const Call& call) {
+  const CallLife& life = call.life();
+  if (life.team != 0) teams_.leave(life.team);
+  for (const std::vector<int>& team : life.more->teams) {
+    if (const auto number = life.more->team_numbers.find(team.front()); number != life.more->team_numbers.end())
+      teams_.leave(number->second);
+  }
 }
 
 }  // namespace rankview::detail
@@ -5672,7 +6247,7 @@ namespace rankview::controller {
 
 void StuckTeams::note(const detail::Call& call, std::uint64_t item, std::int64_t now, const std::exception_ptr& error) {
   const bool known = std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) {
-    return suspect.call == call.id && (call.together || suspect.item == item);
+    return suspect.call == call.id && (call.spread == detail::Spread::together || suspect.item == item);
   });
   if (!known) suspects_.push_back({call.id, item, now, error});
 }
@@ -5682,7 +6257,7 @@ void StuckTeams::check(std::int64_t now) {
   std::erase_if(suspects_, [&](const Suspect& suspect) {
     const detail::Call* const call = calls_.find(suspect.call);
     if (call == nullptr) return true;
-    if (!call->together && !call->more->team_items.contains(suspect.item)) return true;
+    if (call->spread != detail::Spread::together && !call->life().more->team_items.contains(suspect.item)) return true;
     if (suspect.since > limit) return false;
     transport::end_process(1, wire::error_text(suspect.error) + "\nOther engines have not ended that task " +
                                   std::to_string(grace_.count()) +
@@ -5754,7 +6329,7 @@ void Submission::hand_over() {
 
 void Submission::wait_for_engines() {
   Controller& controller = *call_->controller;
-  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !(call_->balanced && call_->chunk_size == 1); });
+  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !controller::enqueued_as_they_come(*call_); });
 }
 
 void Submission::finish(bool unattended) {
@@ -5786,19 +6361,20 @@ void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
 }
 
 void set_label(Call& call, const std::string& label) {
-  if (!label.empty()) call.more.edit().label = label;
+  if (!label.empty()) call.life().more.edit().label = label;
 }
 
-void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.more.edit().teams = teams; }
+void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.life().more.edit().teams = teams; }
 
 void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first) {
-  call.more.edit().feeds.push_back({feed, first});
+  call.life().more.edit().feeds.push_back({feed, first});
 }
 
-void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode) {
-  Deferred& deferred = call.more.edit().deferred;
+void defer(Call& call, const Dependency& arguments, EncodeArguments encode, bool plain) {
+  Deferred& deferred = call.life().more.edit().deferred;
   deferred.arguments = arguments;
   deferred.encode = std::move(encode);
+  deferred.plain = plain;
 }
 
 }  // namespace rankview::detail
@@ -5808,16 +6384,17 @@ namespace {
 
 class Subtask final : public detail::Call {
  public:
-  Subtask(int engine, std::uint64_t number) : submitter(engine), ticket(number) { subtask = true; }
+  Subtask(const TaskId& by, int on, std::uint64_t number) : Call(true), parent(by), engine(on), ticket(number) { life().subtask = true; }
 
-  void grow(std::uint64_t) override {}
+  void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t, detail::Reader& in) override {
     const auto bytes = in.take(in.remaining());
     value.assign(bytes.begin(), bytes.end());
   }
   void discard() noexcept override {}
 
-  int submitter;
+  TaskId parent;
+  int engine;
   std::uint64_t ticket;
   std::vector<std::byte> value;
 };
@@ -5841,18 +6418,18 @@ wire::Failure describe(const std::exception_ptr& error) {
 }  // namespace
 
 std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engine, const wire::Subtask& subtask) {
-  const auto call = detail::make_call<Subtask>(engine, subtask.ticket);
+  const auto call = detail::make_call<Subtask>(TaskId{parent.id, subtask.parent_item}, engine, subtask.ticket);
   call->controller = parent.controller;
   call->function.thunk = static_cast<const detail::Thunk*>(detail::local_address(subtask.thunk));
   if (subtask.function != wire::CodeAddress()) call->function.code = detail::local_address(subtask.function);
-  call->code = &detail::shipped_code({subtask.thunk, subtask.function, {}});
+  call->life().code = &detail::shipped_code({subtask.thunk, subtask.function, {}});
   call->function.object.edit().raw(subtask.object.data(), subtask.object.size());
-  if (!parent.more->label.empty()) call->more.edit().label = parent.more->label;
-  call->balanced = true;
-  if (parent.balanced && parent.more->teams.empty()) call->engines = parent.engines;
+  if (!parent.life().more->label.empty()) call->life().more.edit().label = parent.life().more->label;
+  call->spread = detail::Spread::pool;
+  if (in_pool(parent) && parent.life().more->teams.empty()) call->engines = parent.engines;
   // Deeper ones first, so that what waits for them goes on before more is begun.
-  call->terms.edit().priority = parent.terms->priority + 1;
-  call->error_seen = true;
+  call->life().terms.edit().priority = parent.life().terms->priority + 1;
+  call->life().error_seen = true;
   return call;
 }
 
@@ -5865,12 +6442,16 @@ detail::ArgumentBlock arguments_of(const wire::Subtask& subtask) {
   return block;
 }
 
+TaskId submitter_of(const detail::Call& subtask) { return static_cast<const Subtask&>(subtask).parent; }
+
 void answer_subtask(Engines& engines, const detail::Call& call) {
   const auto& subtask = static_cast<const Subtask&>(call);
-  if (const std::exception_ptr error = call.failure ? call.failure : call.errors->empty() ? nullptr : call.errors->begin()->second) {
-    refuse_subtask(engines, subtask.submitter, subtask.ticket, error);
+  if (const std::exception_ptr error = call.life().failure           ? call.life().failure
+                                       : call.life().errors->empty() ? nullptr
+                                                                     : call.life().errors->begin()->second) {
+    refuse_subtask(engines, subtask.engine, subtask.ticket, error);
   } else {
-    wire::write(engines.to(subtask.submitter), wire::Answer{subtask.ticket, 0, subtask.value});
+    wire::write(engines.to(subtask.engine), wire::Answer{subtask.ticket, 0, subtask.value});
   }
 }
 
@@ -5974,7 +6555,7 @@ std::exception_ptr task_error(const Call& call, std::uint64_t item, const contro
 
 std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
   return std::make_exception_ptr(TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) +
-                                              ": ran for longer than its timeout of " + in_seconds(call.terms->timeout) +
+                                              ": ran for longer than its timeout of " + in_seconds(call.life().terms->timeout) +
                                               rankview::wire::listed(earlier)));
 }
 
@@ -5990,6 +6571,7 @@ namespace rankview::controller {
 
 using detail::ArgumentBlock;
 using detail::Call;
+using detail::Spread;
 using scheduler::Placement;
 
 namespace {
@@ -6014,26 +6596,35 @@ scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t co
   work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
   work.item_bytes = block.data.bytes.size() / block.count;
   work.alone = !block.data.attachments.empty();
-  work.flow = call.flow;
-  work.priority = call.terms->priority;
-  work.hwm = call.terms->hwm;
-  work.policy = static_cast<scheduler::Policy>(call.terms->policy);
+  work.flow = call.life().submitter;
+  work.priority = call.life().terms->priority;
+  work.hwm = call.life().terms->hwm;
+  work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
   return work;
 }
 
-// Who may run what of a call that is not dealt out in blocks: all of it, or an item that is an engine's own.
+// Who may run all of a call, or of one whose engines have items of their own, this item.
 Placement placement(const Call& call, std::uint64_t item) {
-  if (call.together) return Placement::together(call.engines);
-  if (call.more->deferred.placed >= 0) return Placement::bound(call.more->deferred.placed);
-  if (!call.balanced) return Placement::bound(call.engines[item]);
-  if (!call.more->teams.empty()) return Placement::to(call.more->teams);
-  if (!call.engines.empty()) return Placement::among(call.engines);
-  return {};
+  const int close_to_arguments = call.life().more->deferred.placed;
+  switch (call.spread) {
+    case Spread::together:
+      return Placement::together(call.engines);
+    case Spread::teams:
+      return Placement::to(call.life().more->teams);
+    case Spread::pool:
+      if (close_to_arguments >= 0) return Placement::bound(close_to_arguments);
+      return call.engines.empty() ? Placement() : Placement::among(call.engines);
+    case Spread::each:
+    case Spread::blocks:
+    case Spread::rank_0:
+      break;
+  }
+  return Placement::bound(call.engines[item]);
 }
 
 }  // namespace
 
-bool enqueued_as_they_come(const Call& call) { return call.balanced && call.chunk_size == 1; }
+bool enqueued_as_they_come(const Call& call) { return in_pool(call) && call.chunk_size == 1; }
 
 TaskQueue::TaskQueue(int engines) {
   for (int id = 0; id < engines; ++id) scheduler_.add_engine(id);
@@ -6046,25 +6637,35 @@ void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t coun
 void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
 
 void TaskQueue::enqueue(const Call& call) {
-  const std::uint64_t count = call.items.size();
+  const std::uint64_t count = call.life().items.size();
   const std::uint64_t engines = call.engines.size();
   if (count == 0) return;
-  const ArgumentBlock& block = call.blocks.front();
-  if (call.together) {
-    submit(call, 0, engines, block);
-  } else if (call.same_arguments) {
-    for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
-  } else if (!call.balanced) {
-    // Block parts: the first few get one item more.
-    for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
-      const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-      scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
-      first += part;
-    }
-  } else if (call.chunk_size > 1) {
-    submit(call, 0, count, block);
-  } else {
-    for (const ArgumentBlock& each : call.blocks) enqueue(call, each);
+  const ArgumentBlock& block = call.life().blocks.front();
+  switch (call.spread) {
+    case Spread::together:
+      submit(call, 0, engines, block);
+      return;
+    case Spread::each:
+      for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
+      return;
+    case Spread::blocks:
+      // The first few get one item more.
+      for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
+        const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
+        scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+        first += part;
+      }
+      return;
+    case Spread::pool:
+    case Spread::teams:
+      if (call.chunk_size > 1) {
+        submit(call, 0, count, block);
+      } else {
+        for (const ArgumentBlock& each : call.life().blocks) enqueue(call, each);
+      }
+      return;
+    case Spread::rank_0:
+      return;
   }
 }
 
@@ -6075,7 +6676,7 @@ bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid a
 }
 
 void TaskQueue::withdraw(const Call& call) {
-  if (call.together || call.balanced) {
+  if (call.spread == Spread::together || in_pool(call)) {
     scheduler_.withdraw(call.id, placement(call, 0));
   } else {
     for (const int engine : call.engines) scheduler_.withdraw(call.id, Placement::bound(engine));
@@ -6083,7 +6684,7 @@ void TaskQueue::withdraw(const Call& call) {
 }
 
 void TaskQueue::withdraw(const Call& call, std::uint64_t item) {
-  if (call.balanced) {
+  if (in_pool(call)) {
     scheduler_.withdraw(call.id, item, placement(call, item));
     return;
   }
@@ -6281,7 +6882,7 @@ void Teams::decide(Part& part) {
     if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
     if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
   } catch (...) {
-    call.failure = std::current_exception();
+    call.life().failure = std::current_exception();
     part.verdict.go = 0;
   }
 }
@@ -6342,7 +6943,7 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
   terms.policy = static_cast<std::uint8_t>(flags.policy.value());
   terms.predicate = flags.depend->function();
-  if (terms != Terms()) call.terms.edit() = terms;
+  if (terms != Terms()) call.life().terms.edit() = terms;
   call.after = &flags.after.value();
   call.follow = &flags.follow.value();
 }
@@ -6373,32 +6974,34 @@ void check_team_flags(const Flags& flags) {
 // Waiting for calls, and giving them up.
 namespace rankview::inline abi_0_1::detail {
 bool wait(Call& call, const Deadline& deadline) {
-  if (call.done()) return true;
+  if (call.life().done()) return true;
   return call.controller->drive(
-      deadline, [&call] { return call.done(); }, call.local);
+      deadline, [&call] { return call.life().done(); }, call.spread == Spread::rank_0);
 }
 
 bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
-  if (call.done()) return true;
+  if (call.life().done()) return true;
   return call.controller->drive(
-      deadline, [&call, item] { return call.done() || (item < call.items.size() && has_ended(call.items[item].status)); }, call.local);
+      deadline,
+      [&call, item] { return call.life().done() || (item < call.life().items.size() && has_ended(call.life().items[item].status)); },
+      call.spread == Spread::rank_0);
 }
 
 std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
   std::exception_ptr error;
   const auto ready = [&call, &error] {
-    if (!call.errors->empty()) error = call.errors->begin()->second;
-    if (call.failure) error = call.failure;
-    return error != nullptr || call.done();
+    if (!call.life().errors->empty()) error = call.life().errors->begin()->second;
+    if (call.life().failure) error = call.life().failure;
+    return error != nullptr || call.life().done();
   };
-  call.controller->drive(deadline, ready, call.local);
-  if (error) call.error_seen = true;
+  call.controller->drive(deadline, ready, call.spread == Spread::rank_0);
+  if (error) call.life().error_seen = true;
   return error;
 }
 
 bool poll(Call& call) {
-  if (!call.done()) call.controller->try_progress();
-  return call.done();
+  if (!call.life().done()) call.controller->try_progress();
+  return call.life().done();
 }
 
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
@@ -6411,12 +7014,12 @@ void spin(Controller& controller) { controller.try_progress(); }
 std::shared_ptr<CompletionFeed> subscribe(Call& call) {
   auto feed = std::make_shared<CompletionFeed>();
   call.controller->locked([&] {
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (has_ended(call.items[item].status)) feed->ended.push_back(item);
+    for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+      if (has_ended(call.life().items[item].status)) feed->ended.push_back(item);
     }
     std::stable_sort(feed->ended.begin(), feed->ended.end(),
-                     [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
-    call.more.edit().feeds.push_back({feed});
+                     [&call](std::uint64_t a, std::uint64_t b) { return call.life().items[a].received < call.life().items[b].received; });
+    call.life().more.edit().feeds.push_back({feed});
   });
   return feed;
 }
@@ -6428,9 +7031,9 @@ std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::u
       item = feed.ended.front();
       feed.ended.pop_front();
     }
-    return item || (call.sealed && already_read == call.items.size());
+    return item || (call.life().sealed && already_read == call.life().items.size());
   };
-  call.controller->drive({}, ready, call.local);
+  call.controller->drive({}, ready, call.spread == Spread::rank_0);
   return item;
 }
 
@@ -6459,7 +7062,7 @@ bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& d
 
 void abort(Controller& controller, const Dependency& tasks) {
   for (const auto& [call, item] : named(controller, tasks)) {
-    call->error_seen = true;
+    call->life().error_seen = true;
     if (item == Prerequisite::every) {
       call->controller->abort(*call);
     } else {
@@ -6469,7 +7072,7 @@ void abort(Controller& controller, const Dependency& tasks) {
 }
 
 void abort(Call& call) {
-  call.error_seen = true;
+  call.life().error_seen = true;
   call.controller->abort(call);
 }
 
@@ -6487,9 +7090,9 @@ void abort_all(Controller& controller) {
 }
 
 void throw_late(Call& call, Seconds timeout) {
-  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
-                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") + " ended (call " +
-                     std::to_string(call.id) + "); the result can be asked for again");
+  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.life().ended) + " of " +
+                     std::to_string(call.life().items.size()) + (call.life().items.size() == 1 ? " task has" : " tasks have") +
+                     " ended (call " + std::to_string(call.id) + "); the result can be asked for again");
 }
 
 void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
@@ -6498,8 +7101,8 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval) {
   const bool terminal = isatty(STDERR_FILENO) != 0;
   for (bool done = false; !done;) {
     done = wait(call, deadline_after(interval));
-    const std::size_t total = call.items.size();
-    const std::uint64_t ended = call.ended;
+    const std::size_t total = call.life().items.size();
+    const std::uint64_t ended = call.life().ended;
     const double elapsed = times_of(call).elapsed.count();
     const double share = total == 0 ? 1.0 : static_cast<double>(ended) / static_cast<double>(total);
     if (terminal) {
@@ -6647,6 +7250,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   unsigned idle_looks = 0;
   transport::Idle idle(spin_);
   while (!end_ || !queue_.empty()) {
+    let_go_of_sent();
     if (carry_out_next()) {
       idle.reset();
       continue;
@@ -6688,12 +7292,14 @@ void Engine::leave() {
   endpoint_->send(0, std::move(message));
   transport::Idle idle(spin_);
   while (!endpoint_->flushed() || dropping()) {
+    let_go_of_sent();
     if (endpoint_->poll(*this)) {
       idle.reset();
     } else {
       endpoint_->doze(idle);
     }
   }
+  let_go_of_sent();
 }
 
 std::shared_ptr<Engine::Pending> Engine::new_pending() {
@@ -7118,8 +7724,17 @@ void Engine::report_memory() {
   flush();
 }
 
+// What was attached to messages that have left may be the user's, whose destructors may want something of the engine.
+void Engine::let_go_of_sent() {
+  if (!endpoint_->anything_sent()) return;
+  auto sent = endpoint_->take_sent();
+  const Baton::Lent lent(baton_);
+  sent.clear();
+}
+
 void Engine::look(std::int64_t now) {
   endpoint_->poll(*this);
+  let_go_of_sent();
   last_look_ = now;
   if (!dropping_.empty()) dropping();
   // Without a pulse nobody would send them during the next task, however long that is.
@@ -7708,6 +8323,7 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.item = arguments;
   const std::lock_guard held(baton_);
   record.parent_call = at_.call;
+  record.parent_item = at_.item;
   record.ticket = next_ticket_++;
   subtasks_.emplace(record.ticket, std::nullopt);
   wire::write(outbox_, record);
@@ -9577,6 +10193,7 @@ bool LocalEndpoint::poll(FrameHandler& handler) {
     frame.attachment_sizes = sizes;
     frame.local = &message;
     handler.on_frame(frame);
+    note_sent(message);
   }
   return !messages.empty();
 }
@@ -10233,6 +10850,7 @@ bool MpiEndpoint::poll_sending() {
     Sending first = std::move(sending_.front());
     sending_.pop_front();
     if (test_all(first.requests)) {
+      note_sent(first.message);
       recycle(std::move(first.message.bytes));
       any = true;
     } else {
@@ -11131,6 +11749,7 @@ Subtask read_subtask(Reader& in) {
   record.thunk = in.value<CodeAddress>();
   record.function = in.value<CodeAddress>();
   record.parent_call = in.value<std::uint64_t>();
+  record.parent_item = in.value<std::uint64_t>();
   record.stride = in.value<std::uint64_t>();
   record.object = read_bytes(in);
   record.item = read_bytes(in);
@@ -11285,6 +11904,7 @@ void write(Writer& out, const Subtask& record) {
   out.value(record.thunk);
   out.value(record.function);
   out.value(record.parent_call);
+  out.value(record.parent_item);
   out.value(record.stride);
   write_bytes(out, record.object);
   write_bytes(out, record.item);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "controller/call_life.hpp"
 #include "controller/controller.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -7,18 +8,29 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <string>
 
 // What every call has, and what templates check of the arguments of one.
 namespace rankview::inline abi_0_1::detail {
-Call::Call() = default;
 
-Call::~Call() = default;
+Call::Call(bool has_no_user_code) : plain(has_no_user_code) {
+  static_assert(sizeof(CallLife) <= life_bytes && alignof(CallLife) <= alignof(std::uint64_t));
+  std::construct_at(reinterpret_cast<CallLife*>(life_));
+}
+
+Call::~Call() { std::destroy_at(&life()); }
 
 std::byte* Call::room(std::uint64_t) { return nullptr; }
 
-CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->slot) { slot_->handles.store(1, std::memory_order_relaxed); }
+bool done(const Call& call) noexcept { return call.life().done(); }
+
+std::size_t item_count(const Call& call) noexcept { return call.life().items.size(); }
+
+std::size_t ended_count(const Call& call) noexcept { return static_cast<std::size_t>(call.life().ended); }
+
+CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->life().slot) { slot_->handles.store(1, std::memory_order_relaxed); }
 
 void let_go(Call& call) noexcept { call.controller->abandon(call); }
 

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/call_life.hpp"
 #include "controller/call_table.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -35,7 +36,7 @@ class CallRegistry {
   template <class F>
   void for_each(F f) const {
     calls_.for_each([&f](detail::Call& call) {
-      if (call.in_flight) f(call);
+      if (call.life().in_flight) f(call);
     });
   }
   // Those in flight, in the order in which they were made.

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/continuation_queue.hpp"
 
+#include "controller/call_life.hpp"
+
 #include "controller/uncommon.hpp"
 
 #include <utility>
@@ -14,24 +16,24 @@ thread_local int depth = 0;
 }  // namespace
 
 void ContinuationQueue::take(detail::Call& call) {
-  if (call.more->continuations.empty()) return;
-  for (auto& continuation : call.more.edit().continuations) due_.push_back(std::move(continuation));
-  call.more.edit().continuations.clear();
+  if (call.life().more->continuations.empty()) return;
+  for (auto& continuation : call.life().more.edit().continuations) due_.push_back(std::move(continuation));
+  call.life().more.edit().continuations.clear();
 }
 
 int ContinuationQueue::running_here() { return depth; }
 
-void ContinuationQueue::run_next(std::unique_lock<SharedLock>& guard) {
+void ContinuationQueue::run_next(Visit& visit) {
   std::shared_ptr<detail::Continuation> next = std::move(due_.front());
   due_.pop_front();
   ++running_;
   const bool wanted = !stopped_;
-  guard.unlock();
+  visit.unlock();
   ++depth;
   if (wanted) next->run();
   next.reset();
   --depth;
-  guard.lock();
+  visit.lock();
   --running_;
 }
 

@@ -2,13 +2,12 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include "controller/lock.hpp"
+#include "controller/user_work.hpp"
 
 #include <rankview/detail/call.hpp>
 
 #include <deque>
 #include <memory>
-#include <mutex>
 
 namespace rankview::controller {
 
@@ -26,7 +25,7 @@ class ContinuationQueue {
   [[nodiscard]] static int running_here();
 
   // Runs the first, and lets go of the lock meanwhile.
-  void run_next(std::unique_lock<SharedLock>& guard);
+  void run_next(Visit& visit);
   // The client has failed: what is due from here on is dropped when its turn comes.
   void stop() { stopped_ = true; }
   // Gives what nobody will run.

@@ -6,6 +6,7 @@
 #include "transport/process.hpp"
 #include "wire/shipped_code.hpp"
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
 
 #include <atomic>
@@ -17,12 +18,12 @@ namespace {
 
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
-  if (call.nobody || (!call.balanced && !call.same_arguments && call.engines.empty())) throw_nobody();
+  if (call.nobody || (!in_pool(call) && !call.same_arguments && call.engines.empty())) throw_nobody();
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
 void find_code(Call& call) {
-  call.code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.terms->predicate));
+  call.life().code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.life().terms->predicate));
 }
 
 // A number for each thread that submits calls.
@@ -44,41 +45,43 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       settings_(settings),
       engines_(endpoint, settings.engines),
       gate_(*this, calls_),
-      ledger_(engines_, gate_),
+      ledger_(engines_, gate_, work_),
       queue_(engines_.count()),
       teams_(*settings.teams),
-      dispatcher_(calls_, queue_, engines_, ledger_, teams_, settings.forwarding),
+      dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      transfers_(endpoint, settings_.clock, ledger_),
+      transfers_(endpoint, settings_.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
-      driver_(*this, continuations_, settings.driver) {}
+      driver_(*this, work_, continuations_, settings.driver) {}
 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
   check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
-  call->items.reserve(expected.value_or(0));
-  const std::lock_guard guard(driver_.lock());
+  call->life().submitted = now();
+  call->life().items.reserve(expected.value_or(0));
+  const auto visit = driver_.visit();
   add(call);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
   if (driver_.may_drive()) round();
 }
 
 void Controller::seal(Call& call, bool unattended) {
+  // Results that are there before all items are known make room as they come; from here on the room stays where it is.
+  if (!call.plain && call.multiple) make_room(call);
   {
-    const std::lock_guard guard(driver_.lock());
-    call.kept = unattended;
+    const auto visit = driver_.visit();
+    call.life().has_handles = unattended;
     lay_out(call);
     advance();
     // The run may have ended meanwhile.
-    if (!call.in_flight && !call.kept) calls_.drop(call);
+    if (!call.life().in_flight && !call.life().has_handles) work_.leave(calls_.drop(call));
   }
   if (unattended) driver_.wake_progress_thread();
 }
@@ -86,14 +89,18 @@ void Controller::seal(Call& call, bool unattended) {
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
   if (block.count != 0) check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
+  call->life().submitted = now();
+  if (!call->plain) {
+    const std::uint64_t count = call->same_arguments ? call->engines.size() : block.count;
+    call->grow(count, count);
+  }
   {
-    const std::lock_guard guard(driver_.lock());
+    const auto visit = driver_.visit();
     add(call);
-    call->kept = unattended;
+    call->life().has_handles = unattended;
     if (block.count != 0) add(*call, std::move(block));
     lay_out(*call);
-    unattended&& driver_.may_drive() ? attend(call->submitted) : advance();
+    unattended&& driver_.may_drive() ? attend(call->life().submitted) : advance();
   }
   if (unattended) driver_.wake_progress_thread();
 }
@@ -101,41 +108,69 @@ void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block
 void Controller::add(const std::shared_ptr<Call>& call) {
   if (!run_.open()) throw UsageError("the run that this view belongs to has ended");
   auto waiting = gate_.look_up(*call);
-  call->flow = this_submitter();
+  call->life().submitter = this_submitter();
   calls_.enlist(call);
-  if (call->terms->queue_timeout != 0) timers_.add(call->submitted + call->terms->queue_timeout, call->id);
+  if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
   if (waiting.waits()) gate_.hold(*call, std::move(waiting));
 }
 
 void Controller::add(Call& call, ArgumentBlock&& block) {
   if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
-  block.first = call.items.size();
+  block.first = call.life().items.size();
   block.unfinished = block.count;
-  call.blocks.push_back(std::move(block));
+  call.life().blocks.push_back(std::move(block));
   if (call.same_arguments) return;  // lay_out() knows for whom
-  const ArgumentBlock& added = call.blocks.back();
+  const ArgumentBlock& added = call.life().blocks.back();
   const std::uint64_t total = added.first + added.count;
-  call.items.resize(total);
-  call.grow(total);
-  if (controller::enqueued_as_they_come(call) && !call.waits) queue_.enqueue(call, added);
+  call.life().items.resize(total);
+  if (call.plain) call.grow(total, call.life().items.capacity());
+  if (controller::enqueued_as_they_come(call) && !call.life().waits) queue_.enqueue(call, added);
+}
+
+// Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
+void Controller::make_room(Call& call) {
+  class MakingRoom final : public controller::UserWork::Piece {
+   public:
+    explicit MakingRoom(Call& full) : Piece(full.life().self), count_(full.life().items.size()) {}
+    void run() noexcept override {
+      try {
+        call().grow(count_, count_);
+      } catch (...) {
+        error_ = caught();
+      }
+    }
+    void finish() override {
+      if (error_ != nullptr) call().life().failure = error_;
+    }
+
+   private:
+    std::uint64_t count_;
+    std::exception_ptr error_;
+  };
+  {
+    const auto visit = driver_.visit();
+    if (!call.life().in_flight) return;
+    work_.add(std::make_unique<MakingRoom>(call));
+  }
+  drive({}, [this, &call] { return !work_.busy(call); });
 }
 
 // All items are there. Those whose place depends on how many there are get it.
 void Controller::lay_out(Call& call) {
   if (calls_.find(call.id) == nullptr) return;
-  call.laid_out = true;
+  call.life().laid_out = true;
   const std::uint64_t engines = call.engines.size();
   if (call.same_arguments) {
-    call.blocks.front().unfinished = engines;
-    call.items.resize(engines);
-    call.grow(engines);
+    call.life().blocks.front().unfinished = engines;
+    call.life().items.resize(engines);
+    if (call.plain) call.grow(engines, engines);
   }
   if (call.root->kind == RootPart::Kind::none || engines == 0) ledger_.seal(call);
-  if (call.more->doomed) {
-    ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.more->doomed; });
-  } else if (call.aborted) {
+  if (call.life().more->doomed) {
+    ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
+  } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
-  } else if (!call.waits && !controller::enqueued_as_they_come(call)) {
+  } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
     queue_.enqueue(call);
   }
 }
@@ -143,62 +178,78 @@ void Controller::lay_out(Call& call) {
 // ---- giving up ---------------------------------------------------------------------------------------------------------------
 
 void Controller::cancel(Call& call) {
-  const std::lock_guard guard(driver_.lock());
-  call.error_seen = true;
-  call.abandoned = true;
+  const auto visit = driver_.visit();
+  call.life().error_seen = true;
+  call.life().abandoned = true;
   ledger_.seal(call);
   withdraw(call, "the range of its map threw");
   advance();
   // The run may have ended before.
-  if (!call.in_flight) calls_.drop(call);
+  if (!call.life().in_flight) work_.leave(calls_.drop(call));
 }
 
 void Controller::abort(Call& call) {
-  const std::lock_guard guard(driver_.lock());
-  call.aborted = true;
-  withdraw(call, "aborted while it waited");
-  dispatcher_.stop(call, 0, call.items.size());
+  const auto visit = driver_.visit();
+  mark_aborted(call);
   advance();
 }
 
+// Gives up what waits of a call, tells engines of the rest, and likewise with the subtasks that its tasks have submitted, and theirs.
+void Controller::mark_aborted(Call& call) {
+  std::vector<Call*> given_up{&call};
+  while (!given_up.empty()) {
+    Call& next = *given_up.back();
+    given_up.pop_back();
+    next.life().aborted = true;
+    withdraw(next, "aborted while it waited");
+    dispatcher_.stop(next, 0, next.life().items.size());
+    for (const auto& [item, number] : next.life().more->subtasks) {
+      if (Call* const subtask = calls_.find(number)) given_up.push_back(subtask);
+    }
+  }
+}
+
 void Controller::abort(Call& call, std::uint64_t item) {
-  std::unique_lock guard(driver_.lock());
-  if (item >= call.items.size() || has_ended(call.items[item].status)) return;
-  if (call.items.size() == 1 || call.together || call.local) {
-    guard.unlock();
-    abort(call);
+  const auto visit = driver_.visit();
+  if (item >= call.life().items.size() || has_ended(call.life().items[item].status)) return;
+  if (call.life().items.size() == 1 || call.spread == Spread::together || call.spread == Spread::rank_0) {
+    mark_aborted(call);
+    advance();
     return;
   }
-  if (call.items[item].status == Status::waiting) {
+  if (call.life().items[item].status == Status::waiting) {
     withdraw_waiting(call, item);
   } else {
-    call.more.edit().given_up.insert(item);
+    call.life().more.edit().given_up.insert(item);
     dispatcher_.stop(call, item, item + 1);
+    const auto& subtasks = call.life().more->subtasks;
+    for (auto at = subtasks.lower_bound({item, 0}); at != subtasks.end() && at->first == item;) {
+      Call* const subtask = calls_.find((at++)->second);
+      if (subtask != nullptr) mark_aborted(*subtask);
+    }
   }
   advance();
 }
 
 void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   for (const auto& call : calls_.unfinished()) {
     if (!wanted(*call)) continue;
-    call->error_seen = true;
-    call->aborted = true;
-    withdraw(*call, "aborted while it waited");
-    dispatcher_.stop(*call, 0, call->items.size());
+    call->life().error_seen = true;
+    mark_aborted(*call);
   }
   advance();
 }
 
 void Controller::abort_all(const std::string& why) {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   continuations_.stop();
   for (const auto& call : calls_.unfinished()) {
     // That these are given up is told to the client as a whole.
-    if (call->errors->empty()) call->error_seen = true;
-    call->aborted = true;
+    if (call->life().errors->empty()) call->life().error_seen = true;
+    call->life().aborted = true;
     withdraw(*call, why);
-    dispatcher_.stop(*call, 0, call->items.size());
+    dispatcher_.stop(*call, 0, call->life().items.size());
   }
   advance();
 }
@@ -207,29 +258,30 @@ void Controller::withdraw(Call& call, const std::string& why) { withdraw(call, S
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
 void Controller::withdraw(Call& call, Status status, const MakeError& error) {
-  if (!call.in_flight) return;
+  if (!call.life().in_flight) return;
   queue_.withdraw(call);
   ledger_.give_up(call, status, error);
 }
 
 // The same for one item that has not been handed out.
 void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
-  if (call.items[item].status != Status::waiting) return;
+  if (call.life().items[item].status != Status::waiting) return;
   queue_.withdraw(call, item);
   ledger_.ended(call, item, Status::aborted, aborted("aborted while it waited")({call.id, item}));
 }
 
 void Controller::abandon(Call& call) noexcept {
-  std::shared_ptr<Call> alive;  // goes when the lock has
-  // The last handle may be an argument or a dependency of a call that ends under the lock.
-  std::unique_lock guard(driver_.lock(), std::defer_lock);
-  if (!driver_.lock().mine()) guard.lock();
-  call.abandoned = true;
-  if (!call.in_flight) alive = calls_.drop(call);
-  const bool being_filled = call.team != 0 && !call.sealed;
-  if (!transfers_.writing(call) && !being_filled) call.discard();
-  if (call.more) call.more.edit().published.clear();
-  if (call.done()) report_unseen(call);
+  const auto visit = driver_.visit();
+  CallLife& life = call.life();
+  life.abandoned = true;
+  if (life.more) life.more.edit().published.clear();
+  if (life.done()) report_unseen(call);
+  const bool being_filled = life.team != 0 && !life.sealed;
+  if (!life.in_flight) {
+    work_.leave(calls_.drop(call));
+  } else if (!transfers_.writing(call) && !being_filled) {
+    controller::discard_results(work_, call);
+  }
 }
 
 // ---- what is known -----------------------------------------------------------------------------------------------------------
@@ -239,12 +291,12 @@ std::optional<std::uint64_t> Controller::resting() const {
 }
 
 QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   const scheduler::Scheduler& scheduler = queue_.scheduler();
   QueueStatus status;
   status.unassigned = scheduler.waiting();
   calls_.for_each([&status](const Call& call) {
-    if (call.waits) status.dependent += call.items.size();
+    if (call.life().waits) status.dependent += call.life().items.size();
   });
   for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler.load(id).waiting;
   for (const int id : engines) {
@@ -259,21 +311,21 @@ QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
   // Whoever names a result keeps it.
   if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
-  const std::lock_guard guard(driver_.lock());
+  const auto visit = driver_.visit();
   const TaskId& task = tasks.task;
   if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
   if (task.call == 0 || task.call >= calls_.next_number()) throw UsageError("task " + to_string(task) + " was never submitted in this run");
   Call* const call = calls_.known(task.call);
   if (call == nullptr) return nullptr;
-  if (call->laid_out && task.item >= call->items.size())
-    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->items.size()));
-  return call->self;
+  if (call->life().laid_out && task.item >= call->life().items.size())
+    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->life().items.size()));
+  return call->life().self;
 }
 
 // ---- the end of the run ------------------------------------------------------------------------------------------------------
 
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
-  std::unique_lock guard(driver_.lock());
+  auto visit = driver_.visit();
   run_.begin_closing();
   wire::End end;
   end.ending = ending;
@@ -283,29 +335,32 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
     wire::write(engines_.to(id), end);
     engines_.send(id);
   }
-  guard.unlock();
+  visit.unlock();
   Deadline limit;
   // Engines enforce the grace period themselves where they have a progress thread; they get a little longer to do so.
   if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
   const bool ended = drive(
-      limit, [this] { return engines_.all_left() && transfers_.empty() && teams_.idle() && endpoint_.flushed() && !continuations_.busy(); },
+      limit,
+      [this] {
+        return engines_.all_left() && transfers_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() && !continuations_.busy();
+      },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
-  guard.lock();
+  visit.lock();
   run_.close();
   // What engines were told to drop; other threads of the client may wait for it.
   for (const auto& unended : calls_.unfinished()) {
     Call& call = *unended;
-    if (call.errors->empty()) call.error_seen = true;
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (!has_ended(call.items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
+    if (call.life().errors->empty()) call.life().error_seen = true;
+    for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+      if (!has_ended(call.life().items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
     }
     ledger_.seal(call);
   }
   carry_out();
   // Nobody runs these any more.
   const auto dropped = continuations_.drop();
-  guard.unlock();
+  visit.unlock();
 }
 
 }  // namespace rankview::detail

@@ -17,6 +17,7 @@
 #include "controller/teams.hpp"
 #include "controller/timers.hpp"
 #include "controller/uncommon.hpp"
+#include "controller/user_work.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
 #include "wire/messages.hpp"
@@ -29,7 +30,6 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -82,7 +82,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Runs `action` under the lock.
   template <class Action>
   auto locked(Action action) const {
-    const std::lock_guard guard(driver_.lock());
+    const auto visit = driver_.visit();
     return action();
   }
 
@@ -104,7 +104,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
 
   // Under the lock: whether all that was submitted is done.
-  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !continuations_.busy(); }
+  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !work_.busy() && !continuations_.busy(); }
   // The number of the next call, if nothing is under way. Takes the lock.
   [[nodiscard]] std::optional<std::uint64_t> resting() const;
   // Items that wait on rank 0. Under the lock.
@@ -126,23 +126,28 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] bool reachable() { return driver_.reachable(); }
 
  private:
+  class FirstEncoding;
   using MakeError = controller::ItemLedger::MakeError;
 
   // Calls, from their submission to their end.
   void add(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
   void lay_out(Call& call);
+  void make_room(Call& call);
   void release(Call& call, std::vector<int>&& engines);
+  void enqueue_released(Call& call, const std::exception_ptr& error);
   void fail_impossible(Call& call, const TaskId& cause);
+  void mark_aborted(Call& call);
   void withdraw(Call& call, Status status, const MakeError& error);
   void withdraw(Call& call, const std::string& why);
   void withdraw_waiting(Call& call, std::uint64_t item);
   void end_root_part(Call& call);
   void end(Call& call);
+  void leave_teams(const Call& call);
 
   // What a round consists of, and what other visits end with.
   bool round() override;
-  void advance();
+  void advance() override;
   void carry_out();
   void attend(std::int64_t submitted);
   void recall();
@@ -162,6 +167,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
+  mutable controller::UserWork work_;
   controller::Engines engines_;
   controller::CallRegistry calls_;
   controller::DependencyGate gate_;

@@ -34,9 +34,11 @@ Call& DependencyGate::resolve(const Prerequisite& prerequisite) const {
     throw InvalidDependency("a dependency on task " + to_string(task) +
                             ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
   if (call->controller.get() != &run_) throw InvalidDependency("a dependency on a result of another run");
-  if (!call->laid_out) throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
-  if (task.item != Prerequisite::every && task.item >= call->items.size())
-    throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->items.size()) + " tasks");
+  if (!call->life().laid_out)
+    throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
+  if (task.item != Prerequisite::every && task.item >= call->life().items.size())
+    throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->life().items.size()) +
+                            " tasks");
   return *call;
 }
 
@@ -45,8 +47,8 @@ void DependencyGate::count(const Dependency& dependency, Waiting& waiting, Need 
   if (!dependency.empty() && !dependency.success && !dependency.failure)
     throw UsageError("a dependency for which neither success nor failure counts can never be met");
   const auto count_item = [&](Call& call, std::uint64_t item) {
-    const ItemRecord& record = call.items[item];
-    const bool ended = has_ended(record.status) && call.sealed;
+    const ItemRecord& record = call.life().items[item];
+    const bool ended = has_ended(record.status) && call.life().sealed;
     const bool well = record.status == Status::completed;
     if (need == Need::follow) {
       waiting.needs.follow->expect(1);
@@ -70,15 +72,15 @@ void DependencyGate::count(const Dependency& dependency, Waiting& waiting, Need 
     }
     Call& call = resolve(prerequisite);
     // Somebody cares how it fails.
-    if (dependency.failure) call.error_seen = true;
+    if (dependency.failure) call.life().error_seen = true;
     const std::uint64_t item = prerequisite.task.item;
     if (item != Prerequisite::every) {
       if (!count_item(call, item)) waiting.open.push_back({&call, item, need});
       continue;
     }
     std::uint64_t ended = 0;
-    for (std::uint64_t i = 0; i < call.items.size(); ++i) ended += count_item(call, i) ? 1 : 0;
-    if (ended != call.items.size()) waiting.open.push_back({&call, scheduler::Dependencies::every, need});
+    for (std::uint64_t i = 0; i < call.life().items.size(); ++i) ended += count_item(call, i) ? 1 : 0;
+    if (ended != call.life().items.size()) waiting.open.push_back({&call, scheduler::Dependencies::every, need});
   }
 }
 
@@ -90,9 +92,9 @@ DependencyGate::Waiting DependencyGate::look_up(Call& call) const {
     waiting.needs.after = scheduler::After({after->all, after->success, after->failure});
     count(*after, waiting, Need::after);
   }
-  if (!call.more->deferred.arguments.empty()) {
+  if (!call.life().more->deferred.arguments.empty()) {
     waiting.takes_arguments = true;
-    count(call.more->deferred.arguments, waiting, Need::argument);
+    count(call.life().more->deferred.arguments, waiting, Need::argument);
   }
   if (follow != nullptr && !follow->empty()) {
     waiting.needs.follow.emplace(scheduler::Rule{follow->all, follow->success, follow->failure}, call.engines);
@@ -102,31 +104,32 @@ DependencyGate::Waiting DependencyGate::look_up(Call& call) const {
 }
 
 void DependencyGate::hold(Call& call, Waiting&& waiting) {
-  call.waits = true;
-  call.node = dependencies_.add(call.id);
-  dependencies_.wait(call.node, std::move(waiting.needs));
+  call.life().waits = true;
+  call.life().node = dependencies_.add(call.id);
+  dependencies_.wait(call.life().node, std::move(waiting.needs));
   for (const Waiting::On& on : waiting.open) {
-    if (on.call->node == scheduler::Dependencies::none) on.call->node = dependencies_.add(on.call->id);
-    dependencies_.depend(call.node, on.call->node, on.item, on.need);
+    if (on.call->life().node == scheduler::Dependencies::none) on.call->life().node = dependencies_.add(on.call->id);
+    dependencies_.depend(call.life().node, on.call->life().node, on.item, on.need);
   }
-  dependencies_.settle(call.node, waiting.bad.call, waiting.bad.item);
+  dependencies_.settle(call.life().node, waiting.bad.call, waiting.bad.item);
 }
 
 void DependencyGate::ended(const Call& call, std::uint64_t item) {
-  if (call.node == scheduler::Dependencies::none) return;
-  const ItemRecord& record = call.items[item];
-  dependencies_.ended(call.node, item, record.engine, record.status == Status::completed);
+  if (call.life().node == scheduler::Dependencies::none) return;
+  const ItemRecord& record = call.life().items[item];
+  dependencies_.ended(call.life().node, item, record.engine, record.status == Status::completed);
 }
 
 void DependencyGate::forget(Call& call) {
-  if (call.node != scheduler::Dependencies::none) dependencies_.remove(std::exchange(call.node, scheduler::Dependencies::none));
+  if (call.life().node != scheduler::Dependencies::none)
+    dependencies_.remove(std::exchange(call.life().node, scheduler::Dependencies::none));
 }
 
 std::optional<DependencyGate::Decision> DependencyGate::next() {
   while (auto decision = dependencies_.next()) {
     Call* const call = calls_.find(decision->call);
-    if (call == nullptr || !std::exchange(call->waits, false)) continue;
-    return Decision{call->self,
+    if (call == nullptr || !std::exchange(call->life().waits, false)) continue;
+    return Decision{call->life().self,
                     decision->verdict == scheduler::Verdict::met,
                     std::move(decision->engines),
                     {decision->cause_call, decision->cause_item}};
@@ -140,8 +143,8 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
   std::string reason = "a task that it depends on failed:";
   std::shared_ptr<const ImpossibleDependency::Link> next;
   if (failed_call != nullptr) {
-    if (const auto error = failed_call->errors->find(cause.item); error != failed_call->errors->end()) {
-      failed_call->error_seen = true;
+    if (const auto error = failed_call->life().errors->find(cause.item); error != failed_call->life().errors->end()) {
+      failed_call->life().error_seen = true;
       try {
         std::rethrow_exception(error->second);
       } catch (const ImpossibleDependency& impossible) {
@@ -150,9 +153,9 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
       } catch (...) {
         why = wire::error_text(std::current_exception());
       }
-    } else if (cause.item < failed_call->items.size() && failed_call->items[cause.item].status == Status::completed) {
+    } else if (cause.item < failed_call->life().items.size() && failed_call->life().items[cause.item].status == Status::completed) {
       reason = "it depends on a failure, or on tasks that all run where it may, and this one went well on engine " +
-               std::to_string(failed_call->items[cause.item].engine) + ":";
+               std::to_string(failed_call->life().items[cause.item].engine) + ":";
     }
   }
   auto because = std::make_shared<const ImpossibleDependency::Link>(cause, std::move(next), std::move(why));

@@ -25,7 +25,8 @@ struct Forwarding {
 // Hands tasks out: what the scheduler grants becomes messages to the engines.
 class Dispatcher {
  public:
-  Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, Teams& teams, Forwarding forwarding);
+  Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, UserWork& work, Teams& teams,
+             Forwarding forwarding);
 
   // Everything that may be handed out now. The messages lie in the engines' outboxes.
   void dispatch();
@@ -35,9 +36,11 @@ class Dispatcher {
   [[nodiscard]] int engine_with_arguments(const detail::Call& call) const;
 
  private:
-  class FromEngines;
+  class ArgumentOrigins;
+  class Encoding;
 
   void grant(const scheduler::Grant& grant);
+  void hand_out(detail::Call& call, const scheduler::Grant& grant);
   bool encode_for(detail::Call& call, const scheduler::Grant& grant);
   [[nodiscard]] detail::Origin::Kind origin(const detail::Call& result, int to) const;
   void enter_team(detail::Call& call);
@@ -50,6 +53,7 @@ class Dispatcher {
   TaskQueue& queue_;
   Engines& engines_;
   ItemLedger& ledger_;
+  UserWork& work_;
   Teams& teams_;
   Forwarding forwarding_;
   std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there

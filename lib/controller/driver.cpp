@@ -23,8 +23,8 @@ constexpr int flood = 1000;
 
 }  // namespace
 
-Driver::Driver(Round& round, ContinuationQueue& continuations, const Settings& settings)
-    : round_(round), continuations_(continuations), settings_(settings), spin_(settings.idle) {
+Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings)
+    : round_(round), work_(work), continuations_(continuations), settings_(settings), spin_(settings.idle) {
   if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
 }
 
@@ -38,10 +38,23 @@ bool Driver::may_drive() const { return settings_.any_thread_drives || transport
 
 void Driver::try_progress() {
   if (!may_drive()) return;
-  std::unique_lock guard(lock_, std::try_to_lock);
-  if (!guard.owns_lock()) return;
+  Visit visit(lock_, work_, std::try_to_lock);
+  if (!visit) return;
   catch_up(flood);
-  while (!continuations_.empty() && ContinuationQueue::running_here() == 0) continuations_.run_next(guard);
+  while (run_user_code(visit, ContinuationQueue::running_here() == 0)) continue;
+}
+
+// Runs a piece of work, or a continuation. Whether there was any.
+bool Driver::run_user_code(Visit& visit, bool continues) {
+  if (!work_.empty()) {
+    visit.run_next_piece();
+    round_.advance();
+  } else if (continues && !continuations_.empty()) {
+    continuations_.run_next(visit);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 bool Driver::catch_up(int most_rounds) {
@@ -98,20 +111,17 @@ void Driver::run_progress_thread() {
       pause = attended;
       continue;
     }
-    std::unique_lock guard(lock_, std::try_to_lock);
-    if (!guard.owns_lock()) continue;
+    Visit visit(lock_, work_, std::try_to_lock);
+    if (!visit) continue;
     bool any = false;
     try {
       any = catch_up(flood);
     } catch (const std::exception& error) {
       transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
     }
-    while (!continuations_.empty()) {
-      continuations_.run_next(guard);
-      any = true;
-    }
+    while (run_user_code(visit, true)) any = true;
     const bool nothing = round_.idle();
-    guard.unlock();
+    visit.unlock();
     pause = any ? shortest : std::min(longest, pause * 2);
     idle_rounds = nothing ? idle_rounds + 1 : 0;
     if (idle_rounds < 20) continue;
@@ -119,7 +129,7 @@ void Driver::run_progress_thread() {
     int expected = awake;
     state_.compare_exchange_strong(expected, parked);
     // Something may have been submitted in between, when there was no need to wake.
-    guard.lock();
+    visit.lock();
     if (!round_.idle()) wake_progress_thread();
   }
 }

@@ -4,6 +4,7 @@
 
 #include "controller/continuation_queue.hpp"
 #include "controller/lock.hpp"
+#include "controller/user_work.hpp"
 #include "transport/idle.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -22,6 +23,8 @@ class Round {
  public:
   // Whether anything happened.
   virtual bool round() = 0;
+  // Goes on with what has become possible.
+  virtual void advance() = 0;
   // Whether there is nothing to wait for.
   [[nodiscard]] virtual bool idle() const = 0;
 
@@ -32,7 +35,7 @@ class Round {
 // Who drives: MPI makes progress only when somebody calls it, so whoever waits holds the controller's lock and runs rounds until what it
 // waits for is there. When nobody waits, a thread of its own, the progress thread, does so now and then.
 //
-// All that the controller has is guarded by the one lock here. Continuations are run without it.
+// All that the controller has is guarded by the one lock here. Code of the user's is run without it.
 class Driver {
  public:
   struct Settings {
@@ -41,7 +44,7 @@ class Driver {
     bool any_thread_drives = true;  // else only the one that initialised MPI
   };
 
-  Driver(Round& round, ContinuationQueue& continuations, const Settings& settings);
+  Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings);
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
   ~Driver();
@@ -55,7 +58,8 @@ class Driver {
   // Under the lock: takes what has arrived, but for a flood. Whether anything had.
   bool catch_up(int most_rounds);
 
-  [[nodiscard]] SharedLock& lock() const { return lock_; }
+  // Takes the lock for as long as what it gives lives.
+  [[nodiscard]] Visit visit() const { return {lock_, work_}; }
   // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
   [[nodiscard]] bool reachable();
   [[nodiscard]] bool may_drive() const;
@@ -87,7 +91,10 @@ class Driver {
 
   void run_progress_thread();
 
+  bool run_user_code(Visit& visit, bool continues);
+
   Round& round_;
+  UserWork& work_;
   ContinuationQueue& continuations_;
   const Settings settings_;
   mutable SharedLock lock_;
@@ -105,13 +112,13 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
   const bool drives = may_drive();
   const bool continues = drives && (for_continuations || ContinuationQueue::running_here() == 0);
   const Driving driving(drives ? &drivers_ : nullptr);
-  std::unique_lock guard(lock_);
+  Visit visit(lock_, work_);
   transport::Idle idle(spin_);
   while (!ready()) {
-    if (continues && !continuations_.empty()) {
+    if (drives && (!work_.empty() || (continues && !continuations_.empty()))) {
       // It may take its time, in which others drive.
       drivers_.fetch_sub(1, std::memory_order_relaxed);
-      continuations_.run_next(guard);
+      run_user_code(visit, continues);
       drivers_.fetch_add(1, std::memory_order_relaxed);
       idle.reset();
       continue;
@@ -128,9 +135,9 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
       continue;
     }
     if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
-    guard.unlock();
+    visit.unlock();
     transport::nap(pause);
-    guard.lock();
+    visit.lock();
   }
   idle.reset();
   return true;

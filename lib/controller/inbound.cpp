@@ -57,7 +57,7 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
   Call* const call = calls_.find(results.call);
-  if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->items.size()))
+  if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->life().items.size()))
     throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
   const std::int64_t received = now();
   wire::ResultCursor items(results);
@@ -67,9 +67,9 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
     if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
-    if (call == nullptr || item >= call->items.size())
+    if (call == nullptr || item >= call->life().items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
-    ItemRecord& record = call->items[item];
+    ItemRecord& record = call->life().items[item];
     if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
     if (record.engine == engine) {
       record.started = began;
@@ -84,9 +84,10 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
       ledger_.finished(*call, item, Status::completed, nullptr);
     }
   }
+  transfers_.flush();
   queue_.scheduler().finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call == nullptr) return;
-  call->last_received = received;
+  call->life().last_received = received;
   // Until finished() the scheduler counts them against the engine.
   for (const std::uint64_t item : again) resubmit(*call, item);
 }
@@ -109,7 +110,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       return true;
     case wire::FailureKind::gone:
       // Next time the values of results that are its arguments go along.
-      for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
+      for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) result.call->life().cached_on = -1;
       ledger_.not_begun(call, item);
       return true;
     default:
@@ -129,7 +130,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
 
 // Lets an item wait for an engine again.
 void Controller::resubmit(Call& call, std::uint64_t item) {
-  if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
+  if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
@@ -147,11 +148,11 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
-  if (call == nullptr || overdue.item >= call->items.size() || call->items[overdue.item].status != Status::handed_out ||
-      call->items[overdue.item].engine != engine)
+  if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
+      call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
   retries_.note_expired(engine, overdue.call, overdue.item);
-  call->last_received = now();
+  call->life().last_received = now();
   if (retries_.retry_after(*call, overdue.item, engine, task_timed_out(*call, task, engine, {}))) {
     ledger_.failed(*call, overdue.item);
     resubmit(*call, overdue.item);
@@ -166,7 +167,7 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
-    if (call == nullptr || items.first + items.count > call->items.size())
+    if (call == nullptr || items.first + items.count > call->life().items.size())
       throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
     for (std::uint64_t item = items.first; item < items.first + items.count; ++item) ledger_.returned(*call, item, engine);
     ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
@@ -174,9 +175,9 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
   queue_.scheduler().returned(engine, ranges);
   for (const wire::Items& items : returned.items) {
     Call& call = *calls_.find(items.call);
-    if (call.aborted) {
+    if (call.life().aborted) {
       withdraw(call, "aborted before it ran");
-    } else if (!call.more->given_up.empty()) {
+    } else if (!call.life().more->given_up.empty()) {
       for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
         if (given_up(call, item)) withdraw_waiting(call, item);
       }
@@ -187,16 +188,16 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
 // What is published of a call that is over, or that nobody can ask any more, is dropped.
 void Controller::on_published(const wire::Published& published) {
   Call* const call = calls_.find(published.call);
-  if (call == nullptr || call->abandoned) return;
-  if (published.item >= call->items.size())
+  if (call == nullptr || call->life().abandoned) return;
+  if (published.item >= call->life().items.size())
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
-  call->more.edit().published[published.item][published.name] =
+  call->life().more.edit().published[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
-  const Call* const parent = calls_.find(subtask.parent_call);
-  if (parent == nullptr || parent->aborted || !run_.open()) {
+  Call* const parent = calls_.find(subtask.parent_call);
+  if (parent == nullptr || given_up(*parent, subtask.parent_item) || !run_.open()) {
     controller::refuse_subtask(engines_, engine, subtask.ticket,
                                std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
     return;
@@ -209,12 +210,13 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
     controller::refuse_subtask(engines_, engine, subtask.ticket, std::current_exception());
     return;
   }
-  call->submitted = now();
-  const std::uint64_t flow = parent->flow;
+  call->life().submitted = now();
+  const std::uint64_t flow = parent->life().submitter;
   add(call);
-  call->flow = flow;
+  call->life().submitter = flow;
   add(*call, controller::arguments_of(subtask));
   lay_out(*call);
+  parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);
 }
 
 }  // namespace rankview::detail

@@ -8,6 +8,8 @@
 #include <rankview/errors.hpp>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,23 +18,39 @@ namespace rankview::controller {
 using detail::Call;
 using detail::has_ended;
 using detail::ItemRecord;
+using detail::Spread;
 
-namespace {
+// All items of a call have ended, which is not told before this has made of their values what the client gets.
+class ItemLedger::Completion final : public UserWork::Piece {
+ public:
+  // `last`: the item that ended last; none if the call was sealed after that.
+  Completion(ItemLedger& ledger, Call& call, std::optional<std::uint64_t> last) : Piece(call.life().self), ledger_(ledger), last_(last) {}
 
-// The last result is there: makes of them what the client gets.
-void complete(Call& call) {
-  try {
-    call.complete();
-  } catch (...) {
-    call.failure = detail::caught();
+  void run() noexcept override {
+    try {
+      call().complete();
+    } catch (...) {
+      error_ = detail::caught();
+    }
   }
-}
+  void finish() override {
+    call().life().failure = std::move(error_);
+    if (last_) {
+      ledger_.publish_end(call(), *last_);
+    } else {
+      ledger_.publish_seal(call());
+    }
+  }
 
-}  // namespace
+ private:
+  ItemLedger& ledger_;
+  std::optional<std::uint64_t> last_;
+  std::exception_ptr error_;
+};
 
 void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int engine) {
   for (std::uint64_t item = begin; item < end; ++item) {
-    ItemRecord& record = call.items[item];
+    ItemRecord& record = call.life().items[item];
     // The first engine of a team stands for all.
     if (record.status == Status::handed_out) continue;
     record.status = Status::handed_out;
@@ -42,24 +60,24 @@ void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int
 }
 
 void ItemLedger::returned(Call& call, std::uint64_t item, int engine) {
-  const ItemRecord& record = call.items[item];
+  const ItemRecord& record = call.life().items[item];
   if (record.status != Status::handed_out || record.engine != engine)
     throw DecodeError("task " + to_string(TaskId{call.id, item}) + " was given back by an engine that does not have it");
   not_begun(call, item);
 }
 
 void ItemLedger::not_begun(Call& call, std::uint64_t item) {
-  ItemRecord& record = call.items[item];
+  ItemRecord& record = call.life().items[item];
   record.status = Status::waiting;
   record.engine = -1;
   --record.attempts;
 }
 
-void ItemLedger::failed(Call& call, std::uint64_t item) { call.items[item].status = Status::waiting; }
+void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item].status = Status::waiting; }
 
 void ItemLedger::finished(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  if (!call.more->teams.empty()) {
-    auto& team_items = call.more.edit().team_items;
+  if (call.spread == Spread::teams) {
+    auto& team_items = call.life().more.edit().team_items;
     const auto found = team_items.find(item);
     detail::TeamItem& running = found->second;
     // The first error stands for all.
@@ -73,23 +91,37 @@ void ItemLedger::finished(Call& call, std::uint64_t item, Status status, std::ex
 }
 
 void ItemLedger::ended(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  call.items[item].status = status;
-  count_end(call, call.items[item]);
-  if (error) call.errors.edit().emplace(item, std::move(error));
-  for (const auto& [feed, first] : call.more->feeds) {
+  call.life().items[item].status = status;
+  count_end(call, call.life().items[item]);
+  if (error) call.life().errors.edit().emplace(item, std::move(error));
+  for (const auto& [feed, first] : call.life().more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }
   if (!call.same_arguments) {
     // Arguments are kept no longer than they may be needed.
     const auto block = block_of(call, item);
-    if (--block->unfinished == 0) block->data = {};
+    if (--block->unfinished == 0) {
+      work_.leave(std::move(block->data.kept));
+      block->data = {};
+    }
   }
-  if (call.sealed && call.ended + 1 == call.items.size() && !detail::failed(call) && !call.abandoned) complete(call);
+  const bool last = call.life().sealed && call.life().ended + 1 == call.life().items.size();
+  if (call.folds && last && !detail::failed(call) && !call.life().abandoned) {
+    work_.add(std::make_unique<Completion>(*this, call, item));
+  } else {
+    publish_end(call, item);
+  }
+}
+
+// Tells whoever waits for the item that it has ended.
+void ItemLedger::publish_end(Call& call, std::uint64_t item) {
+  detail::CallLife& life = call.life();
+  const bool well = life.items[item].status == Status::completed && !life.failure;
   // From the next line on the client may look at the value.
-  call.ended.fetch_add(1, std::memory_order_release);
-  if (call.slot != nullptr) call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
-  if (call.sealed || call.root->kind == detail::RootPart::Kind::none) gate_.ended(call, item);
-  if (call.done()) over_.push_back(&call);
+  life.ended.fetch_add(1, std::memory_order_release);
+  if (life.slot != nullptr) life.slot->well = life.items.size() == 1 && life.sealed && well;
+  if (life.sealed || call.root->kind == detail::RootPart::Kind::none) gate_.ended(call, item);
+  if (life.done()) over_.push_back(&call);
 }
 
 // A task counts once, by how it ended, on the engine or the team that ran it last.
@@ -99,35 +131,43 @@ void ItemLedger::count_end(const Call& call, const ItemRecord& record) {
     Account& account = engines_.account(engine);
     ++(record.status == Status::completed ? account.completed : account.failed);
   };
-  if (call.more->teams.empty()) {
+  if (call.spread != Spread::teams) {
     count(record.engine);
     return;
   }
-  for (const std::vector<int>& team : call.more->teams) {
+  for (const std::vector<int>& team : call.life().more->teams) {
     if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
   }
 }
 
 void ItemLedger::give_up(Call& call, Status status, const MakeError& error) {
   // Rank 0 has no part in what nobody was handed.
-  if (call.together && call.team == 0) seal(call);
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (call.items[item].status == Status::waiting) ended(call, item, status, error({call.id, item}));
+  if (call.spread == Spread::together && call.life().team == 0) seal(call);
+  for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+    if (call.life().items[item].status == Status::waiting) ended(call, item, status, error({call.id, item}));
   }
 }
 
 void ItemLedger::seal(Call& call) {
-  if (call.sealed) return;
-  const bool none = call.items.empty();
-  if (none && !detail::failed(call) && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
-  call.sealed.store(true, std::memory_order_release);
+  const detail::CallLife& life = call.life();
+  if (life.sealed) return;
+  if (call.folds && life.ended == life.items.size() && !detail::failed(call) && !life.abandoned) {
+    work_.add(std::make_unique<Completion>(*this, call, std::nullopt));
+  } else {
+    publish_seal(call);
+  }
+}
+
+void ItemLedger::publish_seal(Call& call) {
+  detail::CallLife& life = call.life();
+  life.sealed.store(true, std::memory_order_release);
   if (call.root->kind != detail::RootPart::Kind::none) {
-    // Whoever waits for these waits for rank 0's part as well.
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (has_ended(call.items[item].status)) gate_.ended(call, item);
+    // Whoever waits for its items waits for rank 0's part as well.
+    for (std::uint64_t item = 0; item < life.items.size(); ++item) {
+      if (has_ended(life.items[item].status)) gate_.ended(call, item);
     }
   }
-  if (call.done()) over_.push_back(&call);
+  if (life.done()) over_.push_back(&call);
 }
 
 Call* ItemLedger::next_over() {

@@ -4,6 +4,7 @@
 
 #include "controller/dependency_gate.hpp"
 #include "controller/engines.hpp"
+#include "controller/user_work.hpp"
 
 #include <rankview/detail/call.hpp>
 
@@ -27,7 +28,7 @@ class ItemLedger {
   // Makes the error of a task.
   using MakeError = std::function<std::exception_ptr(const TaskId&)>;
 
-  ItemLedger(Engines& engines, DependencyGate& gate) : engines_(engines), gate_(gate) {}
+  ItemLedger(Engines& engines, DependencyGate& gate, UserWork& work) : engines_(engines), gate_(gate), work_(work) {}
 
   // An engine has been given items [begin, end), or rank 0, which is -1, has begun its own.
   void granted(detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine);
@@ -50,10 +51,15 @@ class ItemLedger {
   detail::Call* next_over();
 
  private:
+  class Completion;
+
+  void publish_end(detail::Call& call, std::uint64_t item);
+  void publish_seal(detail::Call& call);
   void count_end(const detail::Call& call, const detail::ItemRecord& record);
 
   Engines& engines_;
   DependencyGate& gate_;
+  UserWork& work_;
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };

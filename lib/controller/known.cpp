@@ -46,16 +46,16 @@ Seconds seconds(std::int64_t nanoseconds) { return std::chrono::nanoseconds(nano
 }  // namespace
 
 // Under the controller's lock, or when the call is done.
-bool failed(const Call& call) { return call.failure != nullptr || !call.errors->empty(); }
+bool failed(const Call& call) { return call.life().failure != nullptr || !call.life().errors->empty(); }
 
 std::exception_ptr error_of(Call& call, std::uint64_t item) {
   return call.controller->locked([&]() -> std::exception_ptr {
-    const auto found = call.errors->find(item);
-    const bool aborted = item < call.items.size() && call.items[item].status == Status::aborted;
-    if (found == call.errors->end() && call.failure == nullptr && !aborted) return nullptr;
-    call.error_seen = true;
-    if (found != call.errors->end()) return found->second;
-    if (call.failure) return call.failure;
+    const auto found = call.life().errors->find(item);
+    const bool aborted = item < call.life().items.size() && call.life().items[item].status == Status::aborted;
+    if (found == call.life().errors->end() && call.life().failure == nullptr && !aborted) return nullptr;
+    call.life().error_seen = true;
+    if (found != call.life().errors->end()) return found->second;
+    if (call.life().failure) return call.life().failure;
     return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
                                                ": this engine could have taken part in the collective, and another could not"));
   });
@@ -63,13 +63,13 @@ std::exception_ptr error_of(Call& call, std::uint64_t item) {
 
 void rethrow(Call& call) {
   if (!failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) std::rethrow_exception(call.failure);
-  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors->begin()->second);
+  call.life().error_seen = true;
+  if (call.life().failure) std::rethrow_exception(call.life().failure);
+  if (!call.multiple && !call.composite) std::rethrow_exception(call.life().errors->begin()->second);
   std::vector<CompositeError::Failure> failures;
-  failures.reserve(call.errors->size());
-  for (const auto& [item, error] : *call.errors) failures.push_back({item, error});
-  throw CompositeError(std::move(failures), call.items.size());
+  failures.reserve(call.life().errors->size());
+  for (const auto& [item, error] : *call.life().errors) failures.push_back({item, error});
+  throw CompositeError(std::move(failures), call.life().items.size());
 }
 
 std::exception_ptr error_of(Call& call) {
@@ -84,8 +84,8 @@ std::exception_ptr error_of(Call& call) {
 DoneAndPending done_and_pending(Call& call) {
   return call.controller->locked([&call] {
     DoneAndPending tasks;
-    for (std::size_t item = 0; item < call.items.size(); ++item)
-      (has_ended(call.items[item].status) ? tasks.done : tasks.pending).push_back(item);
+    for (std::size_t item = 0; item < call.life().items.size(); ++item)
+      (has_ended(call.life().items[item].status) ? tasks.done : tasks.pending).push_back(item);
     return tasks;
   });
 }
@@ -94,37 +94,38 @@ Times times_of(Call& call) {
   return call.controller->locked([&call] {
     Times times{};
     std::int64_t serial = 0;
-    for (const ItemRecord& item : call.items) serial += item.completed - item.started;
+    for (const ItemRecord& item : call.life().items) serial += item.completed - item.started;
     times.serial = seconds(serial);
-    const std::int64_t last = std::max(call.last_received, call.submitted);
-    times.wall = seconds(last - call.submitted);
-    times.elapsed = seconds((call.done() ? last : call.controller->now()) - call.submitted);
+    const std::int64_t last = std::max(call.life().last_received, call.life().submitted);
+    times.wall = seconds(last - call.life().submitted);
+    times.elapsed = seconds((call.life().done() ? last : call.controller->now()) - call.life().submitted);
     return times;
   });
 }
 
 void check_item(Call& call, std::uint64_t item) {
-  if (item < call.items.size()) return;
-  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.items.size()) + " tasks");
+  if (item < call.life().items.size()) return;
+  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.life().items.size()) +
+                          " tasks");
 }
 
 Metadata metadata_of(Call& call, std::uint64_t index) {
   return call.controller->locked([&] {
     check_item(call, index);
-    const ItemRecord& item = call.items[index];
+    const ItemRecord& item = call.life().items[index];
     Metadata metadata;
     metadata.task = {call.id, index};
-    metadata.label = call.more->label;
+    metadata.label = call.life().more->label;
     metadata.status = item.status;
     metadata.engine = item.engine;
     if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
     metadata.attempt = item.attempts;
-    metadata.submitted = time_point(call.submitted);
+    metadata.submitted = time_point(call.life().submitted);
     metadata.started = time_point(item.started);
     metadata.completed = time_point(item.completed);
     metadata.received = time_point(item.received);
-    if (const auto error = call.errors->find(index); error != call.errors->end()) {
-      call.error_seen = true;
+    if (const auto error = call.life().errors->find(index); error != call.life().errors->end()) {
+      call.life().error_seen = true;
       metadata.error = wire::error_text(error->second);
     }
     return metadata;
@@ -136,8 +137,8 @@ namespace {
 // Under the controller's lock.
 const PublishedValues& published_of(const Call& call, std::uint64_t item) {
   static const PublishedValues none;
-  const auto found = call.more->published.find(item);
-  return found == call.more->published.end() ? none : found->second;
+  const auto found = call.life().more->published.find(item);
+  return found == call.life().more->published.end() ? none : found->second;
 }
 
 }  // namespace
@@ -175,17 +176,20 @@ std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
   });
 }
 
+void note_error_seen(Call& call) noexcept { call.life().error_seen = true; }
+
 void report_unseen(Call& call) noexcept {
-  if (call.error_seen || !failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) {
+  if (call.life().error_seen || !failed(call)) return;
+  call.life().error_seen = true;
+  if (call.life().failure) {
     std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
-                 wire::error_text(call.failure).c_str());
+                 wire::error_text(call.life().failure).c_str());
     return;
   }
   std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
-               call.errors->size(), call.items.size(), static_cast<unsigned long long>(call.id), call.more->label.empty() ? "" : " ",
-               call.more->label.c_str(), wire::error_text(call.errors->begin()->second).c_str());
+               call.life().errors->size(), call.life().items.size(), static_cast<unsigned long long>(call.id),
+               call.life().more->label.empty() ? "" : " ", call.life().more->label.c_str(),
+               wire::error_text(call.life().errors->begin()->second).c_str());
 }
 
 }  // namespace rankview::detail

@@ -41,16 +41,16 @@ std::shared_ptr<Controller> running_controller() {
 }
 
 void Controller::begin_local(const std::shared_ptr<Call>& call) {
-  call->submitted = now();
-  call->local = true;
+  call->life().submitted = now();
+  call->spread = Spread::rank_0;
   call->same_arguments = true;  // it has none
-  call->items.resize(1);
-  call->grow(1);
-  call->laid_out = true;
-  call->sealed.store(true, std::memory_order_release);
+  call->life().items.resize(1);
+  call->grow(1, 1);
+  call->life().laid_out = true;
+  call->life().sealed.store(true, std::memory_order_release);
   {
-    const std::lock_guard guard(driver_.lock());
-    call->kept = true;
+    const auto visit = driver_.visit();
+    call->life().has_handles = true;
     calls_.enlist(call);
     // What it continues is done, and so will it be.
     if (!run_.connected()) calls_.end(*call);
@@ -59,29 +59,29 @@ void Controller::begin_local(const std::shared_ptr<Call>& call) {
 }
 
 bool Controller::enter_local(Call& call) {
-  const std::lock_guard guard(driver_.lock());
-  if (call.items[0].status != Status::waiting) return false;
+  const auto visit = driver_.visit();
+  if (call.life().items[0].status != Status::waiting) return false;
   ledger_.granted(call, 0, 1, -1);
-  call.items[0].started = now();
+  call.life().items[0].started = now();
   return true;
 }
 
 void Controller::end_local(Call& call, std::exception_ptr error) {
-  const std::lock_guard guard(driver_.lock());
-  ItemRecord& item = call.items[0];
+  const auto visit = driver_.visit();
+  ItemRecord& item = call.life().items[0];
   if (has_ended(item.status)) return;  // with the run
   item.completed = now();
   item.received = item.completed;
-  call.last_received = item.completed;
+  call.life().last_received = item.completed;
   const Status status = error ? Status::failed : Status::completed;
   ledger_.ended(call, 0, status, std::move(error));
   advance();
 }
 
 bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  const std::lock_guard guard(driver_.lock());
-  if (call.done()) return false;
-  call.more.edit().continuations.push_back(continuation);
+  const auto visit = driver_.visit();
+  if (call.life().done()) return false;
+  call.life().more.edit().continuations.push_back(continuation);
   return true;
 }
 

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/result_transfers.hpp"
 
+#include "controller/call_life.hpp"
 #include "wire/error_text.hpp"
 
 #include <rankview/detail/caught.hpp>
@@ -16,27 +17,111 @@ namespace rankview::controller {
 using detail::Call;
 using detail::Claims;
 
-void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
-  Claims claims(frame.attachment_sizes);
-  std::exception_ptr error;
-  if (!call.abandoned) {
-    try {
-      detail::Reader in(value, &claims);
-      call.load(item, in);
-    } catch (...) {
-      error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
-                                                  std::to_string(call.items[item].engine) +
-                                                  " cannot be read: " + wire::error_text(detail::caught())));
+namespace {
+
+// Reads one value into its place. The error if that throws.
+std::exception_ptr read(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value, Claims& claims) noexcept {
+  try {
+    detail::Reader in(value, &claims);
+    call.load(item, in);
+    return nullptr;
+  } catch (...) {
+    return std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                               std::to_string(engine) + " cannot be read: " + wire::error_text(detail::caught())));
+  }
+}
+
+}  // namespace
+
+// Values of one call, of one message, whose reading runs code of the user's.
+class ResultTransfers::Reading final : public UserWork::Piece {
+ public:
+  Reading(ResultTransfers& transfers, const transport::Frame& frame, Call& call)
+      : Piece(call.life().self),
+        transfers_(transfers),
+        total_(call.life().items.size()),
+        expected_(call.life().items.capacity()),
+        attachment_sizes_(frame.attachment_sizes.begin(), frame.attachment_sizes.end()) {
+    frame_.peer = frame.peer;
+    frame_.tag = frame.tag;
+    frame_.attachment_sizes = attachment_sizes_;
+    // What comes from this process is attached to the message itself.
+    if (frame.local != nullptr && !attachment_sizes_.empty()) {
+      local_ = std::move(*frame.local);
+      frame_.local = &local_;
     }
   }
+
+  void add(std::uint64_t item, std::span<const std::byte> value) {
+    values_.push_back({item, call().life().items[item].engine, bytes_.size(), value.size(), Claims(attachment_sizes_), nullptr});
+    bytes_.append(value.data(), value.size());
+  }
+
+  void run() noexcept override {
+    try {
+      call().grow(total_, expected_);
+    } catch (...) {
+      for (Value& value : values_) value.error = detail::caught();
+      return;
+    }
+    for (Value& value : values_)
+      value.error = read(call(), value.item, value.engine, bytes_.bytes().subspan(value.offset, value.size), value.claims);
+  }
+  void finish() override {
+    for (Value& value : values_) transfers_.has_read(frame_, call(), value.item, value.claims.places(), std::move(value.error));
+  }
+
+ private:
+  struct Value {
+    std::uint64_t item;
+    int engine;
+    std::size_t offset;
+    std::size_t size;
+    Claims claims;
+    std::exception_ptr error;
+  };
+
+  ResultTransfers& transfers_;
+  const std::uint64_t total_;  // items of the call
+  const std::uint64_t expected_;
+  std::vector<std::uint64_t> attachment_sizes_;
+  transport::Frame frame_;
+  detail::Writer local_;
+  detail::Buffer bytes_;
+  std::vector<Value> values_;
+};
+
+ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work)
+    : endpoint_(endpoint), clock_(clock), ledger_(ledger), work_(work) {}
+
+ResultTransfers::~ResultTransfers() = default;
+
+void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  if (!call.plain && !call.life().abandoned) {
+    if (collecting_ == nullptr) collecting_ = std::make_unique<Reading>(*this, frame, call);
+    collecting_->add(item, value);
+    return;
+  }
+  Claims claims(frame.attachment_sizes);
+  std::exception_ptr error;
+  if (!call.life().abandoned) error = read(call, item, call.life().items[item].engine, value, claims);
+  has_read(frame, call, item, claims.places(), std::move(error));
+}
+
+void ResultTransfers::flush() {
+  if (collecting_ != nullptr) work_.add(std::move(collecting_));
+}
+
+void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::uint64_t item, const std::vector<Claims::Place>& places,
+                               std::exception_ptr error) {
   if (frame.attachment_sizes.empty()) {
     const Status status = error ? Status::failed : Status::completed;
     ledger_.finished(call, item, status, std::move(error));
     return;
   }
-  const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
-  auto transfer = endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>());
-  under_way_.push_back({std::move(transfer), call.self, item, error});
+  const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
+  auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
+  under_way_.push_back({std::move(transfer), call.life().self, item, std::move(error)});
 }
 
 bool ResultTransfers::writing(const Call& call) const {
@@ -50,15 +135,16 @@ bool ResultTransfers::progress() {
       ++i;
       continue;
     }
-    const Incoming arrived = std::move(under_way_[i]);
+    Incoming arrived = std::move(under_way_[i]);
     under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(i));
     Call& call = *arrived.call;
-    detail::ItemRecord& record = call.items[arrived.item];
+    detail::ItemRecord& record = call.life().items[arrived.item];
     record.received = clock_.now();
-    call.last_received = record.received;
-    if (call.keeps && !arrived.error) call.kept_on = record.engine;
+    call.life().last_received = record.received;
+    if (call.keeps && !arrived.error) call.life().cached_on = record.engine;
     ledger_.finished(call, arrived.item, arrived.error ? Status::failed : Status::completed, arrived.error);
-    if (call.abandoned && !writing(call)) call.discard();
+    if (call.life().abandoned && !writing(call)) discard_results(work_, call);
+    work_.leave(std::move(arrived.call));
     any = true;
   }
   return any;

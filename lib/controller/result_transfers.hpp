@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/item_ledger.hpp"
+#include "controller/user_work.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
 
@@ -20,12 +21,17 @@ namespace rankview::controller {
 // Puts results where the client will find them. What is long arrives on its own, straight into its place.
 class ResultTransfers {
  public:
-  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger)
-      : endpoint_(endpoint), clock_(clock), ledger_(ledger) {}
+  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work);
+  ResultTransfers(const ResultTransfers&) = delete;
+  ResultTransfers& operator=(const ResultTransfers&) = delete;
+  ~ResultTransfers();
 
-  // Takes in the value of an item, which ends now or when everything that belongs to it has arrived.
+  // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
   void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  // Behind the last of several values of one call.
+  void flush();
 
+  // Whether nothing is on its way, though something may have to be read.
   [[nodiscard]] bool empty() const { return under_way_.empty(); }
   // Whether parts of the call's results are being written into their places.
   [[nodiscard]] bool writing(const detail::Call& call) const;
@@ -33,6 +39,8 @@ class ResultTransfers {
   bool progress();
 
  private:
+  class Reading;
+
   // A result of which something is on its way.
   struct Incoming {
     std::unique_ptr<transport::Transfer> transfer;
@@ -41,9 +49,14 @@ class ResultTransfers {
     std::exception_ptr error;  // what there was cannot be read, and the rest is received for nothing
   };
 
+  void has_read(const transport::Frame& frame, detail::Call& call, std::uint64_t item, const std::vector<detail::Claims::Place>& places,
+                std::exception_ptr error);
+
   transport::Endpoint& endpoint_;
   const transport::Clock& clock_;
   ItemLedger& ledger_;
+  UserWork& work_;
+  std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
 };
 

@@ -13,7 +13,7 @@ namespace rankview::controller {
 
 void StuckTeams::note(const detail::Call& call, std::uint64_t item, std::int64_t now, const std::exception_ptr& error) {
   const bool known = std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) {
-    return suspect.call == call.id && (call.together || suspect.item == item);
+    return suspect.call == call.id && (call.spread == detail::Spread::together || suspect.item == item);
   });
   if (!known) suspects_.push_back({call.id, item, now, error});
 }
@@ -23,7 +23,7 @@ void StuckTeams::check(std::int64_t now) {
   std::erase_if(suspects_, [&](const Suspect& suspect) {
     const detail::Call* const call = calls_.find(suspect.call);
     if (call == nullptr) return true;
-    if (!call->together && !call->more->team_items.contains(suspect.item)) return true;
+    if (call->spread != detail::Spread::together && !call->life().more->team_items.contains(suspect.item)) return true;
     if (suspect.since > limit) return false;
     transport::end_process(1, wire::error_text(suspect.error) + "\nOther engines have not ended that task " +
                                   std::to_string(grace_.count()) +

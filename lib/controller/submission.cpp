@@ -71,7 +71,7 @@ void Submission::hand_over() {
 
 void Submission::wait_for_engines() {
   Controller& controller = *call_->controller;
-  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !(call_->balanced && call_->chunk_size == 1); });
+  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !controller::enqueued_as_they_come(*call_); });
 }
 
 void Submission::finish(bool unattended) {
@@ -103,19 +103,20 @@ void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
 }
 
 void set_label(Call& call, const std::string& label) {
-  if (!label.empty()) call.more.edit().label = label;
+  if (!label.empty()) call.life().more.edit().label = label;
 }
 
-void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.more.edit().teams = teams; }
+void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.life().more.edit().teams = teams; }
 
 void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first) {
-  call.more.edit().feeds.push_back({feed, first});
+  call.life().more.edit().feeds.push_back({feed, first});
 }
 
-void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode) {
-  Deferred& deferred = call.more.edit().deferred;
+void defer(Call& call, const Dependency& arguments, EncodeArguments encode, bool plain) {
+  Deferred& deferred = call.life().more.edit().deferred;
   deferred.arguments = arguments;
   deferred.encode = std::move(encode);
+  deferred.plain = plain;
 }
 
 }  // namespace rankview::detail

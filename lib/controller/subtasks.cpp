@@ -2,7 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/subtasks.hpp"
 
-#include "controller/uncommon.hpp"
+#include "controller/items.hpp"
 #include "wire/error_text.hpp"
 #include "wire/shipped_code.hpp"
 
@@ -18,16 +18,17 @@ namespace {
 
 class Subtask final : public detail::Call {
  public:
-  Subtask(int engine, std::uint64_t number) : submitter(engine), ticket(number) { subtask = true; }
+  Subtask(const TaskId& by, int on, std::uint64_t number) : Call(true), parent(by), engine(on), ticket(number) { life().subtask = true; }
 
-  void grow(std::uint64_t) override {}
+  void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t, detail::Reader& in) override {
     const auto bytes = in.take(in.remaining());
     value.assign(bytes.begin(), bytes.end());
   }
   void discard() noexcept override {}
 
-  int submitter;
+  TaskId parent;
+  int engine;
   std::uint64_t ticket;
   std::vector<std::byte> value;
 };
@@ -51,18 +52,18 @@ wire::Failure describe(const std::exception_ptr& error) {
 }  // namespace
 
 std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engine, const wire::Subtask& subtask) {
-  const auto call = detail::make_call<Subtask>(engine, subtask.ticket);
+  const auto call = detail::make_call<Subtask>(TaskId{parent.id, subtask.parent_item}, engine, subtask.ticket);
   call->controller = parent.controller;
   call->function.thunk = static_cast<const detail::Thunk*>(detail::local_address(subtask.thunk));
   if (subtask.function != wire::CodeAddress()) call->function.code = detail::local_address(subtask.function);
-  call->code = &detail::shipped_code({subtask.thunk, subtask.function, {}});
+  call->life().code = &detail::shipped_code({subtask.thunk, subtask.function, {}});
   call->function.object.edit().raw(subtask.object.data(), subtask.object.size());
-  if (!parent.more->label.empty()) call->more.edit().label = parent.more->label;
-  call->balanced = true;
-  if (parent.balanced && parent.more->teams.empty()) call->engines = parent.engines;
+  if (!parent.life().more->label.empty()) call->life().more.edit().label = parent.life().more->label;
+  call->spread = detail::Spread::pool;
+  if (in_pool(parent) && parent.life().more->teams.empty()) call->engines = parent.engines;
   // Deeper ones first, so that what waits for them goes on before more is begun.
-  call->terms.edit().priority = parent.terms->priority + 1;
-  call->error_seen = true;
+  call->life().terms.edit().priority = parent.life().terms->priority + 1;
+  call->life().error_seen = true;
   return call;
 }
 
@@ -75,12 +76,16 @@ detail::ArgumentBlock arguments_of(const wire::Subtask& subtask) {
   return block;
 }
 
+TaskId submitter_of(const detail::Call& subtask) { return static_cast<const Subtask&>(subtask).parent; }
+
 void answer_subtask(Engines& engines, const detail::Call& call) {
   const auto& subtask = static_cast<const Subtask&>(call);
-  if (const std::exception_ptr error = call.failure ? call.failure : call.errors->empty() ? nullptr : call.errors->begin()->second) {
-    refuse_subtask(engines, subtask.submitter, subtask.ticket, error);
+  if (const std::exception_ptr error = call.life().failure           ? call.life().failure
+                                       : call.life().errors->empty() ? nullptr
+                                                                     : call.life().errors->begin()->second) {
+    refuse_subtask(engines, subtask.engine, subtask.ticket, error);
   } else {
-    wire::write(engines.to(subtask.submitter), wire::Answer{subtask.ticket, 0, subtask.value});
+    wire::write(engines.to(subtask.engine), wire::Answer{subtask.ticket, 0, subtask.value});
   }
 }
 

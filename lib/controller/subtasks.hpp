@@ -20,6 +20,8 @@ std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engin
 // Its arguments.
 detail::ArgumentBlock arguments_of(const wire::Subtask& subtask);
 
+// The task that has submitted a subtask.
+TaskId submitter_of(const detail::Call& subtask);
 // Tells the engine that submitted it how a subtask ended.
 void answer_subtask(Engines& engines, const detail::Call& subtask);
 // The same for one that never became a call.

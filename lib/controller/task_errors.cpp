@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/task_errors.hpp"
 
+#include "controller/call_life.hpp"
 #include "wire/error_text.hpp"
 
 #include <rankview/errors.hpp>
@@ -29,7 +30,7 @@ std::exception_ptr task_error(const Call& call, std::uint64_t item, const contro
 
 std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
   return std::make_exception_ptr(TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) +
-                                              ": ran for longer than its timeout of " + in_seconds(call.terms->timeout) +
+                                              ": ran for longer than its timeout of " + in_seconds(call.life().terms->timeout) +
                                               rankview::wire::listed(earlier)));
 }
 

@@ -13,6 +13,7 @@ namespace rankview::controller {
 
 using detail::ArgumentBlock;
 using detail::Call;
+using detail::Spread;
 using scheduler::Placement;
 
 namespace {
@@ -37,26 +38,35 @@ scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t co
   work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
   work.item_bytes = block.data.bytes.size() / block.count;
   work.alone = !block.data.attachments.empty();
-  work.flow = call.flow;
-  work.priority = call.terms->priority;
-  work.hwm = call.terms->hwm;
-  work.policy = static_cast<scheduler::Policy>(call.terms->policy);
+  work.flow = call.life().submitter;
+  work.priority = call.life().terms->priority;
+  work.hwm = call.life().terms->hwm;
+  work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
   return work;
 }
 
-// Who may run what of a call that is not dealt out in blocks: all of it, or an item that is an engine's own.
+// Who may run all of a call, or of one whose engines have items of their own, this item.
 Placement placement(const Call& call, std::uint64_t item) {
-  if (call.together) return Placement::together(call.engines);
-  if (call.more->deferred.placed >= 0) return Placement::bound(call.more->deferred.placed);
-  if (!call.balanced) return Placement::bound(call.engines[item]);
-  if (!call.more->teams.empty()) return Placement::to(call.more->teams);
-  if (!call.engines.empty()) return Placement::among(call.engines);
-  return {};
+  const int close_to_arguments = call.life().more->deferred.placed;
+  switch (call.spread) {
+    case Spread::together:
+      return Placement::together(call.engines);
+    case Spread::teams:
+      return Placement::to(call.life().more->teams);
+    case Spread::pool:
+      if (close_to_arguments >= 0) return Placement::bound(close_to_arguments);
+      return call.engines.empty() ? Placement() : Placement::among(call.engines);
+    case Spread::each:
+    case Spread::blocks:
+    case Spread::rank_0:
+      break;
+  }
+  return Placement::bound(call.engines[item]);
 }
 
 }  // namespace
 
-bool enqueued_as_they_come(const Call& call) { return call.balanced && call.chunk_size == 1; }
+bool enqueued_as_they_come(const Call& call) { return in_pool(call) && call.chunk_size == 1; }
 
 TaskQueue::TaskQueue(int engines) {
   for (int id = 0; id < engines; ++id) scheduler_.add_engine(id);
@@ -69,25 +79,35 @@ void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t coun
 void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
 
 void TaskQueue::enqueue(const Call& call) {
-  const std::uint64_t count = call.items.size();
+  const std::uint64_t count = call.life().items.size();
   const std::uint64_t engines = call.engines.size();
   if (count == 0) return;
-  const ArgumentBlock& block = call.blocks.front();
-  if (call.together) {
-    submit(call, 0, engines, block);
-  } else if (call.same_arguments) {
-    for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
-  } else if (!call.balanced) {
-    // Block parts: the first few get one item more.
-    for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
-      const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-      scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
-      first += part;
-    }
-  } else if (call.chunk_size > 1) {
-    submit(call, 0, count, block);
-  } else {
-    for (const ArgumentBlock& each : call.blocks) enqueue(call, each);
+  const ArgumentBlock& block = call.life().blocks.front();
+  switch (call.spread) {
+    case Spread::together:
+      submit(call, 0, engines, block);
+      return;
+    case Spread::each:
+      for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
+      return;
+    case Spread::blocks:
+      // The first few get one item more.
+      for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
+        const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
+        scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+        first += part;
+      }
+      return;
+    case Spread::pool:
+    case Spread::teams:
+      if (call.chunk_size > 1) {
+        submit(call, 0, count, block);
+      } else {
+        for (const ArgumentBlock& each : call.life().blocks) enqueue(call, each);
+      }
+      return;
+    case Spread::rank_0:
+      return;
   }
 }
 
@@ -98,7 +118,7 @@ bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid a
 }
 
 void TaskQueue::withdraw(const Call& call) {
-  if (call.together || call.balanced) {
+  if (call.spread == Spread::together || in_pool(call)) {
     scheduler_.withdraw(call.id, placement(call, 0));
   } else {
     for (const int engine : call.engines) scheduler_.withdraw(call.id, Placement::bound(engine));
@@ -106,7 +126,7 @@ void TaskQueue::withdraw(const Call& call) {
 }
 
 void TaskQueue::withdraw(const Call& call, std::uint64_t item) {
-  if (call.balanced) {
+  if (in_pool(call)) {
     scheduler_.withdraw(call.id, item, placement(call, item));
     return;
   }

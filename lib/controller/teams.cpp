@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/teams.hpp"
+#include "controller/call_life.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -196,7 +197,7 @@ void Teams::decide(Part& part) {
     if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
     if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
   } catch (...) {
-    call.failure = std::current_exception();
+    call.life().failure = std::current_exception();
     part.verdict.go = 0;
   }
 }

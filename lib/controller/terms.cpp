@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include <rankview/detail/call.hpp>
+#include "controller/call_life.hpp"
+
 #include <rankview/errors.hpp>
 #include <rankview/flags.hpp>
 
@@ -61,7 +62,7 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
   terms.policy = static_cast<std::uint8_t>(flags.policy.value());
   terms.predicate = flags.depend->function();
-  if (terms != Terms()) call.terms.edit() = terms;
+  if (terms != Terms()) call.life().terms.edit() = terms;
   call.after = &flags.after.value();
   call.follow = &flags.follow.value();
 }

@@ -20,32 +20,34 @@
 // Waiting for calls, and giving them up.
 namespace rankview::inline abi_0_1::detail {
 bool wait(Call& call, const Deadline& deadline) {
-  if (call.done()) return true;
+  if (call.life().done()) return true;
   return call.controller->drive(
-      deadline, [&call] { return call.done(); }, call.local);
+      deadline, [&call] { return call.life().done(); }, call.spread == Spread::rank_0);
 }
 
 bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
-  if (call.done()) return true;
+  if (call.life().done()) return true;
   return call.controller->drive(
-      deadline, [&call, item] { return call.done() || (item < call.items.size() && has_ended(call.items[item].status)); }, call.local);
+      deadline,
+      [&call, item] { return call.life().done() || (item < call.life().items.size() && has_ended(call.life().items[item].status)); },
+      call.spread == Spread::rank_0);
 }
 
 std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
   std::exception_ptr error;
   const auto ready = [&call, &error] {
-    if (!call.errors->empty()) error = call.errors->begin()->second;
-    if (call.failure) error = call.failure;
-    return error != nullptr || call.done();
+    if (!call.life().errors->empty()) error = call.life().errors->begin()->second;
+    if (call.life().failure) error = call.life().failure;
+    return error != nullptr || call.life().done();
   };
-  call.controller->drive(deadline, ready, call.local);
-  if (error) call.error_seen = true;
+  call.controller->drive(deadline, ready, call.spread == Spread::rank_0);
+  if (error) call.life().error_seen = true;
   return error;
 }
 
 bool poll(Call& call) {
-  if (!call.done()) call.controller->try_progress();
-  return call.done();
+  if (!call.life().done()) call.controller->try_progress();
+  return call.life().done();
 }
 
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
@@ -58,12 +60,12 @@ void spin(Controller& controller) { controller.try_progress(); }
 std::shared_ptr<CompletionFeed> subscribe(Call& call) {
   auto feed = std::make_shared<CompletionFeed>();
   call.controller->locked([&] {
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (has_ended(call.items[item].status)) feed->ended.push_back(item);
+    for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+      if (has_ended(call.life().items[item].status)) feed->ended.push_back(item);
     }
     std::stable_sort(feed->ended.begin(), feed->ended.end(),
-                     [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
-    call.more.edit().feeds.push_back({feed});
+                     [&call](std::uint64_t a, std::uint64_t b) { return call.life().items[a].received < call.life().items[b].received; });
+    call.life().more.edit().feeds.push_back({feed});
   });
   return feed;
 }
@@ -75,9 +77,9 @@ std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::u
       item = feed.ended.front();
       feed.ended.pop_front();
     }
-    return item || (call.sealed && already_read == call.items.size());
+    return item || (call.life().sealed && already_read == call.life().items.size());
   };
-  call.controller->drive({}, ready, call.local);
+  call.controller->drive({}, ready, call.spread == Spread::rank_0);
   return item;
 }
 
@@ -106,7 +108,7 @@ bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& d
 
 void abort(Controller& controller, const Dependency& tasks) {
   for (const auto& [call, item] : named(controller, tasks)) {
-    call->error_seen = true;
+    call->life().error_seen = true;
     if (item == Prerequisite::every) {
       call->controller->abort(*call);
     } else {
@@ -116,7 +118,7 @@ void abort(Controller& controller, const Dependency& tasks) {
 }
 
 void abort(Call& call) {
-  call.error_seen = true;
+  call.life().error_seen = true;
   call.controller->abort(call);
 }
 
@@ -134,9 +136,9 @@ void abort_all(Controller& controller) {
 }
 
 void throw_late(Call& call, Seconds timeout) {
-  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
-                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") + " ended (call " +
-                     std::to_string(call.id) + "); the result can be asked for again");
+  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.life().ended) + " of " +
+                     std::to_string(call.life().items.size()) + (call.life().items.size() == 1 ? " task has" : " tasks have") +
+                     " ended (call " + std::to_string(call.id) + "); the result can be asked for again");
 }
 
 void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
@@ -145,8 +147,8 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval) {
   const bool terminal = isatty(STDERR_FILENO) != 0;
   for (bool done = false; !done;) {
     done = wait(call, deadline_after(interval));
-    const std::size_t total = call.items.size();
-    const std::uint64_t ended = call.ended;
+    const std::size_t total = call.life().items.size();
+    const std::uint64_t ended = call.life().ended;
     const double elapsed = times_of(call).elapsed.count();
     const double share = total == 0 ? 1.0 : static_cast<double>(ended) / static_cast<double>(total);
     if (terminal) {

@@ -97,6 +97,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   unsigned idle_looks = 0;
   transport::Idle idle(spin_);
   while (!end_ || !queue_.empty()) {
+    let_go_of_sent();
     if (carry_out_next()) {
       idle.reset();
       continue;
@@ -138,12 +139,14 @@ void Engine::leave() {
   endpoint_->send(0, std::move(message));
   transport::Idle idle(spin_);
   while (!endpoint_->flushed() || dropping()) {
+    let_go_of_sent();
     if (endpoint_->poll(*this)) {
       idle.reset();
     } else {
       endpoint_->doze(idle);
     }
   }
+  let_go_of_sent();
 }
 
 std::shared_ptr<Engine::Pending> Engine::new_pending() {
@@ -568,8 +571,17 @@ void Engine::report_memory() {
   flush();
 }
 
+// What was attached to messages that have left may be the user's, whose destructors may want something of the engine.
+void Engine::let_go_of_sent() {
+  if (!endpoint_->anything_sent()) return;
+  auto sent = endpoint_->take_sent();
+  const Baton::Lent lent(baton_);
+  sent.clear();
+}
+
 void Engine::look(std::int64_t now) {
   endpoint_->poll(*this);
+  let_go_of_sent();
   last_look_ = now;
   if (!dropping_.empty()) dropping();
   // Without a pulse nobody would send them during the next task, however long that is.

@@ -207,6 +207,7 @@ class Engine final : private transport::FrameHandler {
   void flush();
   void report_memory();
   void look(std::int64_t now);
+  void let_go_of_sent();
   void leave();
 
   void pulse();

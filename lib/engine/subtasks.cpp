@@ -45,6 +45,7 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.item = arguments;
   const std::lock_guard held(baton_);
   record.parent_call = at_.call;
+  record.parent_item = at_.item;
   record.ticket = next_ticket_++;
   subtasks_.emplace(record.ticket, std::nullopt);
   wire::write(outbox_, record);
