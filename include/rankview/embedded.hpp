@@ -2667,6 +2667,414 @@ class Controller final : private transport::FrameHandler, private controller::Ro
 
 }  // namespace rankview::detail
 
+#include <stop_token>
+#include <typeinfo>
+
+namespace rankview::engine {
+
+// An item whose result has been folded into that of its neighbours.
+struct FoldedItem {
+  std::uint64_t item;
+  std::int64_t started;
+  std::int64_t completed;
+};
+
+// All that belongs to the item that runs. While it waits for a subtask, others run with an ItemRun of their own, so that nothing of one
+// is visible to another.
+struct ItemRun {
+  // Where it stands in its batch.
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  std::uint64_t end = 0;  // behind the batch's last item
+  bool movable = false;   // what has not begun may be given back
+
+  std::int64_t deadline = 0;                    // nanoseconds of the clock, 0 for none
+  bool told_overdue = false;                    // rank 0 knows that it has run out of time
+  std::optional<std::stop_source> stop_source;  // where it has asked for one
+
+  detail::Writer result;                        // what it gave, or why it failed
+  const std::type_info* result_type = nullptr;  // of what owns the result's attachments
+  std::shared_ptr<void> folded;                 // what a thunk keeps from item to item where results are folded
+  std::vector<FoldedItem> folded_items;         // what that is made of
+
+  ItemRun* waiting = nullptr;  // that which waits for a subtask while this one runs
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// A message of which something is still needed: a batch that has not been run to its end, a callable's state, a delivery.
+struct InMessage {
+  detail::Buffer bytes;
+  std::vector<std::uint64_t> attachment_sizes;
+  bool received = true;  // what is attached, if anything is
+  transport::Frame frame;
+  detail::Writer local;
+};
+
+// What rank 0 wants done and has not been begun, and what of it is not wanted any more.
+class Inbox {
+ public:
+  struct Command {
+    std::variant<wire::Batch, wire::Join, wire::Disband> what;
+    std::shared_ptr<InMessage> message;  // of a batch
+  };
+
+  Inbox() = default;
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
+
+  // Takes over what a frame holds. The records are those of the message from here on. Messages must not outlive this.
+  std::shared_ptr<InMessage> take_in(transport::Frame& frame);
+  // What belonged to messages from this process that nobody needs any more: the user's, to be destroyed where no lock is held.
+  [[nodiscard]] bool anything_left() const { return !left_.empty(); }
+  std::vector<std::shared_ptr<const void>> take_left() { return std::exchange(left_, {}); }
+
+  void push(Command command) { commands_.push_back(std::move(command)); }
+  [[nodiscard]] bool empty() const { return commands_.empty(); }
+  // The next one, if there is one.
+  std::optional<Command> pop();
+  // Takes out all batches, but for those that others would miss this engine in.
+  std::vector<Command> take_batches();
+
+  // Takes out what rank 0 wants back and has not begun, also of batches that have: that of `running`, and those that wait behind it. What
+  // engines run together is never asked for; what has attachments stays, since these have arrived here.
+  wire::Returned give_back(const wire::Recall& recall, ItemRun& running);
+  // Everything that others may run.
+  wire::Returned give_back_all(ItemRun& running);
+
+  // Items that are not wanted any more.
+  void stop(const wire::Stop& stop) { stops_.push_back(stop); }
+  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
+  // All that was here when they were stopped is over.
+  void forget_stops() { stops_.clear(); }
+
+ private:
+  void leave(detail::Writer& local);
+
+  std::vector<std::shared_ptr<const void>> left_;
+  std::deque<Command> commands_;
+  std::vector<wire::Stop> stops_;
+  std::shared_ptr<InMessage> last_;  // used again when nobody needs it any more
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// The callables of calls that have some state, which rank 0 sends once a call and tasks refer to.
+class CallableStates {
+ public:
+  struct State {
+    std::span<const std::byte> bytes;
+    std::shared_ptr<InMessage> message;  // which they lie in
+    std::shared_ptr<const void> object;  // null until a task has needed it
+  };
+
+  void add(const wire::Object& object, const std::shared_ptr<InMessage>& message) {
+    states_[object.call] = {object.state, message, nullptr};
+  }
+  // Null if there is none.
+  [[nodiscard]] State* find(std::uint64_t call) {
+    const auto found = states_.find(call);
+    return found == states_.end() ? nullptr : &found->second;
+  }
+  // The call is over. Gives the object: the user's, to be destroyed where no lock is held.
+  std::shared_ptr<const void> drop(std::uint64_t call) {
+    const auto dropped = states_.extract(call);
+    return dropped.empty() ? nullptr : std::move(dropped.mapped().object);
+  }
+  // All calls are over.
+  std::vector<std::shared_ptr<const void>> clear() {
+    std::vector<std::shared_ptr<const void>> objects;
+    for (auto& [call, state] : states_) objects.push_back(std::move(state.object));
+    states_.clear();
+    return objects;
+  }
+
+ private:
+  std::unordered_map<std::uint64_t, State> states_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+class Engine;
+
+// The engine that runs the calling thread's task, null if there is none.
+Engine* current();
+// The same, but not for threads that tasks have started.
+Engine* running_here();
+
+// While it lives, the calling thread is one of the engine's.
+class RunningHere {
+ public:
+  explicit RunningHere(Engine* engine);
+  RunningHere(const RunningHere&) = delete;
+  RunningHere& operator=(const RunningHere&) = delete;
+  ~RunningHere();
+
+ private:
+  Engine* before_;
+};
+
+// While it lives, the engine serves in the calling thread.
+class ServingHere {
+ public:
+  // `own_process`: and so any thread of the process belongs to a task of its, unlike the client of a run of one rank.
+  ServingHere(Engine& engine, bool own_process);
+  ServingHere(const ServingHere&) = delete;
+  ServingHere& operator=(const ServingHere&) = delete;
+  ~ServingHere();
+
+ private:
+  RunningHere here_;
+  bool own_process_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// What other engines deliver to this one: results that are arguments of tasks here.
+//
+// Rank 0 tells the one engine to deliver a result and the other, with the batch whose task it is for, that it will come; both always, so
+// that the second can rely on it, and takes it in even if the task does not run.
+class Deliveries {
+ public:
+  // Either may be known first: that it is wanted, or the message.
+  struct Delivery {
+    bool wanted = true;
+    std::shared_ptr<InMessage> message{};  // null until it is here
+    bool found = false;                    // the other engine had the result
+    std::span<const std::byte> value{};    // in the message
+  };
+  using Messages = std::vector<std::shared_ptr<InMessage>>;
+
+  // The engine has been given the batch.
+  void expect(const wire::Batch& batch);
+  // The batch is over, or will not be run. Gives the messages that came for it and were not taken; others are not wanted when they come.
+  Messages expect_no_more(const wire::Batch& batch);
+  // One has come. Gives its message if it is not wanted.
+  Messages arrived(const wire::Delivery& record, const std::shared_ptr<InMessage>& message);
+
+  // For the task it is for.
+  [[nodiscard]] const Delivery& at(std::uint64_t ticket) const { return known_.at(ticket); }
+  void take(std::uint64_t ticket) { known_.erase(ticket); }
+
+  // Whether something is still to come that is not wanted.
+  [[nodiscard]] bool any_unwanted() const;
+
+ private:
+  void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
+
+  std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
+};
+
+// Attachments that are received for nothing, since whoever sends them waits until they are.
+class UnwantedAttachments {
+ public:
+  // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
+  void receive(transport::Endpoint& endpoint, InMessage& message);
+  // Whether some are on their way.
+  bool progress();
+
+ private:
+  std::vector<std::unique_ptr<transport::Transfer>> transfers_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// Who may touch the engine's state: the loop, which has it nearly always, except while it is in a task; then the progress thread. Handing
+// it over costs the loop a store before each task and an exchange after it.
+class EngineLock {
+ public:
+  void unlock() { held_.store(false, std::memory_order_release); }
+  void lock() {
+    while (held_.exchange(true, std::memory_order_acquire)) wait();
+  }
+  bool try_lock() { return !held_.exchange(true, std::memory_order_acquire); }
+
+  // In a child that the task has forked, which is no engine: nobody gets it any more, and who wants it ends the child.
+  void withhold() {
+    forked_ = true;
+    held_.store(true, std::memory_order_relaxed);
+  }
+
+  // Lends it, for a while, to whoever wants it: around all code of the user's.
+  class Lent {
+   public:
+    explicit Lent(EngineLock& lock) : lock_(lock) { lock_.unlock(); }
+    Lent(const Lent&) = delete;
+    Lent& operator=(const Lent&) = delete;
+    ~Lent() { lock_.lock(); }
+
+   private:
+    EngineLock& lock_;
+  };
+
+ private:
+  void wait() const;
+
+  std::atomic<bool> held_{true};
+  bool forked_ = false;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// When to tell rank 0 how much memory the variables take: when nothing has come for a while after tasks, and for a twentieth of the time
+// at most, since counting may take long.
+class MemoryReport {
+ public:
+  // A run begins: nothing has been told.
+  void reset() { *this = {}; }
+  // Tasks have run, which may have changed it.
+  void note_tasks() { due_ = true; }
+  // Nobody has sent anything, once more. Whether to count now.
+  [[nodiscard]] bool due_after_look() { return due_ && ++idle_looks_ > looks_before; }
+  // Something was sent.
+  void note_message() { idle_looks_ = 0; }
+  [[nodiscard]] bool too_early(std::int64_t now) const { return now < not_before_; }
+  // It was counted, from `begin` to `end`. Whether it is something else than was last told.
+  [[nodiscard]] bool counted(const wire::Memory& memory, std::int64_t begin, std::int64_t end) {
+    not_before_ = end + share * (end - begin);
+    due_ = false;
+    const wire::Memory last = std::exchange(told_, memory);
+    return memory.variables != last.variables || memory.bytes != last.bytes;
+  }
+
+ private:
+  static constexpr unsigned looks_before = 16;
+  static constexpr std::int64_t share = 20;
+
+  wire::Memory told_;
+  bool due_ = true;
+  unsigned idle_looks_ = 0;
+  std::int64_t not_before_ = 0;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// What goes to rank 0 next. Results wait a little for company.
+class Outbox {
+ public:
+  // Results wait so long, in nanoseconds and bytes.
+  static constexpr std::int64_t flush_after = 50'000;
+  static constexpr std::size_t flush_bytes = 32 * 1024;
+
+  // From here on messages leave by this endpoint.
+  void attach(transport::Endpoint& endpoint) { endpoint_ = &endpoint; }
+
+  template <class Record>
+  void write(const Record& record) {
+    wire::write(message_, record);
+    results_.close();
+  }
+  // The result of an item; `value` is left without attachments. What is long leaves at once.
+  void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed, detail::Writer& value);
+  // The next result begins a record of its own.
+  void close_results() { results_.close(); }
+
+  // Sends all.
+  void flush();
+  [[nodiscard]] bool full() const { return message_.size() >= flush_bytes; }
+  // Whether there is a result that has waited for long enough.
+  [[nodiscard]] bool due(std::int64_t now) const { return oldest_result_ != 0 && now - oldest_result_ >= flush_after; }
+  [[nodiscard]] bool has_results() const { return oldest_result_ != 0; }
+
+ private:
+  transport::Endpoint* endpoint_ = nullptr;
+  transport::Message message_;
+  wire::ResultsWriter results_{message_};
+  std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// A second thread that does for a long task what the engine's loop does between short ones. Sleeps while the engine has nothing to do;
+// else it looks once a period whether the loop is still in the same item.
+class ProgressThread {
+ public:
+  // `beat` is called in the thread, once for each period that one item takes.
+  explicit ProgressThread(std::function<void()> beat);
+  ProgressThread(const ProgressThread&) = delete;
+  ProgressThread& operator=(const ProgressThread&) = delete;
+  ~ProgressThread();
+
+  // Until start() there is none, and nothing else has an effect.
+  void start();
+
+  // The loop begins an item.
+  void note_item() { ++items_begun_; }
+  // There is something to do.
+  void wake() {
+    if (thread_.joinable() && activity_.load(std::memory_order_relaxed) == parked) {
+      activity_ = busy;
+      activity_.notify_one();
+    }
+  }
+  // There is nothing to do.
+  void park() {
+    if (activity_.load(std::memory_order_relaxed) == busy) activity_ = parked;
+  }
+
+ private:
+  static constexpr int parked = 0;
+  static constexpr int busy = 1;
+  static constexpr int quitting = 2;
+
+  void run();
+
+  std::function<void()> beat_;
+  std::atomic<std::uint64_t> items_begun_{0};
+  std::atomic<int> activity_{parked};
+  std::thread thread_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// The latest long results of this engine, for tasks that take them as arguments, here or on other engines. Oldest first, evicted from the
+// front beyond 128 MiB.
+class ResultCache {
+ public:
+  struct Entry {
+    std::uint64_t call;
+    const std::type_info* type;
+    std::shared_ptr<const void> value;
+    std::size_t bytes;
+    std::vector<std::byte> encoded;
+    std::vector<detail::Attachment> attachments;  // which lie in the value
+  };
+
+  // Keeps the whole result of a call, if it is long and its value owns what is attached. Gives what had to go for it: the user's, to be
+  // destroyed where no lock is held.
+  std::deque<Entry> add(std::uint64_t call, const detail::Writer& result, const std::type_info* type);
+  // Null if it is not there any more.
+  [[nodiscard]] const Entry* find(std::uint64_t call) const;
+  // Empties it, and gives what there was.
+  std::deque<Entry> clear();
+
+ private:
+  static constexpr std::size_t most_bytes = std::size_t{128} << 20;
+
+  std::deque<Entry> entries_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace rankview::engine
+
 #include <pthread.h>
 
 namespace rankview::engine {
@@ -2709,12 +3117,47 @@ class Thread {
 
 }  // namespace rankview::engine
 
+namespace rankview::engine {
+
+// How the subtasks have ended that tasks here have submitted and still ask for.
+class SubtaskResults {
+ public:
+  struct Answer {
+    bool failed;
+    std::vector<std::byte> value;  // or how it failed
+  };
+
+  // A ticket for another one.
+  std::uint64_t add() {
+    answers_.emplace(next_ticket_, std::nullopt);
+    return next_ticket_++;
+  }
+  [[nodiscard]] bool answered(std::uint64_t ticket) const { return answers_.at(ticket).has_value(); }
+  Answer take(std::uint64_t ticket) { return *std::exchange(answers_.at(ticket), std::nullopt); }
+  // Rank 0 has said how it ended. False if nobody asks any more.
+  bool answer(const wire::Answer& answer) {
+    const auto subtask = answers_.find(answer.ticket);
+    if (subtask == answers_.end()) return false;
+    subtask->second = Answer{answer.failed != 0, {answer.value.begin(), answer.value.end()}};
+    return true;
+  }
+  // Nobody asks any more. Gives the answer, if there was one that nobody has taken.
+  std::optional<Answer> forget(std::uint64_t ticket) {
+    auto forgotten = answers_.extract(ticket);
+    return forgotten.empty() ? std::nullopt : std::move(forgotten.mapped());
+  }
+
+ private:
+  std::map<std::uint64_t, std::optional<Answer>> answers_;  // by ticket
+  std::uint64_t next_ticket_ = 1;
+};
+
+}  // namespace rankview::engine
+
 #include <rankview/detail/callable.hpp>
 #include <rankview/variables.hpp>
 
-#include <stop_token>
 #include <string_view>
-#include <typeinfo>
 
 namespace rankview::engine {
 
@@ -2728,56 +3171,21 @@ struct Settings {
   // Whether the process does nothing but serve, so that any thread of it belongs to a task.
   bool own_process = true;
   // Whether a second thread may use the endpoint while a task runs.
-  bool pulse = false;
+  bool progress_thread = false;
   // After the client has failed, so long may the running task go on before the process is ended.
   std::chrono::milliseconds grace{10'000};
 };
 
-// Who may touch the engine's state: the loop, except while it is in a task; then the pulse. Handing it over costs the loop a store before
-// each task and an exchange after it.
-class Baton {
- public:
-  void unlock() { held_.store(false, std::memory_order_release); }
-  void lock() {
-    while (held_.exchange(true, std::memory_order_acquire)) wait();
-  }
-  bool try_lock() { return !held_.exchange(true, std::memory_order_acquire); }
-
-  // In a child that the task has forked, which is no engine: nobody gets it any more, and who wants it ends the child.
-  void withhold() {
-    forked_ = true;
-    held_.store(true, std::memory_order_relaxed);
-  }
-
-  // Lends it, for a while, to whoever wants it.
-  class Lent {
-   public:
-    explicit Lent(Baton& baton) : baton_(baton) { baton_.unlock(); }
-    Lent(const Lent&) = delete;
-    Lent& operator=(const Lent&) = delete;
-    ~Lent() { baton_.lock(); }
-
-   private:
-    Baton& baton_;
-  };
-
- private:
-  void wait() const;
-
-  std::atomic<bool> held_{true};
-  bool forked_ = false;
-};
-
 // Runs what the controller sends, one task after the other, and keeps the variables.
 //
-// A pulse, awake only while the engine is busy, does for a long task what the loop does between short ones: sends finished results,
-// receives messages, and ends the process when the client has failed and the task does not stop.
+// The progress thread does for a long task what the loop does between short ones: sends finished results, receives messages, and ends the
+// process when the client has failed and the task does not stop. Which of the two may touch what is here is settled by the lock.
 class Engine final : private transport::FrameHandler {
  public:
   Engine(const Settings& settings, Variables& variables);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
-  ~Engine();
+  ~Engine() = default;
 
   // Serves until the controller says that it is over; returns how it ended.
   wire::End serve(transport::Endpoint& endpoint);
@@ -2796,12 +3204,12 @@ class Engine final : private transport::FrameHandler {
   void publish(std::string_view name, const char* type, std::span<const std::byte> value);
 
   // The long result of a call that was made here, if it is still there and of that type, or null. For the task's own thread.
-  [[nodiscard]] std::shared_ptr<const void> kept(std::uint64_t call, const std::type_info& type) const;
+  [[nodiscard]] std::shared_ptr<const void> cached(std::uint64_t call, const std::type_info& type) const;
   // What another engine delivers under a ticket of the running task's; waits for it. For the task's own thread.
   std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket);
 
   // For a child that the task has forked: it must not come back.
-  void withhold() { baton_.withhold(); }
+  void withhold() { lock_.withhold(); }
 
   // Whether the calling thread is the one that runs tasks.
   [[nodiscard]] bool on_own_thread() const;
@@ -2811,38 +3219,7 @@ class Engine final : private transport::FrameHandler {
  private:
   class Running;
   class Arrival;
-
-  // A message whose batches have not all been run.
-  struct Pending {
-    detail::Buffer bytes;
-    std::vector<std::uint64_t> attachment_sizes;
-    bool received = true;  // what is attached, if anything is
-    transport::Frame frame;
-    detail::Writer local;
-  };
-  struct Queued {
-    std::variant<wire::Batch, wire::Join, wire::Disband> command;
-    std::shared_ptr<Pending> message;  // of a batch
-  };
-  std::shared_ptr<Pending> new_pending();
-
-  // A long result, and how it is sent.
-  struct Kept {
-    std::uint64_t call;
-    const std::type_info* type;
-    std::shared_ptr<const void> value;
-    std::size_t bytes;
-    std::vector<std::byte> encoded;
-    std::vector<detail::Attachment> attachments;  // which lie in the value
-  };
-
-  // What another engine is to send, or has sent: either may be known first.
-  struct Delivery {
-    bool wanted = true;
-    std::shared_ptr<Pending> message{};  // null until it is here
-    bool found = false;
-    std::span<const std::byte> value{};  // in the message
-  };
+  class Nested;
 
   // What runs the items of a batch, as found in this process.
   struct Code {
@@ -2852,126 +3229,91 @@ class Engine final : private transport::FrameHandler {
     bool (*predicate)() = nullptr;
   };
 
-  void on_frame(transport::Frame& frame) override;
-  void on_record(const wire::Record& record, const std::shared_ptr<Pending>& message);
+  // The loop.
   bool carry_out_next();
-  void carry_out(const Queued& queued);
   void join(const wire::Join& join);
-  void run(const wire::Batch& batch, Pending& message);
-  std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
-  bool run_item(const wire::Batch& batch, Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+  void done_with(const wire::Batch& batch, InMessage& message);
+  void poll_or_nap(transport::Idle& idle);
+  void look(std::int64_t now);
+  void report_memory();
+  void leave();
+  void let_go();
+  void beat();
+
+  // What rank 0 and other engines say.
+  void on_frame(transport::Frame& frame) override;
+  void on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message);
+  void on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message);
+  void on_end(const wire::End& end);
+  void on_answer(const wire::Answer& answer);
+  [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
+
+  // Running the items of a batch.
+  void run(const wire::Batch& batch, InMessage& message);
+  bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
+  void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
+  void fail_run(const wire::Failure& failure);
+  void settle(Group& group, bool well);
+  bool accepted(const Code& code);
+  void cache_result(const wire::Batch& batch);
+  [[nodiscard]] std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
+  [[nodiscard]] Code code_of(const wire::Batch& batch);
+  [[nodiscard]] bool in_time(const wire::Batch& batch) const;
+  [[nodiscard]] bool overdue(std::int64_t now) const;
+  [[nodiscard]] std::stop_source due_stop() const;
+  void show(std::int64_t deadline);
+
+  // Results that are folded.
   void fold(const Code& code, void (*step)(detail::Invocation&));
   void end_fold(std::uint64_t call, const Code& code);
   void fail_fold(std::uint64_t call, const Code& code);
   void end_folded_items(std::uint64_t call, bool failed);
-  void run_task(Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
-  bool accepted(const Code& code);
-  void give_up_queue();
-  void give_back(const wire::Recall& recall);
-  void give_back_all();
-  [[nodiscard]] bool overdue(std::int64_t now) const;
-  void stop(const wire::Stop& stop);
+
+  // Subtasks, and results as arguments.
   void run_others_until_answered(std::uint64_t ticket);
+  void tell_suspended();
   void check_depth(std::size_t more);
   void report_unseen(std::span<const std::byte> value) const;
-  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
-  [[nodiscard]] std::stop_source due_stop() const;
-  Code code_of(const wire::Batch& batch);
-  void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
-  void keep(std::uint64_t call);
-  [[nodiscard]] const Kept* find_kept(std::uint64_t call) const;
   void deliver(const wire::Forward& forward);
-  void expect(const wire::Batch& batch);
-  void expect_no_more(const wire::Batch& batch);
-  void on_delivery(const wire::Delivery& record, const std::shared_ptr<Pending>& message);
-  void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery);
-  bool dropping();
-  void receive(Pending& message, const std::vector<detail::Claims::Place>& places);
-  void drop(Pending& message);
-  void done_with(const wire::Batch& batch, Pending& message);
-  void poll_or_nap(transport::Idle& idle);
-  void flush();
-  void report_memory();
-  void look(std::int64_t now);
-  void let_go_of_sent();
-  void leave();
-
-  void pulse();
-  void beat();
+  void drop(const Deliveries::Messages& messages);
+  void drop(InMessage& message);
+  void receive(InMessage& message, const std::vector<detail::Claims::Place>& places);
 
   Settings settings_;
   Variables& variables_;
   transport::Endpoint* endpoint_ = nullptr;
   std::thread::id own_thread_;  // the one that serves, and runs tasks
-  Baton baton_;
+  EngineLock lock_;
   transport::SpinTime spin_;
 
-  std::deque<Queued> queue_;
-  Pending no_message_;                     // of what is run without one
-  std::shared_ptr<Pending> last_pending_;  // used again when nobody needs it any more
-  struct State {
-    std::span<const std::byte> bytes;
-    std::shared_ptr<Pending> message;
-    std::shared_ptr<const void> object;
-  };
-  std::unordered_map<std::uint64_t, State> objects_;
+  std::vector<std::shared_ptr<const void>> left_;  // the user's, to be destroyed by the loop where it does not have the lock
+  Inbox inbox_;
+  Outbox outbox_;
+  CallableStates callables_;
+  ResultCache cache_;
+  Deliveries deliveries_;
+  UnwantedAttachments unwanted_;
+  SubtaskResults subtasks_;
+  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
+  MemoryReport memory_report_;
   std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
-  std::vector<wire::Stop> stops_;       // of calls that may have items here
-  // How far a batch is that has been begun.
-  struct Position {
-    std::uint64_t call = 0;
-    std::uint64_t item = 0;
-    std::uint64_t end = 0;  // behind its last item
-    bool movable = false;   // what has not begun may be given back
-  };
-  Position at_;
-  std::vector<Position*> suspended_;             // those whose item waits for subtasks while another runs
-  bool told_overdue_ = false;                    // rank 0 knows that the item has run out of time
-  std::optional<std::stop_source> stop_source_;  // of the running task, where it has asked
-  struct Answered {
-    bool failed;
-    std::vector<std::byte> value;
-  };
-  std::map<std::uint64_t, std::optional<Answered>> subtasks_;  // by ticket, those that the tasks here still ask for
-  std::uint64_t next_ticket_ = 1;
-  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
+
+  ItemRun first_run_;
+  ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it
+  std::size_t suspended_ = 0;   // how many these are
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
-
-  transport::Message outbox_;
-  wire::ResultsWriter results_{outbox_};
-  std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
   std::int64_t last_look_ = 0;
-  wire::Memory reported_;           // what was last told of the variables
-  bool tasks_since_report_ = true;  // at the start of a run nothing has been told
-  std::int64_t next_report_ = 0;    // not before
   std::int64_t last_published_ = 0;
-  detail::Writer scratch_;                        // the result of the item that runs
-  const std::type_info* scratch_type_ = nullptr;  // of what owns its attachments
-  std::deque<Kept> kept_;                         // the latest behind
-  std::size_t kept_bytes_ = 0;
-  std::map<std::uint64_t, Delivery> deliveries_;                // by ticket, those that have not been taken
-  std::vector<std::unique_ptr<transport::Transfer>> dropping_;  // attachments that are received for nothing
-  std::shared_ptr<void> folded_;                                // what a thunk keeps from item to item where results are folded
-  struct FoldedItem {
-    std::uint64_t item;
-    std::int64_t started;
-    std::int64_t completed;
-  };
-  std::vector<FoldedItem> folded_items_;  // what that is made of
 
-  // What the pulse sees of the loop without the baton.
-  std::atomic<std::uint64_t> items_begun_{0};
+  // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};
-  std::atomic<std::int64_t> deadline_{0};  // of the item that runs, 0 for none
-  std::atomic<int> activity_{0};
-  std::thread pulse_;
-};
+  std::atomic<std::int64_t> deadline_{0};
 
-// The engine that runs the calling thread's task, null if there is none.
-Engine* current();
+  ProgressThread progress_thread_;  // goes first
+};
 
 }  // namespace rankview::engine
 
@@ -3430,7 +3772,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
   settings.idle = {options.idle_spin, options.idle_sleep};
   settings.clock = clock;
   settings.own_process = size > 1;
-  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   return settings;
 }
@@ -7120,404 +7462,289 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval) {
 
 }  // namespace rankview::detail
 
+// Results as arguments, and what is attached to messages.
 namespace rankview::engine {
 
-// What a task of a collective call sees of its team.
-class Group final : public detail::Group {
+// What a task reads of what another engine delivers. For the task's own thread.
+class Engine::Arrival final : public detail::Delivered {
  public:
-  // `votes`: rounds of voting that the call has.
-  Group(transport::Team& team, transport::SpinTime& spin, std::uint64_t votes) : team_(team), spin_(spin), votes_(votes) {}
+  Arrival(Engine& engine, std::shared_ptr<InMessage> message, std::span<const std::byte> value)
+      : engine_(engine), message_(std::move(message)), claims_(message_->attachment_sizes), value_(value, &claims_) {}
+  ~Arrival() override {
+    const std::lock_guard held(engine_.lock_);
+    engine_.drop(*message_);
+    message_.reset();
+  }
 
-  [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
-  [[nodiscard]] std::size_t size() const override { return team_.engines(); }
-
-  std::uint64_t agree(std::uint64_t count) override;
-  // Before and after a task with a communicator: has one made if there is none; tells the others how the task ended, and gives the
-  // communicator up if it failed on any of them, since messages of that task may still be under way on it. `late` is called once if others
-  // keep this engine waiting.
-  void prepare();
-  void settle(bool failed, const std::function<void()>& late);
-
-  // The task has failed: votes against, if others wait for this engine's vote.
-  void refuse();
-
-  void broadcast(void* to, std::uint64_t bytes) override;
-  void scatter(void* to, const detail::Deal& deal) override;
-  void gather(const void* from, std::uint64_t count, const detail::Deal& deal) override;
-  void reduce(const void* from, std::uint64_t count, detail::Element element, detail::Operation operation) override;
-
-  void barrier() override;
-  void allreduce(const void* from, void* to, std::uint64_t count, detail::Element element, detail::Operation operation) override;
-  void allgather_counts(std::uint64_t count, std::span<std::uint64_t> counts) override;
-  void allgather(const void* from, void* to, std::span<const std::uint64_t> counts, std::uint64_t element_bytes) override;
-  void share(void* data, std::uint64_t bytes, std::size_t source) override;
-  void send(std::size_t to, std::span<const std::byte> bytes) override;
-  detail::Buffer receive(std::size_t from) override;
-
-  const boost::mpi::communicator& communicator() override { return team_.communicator(); }
-
- private:
-  transport::Verdict vote(const transport::Vote& own);
-  void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
-
-  transport::Team& team_;
-  transport::SpinTime& spin_;
-  std::uint64_t votes_;
-  bool agreed_ = false;
-};
-
-}  // namespace rankview::engine
-
-#include <rankview/this_task.hpp>
-
-namespace rankview::engine {
-namespace {
-
-// Results wait so long for company, in nanoseconds and bytes.
-constexpr std::int64_t flush_after = 50'000;
-constexpr std::size_t flush_bytes = 32 * 1024;
-// Between short tasks the engine looks so often for messages.
-constexpr std::int64_t look_after = 50'000;
-// When nothing has come for so many looks, there is time to tell how much memory the variables take; it may take a twentieth of the time.
-constexpr unsigned looks_before_report = 16;
-constexpr std::int64_t report_share = 20;
-constexpr auto pulse_period = std::chrono::milliseconds(1);
-
-// What activity_ says.
-constexpr int parked = 0;
-constexpr int busy = 1;
-constexpr int quitting = 2;
-
-thread_local Engine* running_here = nullptr;
-// For threads that tasks start. Only set on ranks that do nothing but serve, so that the client of a one-rank run is not taken for a task.
-std::atomic<Engine*> serving_process{nullptr};
-
-}  // namespace
-
-// Reached by who does not get it at once, so that what runs a task need not look whether it is a forked child.
-void Baton::wait() const {
-  if (forked_) transport::end_process(1, "a child that a task has forked came back from the task, or used rankview: end it with _exit()");
-  std::this_thread::yield();
-}
-
-Engine* current() { return running_here != nullptr ? running_here : serving_process.load(std::memory_order_acquire); }
-
-// What a thunk sees of the engine.
-class Engine::Running final : public detail::Invocation {
- public:
-  Running(Engine& engine, Pending& message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
-      : Invocation(in, engine.scratch_, code.function, code.object.get(), with, engine.folded_),
-        engine_(engine),
-        message_(message),
-        claims_(claims) {}
-
-  void await_attachments() override {
-    if (claims_.sizes().empty()) return;
-    const std::lock_guard held(engine_.baton_);
-    engine_.receive(message_, claims_.places());
+  detail::Reader& value() override { return value_; }
+  void receive() override {
+    const std::lock_guard held(engine_.lock_);
+    if (!message_->received) engine_.receive(*message_, claims_.places());
   }
 
  private:
   Engine& engine_;
-  Pending& message_;
-  detail::Claims& claims_;
+  std::shared_ptr<InMessage> message_;
+  detail::Claims claims_;
+  detail::Reader value_;
 };
 
-Engine::Engine(const Settings& settings, Variables& variables) : settings_(settings), variables_(variables), spin_(settings.idle) {
-  static const int registered = pthread_atfork(nullptr, nullptr, [] {
-    if (running_here != nullptr) running_here->withhold();
-  });
-  static_cast<void>(registered);
-  if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
+std::shared_ptr<const void> Engine::cached(std::uint64_t call, const std::type_info& type) const {
+  const ResultCache::Entry* const found = cache_.find(call);
+  return found == nullptr || *found->type != type ? nullptr : found->value;
 }
 
-Engine::~Engine() {
-  activity_ = quitting;
-  activity_.notify_all();
-  if (pulse_.joinable()) pulse_.join();
+// To another engine, whether the result is still here or not.
+void Engine::deliver(const wire::Forward& forward) {
+  transport::Message message = endpoint_->message();
+  if (const ResultCache::Entry* const found = cache_.find(forward.call)) {
+    wire::write(message, wire::Delivery{forward.ticket, 1, found->encoded});
+    message.attachments = found->attachments;
+    message.kept.push_back(found->value);
+  } else {
+    wire::write(message, wire::Delivery{forward.ticket, 0, {}});
+  }
+  endpoint_->send(static_cast<int>(forward.to) + 1, std::move(message));
+}
+
+std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
+  const std::lock_guard held(lock_);
+  const Deliveries::Delivery& awaited = deliveries_.at(ticket);
+  transport::Idle idle(spin_);
+  if (awaited.message == nullptr) outbox_.flush();
+  while (awaited.message == nullptr) {
+    if (client_failed())
+      throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");
+    poll_or_nap(idle);
+  }
+  if (!awaited.found) throw detail::ResultGone();
+  auto arrival = std::make_unique<Arrival>(*this, awaited.message, awaited.value);
+  deliveries_.take(ticket);
+  return arrival;
+}
+
+void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place>& places) {
+  message.received = true;
+  const auto transfer = endpoint_->receive(message.frame, places);
+  if (transfer->done()) return;
+  outbox_.flush();
+  transport::Idle idle(spin_);
+  while (!transfer->done()) poll_or_nap(idle);
+}
+
+// What is attached to it, if anything is, is not needed. Does not wait.
+void Engine::drop(InMessage& message) {
+  if (message.received) return;
+  try {
+    unwanted_.receive(*endpoint_, message);
+  } catch (const std::bad_alloc&) {
+    transport::end_process(
+        1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");
+  }
+}
+
+void Engine::drop(const Deliveries::Messages& messages) {
+  for (const auto& message : messages) drop(*message);
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::inline abi_0_1::detail {
+
+std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
+  const engine::Engine* const here = engine::current();
+  auto value = here == nullptr ? nullptr : here->cached(call, type);
+  if (value == nullptr) throw ResultGone();
+  return value;
+}
+
+std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
+  engine::Engine* const here = engine::current();
+  if (here == nullptr) throw ResultGone();
+  return here->take_delivery(ticket);
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::engine {
+namespace {
+
+thread_local Engine* of_this_thread = nullptr;
+std::atomic<Engine*> of_this_process{nullptr};
+
+}  // namespace
+
+Engine* current() { return of_this_thread != nullptr ? of_this_thread : of_this_process.load(std::memory_order_acquire); }
+
+Engine* running_here() { return of_this_thread; }
+
+RunningHere::RunningHere(Engine* engine) : before_(std::exchange(of_this_thread, engine)) {}
+
+RunningHere::~RunningHere() { of_this_thread = before_; }
+
+ServingHere::ServingHere(Engine& engine, bool own_process) : here_(&engine), own_process_(own_process) {
+  if (own_process_) of_this_process.store(&engine, std::memory_order_release);
+}
+
+ServingHere::~ServingHere() {
+  if (own_process_) of_this_process.store(nullptr, std::memory_order_release);
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+void Deliveries::expect(const wire::Batch& batch) {
+  for (std::uint64_t i = 0; i < batch.tickets; ++i) known_.try_emplace(batch.first_ticket + i);
+}
+
+Deliveries::Messages Deliveries::expect_no_more(const wire::Batch& batch) {
+  Messages dropped;
+  for (std::uint64_t i = 0; i < batch.tickets; ++i) {
+    const auto delivery = known_.find(batch.first_ticket + i);
+    if (delivery == known_.end()) continue;
+    delivery->second.wanted = false;
+    drop_unwanted(delivery, dropped);
+  }
+  return dropped;
+}
+
+Deliveries::Messages Deliveries::arrived(const wire::Delivery& record, const std::shared_ptr<InMessage>& message) {
+  Messages dropped;
+  const auto delivery = known_.try_emplace(record.ticket).first;
+  delivery->second.message = message;
+  delivery->second.found = record.found != 0;
+  delivery->second.value = record.value;
+  drop_unwanted(delivery, dropped);
+  return dropped;
+}
+
+void Deliveries::drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped) {
+  if (delivery->second.wanted || delivery->second.message == nullptr) return;
+  dropped.push_back(std::move(delivery->second.message));
+  known_.erase(delivery);
+}
+
+bool Deliveries::any_unwanted() const {
+  return std::any_of(known_.begin(), known_.end(), [](const auto& known) { return !known.second.wanted; });
+}
+
+void UnwantedAttachments::receive(transport::Endpoint& endpoint, InMessage& message) {
+  if (std::exchange(message.received, true)) return;
+  transfers_.push_back(endpoint.receive(message.frame, {}));
+}
+
+bool UnwantedAttachments::progress() {
+  std::erase_if(transfers_, [](const auto& transfer) { return transfer->done(); });
+  return !transfers_.empty();
+}
+
+}  // namespace rankview::engine
+
+// The loop of an engine, and what it is told. How it runs tasks is in run_batch.cpp.
+namespace rankview::engine {
+
+// Reached by who does not get it at once, so that what runs a task need not look whether it is a forked child.
+void EngineLock::wait() const {
+  if (forked_) transport::end_process(1, "a child that a task has forked came back from the task, or used rankview: end it with _exit()");
+  std::this_thread::yield();
+}
+
+Engine::Engine(const Settings& settings, Variables& variables)
+    : settings_(settings), variables_(variables), spin_(settings.idle), progress_thread_([this] { beat(); }) {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] {
+    if (Engine* const here = running_here()) here->withhold();
+  });
+  static_cast<void>(registered);
+  if (settings_.progress_thread) progress_thread_.start();
 }
 
 wire::End Engine::serve(transport::Endpoint& endpoint) {
   endpoint_ = &endpoint;
-  running_here = this;
+  outbox_.attach(endpoint);
   own_thread_ = std::this_thread::get_id();
-  if (settings_.own_process) serving_process.store(this, std::memory_order_release);
+  const ServingHere here(*this, settings_.own_process);
 
   stack_.reset();
-  tasks_since_report_ = true;
-  next_report_ = 0;
-  reported_ = {};
-  unsigned idle_looks = 0;
+  memory_report_.reset();
   transport::Idle idle(spin_);
-  while (!end_ || !queue_.empty()) {
-    let_go_of_sent();
+  while (!end_ || !inbox_.empty()) {
+    let_go();
     if (carry_out_next()) {
       idle.reset();
       continue;
     }
-    flush();
-    if (!dropping_.empty()) dropping();
-    stops_.clear();  // they were about what was here by then, and that is done
+    outbox_.flush();
+    unwanted_.progress();
+    inbox_.forget_stops();
     if (endpoint.poll(*this)) {
       idle.reset();
-      idle_looks = 0;
+      memory_report_.note_message();
       continue;
     }
-    if (tasks_since_report_ && ++idle_looks > looks_before_report) report_memory();
-    if (endpoint.doze(idle) && activity_.load(std::memory_order_relaxed) == busy) {
-      activity_ = parked;
-    }
+    if (memory_report_.due_after_look()) report_memory();
+    if (endpoint.doze(idle)) progress_thread_.park();
   }
   // What arrives from here on belongs to the next run.
   wire::End end = *std::exchange(end_, std::nullopt);
-  objects_.clear();
-  stops_.clear();
-  kept_.clear();
-  kept_bytes_ = 0;
+  inbox_.forget_stops();
   assembling_.clear();
+  auto objects = callables_.clear();
+  left_.insert(left_.end(), std::make_move_iterator(objects.begin()), std::make_move_iterator(objects.end()));
+  for (auto& entry : cache_.clear()) left_.push_back(std::move(entry.value));
   leave();
 
   // Something of the next run may have come already.
-  if (queue_.empty()) activity_ = parked;
-  if (settings_.own_process) serving_process.store(nullptr, std::memory_order_release);
-  running_here = nullptr;
+  if (inbox_.empty()) progress_thread_.park();
   endpoint_ = nullptr;
   return end;
 }
 
 void Engine::leave() {
-  flush();
-  transport::Message message = endpoint_->message();
-  wire::write(message, wire::Bye{});
-  endpoint_->send(0, std::move(message));
+  outbox_.write(wire::Bye{});
+  outbox_.flush();
   transport::Idle idle(spin_);
-  while (!endpoint_->flushed() || dropping()) {
-    let_go_of_sent();
+  while (!endpoint_->flushed() || unwanted_.progress() || deliveries_.any_unwanted()) {
+    let_go();
     if (endpoint_->poll(*this)) {
       idle.reset();
     } else {
       endpoint_->doze(idle);
     }
   }
-  let_go_of_sent();
+  let_go();
 }
 
-std::shared_ptr<Engine::Pending> Engine::new_pending() {
-  if (last_pending_ == nullptr || last_pending_.use_count() > 1) last_pending_ = std::make_shared<Pending>();
-  last_pending_->bytes.clear();
-  last_pending_->frame = {};
-  return last_pending_;
+// What is the user's and nobody needs any more: its destructors may want something of the engine.
+void Engine::let_go() {
+  if (left_.empty() && !inbox_.anything_left() && !endpoint_->anything_sent()) return;
+  auto left = std::exchange(left_, {});
+  auto of_messages = inbox_.take_left();
+  auto sent = endpoint_->take_sent();
+  const EngineLock::Lent lent(lock_);
+  left.clear();
+  of_messages.clear();
+  sent.clear();
 }
-
-void Engine::on_frame(transport::Frame& frame) {
-  const std::shared_ptr<Pending> message = new_pending();
-  if (frame.local != nullptr) {
-    const auto offset = static_cast<std::size_t>(frame.records.data() - frame.local->bytes.data());
-    message->local = std::move(*frame.local);
-    frame.records = message->local.bytes.bytes().subspan(offset);
-    message->frame.local = &message->local;
-  } else if (frame.owned != nullptr) {
-    message->bytes = std::move(*frame.owned);
-    frame.records = message->bytes.bytes().first(frame.records.size());
-  } else {
-    message->bytes.append(frame.records.data(), frame.records.size());
-    frame.records = message->bytes.bytes();
-  }
-  message->attachment_sizes.assign(frame.attachment_sizes.begin(), frame.attachment_sizes.end());
-  message->received = message->attachment_sizes.empty();
-  message->frame.peer = frame.peer;
-  message->frame.tag = frame.tag;
-  message->frame.attachment_sizes = message->attachment_sizes;
-
-  detail::Reader in(frame.records);
-  try {
-    while (!in.done()) on_record(wire::read(in), message);
-  } catch (const DecodeError& error) {
-    // Who can no longer understand the controller can only end: with tasks lost, going on would wait for ever.
-    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a message it cannot read: " + wire::error_text(error));
-  }
-}
-
-void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending>& message) {
-  if (const auto* batch = std::get_if<wire::Batch>(&record)) {
-    // What others do with this engine is done to its end.
-    expect(*batch);
-    if (end_ && end_->ending == wire::Ending::failed && batch->team == 0) {
-      done_with(*batch, *message);
-      return;
-    }
-    queue_.push_back({*batch, message});
-    if (settings_.pulse && activity_.load(std::memory_order_relaxed) == parked) {
-      activity_ = busy;
-      activity_.notify_one();
-    }
-  } else if (const auto* object = std::get_if<wire::Object>(&record)) {
-    objects_[object->call] = {object->state, message, nullptr};
-  } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
-    objects_.erase(forget->call);
-  } else if (const auto* end = std::get_if<wire::End>(&record)) {
-    end_ = *end;
-    end_seen_ = settings_.clock.now();
-    if (end->ending == wire::Ending::failed) give_up_queue();
-  } else if (const auto* stop_items = std::get_if<wire::Stop>(&record)) {
-    stop(*stop_items);
-  } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
-    if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end()) {
-      subtask->second = Answered{answer->failed != 0, {answer->value.begin(), answer->value.end()}};
-    } else if (answer->failed != 0) {
-      report_unseen(answer->value);
-    }
-  } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
-    deliver(*forward);
-  } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
-    on_delivery(*delivery, message);
-  } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
-    give_back(*recall);
-  } else if (const auto* join = std::get_if<wire::Join>(&record)) {
-    queue_.push_back({*join, nullptr});
-  } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
-    queue_.push_back({*disband, nullptr});
-  } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
-    assembling_.insert(assemble->team);
-  } else {
-    throw DecodeError("a record that engines only send to rank 0");
-  }
-}
-
-// Drops what has not begun, but for what others would miss this engine in.
-void Engine::give_up_queue() {
-  std::erase_if(queue_, [this](const Queued& queued) {
-    const auto* const batch = std::get_if<wire::Batch>(&queued.command);
-    if (batch == nullptr || batch->team != 0) return false;
-    done_with(*batch, *queued.message);
-    return true;
-  });
-}
-
-// Gives back what has not begun. What engines run together is never asked for; what has attachments stays, since they have arrived here.
-void Engine::give_back(const wire::Recall& recall) {
-  wire::Returned returned;
-  // Cuts [first, end) to what comes before the recalled, if that is its end.
-  const auto cut = [&](const wire::Items& wanted, std::uint64_t first, std::uint64_t& end) {
-    const std::uint64_t from = std::max(first, wanted.first);
-    if (from >= end || wanted.first + wanted.count < end || (wanted.whole != 0 && (from != wanted.first || from + wanted.count != end)))
-      return;
-    returned.items.push_back({wanted.call, from, end - from, wanted.whole});
-    end = from;
-  };
-  for (const wire::Items& wanted : recall.items) {
-    if (wanted.call == at_.call && at_.movable) cut(wanted, at_.item + 1, at_.end);
-    for (Position* const suspended : suspended_) {
-      if (wanted.call == suspended->call && suspended->movable) cut(wanted, suspended->item + 1, suspended->end);
-    }
-    for (Queued& queued : queue_) {
-      auto* const batch = std::get_if<wire::Batch>(&queued.command);
-      if (batch == nullptr || batch->call != wanted.call || !batch->movable || !queued.message->attachment_sizes.empty()) continue;
-      std::uint64_t end = batch->first + batch->count;
-      cut(wanted, batch->first, end);
-      batch->count = end - batch->first;
-    }
-  }
-  std::erase_if(queue_, [](const Queued& queued) {
-    const auto* const batch = std::get_if<wire::Batch>(&queued.command);
-    return batch != nullptr && batch->count == 0;
-  });
-  wire::write(outbox_, returned);
-  results_.close();
-  flush();
-}
-
-void Engine::stop(const wire::Stop& stop) {
-  stops_.push_back(stop);
-  if (stopped(at_.call, at_.item)) stop_requested_.store(true, std::memory_order_release);
-}
-
-bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
-  return std::any_of(stops_.begin(), stops_.end(),
-                     [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
-}
-
-// Below MPI_THREAD_MULTIPLE there is no pulse to receive the request.
-bool Engine::stop_requested() {
-  if (!settings_.pulse && on_own_thread()) {
-    endpoint_->poll(*this);
-    if (baton_.try_lock()) {
-      std::stop_source due = due_stop();
-      baton_.unlock();
-      due.request_stop();
-    }
-  }
-  return stop_requested_.load(std::memory_order_acquire) ||
-         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
-}
-
-bool Engine::overdue(std::int64_t now) const {
-  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
-  return deadline != 0 && now > deadline;
-}
-
-std::stop_token Engine::stop_token() {
-  std::stop_token token;
-  std::stop_source due(std::nostopstate);
-  {
-    const std::lock_guard held(baton_);
-    if (!stop_source_) stop_source_.emplace();
-    token = stop_source_->get_token();
-    due = due_stop();
-  }
-  due.request_stop();
-  return token;
-}
-
-// Whom to ask to stop. That runs the task's callbacks, so it must be done without the baton, which they may want.
-std::stop_source Engine::due_stop() const {
-  return stop_source_ && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
-             ? *stop_source_
-             : std::stop_source(std::nostopstate);
-}
-
-// Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
-void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
-  const bool own_thread = on_own_thread();
-  {
-    const std::lock_guard held(baton_);
-    wire::write(outbox_, wire::Published{at_.call, at_.item, std::string(name), type, value});
-    results_.close();
-    const std::int64_t now = settings_.clock.now();
-    const bool due = settings_.pulse ? now - last_published_ >= flush_after || outbox_.size() >= flush_bytes : own_thread;
-    if (due) {
-      last_published_ = now;
-      flush();
-    }
-  }
-  if (!settings_.pulse && own_thread) static_cast<void>(stop_requested());
-}
-
-bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
 
 bool Engine::carry_out_next() {
-  if (queue_.empty()) return false;
-  const Queued next = std::move(queue_.front());
-  queue_.pop_front();
-  carry_out(next);
-  return true;
-}
-
-void Engine::carry_out(const Queued& queued) {
-  if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {
-    run(*batch, *queued.message);
-    done_with(*batch, *queued.message);
-  } else if (const auto* join_team = std::get_if<wire::Join>(&queued.command)) {
+  const std::optional<Inbox::Command> next = inbox_.pop();
+  if (!next) return false;
+  if (const auto* batch = std::get_if<wire::Batch>(&next->what)) {
+    run(*batch, *next->message);
+    done_with(*batch, *next->message);
+  } else if (const auto* join_team = std::get_if<wire::Join>(&next->what)) {
     join(*join_team);
   } else {
-    teams_.erase(std::get<wire::Disband>(queued.command).team);
+    teams_.erase(std::get<wire::Disband>(next->what).team);
   }
+  return true;
 }
 
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
-  wire::write(outbox_, wire::AtJoin{join.team});
-  flush();
+  outbox_.write(wire::AtJoin{join.team});
+  outbox_.flush();
   transport::Idle idle(spin_);
   while (!assembling_.contains(join.team)) poll_or_nap(idle);
   assembling_.erase(join.team);
@@ -7527,319 +7754,129 @@ void Engine::join(const wire::Join& join) {
 }
 
 // It has been run, or will not be: takes in what was sent for it and is not needed.
-void Engine::done_with(const wire::Batch& batch, Pending& message) {
-  if (!message.received) drop(message);
-  expect_no_more(batch);
+void Engine::done_with(const wire::Batch& batch, InMessage& message) {
+  drop(message);
+  drop(deliveries_.expect_no_more(batch));
 }
 
-// What belongs to the next item of a batch.
-std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const {
-  try {
-    return items.next();
-  } catch (const DecodeError& error) {
-    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + wire::error_text(error));
+// A look for messages, or a pause between two, for who waits for one. In the pause the progress thread may do something.
+void Engine::poll_or_nap(transport::Idle& idle) {
+  if (endpoint_->poll(*this)) {
+    idle.reset();
+  } else if (const auto pause = idle.pause(); pause.count() != 0) {
+    const EngineLock::Lent lent(lock_);
+    transport::nap(pause);
   }
 }
 
-void Engine::run(const wire::Batch& batch, Pending& message) {
-  Code code;
-  wire::ItemCursor items(batch);
-  std::optional<Group> group;
-  if (batch.team != 0) {
-    // Others may need what this engine has done before they can come.
-    flush();
-    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
-  } else if (batch.slow) {
-    flush();
-  }
-  tasks_since_report_ = true;
-  // What an item left that ran out of time is of another batch's type.
-  folded_.reset();
-  std::int64_t started = settings_.clock.now();
-  at_.end = batch.first + batch.count;
-  at_.movable = batch.movable && message.attachment_sizes.empty();
-  for (std::uint64_t item = batch.first; item < at_.end; ++item) {
-    ++items_begun_;
-    scratch_.bytes.clear();
-    at_.call = batch.call;
-    at_.item = item;
-    const auto arguments = next_arguments(items);
-    // What engines run together is begun by all, or others would wait.
-    if (!stops_.empty() && batch.team == 0 && stopped(batch.call, item)) {
-      end_fold(batch.call, code);
-      wire::write(scratch_, wire::Failure{wire::FailureKind::stopped, "", ""});
-      add_result(batch.call, item, started, started, true);
-      continue;
-    }
-    const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
-    const std::int64_t completed = settings_.clock.now();
-    if (well && code.thunk->fold != nullptr) {
-      folded_items_.push_back({item, started, completed});
-    } else {
-      if (!folded_items_.empty()) fail_fold(batch.call, code);
-      if (well && batch.keep) keep(batch.call);
-      add_result(batch.call, item, started, completed, !well);
-    }
-    if (batch.communicator) {
-      if (!well) flush();  // others may be in MPI for good
-      // Others may want something of this engine before they come.
-      const Baton::Lent lent(baton_);
-      group->settle(!well, [this] {
-        const std::lock_guard held(baton_);
-        flush();
-      });
-    }
-    started = completed;
-    if (completed - last_look_ < look_after) continue;
-    end_fold(batch.call, code);
-    look(completed);
-    if (end_ && end_->ending == wire::Ending::failed && batch.team == 0) return;
-    results_.close();
-    started = settings_.clock.now();
-  }
-  end_fold(batch.call, code);
-  at_.end = 0;
-}
-
-// Whether the item went well; what it gave, or why it failed, is in scratch_.
-bool Engine::run_item(const wire::Batch& batch, Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
-                      Group* group) {
-  if (stop_source_) stop_source_.reset();
-  stop_requested_.store(!stops_.empty() && stopped(batch.call, at_.item), std::memory_order_release);
-  told_overdue_ = false;
-  if (batch.timeout != 0) deadline_.store(started + batch.timeout, std::memory_order_relaxed);
-  const auto in_time = [this, &batch] { return batch.timeout == 0 || !(told_overdue_ || overdue(settings_.clock.now())); };
-  const auto fail = [this](const wire::Failure& failure) {
-    scratch_.rewind({0, 0, 0});
-    wire::write(scratch_, failure);
-  };
-  bool well = true;
-  try {
-    if (batch.communicator) {
-      const Baton::Lent lent(baton_);
-      group->prepare();
-    }
-    if (code.thunk == nullptr) code = code_of(batch);
-    scratch_.flat = batch.flat;
-    if (code.predicate != nullptr && !accepted(code)) {
-      fail({wire::FailureKind::refused, "", ""});
-      well = false;
-    } else {
-      run_task(message, code, arguments, group);
-      if (code.thunk->fold != nullptr && in_time()) fold(code, code.thunk->fold);
-    }
-    if (batch.first_only && group->index() != 0) scratch_.rewind({0, 0, 0});
-  } catch (...) {
-    fail(describe_current_exception());
-    well = false;
-    if (group != nullptr) {
-      const Baton::Lent lent(baton_);
-      group->refuse();
-    }
-  }
-  if (well && !in_time()) {
-    fail({wire::FailureKind::timed_out, "", ""});
-    well = false;
-  }
-  deadline_.store(0, std::memory_order_relaxed);
-  scratch_.flat = false;
-  return well;
-}
-
-Engine::Code Engine::code_of(const wire::Batch& batch) {
-  Code code;
-  if (batch.predicate != wire::CodeAddress{})
-    code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
-  if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
-  const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
-  if (batch.has_object) {
-    State& state = objects_.at(batch.call);
-    if (state.object == nullptr) {
-      detail::Reader in(state.bytes);
-      state.object = thunk->load(in);
-    }
-    code.object = state.object;
-  }
-  code.thunk = thunk;
-  return code;
-}
-
-// Whether the task may run here.
-bool Engine::accepted(const Code& code) {
-  const Baton::Lent lent(baton_);
-  return code.predicate();
-}
-
-void Engine::run_task(Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group) {
-  detail::Claims claims(message.attachment_sizes);
-  detail::Reader arguments(bytes, &claims);
-  arguments.flat() = scratch_.flat;
-  Running running(*this, message, code, arguments, claims, group);
-  {
-    const Baton::Lent lent(baton_);
-    code.thunk->run(running);
-  }
-  scratch_type_ = running.result_type;
-}
-
-// Has the thunk do something with what has been folded.
-void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
-  detail::Claims none({});
-  detail::Reader nothing({}, &none);
-  Running running(*this, no_message_, code, nothing, none, nullptr);
-  const Baton::Lent lent(baton_);
-  step(running);
-}
-
-void Engine::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed) {
-  const bool alone = !scratch_.attachments.empty();
-  if (alone) flush();
-  results_.add(call, item, started, completed, failed, scratch_.bytes.bytes());
-  if (oldest_result_ == 0) oldest_result_ = completed;
-  if (!alone && outbox_.size() < flush_bytes) return;
-  outbox_.attachments = std::exchange(scratch_.attachments, {});
-  outbox_.kept = std::exchange(scratch_.kept, {});
-  flush();
-}
-
-void Engine::flush() {
-  if (outbox_.empty()) return;
-  endpoint_->send(0, std::exchange(outbox_, endpoint_->message()));
-  results_.close();
-  oldest_result_ = 0;
+// Between two tasks, now and then.
+void Engine::look(std::int64_t now) {
+  constexpr int flood = 64;
+  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  let_go();
+  last_look_ = now;
+  unwanted_.progress();
+  // Without a progress thread nobody would send them during the next task, however long that is.
+  if (outbox_.due(now) || (outbox_.has_results() && !settings_.progress_thread)) outbox_.flush();
 }
 
 void Engine::report_memory() {
   const std::int64_t begin = settings_.clock.now();
   // A thread of the client's process may be about to sleep until the next message.
-  if (begin < next_report_ && settings_.own_process) return;
+  if (memory_report_.too_early(begin) && settings_.own_process) return;
   const wire::Memory memory{variables_.size(), variables_.bytes()};
-  const std::int64_t end = settings_.clock.now();
-  next_report_ = end + report_share * (end - begin);
-  tasks_since_report_ = false;
-  if (memory.variables == reported_.variables && memory.bytes == reported_.bytes) return;
-  reported_ = memory;
-  wire::write(outbox_, memory);
-  results_.close();
-  flush();
+  if (!memory_report_.counted(memory, begin, settings_.clock.now())) return;
+  outbox_.write(memory);
+  outbox_.flush();
 }
 
-// What was attached to messages that have left may be the user's, whose destructors may want something of the engine.
-void Engine::let_go_of_sent() {
-  if (!endpoint_->anything_sent()) return;
-  auto sent = endpoint_->take_sent();
-  const Baton::Lent lent(baton_);
-  sent.clear();
-}
-
-void Engine::look(std::int64_t now) {
-  endpoint_->poll(*this);
-  let_go_of_sent();
-  last_look_ = now;
-  if (!dropping_.empty()) dropping();
-  // Without a pulse nobody would send them during the next task, however long that is.
-  if (oldest_result_ != 0 && (now - oldest_result_ >= flush_after || !settings_.pulse)) flush();
-}
-
-void Engine::receive(Pending& message, const std::vector<detail::Claims::Place>& places) {
-  message.received = true;
-  const auto transfer = endpoint_->receive(message.frame, places);
-  if (transfer->done()) return;
-  flush();
-  transport::Idle idle(spin_);
-  while (!transfer->done()) poll_or_nap(idle);
-}
-
-// Whoever sends attachments waits until they are received. Does not wait.
-void Engine::drop(Pending& message) {
-  message.received = true;
-  try {
-    dropping_.push_back(endpoint_->receive(message.frame, {}));
-  } catch (const std::bad_alloc&) {
-    transport::end_process(
-        1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");
-  }
-}
-
-// A look for messages, or a pause between two, for who waits for one. In the pause the pulse may do something.
-void Engine::poll_or_nap(transport::Idle& idle) {
-  if (endpoint_->poll(*this)) {
-    idle.reset();
-  } else if (const auto pause = idle.pause(); pause.count() != 0) {
-    const Baton::Lent lent(baton_);
-    transport::nap(pause);
-  }
-}
-
-// The second thread: sleeps while the engine has nothing to do, else looks once a period whether it is still in the same task.
-void Engine::pulse() {
-  running_here = this;  // for callbacks of a task's stop token
-  std::uint64_t last = 0;
-  for (;;) {
-    activity_.wait(parked);
-    if (activity_.load() == quitting) return;
-    std::this_thread::sleep_for(pulse_period);
-    const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
-    if (begun == std::exchange(last, begun) && baton_.try_lock()) {
-      beat();
-      std::stop_source due = due_stop();
-      baton_.unlock();
-      due.request_stop();
-    }
-  }
-}
-
+// In the progress thread, while one item takes long.
 void Engine::beat() {
-  // Between two runs there is no endpoint; the loop then holds the baton, and this is not reached.
-  for (int i = 0; i < 64 && endpoint_->poll(*this);) ++i;
-  if (overdue(settings_.clock.now()) && !std::exchange(told_overdue_, true)) {
+  if (!lock_.try_lock()) return;
+  // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
+  constexpr int flood = 64;
+  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  if (overdue(settings_.clock.now()) && !std::exchange(run_->told_overdue, true)) {
     stop_requested_.store(true, std::memory_order_release);
-    wire::write(outbox_, wire::Overdue{at_.call, at_.item});
-    results_.close();
+    outbox_.write(wire::Overdue{run_->call, run_->item});
   }
-  flush();
+  outbox_.flush();
   const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
-  if (end_ && end_->ending == wire::Ending::failed && since_end > settings_.grace)
+  if (client_failed() && since_end > settings_.grace)
     transport::end_process(static_cast<int>(end_->exit_code),
                            "the client failed (" + end_->reason + "), and the running task of engine " + std::to_string(settings_.id) +
                                " did not stop within " + std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS)");
+  std::stop_source due = due_stop();
+  lock_.unlock();
+  const RunningHere here(this);  // for callbacks of the task's stop token
+  due.request_stop();
+}
+
+// ---- what rank 0 and other engines say ---------------------------------------------------------------------------------------
+
+void Engine::on_frame(transport::Frame& frame) {
+  const std::shared_ptr<InMessage> message = inbox_.take_in(frame);
+  detail::Reader in(frame.records);
+  try {
+    while (!in.done()) on_record(wire::read(in), message);
+  } catch (const DecodeError& error) {
+    // Who can no longer understand the controller can only end: with tasks lost, going on would wait for ever.
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a message it cannot read: " + wire::error_text(error));
+  }
+}
+
+void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message) {
+  if (const auto* batch = std::get_if<wire::Batch>(&record)) {
+    on_batch(*batch, message);
+  } else if (const auto* object = std::get_if<wire::Object>(&record)) {
+    callables_.add(*object, message);
+  } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
+    if (auto dropped = callables_.drop(forget->call)) left_.push_back(std::move(dropped));
+  } else if (const auto* end = std::get_if<wire::End>(&record)) {
+    on_end(*end);
+  } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
+    inbox_.stop(*stop);
+    if (inbox_.stopped(run_->call, run_->item)) stop_requested_.store(true, std::memory_order_release);
+  } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
+    if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
+  } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
+    deliver(*forward);
+  } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
+    drop(deliveries_.arrived(*delivery, message));
+  } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
+    outbox_.write(inbox_.give_back(*recall, *run_));
+    outbox_.flush();
+  } else if (const auto* join = std::get_if<wire::Join>(&record)) {
+    inbox_.push({*join, nullptr});
+  } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
+    inbox_.push({*disband, nullptr});
+  } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
+    assembling_.insert(assemble->team);
+  } else {
+    throw DecodeError("a record that engines only send to rank 0");
+  }
+}
+
+void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message) {
+  deliveries_.expect(batch);
+  // What others do with this engine is done to its end.
+  if (client_failed() && batch.team == 0) {
+    done_with(batch, *message);
+    return;
+  }
+  inbox_.push({batch, message});
+  progress_thread_.wake();
+}
+
+void Engine::on_end(const wire::End& end) {
+  end_ = end;
+  end_seen_ = settings_.clock.now();
+  if (!client_failed()) return;
+  // What has not begun is dropped, but for what others would miss this engine in.
+  for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);
 }
 
 }  // namespace rankview::engine
-
-namespace rankview::inline abi_0_1 {
-namespace {
-
-engine::Engine& here() {
-  engine::Engine* const engine = engine::current();
-  if (engine == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
-  return *engine;
-}
-
-}  // namespace
-
-namespace this_engine {
-
-int id() { return here().settings().id; }
-int size() { return here().settings().size; }
-Variables& vars() { return here().variables(); }
-
-}  // namespace this_engine
-
-bool this_task::stop_requested() { return here().stop_requested(); }
-
-std::stop_token this_task::stop_token() { return here().stop_token(); }
-
-void this_task::progress(double fraction) {
-  if (!(fraction >= 0 && fraction <= 1)) throw UsageError("progress is a fraction between 0 and 1, and not " + std::to_string(fraction));
-  publish("progress", fraction);
-}
-
-void detail::publish(std::string_view name, const std::type_info& type, const Writer& value) {
-  here().publish(name, type.name(), value.bytes.bytes());
-}
-
-}  // namespace rankview
 
 #include <cxxabi.h>
 
@@ -7916,14 +7953,14 @@ namespace rankview::engine {
 
 // Reports what has been folded so far.
 void Engine::end_fold(std::uint64_t call, const Code& code) {
-  if (folded_items_.empty()) return;
-  scratch_.rewind({0, 0, 0});
+  if (run_->folded_items.empty()) return;
+  run_->result.rewind({0, 0, 0});
   bool failed = false;
   try {
     fold(code, code.thunk->finish);
   } catch (...) {
-    scratch_.rewind({0, 0, 0});
-    wire::write(scratch_, describe_current_exception());
+    run_->result.rewind({0, 0, 0});
+    wire::write(run_->result, describe_current_exception());
     failed = true;
   }
   end_folded_items(call, failed);
@@ -7931,33 +7968,81 @@ void Engine::end_fold(std::uint64_t call, const Code& code) {
 
 // An item has failed behind those that have been folded. If that was in folding, what they made is lost, and they have failed, too.
 void Engine::fail_fold(std::uint64_t call, const Code& code) {
-  detail::Writer failure = std::exchange(scratch_, {});
-  if (folded_ != nullptr) {
+  detail::Writer failure = std::exchange(run_->result, {});
+  if (run_->folded != nullptr) {
     end_fold(call, code);
   } else {
-    scratch_.raw(failure.bytes.data(), failure.bytes.size());
+    run_->result.raw(failure.bytes.data(), failure.bytes.size());
     end_folded_items(call, true);
   }
-  scratch_ = std::move(failure);
+  run_->result = std::move(failure);
 }
 
-// scratch_ has the value of all of them, or why they failed.
+// run_->result has the value of all of them, or why they failed.
 void Engine::end_folded_items(std::uint64_t call, bool failed) {
-  detail::Writer value = std::exchange(scratch_, {});
-  for (const FoldedItem& item : folded_items_) {
-    const bool last = &item == &folded_items_.back();
-    scratch_.rewind({0, 0, 0});
+  detail::Writer value = std::exchange(run_->result, {});
+  for (const FoldedItem& item : run_->folded_items) {
+    const bool last = &item == &run_->folded_items.back();
+    run_->result.rewind({0, 0, 0});
     if (failed) {
       // NOLINTNEXTLINE(bugprone-use-after-move): only the last turn moves it
-      scratch_.raw(value.bytes.data(), value.bytes.size());
+      run_->result.raw(value.bytes.data(), value.bytes.size());
     } else if (last) {
-      scratch_ = std::move(value);
+      run_->result = std::move(value);
     }
-    add_result(call, item.item, item.started, item.completed, failed);
+    outbox_.add_result(call, item.item, item.started, item.completed, failed, run_->result);
   }
-  folded_items_.clear();
-  scratch_.rewind({0, 0, 0});
+  run_->folded_items.clear();
+  run_->result.rewind({0, 0, 0});
 }
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// What a task of a collective call sees of its team.
+class Group final : public detail::Group {
+ public:
+  // `votes`: rounds of voting that the call has.
+  Group(transport::Team& team, transport::SpinTime& spin, std::uint64_t votes) : team_(team), spin_(spin), votes_(votes) {}
+
+  [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
+  [[nodiscard]] std::size_t size() const override { return team_.engines(); }
+
+  std::uint64_t agree(std::uint64_t count) override;
+  // Before and after a task with a communicator: has one made if there is none; tells the others how the task ended, and gives the
+  // communicator up if it failed on any of them, since messages of that task may still be under way on it. `late` is called once if others
+  // keep this engine waiting.
+  void prepare();
+  void settle(bool failed, const std::function<void()>& late);
+
+  // The task has failed: votes against, if others wait for this engine's vote.
+  void refuse();
+
+  void broadcast(void* to, std::uint64_t bytes) override;
+  void scatter(void* to, const detail::Deal& deal) override;
+  void gather(const void* from, std::uint64_t count, const detail::Deal& deal) override;
+  void reduce(const void* from, std::uint64_t count, detail::Element element, detail::Operation operation) override;
+
+  void barrier() override;
+  void allreduce(const void* from, void* to, std::uint64_t count, detail::Element element, detail::Operation operation) override;
+  void allgather_counts(std::uint64_t count, std::span<std::uint64_t> counts) override;
+  void allgather(const void* from, void* to, std::span<const std::uint64_t> counts, std::uint64_t element_bytes) override;
+  void share(void* data, std::uint64_t bytes, std::size_t source) override;
+  void send(std::size_t to, std::span<const std::byte> bytes) override;
+  detail::Buffer receive(std::size_t from) override;
+
+  const boost::mpi::communicator& communicator() override { return team_.communicator(); }
+
+ private:
+  transport::Verdict vote(const transport::Vote& own);
+  void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
+
+  transport::Team& team_;
+  transport::SpinTime& spin_;
+  std::uint64_t votes_;
+  bool agreed_ = false;
+};
 
 }  // namespace rankview::engine
 
@@ -8058,148 +8143,474 @@ detail::Buffer Group::receive(std::size_t from) {
 
 }  // namespace rankview::engine
 
-// Results as arguments: the engine keeps the latest long ones, for tasks here, and delivers them to other engines.
-//
-// Rank 0 tells the one engine to deliver a result and the other, with the batch whose task it is for, that it will come; both always, so
-// that the second can rely on it, and takes it in even if the task does not run.
 namespace rankview::engine {
-namespace {
 
-// As many bytes are kept at most.
-constexpr std::size_t kept_most = std::size_t{128} << 20;
-
-}  // namespace
-
-// What a task reads of what another engine delivers. For the task's own thread.
-class Engine::Arrival final : public detail::Delivered {
- public:
-  Arrival(Engine& engine, std::shared_ptr<Pending> message, std::span<const std::byte> value)
-      : engine_(engine), message_(std::move(message)), claims_(message_->attachment_sizes), value_(value, &claims_) {}
-  ~Arrival() override {
-    const std::lock_guard held(engine_.baton_);
-    if (!message_->received) engine_.drop(*message_);
+std::shared_ptr<InMessage> Inbox::take_in(transport::Frame& frame) {
+  if (last_ == nullptr || last_.use_count() > 1) {
+    last_ = {new InMessage, [this](InMessage* message) {
+               leave(message->local);
+               delete message;
+             }};
   }
-
-  detail::Reader& value() override { return value_; }
-  void receive() override {
-    const std::lock_guard held(engine_.baton_);
-    if (!message_->received) engine_.receive(*message_, claims_.places());
-  }
-
- private:
-  Engine& engine_;
-  std::shared_ptr<Pending> message_;
-  detail::Claims claims_;
-  detail::Reader value_;
-};
-
-// What is in scratch_ is the whole result of a call. If it is long, it is kept until later ones need the room.
-void Engine::keep(std::uint64_t call) {
-  std::size_t bytes = 0;
-  for (const detail::Attachment& attachment : scratch_.attachments) bytes += attachment.size;
-  if (bytes == 0 || bytes > kept_most || scratch_.kept.size() != 1 || scratch_type_ == nullptr) return;
-  const auto encoded = scratch_.bytes.bytes();
-  kept_.push_back({call, scratch_type_, scratch_.kept.front(), bytes, {encoded.begin(), encoded.end()}, scratch_.attachments});
-  kept_bytes_ += bytes;
-  while (kept_bytes_ > kept_most) {
-    kept_bytes_ -= kept_.front().bytes;
-    kept_.pop_front();
-  }
-}
-
-// Null if it is not there any more.
-const Engine::Kept* Engine::find_kept(std::uint64_t call) const {
-  const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [call](const Kept& kept) { return kept.call == call; });
-  return found == kept_.rend() ? nullptr : &*found;
-}
-
-std::shared_ptr<const void> Engine::kept(std::uint64_t call, const std::type_info& type) const {
-  const Kept* const found = find_kept(call);
-  return found == nullptr || *found->type != type ? nullptr : found->value;
-}
-
-void Engine::deliver(const wire::Forward& forward) {
-  transport::Message message = endpoint_->message();
-  if (const Kept* const found = find_kept(forward.call); found != nullptr) {
-    wire::write(message, wire::Delivery{forward.ticket, 1, found->encoded});
-    message.attachments = found->attachments;
-    message.kept.push_back(found->value);
+  InMessage& message = *last_;
+  leave(message.local);
+  message.bytes.clear();
+  message.frame = {};
+  if (frame.local != nullptr) {
+    const auto offset = static_cast<std::size_t>(frame.records.data() - frame.local->bytes.data());
+    message.local = std::move(*frame.local);
+    frame.records = message.local.bytes.bytes().subspan(offset);
+    message.frame.local = &message.local;
+  } else if (frame.owned != nullptr) {
+    message.bytes = std::move(*frame.owned);
+    frame.records = message.bytes.bytes().first(frame.records.size());
   } else {
-    wire::write(message, wire::Delivery{forward.ticket, 0, {}});
+    message.bytes.append(frame.records.data(), frame.records.size());
+    frame.records = message.bytes.bytes();
   }
-  endpoint_->send(static_cast<int>(forward.to) + 1, std::move(message));
+  message.attachment_sizes.assign(frame.attachment_sizes.begin(), frame.attachment_sizes.end());
+  message.received = message.attachment_sizes.empty();
+  message.frame.peer = frame.peer;
+  message.frame.tag = frame.tag;
+  message.frame.attachment_sizes = message.attachment_sizes;
+  return last_;
 }
 
-// The engine has been given the batch.
-void Engine::expect(const wire::Batch& batch) {
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) deliveries_.try_emplace(batch.first_ticket + i);
+void Inbox::leave(detail::Writer& local) {
+  left_.insert(left_.end(), std::make_move_iterator(local.kept.begin()), std::make_move_iterator(local.kept.end()));
+  local.kept.clear();
 }
 
-// The batch is over, or will not be run: what was for it and has not been taken is dropped, also when it comes later.
-void Engine::expect_no_more(const wire::Batch& batch) {
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) {
-    const auto delivery = deliveries_.find(batch.first_ticket + i);
-    if (delivery == deliveries_.end()) continue;
-    delivery->second.wanted = false;
-    drop_unwanted(delivery);
+std::optional<Inbox::Command> Inbox::pop() {
+  if (commands_.empty()) return std::nullopt;
+  std::optional<Command> next(std::move(commands_.front()));
+  commands_.pop_front();
+  return next;
+}
+
+std::vector<Inbox::Command> Inbox::take_batches() {
+  std::vector<Command> taken;
+  std::deque<Command> others;
+  for (Command& command : commands_) {
+    const auto* const batch = std::get_if<wire::Batch>(&command.what);
+    if (batch != nullptr && batch->team == 0) {
+      taken.push_back(std::move(command));
+    } else {
+      others.push_back(std::move(command));
+    }
   }
+  commands_ = std::move(others);
+  return taken;
 }
 
-void Engine::on_delivery(const wire::Delivery& record, const std::shared_ptr<Pending>& message) {
-  const auto delivery = deliveries_.try_emplace(record.ticket).first;
-  delivery->second.message = message;
-  delivery->second.found = record.found != 0;
-  delivery->second.value = record.value;
-  drop_unwanted(delivery);
-}
-
-void Engine::drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery) {
-  if (delivery->second.wanted || delivery->second.message == nullptr) return;
-  if (!delivery->second.message->received) drop(*delivery->second.message);
-  deliveries_.erase(delivery);
-}
-
-// Whether something is still on its way here that is not wanted: at the end of a run, all of that run's. What is wanted then is the next
-// run's.
-bool Engine::dropping() {
-  std::erase_if(dropping_, [](const auto& transfer) { return transfer->done(); });
-  return !dropping_.empty() || std::any_of(deliveries_.begin(), deliveries_.end(), [](const auto& known) { return !known.second.wanted; });
-}
-
-std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
-  const Delivery& awaited = deliveries_.at(ticket);
-  transport::Idle idle(spin_);
-  if (awaited.message == nullptr) flush();
-  while (awaited.message == nullptr) {
-    if (end_ && end_->ending == wire::Ending::failed)
-      throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");
-    poll_or_nap(idle);
+wire::Returned Inbox::give_back(const wire::Recall& recall, ItemRun& running) {
+  wire::Returned returned;
+  // Cuts [first, end) to what comes before the recalled, if that is its end.
+  const auto cut = [&](const wire::Items& wanted, std::uint64_t first, std::uint64_t& end) {
+    const std::uint64_t from = std::max(first, wanted.first);
+    if (from >= end || wanted.first + wanted.count < end || (wanted.whole != 0 && (from != wanted.first || from + wanted.count != end)))
+      return;
+    returned.items.push_back({wanted.call, from, end - from, wanted.whole});
+    end = from;
+  };
+  for (const wire::Items& wanted : recall.items) {
+    for (ItemRun* run = &running; run != nullptr; run = run->waiting) {
+      if (wanted.call == run->call && run->movable) cut(wanted, run->item + 1, run->end);
+    }
+    for (Command& command : commands_) {
+      auto* const batch = std::get_if<wire::Batch>(&command.what);
+      if (batch == nullptr || batch->call != wanted.call || !batch->movable || !command.message->attachment_sizes.empty()) continue;
+      std::uint64_t end = batch->first + batch->count;
+      cut(wanted, batch->first, end);
+      batch->count = end - batch->first;
+    }
   }
-  if (!awaited.found) throw detail::ResultGone();
-  auto arrival = std::make_unique<Arrival>(*this, awaited.message, awaited.value);
-  deliveries_.erase(ticket);
-  return arrival;
+  std::erase_if(commands_, [](const Command& command) {
+    const auto* const batch = std::get_if<wire::Batch>(&command.what);
+    return batch != nullptr && batch->count == 0;
+  });
+  return returned;
+}
+
+wire::Returned Inbox::give_back_all(ItemRun& running) {
+  wire::Recall everything;
+  everything.items.push_back({running.call, running.item + 1, running.end - running.item - 1, 0});
+  for (const Command& command : commands_) {
+    if (const auto* const batch = std::get_if<wire::Batch>(&command.what))
+      everything.items.push_back({batch->call, batch->first, batch->count, 0});
+  }
+  return give_back(everything, running);
+}
+
+bool Inbox::stopped(std::uint64_t call, std::uint64_t item) const {
+  return std::any_of(stops_.begin(), stops_.end(),
+                     [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
 }
 
 }  // namespace rankview::engine
 
-namespace rankview::inline abi_0_1::detail {
+namespace rankview::engine {
 
-std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
-  const engine::Engine* const here = engine::current();
-  auto value = here == nullptr ? nullptr : here->kept(call, type);
-  if (value == nullptr) throw ResultGone();
-  return value;
+void Outbox::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed,
+                        detail::Writer& value) {
+  const bool alone = !value.attachments.empty();
+  if (alone) flush();
+  results_.add(call, item, started, completed, failed, value.bytes.bytes());
+  if (oldest_result_ == 0) oldest_result_ = completed;
+  if (!alone && !full()) return;
+  message_.attachments = std::exchange(value.attachments, {});
+  message_.kept = std::exchange(value.kept, {});
+  flush();
 }
 
-std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
-  engine::Engine* const here = engine::current();
-  if (here == nullptr) throw ResultGone();
-  return here->take_delivery(ticket);
+void Outbox::flush() {
+  if (message_.empty()) return;
+  endpoint_->send(0, std::exchange(message_, endpoint_->message()));
+  results_.close();
+  oldest_result_ = 0;
 }
 
-}  // namespace rankview::detail
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+ProgressThread::ProgressThread(std::function<void()> beat) : beat_(std::move(beat)) {}
+
+ProgressThread::~ProgressThread() {
+  activity_ = quitting;
+  activity_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ProgressThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void ProgressThread::run() {
+  constexpr auto period = std::chrono::milliseconds(1);
+  std::uint64_t last = 0;
+  for (;;) {
+    activity_.wait(parked);
+    if (activity_.load() == quitting) return;
+    std::this_thread::sleep_for(period);
+    const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
+    if (begun == std::exchange(last, begun)) beat_();
+  }
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+std::deque<ResultCache::Entry> ResultCache::add(std::uint64_t call, const detail::Writer& result, const std::type_info* type) {
+  std::deque<Entry> evicted;
+  std::size_t bytes = 0;
+  for (const detail::Attachment& attachment : result.attachments) bytes += attachment.size;
+  if (bytes == 0 || bytes > most_bytes || result.kept.size() != 1 || type == nullptr) return evicted;
+  const auto encoded = result.bytes.bytes();
+  entries_.push_back({call, type, result.kept.front(), bytes, {encoded.begin(), encoded.end()}, result.attachments});
+  bytes_ += bytes;
+  while (bytes_ > most_bytes) {
+    bytes_ -= entries_.front().bytes;
+    evicted.push_back(std::move(entries_.front()));
+    entries_.pop_front();
+  }
+  return evicted;
+}
+
+const ResultCache::Entry* ResultCache::find(std::uint64_t call) const {
+  const auto found = std::find_if(entries_.rbegin(), entries_.rend(), [call](const Entry& entry) { return entry.call == call; });
+  return found == entries_.rend() ? nullptr : &*found;
+}
+
+std::deque<ResultCache::Entry> ResultCache::clear() {
+  bytes_ = 0;
+  return std::exchange(entries_, {});
+}
+
+}  // namespace rankview::engine
+
+// How an engine runs the items of a batch.
+namespace rankview::engine {
+namespace {
+
+// Between short tasks the engine looks so often for messages, in nanoseconds.
+constexpr std::int64_t look_after = 50'000;
+
+}  // namespace
+
+// What a thunk sees of the engine.
+class Engine::Running final : public detail::Invocation {
+ public:
+  Running(Engine& engine, InMessage* message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
+      : Invocation(in, engine.run_->result, code.function, code.object.get(), with, engine.run_->folded),
+        engine_(engine),
+        message_(message),
+        claims_(claims) {}
+
+  void await_attachments() override {
+    if (claims_.sizes().empty()) return;
+    const std::lock_guard held(engine_.lock_);
+    engine_.receive(*message_, claims_.places());
+  }
+
+ private:
+  Engine& engine_;
+  InMessage* message_;
+  detail::Claims& claims_;
+};
+
+void Engine::run(const wire::Batch& batch, InMessage& message) {
+  Code code;
+  wire::ItemCursor items(batch);
+  std::optional<Group> group;
+  if (batch.team != 0) {
+    // Others may need what this engine has done before they can come.
+    outbox_.flush();
+    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
+  } else if (batch.slow) {
+    outbox_.flush();
+  }
+  memory_report_.note_tasks();
+  ItemRun& run = *run_;
+  // What an item left that ran out of time is of another batch's type.
+  if (run.folded != nullptr) left_.push_back(std::move(run.folded));
+  std::int64_t started = settings_.clock.now();
+  run.call = batch.call;
+  run.end = batch.first + batch.count;
+  run.movable = batch.movable && message.attachment_sizes.empty();
+  for (std::uint64_t item = batch.first; item < run.end; ++item) {
+    progress_thread_.note_item();
+    run.result.bytes.clear();
+    run.item = item;
+    const auto arguments = next_arguments(items);
+    // What engines run together is begun by all, or others would wait.
+    if (batch.team == 0 && inbox_.stopped(batch.call, item)) {
+      end_fold(batch.call, code);
+      wire::write(run.result, wire::Failure{wire::FailureKind::stopped, "", ""});
+      outbox_.add_result(batch.call, item, started, started, true, run.result);
+      continue;
+    }
+    const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
+    const std::int64_t completed = settings_.clock.now();
+    if (well && code.thunk->fold != nullptr) {
+      run.folded_items.push_back({item, started, completed});
+    } else {
+      if (!run.folded_items.empty()) fail_fold(batch.call, code);
+      if (well && batch.keep) cache_result(batch);
+      outbox_.add_result(batch.call, item, started, completed, !well, run.result);
+    }
+    if (batch.communicator) settle(*group, well);
+    started = completed;
+    if (completed - last_look_ < look_after) continue;
+    end_fold(batch.call, code);
+    look(completed);
+    if (client_failed() && batch.team == 0) break;
+    outbox_.close_results();
+    started = settings_.clock.now();
+  }
+  end_fold(batch.call, code);
+  run.end = 0;
+  if (code.object.use_count() == 1) left_.push_back(std::move(code.object));
+}
+
+// Whether the item went well; what it gave, or why it failed, is in its result.
+bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+                      Group* group) {
+  ItemRun& run = *run_;
+  if (run.stop_source) run.stop_source.reset();
+  run.told_overdue = false;
+  run.deadline = batch.timeout != 0 ? started + batch.timeout : 0;
+  show(run.deadline);
+  bool well = true;
+  try {
+    if (batch.communicator) {
+      const EngineLock::Lent lent(lock_);
+      group->prepare();
+    }
+    if (code.thunk == nullptr) code = code_of(batch);
+    run.result.flat = batch.flat;
+    if (code.predicate != nullptr && !accepted(code)) {
+      fail_run({wire::FailureKind::refused, "", ""});
+      well = false;
+    } else {
+      run_task(message, code, arguments, batch.flat, group);
+      if (code.thunk->fold != nullptr && in_time(batch)) fold(code, code.thunk->fold);
+    }
+    if (batch.first_only && group->index() != 0) run.result.rewind({0, 0, 0});
+  } catch (...) {
+    fail_run(describe_current_exception());
+    well = false;
+    if (group != nullptr) {
+      const EngineLock::Lent lent(lock_);
+      group->refuse();
+    }
+  }
+  if (well && !in_time(batch)) {
+    fail_run({wire::FailureKind::timed_out, "", ""});
+    well = false;
+  }
+  run.deadline = 0;
+  deadline_.store(0, std::memory_order_relaxed);
+  run.result.flat = false;
+  return well;
+}
+
+// Whether the task may run here.
+bool Engine::accepted(const Code& code) {
+  const EngineLock::Lent lent(lock_);
+  return code.predicate();
+}
+
+void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group) {
+  detail::Claims claims(message.attachment_sizes);
+  detail::Reader arguments(bytes, &claims);
+  arguments.flat() = flat;
+  Running running(*this, &message, code, arguments, claims, group);
+  {
+    const EngineLock::Lent lent(lock_);
+    code.thunk->run(running);
+  }
+  run_->result_type = running.result_type;
+}
+
+// Has the thunk do something with what has been folded.
+void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
+  detail::Claims none({});
+  detail::Reader nothing({}, &none);
+  Running running(*this, nullptr, code, nothing, none, nullptr);
+  const EngineLock::Lent lent(lock_);
+  step(running);
+}
+
+// The result says why the item failed.
+void Engine::fail_run(const wire::Failure& failure) {
+  for (auto& kept : run_->result.kept) left_.push_back(std::move(kept));
+  run_->result.rewind({0, 0, 0});
+  wire::write(run_->result, failure);
+}
+
+// Tells the others that run the item how it ended here.
+void Engine::settle(Group& group, bool well) {
+  if (!well) outbox_.flush();  // others may be in MPI for good
+  // Others may want something of this engine before they come.
+  const EngineLock::Lent lent(lock_);
+  group.settle(!well, [this] {
+    const std::lock_guard held(lock_);
+    outbox_.flush();
+  });
+}
+
+void Engine::cache_result(const wire::Batch& batch) {
+  for (auto& evicted : cache_.add(batch.call, run_->result, run_->result_type)) left_.push_back(std::move(evicted.value));
+}
+
+// What belongs to the next item of a batch.
+std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const {
+  try {
+    return items.next();
+  } catch (const DecodeError& error) {
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + wire::error_text(error));
+  }
+}
+
+Engine::Code Engine::code_of(const wire::Batch& batch) {
+  Code code;
+  if (batch.predicate != wire::CodeAddress{})
+    code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
+  if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
+  const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
+  if (batch.has_object) {
+    CallableStates::State* state = callables_.find(batch.call);
+    if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
+    if (state->object == nullptr) {
+      // Meanwhile the call may end, if its task has run out of time.
+      const std::shared_ptr<InMessage> message = state->message;
+      detail::Reader in(state->bytes);
+      {
+        const EngineLock::Lent lent(lock_);
+        code.object = thunk->load(in);
+      }
+      state = callables_.find(batch.call);
+      if (state != nullptr) state->object = code.object;
+    } else {
+      code.object = state->object;
+    }
+  }
+  code.thunk = thunk;
+  return code;
+}
+
+// ---- when the item has to stop -----------------------------------------------------------------------------------------------
+
+// What others see of the item that runs from here on.
+void Engine::show(std::int64_t deadline) {
+  stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
+  deadline_.store(deadline, std::memory_order_relaxed);
+}
+
+bool Engine::in_time(const wire::Batch& batch) const {
+  return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
+}
+
+bool Engine::overdue(std::int64_t now) const {
+  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
+  return deadline != 0 && now > deadline;
+}
+
+// Below MPI_THREAD_MULTIPLE there is no progress thread to receive the request.
+bool Engine::stop_requested() {
+  if (!settings_.progress_thread && on_own_thread()) {
+    endpoint_->poll(*this);
+    if (lock_.try_lock()) {
+      std::stop_source due = due_stop();
+      lock_.unlock();
+      due.request_stop();
+    }
+  }
+  return stop_requested_.load(std::memory_order_acquire) ||
+         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
+}
+
+std::stop_token Engine::stop_token() {
+  std::stop_token token;
+  std::stop_source due(std::nostopstate);
+  {
+    const std::lock_guard held(lock_);
+    if (!run_->stop_source) run_->stop_source.emplace();
+    token = run_->stop_source->get_token();
+    due = due_stop();
+  }
+  due.request_stop();
+  return token;
+}
+
+// Whom to ask to stop. That runs the task's callbacks, so it must be done without the lock, which they may want.
+std::stop_source Engine::due_stop() const {
+  return run_->stop_source && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
+             ? *run_->stop_source
+             : std::stop_source(std::nostopstate);
+}
+
+// Sent at once, unless something was a moment ago: then the progress thread does it. Without one, only the task's own thread may.
+void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
+  const bool own_thread = on_own_thread();
+  {
+    const std::lock_guard held(lock_);
+    outbox_.write(wire::Published{run_->call, run_->item, std::string(name), type, value});
+    const std::int64_t now = settings_.clock.now();
+    const bool waited = now - last_published_ >= Outbox::flush_after;
+    if (settings_.progress_thread ? waited || outbox_.full() : own_thread) {
+      last_published_ = now;
+      outbox_.flush();
+    }
+  }
+  if (!settings_.progress_thread && own_thread) static_cast<void>(stop_requested());
+}
+
+bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
+
+}  // namespace rankview::engine
 
 #include <sys/resource.h>
 #include <system_error>
@@ -8305,8 +8716,8 @@ void Engine::check_depth(std::size_t more) {
   if (!stack_) stack_.emplace();
   const std::size_t left = stack_->left();
   const bool has_room = left >= stack_->reserve() + more;
-  if (has_room && suspended_.size() < most_suspended) return;
-  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
+  if (has_room && suspended_ < most_suspended) return;
+  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_) + " tasks of engine " +
                               std::to_string(settings_.id) + " wait for each other, which ";
   if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
   throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
@@ -8321,32 +8732,30 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.stride = stride;
   record.object = function.object->bytes.bytes();
   record.item = arguments;
-  const std::lock_guard held(baton_);
-  record.parent_call = at_.call;
-  record.parent_item = at_.item;
-  record.ticket = next_ticket_++;
-  subtasks_.emplace(record.ticket, std::nullopt);
-  wire::write(outbox_, record);
-  results_.close();
-  flush();
+  const std::lock_guard held(lock_);
+  record.parent_call = run_->call;
+  record.parent_item = run_->item;
+  record.ticket = subtasks_.add();
+  outbox_.write(record);
+  outbox_.flush();
   return record.ticket;
 }
 
 bool Engine::answered(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
+  const std::lock_guard held(lock_);
   endpoint_->poll(*this);
-  return subtasks_.at(ticket).has_value();
+  return subtasks_.answered(ticket);
 }
 
 void Engine::forget(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
-  const auto forgotten = subtasks_.extract(ticket);
-  if (!forgotten.empty() && forgotten.mapped() && forgotten.mapped()->failed) report_unseen(forgotten.mapped()->value);
+  const std::lock_guard held(lock_);
+  const auto forgotten = subtasks_.forget(ticket);
+  if (forgotten && forgotten->failed) report_unseen(forgotten->value);
 }
 
 // Says on stderr that a task failed of which nobody here asks any more how it ended, unless it was given up.
 void Engine::report_unseen(std::span<const std::byte> value) const {
-  if (end_ && end_->ending == wire::Ending::failed) return;
+  if (client_failed()) return;
   detail::Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   if (failure.type_name == "rankview::TaskAborted") return;
@@ -8356,74 +8765,74 @@ void Engine::report_unseen(std::span<const std::byte> value) const {
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {
   const auto take_answer = [&] {
-    const std::lock_guard held(baton_);
-    if (!subtasks_.at(ticket)) run_others_until_answered(ticket);
-    return *std::exchange(subtasks_.at(ticket), std::nullopt);
+    const std::lock_guard held(lock_);
+    if (!subtasks_.answered(ticket)) run_others_until_answered(ticket);
+    return subtasks_.take(ticket);
   };
-  Answered answer = take_answer();
+  SubtaskResults::Answer answer = take_answer();
   if (!answer.failed) return std::move(answer.value);
   detail::Reader in(answer.value);
   wire::Failure failure = wire::read_failure(in);
   throw RemoteError(TaskPlace{}, std::move(failure.type_name), std::move(failure.message));
 }
 
-// What others may run, so that this engine, which now has time, gets what is most urgent rather than what came first.
-void Engine::give_back_all() {
-  wire::Recall everything;
-  everything.items.push_back({at_.call, at_.item + 1, at_.end - at_.item - 1, 0});
-  for (const Queued& queued : queue_) {
-    if (const auto* const batch = std::get_if<wire::Batch>(&queued.command))
-      everything.items.push_back({batch->call, batch->first, batch->count, 0});
-  }
-  give_back(everything);
+// How many items have been begun here that wait. What stands behind one in its batch cannot begin before that goes on, and what was folded
+// with those before it cannot end.
+void Engine::tell_suspended() {
+  std::uint64_t items = 0;
+  for (const ItemRun* run = run_->waiting; run != nullptr; run = run->waiting) items += run->folded_items.size() + run->end - run->item;
+  outbox_.write(wire::Suspended{items});
+  outbox_.flush();
 }
 
-// With the baton.
+// While it lives, the item that runs waits, and others run with an ItemRun of their own.
+class Engine::Nested {
+ public:
+  explicit Nested(Engine& engine) : engine_(engine) {
+    run_.waiting = engine_.run_;
+    engine_.run_ = &run_;
+    ++engine_.suspended_;
+    engine_.show(0);
+  }
+  Nested(const Nested&) = delete;
+  Nested& operator=(const Nested&) = delete;
+  ~Nested() {
+    // What was folded with an item that ran out of time is the user's.
+    if (run_.folded != nullptr) engine_.left_.push_back(std::move(run_.folded));
+    engine_.run_ = run_.waiting;
+    --engine_.suspended_;
+    engine_.show(engine_.run_->deadline);
+    engine_.tell_suspended();
+  }
+
+ private:
+  Engine& engine_;
+  ItemRun run_;
+};
+
+// With the lock.
 void Engine::run_others_until_answered(std::uint64_t ticket) {
   check_depth(0);
-  // What stands behind a suspended item in its batch cannot begin before that goes on.
-  const auto tell = [this] {
-    std::uint64_t items = 0;
-    for (const Position* const suspended : suspended_) items += suspended->end - suspended->item;
-    wire::write(outbox_, wire::Suspended{items});
-    results_.close();
-    flush();
-  };
-  give_back_all();
-  // What belongs to the item that waits.
-  Position position = at_;
-  const std::int64_t deadline = deadline_.exchange(0);
-  const bool told_overdue = told_overdue_;
-  detail::Writer scratch = std::exchange(scratch_, {});
-  std::shared_ptr<void> folded = std::move(folded_);
-  std::vector<FoldedItem> folded_items = std::exchange(folded_items_, {});
-  std::optional<std::stop_source> stop_source = std::exchange(stop_source_, std::nullopt);
-  suspended_.push_back(&position);
-  at_ = {};
-  tell();
+  // What others may run goes back, so that this engine, which now has time, gets what is most urgent rather than what came first.
+  outbox_.write(inbox_.give_back_all(*run_));
+  outbox_.flush();
+
+  const Nested nested(*this);
+  tell_suspended();
 
   transport::Idle idle(spin_);
-  const auto given_up = [this] { return end_ && end_->ending == wire::Ending::failed; };
-  while (!subtasks_.at(ticket) && !given_up()) {
+  while (!subtasks_.answered(ticket) && !client_failed()) {
+    let_go();
     if (carry_out_next()) {
       idle.reset();
       continue;
     }
-    flush();
+    outbox_.flush();
     poll_or_nap(idle);
   }
 
-  suspended_.pop_back();
-  at_ = position;
-  told_overdue_ = told_overdue;
-  deadline_.store(deadline, std::memory_order_relaxed);
-  scratch_ = std::move(scratch);
-  folded_ = std::move(folded);
-  folded_items_ = std::move(folded_items);
-  stop_source_ = std::move(stop_source);
-  stop_requested_.store(stopped(at_.call, at_.item), std::memory_order_release);
-  tell();
-  if (!subtasks_.at(ticket)) throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
+  if (!subtasks_.answered(ticket))
+    throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
 }
 
 }  // namespace rankview::engine
@@ -8453,6 +8862,44 @@ void forget_subtask(std::uint64_t ticket) noexcept {
 }
 
 }  // namespace rankview::detail
+
+#include <rankview/this_engine.hpp>
+#include <rankview/this_task.hpp>
+
+// What tasks ask of their engine.
+namespace rankview::inline abi_0_1 {
+namespace {
+
+engine::Engine& here() {
+  engine::Engine* const engine = engine::current();
+  if (engine == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
+  return *engine;
+}
+
+}  // namespace
+
+namespace this_engine {
+
+int id() { return here().settings().id; }
+int size() { return here().settings().size; }
+Variables& vars() { return here().variables(); }
+
+}  // namespace this_engine
+
+bool this_task::stop_requested() { return here().stop_requested(); }
+
+std::stop_token this_task::stop_token() { return here().stop_token(); }
+
+void this_task::progress(double fraction) {
+  if (!(fraction >= 0 && fraction <= 1)) throw UsageError("progress is a fraction between 0 and 1, and not " + std::to_string(fraction));
+  publish("progress", fraction);
+}
+
+void detail::publish(std::string_view name, const std::type_info& type, const Writer& value) {
+  here().publish(name, type.name(), value.bytes.bytes());
+}
+
+}  // namespace rankview
 
 namespace rankview::engine {
 

@@ -111,7 +111,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
   settings.idle = {options.idle_spin, options.idle_sleep};
   settings.clock = clock;
   settings.own_process = size > 1;
-  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   return settings;
 }
