@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSL-1.0
 # Part of rankview: views, engines and load balancing over MPI.
 #
-# bare.sh CMAKE INCLUDE COMPILER MPIRUN
+# bare.sh CMAKE GENERATOR INCLUDE COMPILER MPIRUN
 # With a copy of include/ and nothing else: by one command, and in a project with a CMakeLists.txt of its own. Two runtimes in one program
 # are noticed.
 
 cmake=$1
-include=$2
-compiler=$3
-mpirun=$4
+generator=$2
+include=$3
+compiler=$4
+mpirun=$5
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/checks.sh"
 export OMPI_CXX="$compiler"
@@ -22,7 +23,7 @@ cd "$work" || fail "no place to work"
 quietly mpicxx -std=c++20 -Ithird_party app.cpp other.cpp -o by_command -lboost_mpi -lboost_serialization
 runs ./by_command
 
-quietly "$cmake" -S . -B build -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug
+quietly "$cmake" -G "$generator" -S . -B build -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_BUILD_TYPE=Debug
 quietly "$cmake" --build build
 runs build/elsewhere
 
