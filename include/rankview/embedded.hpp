@@ -2179,6 +2179,46 @@ class Dispatcher {
 
 }  // namespace rankview::controller
 
+namespace rankview::transport {
+
+// Where a clock of a simulated run gets its time from.
+class TimeSource {
+ public:
+  [[nodiscard]] virtual std::int64_t now() const = 0;
+  virtual void nap(std::chrono::nanoseconds pause) = 0;
+
+ protected:
+  ~TimeSource() = default;
+};
+
+// Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
+// that share an anchor agree to the nanosecond; hosts agree as well as their wall clocks did at the start.
+class Clock {
+ public:
+  Clock() : anchor_(wall() - steady()) {}
+  explicit Clock(std::int64_t anchor) : anchor_(anchor) {}
+  // A simulated one.
+  explicit Clock(TimeSource& source) : anchor_(0), source_(&source) {}
+
+  [[nodiscard]] std::int64_t now() const { return source_ == nullptr ? anchor_ + steady() : source_->now(); }
+  [[nodiscard]] std::int64_t anchor() const { return anchor_; }
+  // Sleeps for so long.
+  void nap(std::chrono::nanoseconds pause) const { source_ == nullptr ? transport::nap(pause) : source_->nap(pause); }
+
+ private:
+  static std::int64_t steady() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+  static std::int64_t wall() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  }
+
+  std::int64_t anchor_;
+  TimeSource* source_ = nullptr;
+};
+
+}  // namespace rankview::transport
+
 namespace rankview::controller {
 
 // What whoever drives does again and again, under the lock.
@@ -2203,6 +2243,7 @@ class Driver {
  public:
   struct Settings {
     transport::IdleLimits idle;
+    transport::Clock clock;
     bool progress_thread = false;
     bool any_thread_drives = true;  // else only the one that initialised MPI
   };
@@ -2299,7 +2340,7 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
     }
     if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
     visit.unlock();
-    transport::nap(pause);
+    settings_.clock.nap(pause);
     visit.lock();
   }
   idle.reset();
@@ -2307,31 +2348,6 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
 }
 
 }  // namespace rankview::controller
-
-namespace rankview::transport {
-
-// Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
-// that share an anchor agree to the nanosecond; hosts agree as well as their wall clocks did at the start.
-class Clock {
- public:
-  Clock() : anchor_(wall() - steady()) {}
-  explicit Clock(std::int64_t anchor) : anchor_(anchor) {}
-
-  [[nodiscard]] std::int64_t now() const { return anchor_ + steady(); }
-  [[nodiscard]] std::int64_t anchor() const { return anchor_; }
-
- private:
-  static std::int64_t steady() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
-  static std::int64_t wall() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  }
-
-  std::int64_t anchor_;
-};
-
-}  // namespace rankview::transport
 
 namespace rankview::controller {
 
@@ -2523,7 +2539,6 @@ namespace wire = rankview::wire;
 
 struct ControllerSettings {
   controller::Driver::Settings driver;
-  transport::Clock clock;
   std::vector<controller::EngineInfo> engines;  // engine k is the k-th
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
@@ -2593,7 +2608,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] int engine_count() const { return engines_.count(); }
   [[nodiscard]] const controller::EngineInfo& engine(int id) const { return engines_[id]; }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
-  [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
+  [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
   [[nodiscard]] bool open() const { return run_.connected(); }
 
@@ -3672,8 +3687,13 @@ class LocalEndpoint final : public Endpoint {
 
 namespace rankview::transport {
 
-// Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang.
+// Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang. There is no other way out
+// of the process in this library.
 [[noreturn]] void end_process(int code, const std::string& why);
+
+// What a simulation does instead, where several processes are in one. Must not return.
+using WayOut = void (*)(int code, const std::string& why);
+void set_way_out(WayOut way_out);
 
 }  // namespace rankview::transport
 
@@ -3745,7 +3765,7 @@ void Cluster::State::tell_level() const {
 detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) {
   detail::ControllerSettings settings;
   settings.driver.idle = {options.idle_spin, options.idle_sleep};
-  settings.clock = clock;
+  settings.driver.clock = clock;
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
@@ -4502,7 +4522,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      transfers_(endpoint, settings_.clock, ledger_, work_),
+      transfers_(endpoint, settings_.driver.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
       driver_(*this, work_, continuations_, settings.driver) {}
 
@@ -6791,7 +6811,10 @@ void answer_subtask(Engines& engines, const detail::Call& call) {
   if (const std::exception_ptr error = call.life().failure           ? call.life().failure
                                        : call.life().errors->empty() ? nullptr
                                                                      : call.life().errors->begin()->second) {
-    refuse_subtask(engines, subtask.engine, subtask.ticket, error);
+    // How a task fails that has been given up surprises nobody.
+    const bool given_up = call.life().aborted;
+    refuse_subtask(engines, subtask.engine, subtask.ticket,
+                   given_up ? std::make_exception_ptr(TaskAborted(wire::error_text(error))) : error);
   } else {
     wire::write(engines.to(subtask.engine), wire::Answer{subtask.ticket, 0, subtask.value});
   }
@@ -7313,6 +7336,66 @@ void check_team_flags(const Flags& flags) {
 
 }  // namespace rankview::detail
 
+namespace rankview::controller {
+namespace {
+
+class DiscardPiece final : public UserWork::Piece {
+ public:
+  using Piece::Piece;
+  void run() noexcept override { call().discard(); }
+  void finish() override {}
+};
+
+}  // namespace
+
+void UserWork::add(std::unique_ptr<Piece> piece) {
+  const auto [behind, first] = behind_.try_emplace(&piece->call());
+  (first ? ready_ : behind->second).push_back(std::move(piece));
+}
+
+std::unique_ptr<UserWork::Piece> UserWork::begin_next() {
+  auto piece = std::move(ready_.front());
+  ready_.pop_front();
+  return piece;
+}
+
+// The next one of the same call may begin.
+void UserWork::end(std::unique_ptr<Piece> piece) {
+  piece->finish();
+  const auto behind = behind_.find(&piece->call());
+  if (behind->second.empty()) {
+    behind_.erase(behind);
+  } else {
+    ready_.push_back(std::move(behind->second.front()));
+    behind->second.pop_front();
+  }
+  leave(std::move(piece->call_));
+  leave(std::shared_ptr<const Piece>(std::move(piece)));
+}
+
+void UserWork::leave(std::vector<std::shared_ptr<const void>>&& things) {
+  left_.insert(left_.end(), std::make_move_iterator(things.begin()), std::make_move_iterator(things.end()));
+  things.clear();
+}
+
+void discard_results(UserWork& work, detail::Call& call) {
+  if (call.plain && !work.busy(call)) {
+    call.discard();
+  } else {
+    work.add(std::make_unique<DiscardPiece>(call.life().self));
+  }
+}
+
+void Visit::run_next_piece() {
+  auto piece = work_.begin_next();
+  unlock();
+  piece->run();
+  lock();
+  work_.end(std::move(piece));
+}
+
+}  // namespace rankview::controller
+
 // Waiting for calls, and giving them up.
 namespace rankview::inline abi_0_1::detail {
 bool wait(Call& call, const Deadline& deadline) {
@@ -7765,7 +7848,7 @@ void Engine::poll_or_nap(transport::Idle& idle) {
     idle.reset();
   } else if (const auto pause = idle.pause(); pause.count() != 0) {
     const EngineLock::Lent lent(lock_);
-    transport::nap(pause);
+    settings_.clock.nap(pause);
   }
 }
 
@@ -11667,12 +11750,20 @@ void MpiTeam::make_communicator() {
 }  // namespace rankview::transport
 
 namespace rankview::transport {
+namespace {
+
+WayOut simulated = nullptr;
+
+}  // namespace
 
 void end_process(int code, const std::string& why) {
+  if (simulated != nullptr) simulated(code, why);
   std::fprintf(stderr, "rankview: %s\n", why.c_str());
   std::fflush(nullptr);
   _exit(code == 0 ? 1 : code);
 }
+
+void set_way_out(WayOut way_out) { simulated = way_out; }
 
 }  // namespace rankview::transport
 #include <rankview/detail/archive.hpp>

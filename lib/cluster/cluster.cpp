@@ -84,7 +84,7 @@ void Cluster::State::tell_level() const {
 detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) {
   detail::ControllerSettings settings;
   settings.driver.idle = {options.idle_spin, options.idle_sleep};
-  settings.clock = clock;
+  settings.driver.clock = clock;
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;

@@ -50,7 +50,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      transfers_(endpoint, settings_.clock, ledger_, work_),
+      transfers_(endpoint, settings_.driver.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
       driver_(*this, work_, continuations_, settings.driver) {}
 

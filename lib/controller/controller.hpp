@@ -42,7 +42,6 @@ namespace wire = rankview::wire;
 
 struct ControllerSettings {
   controller::Driver::Settings driver;
-  transport::Clock clock;
   std::vector<controller::EngineInfo> engines;  // engine k is the k-th
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
@@ -112,7 +111,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] int engine_count() const { return engines_.count(); }
   [[nodiscard]] const controller::EngineInfo& engine(int id) const { return engines_[id]; }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
-  [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
+  [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
   [[nodiscard]] bool open() const { return run_.connected(); }
 

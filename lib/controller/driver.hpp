@@ -5,6 +5,7 @@
 #include "controller/continuation_queue.hpp"
 #include "controller/lock.hpp"
 #include "controller/user_work.hpp"
+#include "transport/clock.hpp"
 #include "transport/idle.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -40,6 +41,7 @@ class Driver {
  public:
   struct Settings {
     transport::IdleLimits idle;
+    transport::Clock clock;
     bool progress_thread = false;
     bool any_thread_drives = true;  // else only the one that initialised MPI
   };
@@ -136,7 +138,7 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
     }
     if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
     visit.unlock();
-    transport::nap(pause);
+    settings_.clock.nap(pause);
     visit.lock();
   }
   idle.reset();

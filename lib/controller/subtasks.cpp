@@ -83,7 +83,10 @@ void answer_subtask(Engines& engines, const detail::Call& call) {
   if (const std::exception_ptr error = call.life().failure           ? call.life().failure
                                        : call.life().errors->empty() ? nullptr
                                                                      : call.life().errors->begin()->second) {
-    refuse_subtask(engines, subtask.engine, subtask.ticket, error);
+    // How a task fails that has been given up surprises nobody.
+    const bool given_up = call.life().aborted;
+    refuse_subtask(engines, subtask.engine, subtask.ticket,
+                   given_up ? std::make_exception_ptr(TaskAborted(wire::error_text(error))) : error);
   } else {
     wire::write(engines.to(subtask.engine), wire::Answer{subtask.ticket, 0, subtask.value});
   }

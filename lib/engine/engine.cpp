@@ -139,7 +139,7 @@ void Engine::poll_or_nap(transport::Idle& idle) {
     idle.reset();
   } else if (const auto pause = idle.pause(); pause.count() != 0) {
     const EngineLock::Lent lent(lock_);
-    transport::nap(pause);
+    settings_.clock.nap(pause);
   }
 }
 

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "world.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <optional>
+
+namespace sim {
+namespace {
+
+namespace transport = rankview::transport;
+
+thread_local World* here = nullptr;
+
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+// What a look at the clock or at messages takes.
+constexpr std::int64_t step_time = 500;
+
+}  // namespace
+
+World& world() { return *here; }
+
+World::World(std::uint64_t seed, bool trace) : seed_(seed), random_(seed), trace_(trace) {}
+
+World::~World() {
+  for (const auto& strand : strands_) {
+    if (strand->thread.joinable()) strand->thread.join();
+  }
+}
+
+void World::start(int rank, const std::string& name, std::function<void()> body) {
+  auto& strand = *strands_.emplace_back(std::make_unique<Strand>());
+  strand.rank = rank;
+  strand.name = name;
+  strand.body = std::move(body);
+  strand.thread = std::thread([this, &strand] {
+    here = this;
+    strand.go.acquire();
+    try {
+      strand.body();
+    } catch (const std::exception& error) {
+      give_up(strand.name + " of rank " + std::to_string(strand.rank) + ": " + error.what());
+    }
+    strand.over = true;
+    hand_on();
+  });
+}
+
+void World::run(std::uint64_t most_steps) {
+  most_steps_ = most_steps;
+  here = this;
+  current_ = draw(strands_.size());
+  strands_[current_]->go.release();
+  all_over_.acquire();
+  for (const auto& strand : strands_) strand->thread.join();
+}
+
+void World::give_up(const std::string& why) const {
+  std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed_), why.c_str());
+  std::fflush(nullptr);
+  _exit(1);
+}
+
+void World::say(const std::string& event) {
+  if (!trace_) return;
+  const Strand& strand = *strands_[current_];
+  std::printf("%9lld us  rank %d %-8s %s\n", static_cast<long long>(now_ / 1000), strand.rank, strand.name.c_str(), event.c_str());
+}
+
+bool World::ready(const Strand& strand) const {
+  if (strand.over) return false;
+  return strand.wake <= now_ || (strand.for_messages && next_arrival(strand.rank) <= now_);
+}
+
+std::int64_t World::next_arrival(int rank) const {
+  std::int64_t first = never;
+  for (const auto& [ends, link] : links_) {
+    if (ends.second == rank && !link.empty()) first = std::min(first, link.front().arrives);
+  }
+  return first;
+}
+
+// Gives the turn to whoever is drawn, and waits until it comes back, unless this strand is over.
+void World::hand_on() {
+  const std::size_t self = current_;
+  now_ += step_time;
+  std::vector<std::size_t> candidates;
+  for (;;) {
+    for (std::size_t i = 0; i < strands_.size(); ++i) {
+      if (ready(*strands_[i])) candidates.push_back(i);
+    }
+    if (!candidates.empty()) break;
+    // Nobody has anything to do until then.
+    std::int64_t next = never;
+    for (const auto& strand : strands_) {
+      if (strand->over) continue;
+      next = std::min(next, strand->wake);
+      if (strand->for_messages) next = std::min(next, next_arrival(strand->rank));
+    }
+    if (next == never) {
+      all_over_.release();
+      return;
+    }
+    now_ = std::max(now_, next);
+  }
+  if (++steps_ > most_steps_) {
+    std::string unended;
+    for (const auto& strand : strands_) {
+      if (!strand->over) unended += " " + strand->name + " of rank " + std::to_string(strand->rank) + ";";
+    }
+    give_up("after " + std::to_string(most_steps_) + " steps these have not ended:" + unended);
+  }
+  const std::size_t next = candidates[draw(candidates.size())];
+  current_ = next;
+  if (next == self) return;
+  // Before this strand's memory may go.
+  const bool over = strands_[self]->over;
+  std::binary_semaphore& go = strands_[self]->go;
+  strands_[next]->go.release();
+  if (!over) go.acquire();
+}
+
+void World::yield() {
+  strands_[current_]->wake = now_;
+  strands_[current_]->for_messages = false;
+  hand_on();
+}
+
+void World::nap(std::chrono::nanoseconds pause) {
+  Strand& strand = *strands_[current_];
+  // Who naps again and again has nothing to do, and need not be woken as often.
+  const std::int64_t shortest = std::max<std::int64_t>(pause.count(), 20'000) << std::min(strand.naps++, 6U);
+  strand.wake = now_ + std::min<std::int64_t>(shortest, 2'000'000);
+  strand.for_messages = true;
+  hand_on();
+}
+
+void World::sleep(std::chrono::nanoseconds time) {
+  const std::int64_t until = now_ + time.count();
+  Strand& strand = *strands_[current_];
+  while (now_ < until) {
+    strand.wake = until;
+    strand.for_messages = false;
+    hand_on();
+  }
+}
+
+// Mostly short, seldom long.
+std::int64_t World::delay() {
+  const std::uint64_t kind = draw(10);
+  return static_cast<std::int64_t>(kind < 7 ? draw(5'000) : kind < 9 ? draw(60'000) : draw(1'000'000));
+}
+
+// ---- messages ----------------------------------------------------------------------------------------------------------------
+
+class SimEndpoint final : public transport::Endpoint {
+ public:
+  SimEndpoint(World& world, int rank) : world_(world), rank_(rank) {}
+
+  void send(int peer, transport::Message&& message) override {
+    World::Link& link = world_.links_[{rank_, peer}];
+    World::Packet packet;
+    packet.arrives = std::max(world_.now_ + world_.delay(), link.empty() ? 0 : link.back().arrives);
+    packet.tag = world_.next_tag_++;
+    packet.message = std::move(message);
+    world_.say("sends " + std::to_string(packet.message.size()) + " bytes to rank " + std::to_string(peer));
+    link.push_back(std::move(packet));
+  }
+
+  bool poll(transport::FrameHandler& handler) override {
+    bool any = false;
+    for (transport::Message& message : std::exchange(world_.received_[rank_], {})) {
+      note_sent(message);
+      any = true;
+    }
+    std::vector<World::Link*> arrived;
+    std::vector<int> from;
+    for (auto& [ends, link] : world_.links_) {
+      if (ends.second != rank_ || link.empty() || link.front().arrives > world_.now_) continue;
+      arrived.push_back(&link);
+      from.push_back(ends.first);
+    }
+    if (arrived.empty()) return any;
+    const std::size_t drawn = world_.draw(arrived.size());
+    World::Packet packet = std::move(arrived[drawn]->front());
+    arrived[drawn]->pop_front();
+    world_.strands_[world_.current_]->naps = 0;
+    deliver(handler, from[drawn], packet);
+    world_.received_[from[drawn]].push_back(std::move(packet.message));
+    return true;
+  }
+
+  std::unique_ptr<transport::Transfer> receive(const transport::Frame& frame,
+                                               const std::vector<transport::Claims::Place>& places) override {
+    auto attached = world_.attachments_.extract(frame.tag);
+    if (attached.empty()) throw std::logic_error("attachments are received twice");
+    return std::make_unique<Arriving>(world_, world_.now_ + world_.delay(), std::move(attached.mapped()), places);
+  }
+
+  std::unique_ptr<transport::Team> assemble(std::uint64_t, const std::vector<int>&) override {
+    throw std::logic_error("there are no teams in this simulation");
+  }
+
+  [[nodiscard]] bool flushed() const override {
+    return std::none_of(world_.links_.begin(), world_.links_.end(),
+                        [this](const auto& link) { return link.first.first == rank_ && !link.second.empty(); });
+  }
+
+  bool doze(transport::Idle&) override {
+    world_.nap(std::chrono::microseconds(50));
+    return true;
+  }
+
+ private:
+  class Arriving final : public transport::Transfer {
+   public:
+    Arriving(World& world, std::int64_t when, std::vector<std::vector<std::byte>> bytes, std::vector<transport::Claims::Place> places)
+        : world_(world), when_(when), bytes_(std::move(bytes)), places_(std::move(places)) {}
+
+    bool done() override {
+      if (world_.now_ < when_) return false;
+      for (std::size_t i = 0; i < places_.size(); ++i) std::memcpy(places_[i].data, bytes_[i].data(), places_[i].size);
+      places_.clear();
+      return true;
+    }
+
+   private:
+    World& world_;
+    std::int64_t when_;
+    std::vector<std::vector<std::byte>> bytes_;
+    std::vector<transport::Claims::Place> places_;
+  };
+
+  void deliver(transport::FrameHandler& handler, int from, World::Packet& packet) {
+    std::vector<std::uint64_t> sizes;
+    for (const transport::Attachment& attachment : packet.message.attachments) {
+      sizes.push_back(attachment.size);
+      world_.attachments_[packet.tag].emplace_back(attachment.data, attachment.data + attachment.size);
+    }
+    world_.say("takes in " + std::to_string(packet.message.size()) + " bytes from rank " + std::to_string(from));
+    transport::Frame frame;
+    frame.peer = from;
+    frame.records = packet.message.bytes.bytes().subspan(sizeof(transport::FrameHeader));
+    frame.attachment_sizes = sizes;
+    frame.tag = packet.tag;
+    handler.on_frame(frame);
+  }
+
+  World& world_;
+  int rank_;
+};
+
+std::unique_ptr<transport::Endpoint> World::endpoint(int rank) { return std::make_unique<SimEndpoint>(*this, rank); }
+
+}  // namespace sim
