@@ -425,6 +425,8 @@ class SharedLock {
 
 }  // namespace rankview::controller
 
+#include <boost/container/small_vector.hpp>
+
 namespace rankview::controller {
 
 // Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
@@ -465,8 +467,9 @@ class UserWork {
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things);
   [[nodiscard]] bool anything_left() const { return !left_.empty(); }
-  // For whoever gives the lock back next.
-  std::vector<std::shared_ptr<const void>> take_left() { return std::exchange(left_, {}); }
+  // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
+  using Left = boost::container::small_vector<std::shared_ptr<const void>, 4>;
+  Left take_left() { return std::exchange(left_, {}); }
 
  private:
   friend class Visit;
@@ -477,7 +480,7 @@ class UserWork {
   std::deque<std::unique_ptr<Piece>> ready_;
   // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
   std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
-  std::vector<std::shared_ptr<const void>> left_;
+  Left left_;
 };
 
 // Drops what results the call has.
@@ -506,7 +509,7 @@ class Visit {
 
  private:
   UserWork& work_;
-  std::vector<std::shared_ptr<const void>> left_;  // goes behind the lock
+  UserWork::Left left_;  // goes behind the lock
   std::unique_lock<SharedLock> guard_;
 };
 
@@ -695,7 +698,7 @@ class DependencyGate {
   };
 
   // `run`: whose calls these are.
-  DependencyGate(const detail::Controller& run, const CallRegistry& calls) : run_(run), calls_(calls) {}
+  DependencyGate(const detail::Controller* run, const CallRegistry& calls) : run_(run), calls_(calls) {}
 
   // Looks up what the call's flags and arguments name. Throws InvalidDependency or UsageError, and then nothing has changed.
   Waiting look_up(detail::Call& call) const;
@@ -714,7 +717,7 @@ class DependencyGate {
   [[nodiscard]] detail::Call& resolve(const detail::Prerequisite& prerequisite) const;
   void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need) const;
 
-  const detail::Controller& run_;
+  const detail::Controller* const run_;
   const CallRegistry& calls_;
   scheduler::Dependencies dependencies_;
 };
@@ -773,23 +776,25 @@ class IdleBy {
     looks_ = 0;
   }
 
-  // How long to sleep before the next look: zero while spinning.
+  // How long to sleep before the next look: zero while spinning, which with a limit of zero is one look.
   std::chrono::nanoseconds pause() {
     // Reading the clock costs about as much as a look; what comes soon should not wait for it.
-    if (!slept_ && ++looks_ % looks_per_reading != 0) return {};
+    const unsigned per_reading = spin_.get().count() != 0 ? looks_per_reading : 1;
+    if (!slept_ && ++looks_ % per_reading != 0) return {};
     const auto now = clock::now();
-    if (looks_ == looks_per_reading && !slept_) {
+    if (looks_ == per_reading && !slept_) {
       since_ = now;
       return {};
     }
     const auto waited = now - since_;
     if (waited < spin_.get()) return {};
     slept_ = true;
-    return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 16);
+    return std::clamp<std::chrono::nanoseconds>(waited / 16, shortest, std::max(shortest, spin_.limits().sleep));
   }
 
  private:
   static constexpr unsigned looks_per_reading = 16;
+  static constexpr std::chrono::nanoseconds shortest{1'000};
 
   SpinTime& spin_;
   unsigned looks_ = 0;
@@ -1390,8 +1395,6 @@ class ItemLedger {
 };
 
 }  // namespace rankview::controller
-
-#include <boost/container/small_vector.hpp>
 
 namespace rankview::scheduler {
 
@@ -4516,7 +4519,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
     : endpoint_(endpoint),
       settings_(settings),
       engines_(endpoint, settings.engines),
-      gate_(*this, calls_),
+      gate_(this, calls_),
       ledger_(engines_, gate_, work_),
       queue_(engines_.count()),
       teams_(*settings.teams),
@@ -4858,7 +4861,7 @@ Call& DependencyGate::resolve(const Prerequisite& prerequisite) const {
   if (call == nullptr)
     throw InvalidDependency("a dependency on task " + to_string(task) +
                             ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
-  if (call->controller.get() != &run_) throw InvalidDependency("a dependency on a result of another run");
+  if (call->controller.get() != run_) throw InvalidDependency("a dependency on a result of another run");
   if (!call->life().laid_out)
     throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
   if (task.item != Prerequisite::every && task.item >= call->life().items.size())
@@ -5845,7 +5848,7 @@ void ItemLedger::ended(Call& call, std::uint64_t item, Status status, std::excep
     }
   }
   const bool last = call.life().sealed && call.life().ended + 1 == call.life().items.size();
-  if (call.folds && last && !detail::failed(call) && !call.life().abandoned) {
+  if (call.completes && last && !detail::failed(call) && !call.life().abandoned) {
     work_.add(std::make_unique<Completion>(*this, call, item));
   } else {
     publish_end(call, item);
@@ -5890,7 +5893,7 @@ void ItemLedger::give_up(Call& call, Status status, const MakeError& error) {
 void ItemLedger::seal(Call& call) {
   const detail::CallLife& life = call.life();
   if (life.sealed) return;
-  if (call.folds && life.ended == life.items.size() && !detail::failed(call) && !life.abandoned) {
+  if (call.completes && life.ended == life.items.size() && !detail::failed(call) && !life.abandoned) {
     work_.add(std::make_unique<Completion>(*this, call, std::nullopt));
   } else {
     publish_seal(call);

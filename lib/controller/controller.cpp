@@ -44,7 +44,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
     : endpoint_(endpoint),
       settings_(settings),
       engines_(endpoint, settings.engines),
-      gate_(*this, calls_),
+      gate_(this, calls_),
       ledger_(engines_, gate_, work_),
       queue_(engines_.count()),
       teams_(*settings.teams),

@@ -33,7 +33,7 @@ Call& DependencyGate::resolve(const Prerequisite& prerequisite) const {
   if (call == nullptr)
     throw InvalidDependency("a dependency on task " + to_string(task) +
                             ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
-  if (call->controller.get() != &run_) throw InvalidDependency("a dependency on a result of another run");
+  if (call->controller.get() != run_) throw InvalidDependency("a dependency on a result of another run");
   if (!call->life().laid_out)
     throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
   if (task.item != Prerequisite::every && task.item >= call->life().items.size())

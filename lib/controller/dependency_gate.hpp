@@ -45,7 +45,7 @@ class DependencyGate {
   };
 
   // `run`: whose calls these are.
-  DependencyGate(const detail::Controller& run, const CallRegistry& calls) : run_(run), calls_(calls) {}
+  DependencyGate(const detail::Controller* run, const CallRegistry& calls) : run_(run), calls_(calls) {}
 
   // Looks up what the call's flags and arguments name. Throws InvalidDependency or UsageError, and then nothing has changed.
   Waiting look_up(detail::Call& call) const;
@@ -64,7 +64,7 @@ class DependencyGate {
   [[nodiscard]] detail::Call& resolve(const detail::Prerequisite& prerequisite) const;
   void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need) const;
 
-  const detail::Controller& run_;
+  const detail::Controller* const run_;
   const CallRegistry& calls_;
   scheduler::Dependencies dependencies_;
 };

@@ -106,7 +106,7 @@ void ItemLedger::ended(Call& call, std::uint64_t item, Status status, std::excep
     }
   }
   const bool last = call.life().sealed && call.life().ended + 1 == call.life().items.size();
-  if (call.folds && last && !detail::failed(call) && !call.life().abandoned) {
+  if (call.completes && last && !detail::failed(call) && !call.life().abandoned) {
     work_.add(std::make_unique<Completion>(*this, call, item));
   } else {
     publish_end(call, item);
@@ -151,7 +151,7 @@ void ItemLedger::give_up(Call& call, Status status, const MakeError& error) {
 void ItemLedger::seal(Call& call) {
   const detail::CallLife& life = call.life();
   if (life.sealed) return;
-  if (call.folds && life.ended == life.items.size() && !detail::failed(call) && !life.abandoned) {
+  if (call.completes && life.ended == life.items.size() && !detail::failed(call) && !life.abandoned) {
     work_.add(std::make_unique<Completion>(*this, call, std::nullopt));
   } else {
     publish_seal(call);

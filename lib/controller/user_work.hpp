@@ -6,6 +6,8 @@
 
 #include <rankview/detail/call.hpp>
 
+#include <boost/container/small_vector.hpp>
+
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -54,8 +56,9 @@ class UserWork {
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things);
   [[nodiscard]] bool anything_left() const { return !left_.empty(); }
-  // For whoever gives the lock back next.
-  std::vector<std::shared_ptr<const void>> take_left() { return std::exchange(left_, {}); }
+  // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
+  using Left = boost::container::small_vector<std::shared_ptr<const void>, 4>;
+  Left take_left() { return std::exchange(left_, {}); }
 
  private:
   friend class Visit;
@@ -66,7 +69,7 @@ class UserWork {
   std::deque<std::unique_ptr<Piece>> ready_;
   // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
   std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
-  std::vector<std::shared_ptr<const void>> left_;
+  Left left_;
 };
 
 // Drops what results the call has.
@@ -95,7 +98,7 @@ class Visit {
 
  private:
   UserWork& work_;
-  std::vector<std::shared_ptr<const void>> left_;  // goes behind the lock
+  UserWork::Left left_;  // goes behind the lock
   std::unique_lock<SharedLock> guard_;
 };
 

@@ -12,7 +12,10 @@
 #include "engine/engine.hpp"
 #include "transport/process.hpp"
 
+#include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -21,13 +24,15 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace {
 
 namespace rv = rankview;
 
-void run_history(std::uint64_t seed, bool trace) {
+// Gives how many steps it had.
+std::uint64_t run_history(std::uint64_t seed, bool trace) {
   sim::World world(seed, trace);
   const int engines = 1 + static_cast<int>(world.draw(4));
   const int threads = 1 + static_cast<int>(world.draw(2));
@@ -71,6 +76,7 @@ void run_history(std::uint64_t seed, bool trace) {
     world.start(id + 1, "engine", [&, id] { serving[static_cast<std::size_t>(id)]->serve(*endpoints[static_cast<std::size_t>(id) + 1]); });
   }
   world.run(200'000);
+  return world.steps();
 }
 
 std::uint64_t running = 0;  // its seed
@@ -84,6 +90,53 @@ void on_alarm(int) {
 }
 
 [[noreturn]] void ended(int, const std::string& why) { sim::world().give_up("the process would have ended: " + why); }
+
+// Runs histories with these seeds. Whether all were right; `steps` is how many they had.
+bool run_histories(std::uint64_t first, std::uint64_t count, bool trace, std::uint64_t& steps) {
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    running = seed;
+    alarm(60);
+    try {
+      steps += run_history(seed, trace);
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed), error.what());
+      return false;
+    }
+    if (sim::values_alive() != 0) {
+      std::fprintf(stderr, "seed %llu: %d values are left\n", static_cast<unsigned long long>(seed), sim::values_alive());
+      return false;
+    }
+  }
+  return true;
+}
+
+// A process for each core, which stays there, since its threads take turns. Whether all histories were right.
+bool run_everywhere(std::uint64_t first, std::uint64_t count) {
+  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  std::vector<pid_t> children;
+  for (unsigned core = 0; core < cores; ++core) {
+    const std::uint64_t begin = first + count * core / cores;
+    const std::uint64_t end = first + count * (core + 1) / cores;
+    const pid_t child = fork();
+    if (child == 0) {
+      cpu_set_t only;
+      CPU_ZERO(&only);
+      CPU_SET(core, &only);
+      static_cast<void>(sched_setaffinity(0, sizeof(only), &only));  // where it may not, it is slower
+      std::uint64_t steps = 0;
+      const bool right = run_histories(begin, end - begin, false, steps);
+      std::fflush(nullptr);
+      _exit(right ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  bool right = true;
+  for (const pid_t child : children) {
+    int status = 0;
+    right = child > 0 && waitpid(child, &status, 0) == child && status == 0 && right;
+  }
+  return right;
+}
 
 }  // namespace
 
@@ -107,22 +160,12 @@ int main(int argc, char** argv) {
   rv::transport::set_way_out(&ended);
   std::signal(SIGALRM, &on_alarm);
   const auto begin = std::chrono::steady_clock::now();
-  for (std::uint64_t seed = first; seed < first + histories; ++seed) {
-    running = seed;
-    alarm(60);
-    try {
-      run_history(seed, trace);
-    } catch (const std::exception& error) {
-      std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed), error.what());
-      return 1;
-    }
-    if (sim::values_alive() != 0) {
-      std::fprintf(stderr, "seed %llu: %d values are left\n", static_cast<unsigned long long>(seed), sim::values_alive());
-      return 1;
-    }
-  }
+  std::uint64_t steps = 0;
+  const bool right = histories < 100 ? run_histories(first, histories, trace, steps) : run_everywhere(first, histories);
+  if (!right) return 1;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   std::printf("%llu histories from seed %llu, all right, %.0f a second\n", static_cast<unsigned long long>(histories),
               static_cast<unsigned long long>(first), static_cast<double>(histories) / took.count());
+  if (steps != 0) std::printf("%llu steps\n", static_cast<unsigned long long>(steps));
   return 0;
 }

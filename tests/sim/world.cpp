@@ -24,7 +24,9 @@ constexpr std::int64_t step_time = 500;
 
 World& world() { return *here; }
 
-World::World(std::uint64_t seed, bool trace) : seed_(seed), random_(seed), trace_(trace) {}
+World::World(std::uint64_t seed, bool trace) : seed_(seed), random_(seed), trace_(trace), ranks_(most_ranks) {
+  for (Rank& rank : ranks_) rank.next_arrival = never;
+}
 
 World::~World() {
   for (const auto& strand : strands_) {
@@ -73,33 +75,32 @@ void World::say(const std::string& event) {
 
 bool World::ready(const Strand& strand) const {
   if (strand.over) return false;
-  return strand.wake <= now_ || (strand.for_messages && next_arrival(strand.rank) <= now_);
+  return strand.wake <= now_ || (strand.for_messages && ranks_[static_cast<std::size_t>(strand.rank)].next_arrival <= now_);
 }
 
-std::int64_t World::next_arrival(int rank) const {
-  std::int64_t first = never;
-  for (const auto& [ends, link] : links_) {
-    if (ends.second == rank && !link.empty()) first = std::min(first, link.front().arrives);
+void World::note_next_arrival(Rank& rank) {
+  rank.next_arrival = never;
+  for (const auto& [sender, packets] : rank.from) {
+    if (!packets.empty()) rank.next_arrival = std::min(rank.next_arrival, packets.front().arrives);
   }
-  return first;
 }
 
 // Gives the turn to whoever is drawn, and waits until it comes back, unless this strand is over.
 void World::hand_on() {
   const std::size_t self = current_;
   now_ += step_time;
-  std::vector<std::size_t> candidates;
+  candidates_.clear();
   for (;;) {
     for (std::size_t i = 0; i < strands_.size(); ++i) {
-      if (ready(*strands_[i])) candidates.push_back(i);
+      if (ready(*strands_[i])) candidates_.push_back(i);
     }
-    if (!candidates.empty()) break;
+    if (!candidates_.empty()) break;
     // Nobody has anything to do until then.
     std::int64_t next = never;
     for (const auto& strand : strands_) {
       if (strand->over) continue;
       next = std::min(next, strand->wake);
-      if (strand->for_messages) next = std::min(next, next_arrival(strand->rank));
+      if (strand->for_messages) next = std::min(next, at(strand->rank).next_arrival);
     }
     if (next == never) {
       all_over_.release();
@@ -114,7 +115,7 @@ void World::hand_on() {
     }
     give_up("after " + std::to_string(most_steps_) + " steps these have not ended:" + unended);
   }
-  const std::size_t next = candidates[draw(candidates.size())];
+  const std::size_t next = candidates_[draw(candidates_.size())];
   current_ = next;
   if (next == self) return;
   // Before this strand's memory may go.
@@ -162,35 +163,38 @@ class SimEndpoint final : public transport::Endpoint {
   SimEndpoint(World& world, int rank) : world_(world), rank_(rank) {}
 
   void send(int peer, transport::Message&& message) override {
-    World::Link& link = world_.links_[{rank_, peer}];
+    World::Rank& to = world_.at(peer);
+    std::deque<World::Packet>& link = to.from[rank_];
     World::Packet packet;
     packet.arrives = std::max(world_.now_ + world_.delay(), link.empty() ? 0 : link.back().arrives);
     packet.tag = world_.next_tag_++;
     packet.message = std::move(message);
     world_.say("sends " + std::to_string(packet.message.size()) + " bytes to rank " + std::to_string(peer));
     link.push_back(std::move(packet));
+    world_.note_next_arrival(to);
+    ++world_.at(rank_).sent;
   }
 
   bool poll(transport::FrameHandler& handler) override {
     bool any = false;
-    for (transport::Message& message : std::exchange(world_.received_[rank_], {})) {
+    World::Rank& here = world_.at(rank_);
+    for (transport::Message& message : std::exchange(here.taken_in, {})) {
       note_sent(message);
       any = true;
     }
-    std::vector<World::Link*> arrived;
-    std::vector<int> from;
-    for (auto& [ends, link] : world_.links_) {
-      if (ends.second != rank_ || link.empty() || link.front().arrives > world_.now_) continue;
-      arrived.push_back(&link);
-      from.push_back(ends.first);
+    if (here.next_arrival > world_.now_) return any;
+    std::vector<int> senders;
+    for (const auto& [sender, packets] : here.from) {
+      if (!packets.empty() && packets.front().arrives <= world_.now_) senders.push_back(sender);
     }
-    if (arrived.empty()) return any;
-    const std::size_t drawn = world_.draw(arrived.size());
-    World::Packet packet = std::move(arrived[drawn]->front());
-    arrived[drawn]->pop_front();
+    const int sender = senders[world_.draw(senders.size())];
+    World::Packet packet = std::move(here.from[sender].front());
+    here.from[sender].pop_front();
+    world_.note_next_arrival(here);
     world_.strands_[world_.current_]->naps = 0;
-    deliver(handler, from[drawn], packet);
-    world_.received_[from[drawn]].push_back(std::move(packet.message));
+    deliver(handler, sender, packet);
+    --world_.at(sender).sent;
+    world_.at(sender).taken_in.push_back(std::move(packet.message));
     return true;
   }
 
@@ -205,10 +209,7 @@ class SimEndpoint final : public transport::Endpoint {
     throw std::logic_error("there are no teams in this simulation");
   }
 
-  [[nodiscard]] bool flushed() const override {
-    return std::none_of(world_.links_.begin(), world_.links_.end(),
-                        [this](const auto& link) { return link.first.first == rank_ && !link.second.empty(); });
-  }
+  [[nodiscard]] bool flushed() const override { return world_.at(rank_).sent == 0; }
 
   bool doze(transport::Idle&) override {
     world_.nap(std::chrono::microseconds(50));

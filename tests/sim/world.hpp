@@ -27,6 +27,8 @@ namespace sim {
 
 class World final : public rankview::transport::TimeSource {
  public:
+  static constexpr int most_ranks = 8;
+
   // `trace`: whether each event is printed.
   World(std::uint64_t seed, bool trace);
   World(const World&) = delete;
@@ -79,11 +81,18 @@ class World final : public rankview::transport::TimeSource {
     rankview::transport::Message message;
     std::uint32_t tag = 0;
   };
-  using Link = std::deque<Packet>;
+  // What is on its way to a rank, and what it has sent that has been taken in.
+  struct Rank {
+    std::map<int, std::deque<Packet>> from;
+    std::int64_t next_arrival = 0;
+    std::size_t sent = 0;  // messages of it that are on their way
+    std::vector<rankview::transport::Message> taken_in;
+  };
 
   void hand_on();
   [[nodiscard]] bool ready(const Strand& strand) const;
-  [[nodiscard]] std::int64_t next_arrival(int rank) const;
+  Rank& at(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
+  void note_next_arrival(Rank& rank);
   std::int64_t delay();
 
   const std::uint64_t seed_;
@@ -95,10 +104,10 @@ class World final : public rankview::transport::TimeSource {
   std::vector<std::unique_ptr<Strand>> strands_;
   std::size_t current_ = 0;
   std::binary_semaphore all_over_{0};
-  std::map<std::pair<int, int>, Link> links_;                                 // by sender and receiver
-  std::map<int, std::vector<rankview::transport::Message>> received_;         // by sender, whose messages have been taken in
   std::map<std::uint32_t, std::vector<std::vector<std::byte>>> attachments_;  // by tag, those that have not been received
   std::uint32_t next_tag_ = 1;
+  std::vector<Rank> ranks_;
+  std::vector<std::size_t> candidates_;  // strands that can go on
 };
 
 // The world that the calling thread belongs to.

@@ -76,7 +76,7 @@ struct GatherEncoded {
 template <class T>
 class GatheredParts final : public Results<std::vector<T>> {
  public:
-  explicit GatheredParts(Distribution dist) : dist_(dist) {}
+  explicit GatheredParts(Distribution dist) : dist_(dist) { this->completes = true; }
   void grow(std::uint64_t count, std::uint64_t) override { parts_.resize(count); }
   void load(std::uint64_t item, Reader& in) override { parts_[item] = codec<std::vector<T>>::load(in); }
   void discard() noexcept override {
