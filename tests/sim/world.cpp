@@ -177,20 +177,20 @@ class SimEndpoint final : public transport::Endpoint {
 
   bool poll(transport::FrameHandler& handler) override {
     bool any = false;
-    World::Rank& here = world_.at(rank_);
-    for (transport::Message& message : std::exchange(here.taken_in, {})) {
+    World::Rank& own = world_.at(rank_);
+    for (transport::Message& message : std::exchange(own.taken_in, {})) {
       note_sent(message);
       any = true;
     }
-    if (here.next_arrival > world_.now_) return any;
+    if (own.next_arrival > world_.now_) return any;
     std::vector<int> senders;
-    for (const auto& [sender, packets] : here.from) {
+    for (const auto& [sender, packets] : own.from) {
       if (!packets.empty() && packets.front().arrives <= world_.now_) senders.push_back(sender);
     }
     const int sender = senders[world_.draw(senders.size())];
-    World::Packet packet = std::move(here.from[sender].front());
-    here.from[sender].pop_front();
-    world_.note_next_arrival(here);
+    World::Packet packet = std::move(own.from[sender].front());
+    own.from[sender].pop_front();
+    world_.note_next_arrival(own);
     world_.strands_[world_.current_]->naps = 0;
     deliver(handler, sender, packet);
     --world_.at(sender).sent;
