@@ -2271,6 +2271,8 @@ class Driver {
   [[nodiscard]] bool reachable();
   [[nodiscard]] bool may_drive() const;
 
+  // The run is over. Behind this the thread holds nothing any more, such as the last handle of a call, and with it of the run.
+  void stop_progress_thread();
   // Something has been begun that nobody is about to wait for.
   void wake_progress_thread();
   // Under the lock, such a call has been submitted at that time. Whether to leave it, with others that come in a burst, to be handed out
@@ -4836,6 +4838,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   // Nobody runs these any more.
   const auto dropped = continuations_.drop();
   visit.unlock();
+  driver_.stop_progress_thread();
 }
 
 }  // namespace rankview::detail
@@ -5277,10 +5280,13 @@ Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, c
   if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
 }
 
-Driver::~Driver() {
+Driver::~Driver() { stop_progress_thread(); }
+
+void Driver::stop_progress_thread() {
   state_ = quitting;
   state_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  // A continuation that it runs may leave the program.
+  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
 }
 
 bool Driver::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }

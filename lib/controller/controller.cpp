@@ -361,6 +361,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   // Nobody runs these any more.
   const auto dropped = continuations_.drop();
   visit.unlock();
+  driver_.stop_progress_thread();
 }
 
 }  // namespace rankview::detail

@@ -28,10 +28,13 @@ Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, c
   if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
 }
 
-Driver::~Driver() {
+Driver::~Driver() { stop_progress_thread(); }
+
+void Driver::stop_progress_thread() {
   state_ = quitting;
   state_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  // A continuation that it runs may leave the program.
+  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
 }
 
 bool Driver::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }

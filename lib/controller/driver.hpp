@@ -66,6 +66,8 @@ class Driver {
   [[nodiscard]] bool reachable();
   [[nodiscard]] bool may_drive() const;
 
+  // The run is over. Behind this the thread holds nothing any more, such as the last handle of a call, and with it of the run.
+  void stop_progress_thread();
   // Something has been begun that nobody is about to wait for.
   void wake_progress_thread();
   // Under the lock, such a call has been submitted at that time. Whether to leave it, with others that come in a burst, to be handed out
