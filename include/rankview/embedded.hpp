@@ -467,6 +467,8 @@ class UserWork {
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things);
   [[nodiscard]] bool anything_left() const { return !left_.empty(); }
+  // So much that its memory is better used again.
+  [[nodiscard]] bool much_left() const { return left_.size() >= 32; }
   // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
   using Left = boost::container::small_vector<std::shared_ptr<const void>, 4>;
   Left take_left() { return std::exchange(left_, {}); }
@@ -503,6 +505,11 @@ class Visit {
   void unlock() {
     auto left = work_.take_left();
     guard_.unlock();
+  }
+  // Destroys what is left by now, without the lock.
+  void let_go() {
+    unlock();
+    lock();
   }
   // Runs the next piece of work, without the lock.
   void run_next_piece();
@@ -1297,6 +1304,8 @@ struct Account {
   std::uint64_t completed = 0;
   std::uint64_t failed = 0;
   wire::Memory memory;
+
+  void count(Status ended) { ++(ended == Status::completed ? completed : failed); }
 };
 
 // The engines of a run: who they are, what goes to each of them next, and what is known of them. They are numbered from 0; peers are the
@@ -1344,6 +1353,27 @@ class Engines {
 
 }  // namespace rankview::controller
 
+// What the controller's parts ask of a call's items.
+namespace rankview::inline abi_0_1::detail {
+
+inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
+
+// Whether its items may run on any of several engines or teams.
+inline bool in_pool(const Call& call) { return call.spread == Spread::pool || call.spread == Spread::teams; }
+
+// Whether the client has given it up: it, or the call.
+inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up.contains(item); }
+
+// The block that holds the arguments of an item.
+inline auto block_of(Call& call, std::uint64_t item) {
+  if (call.same_arguments) return call.life().blocks.begin();
+  const auto behind = std::upper_bound(call.life().blocks.begin(), call.life().blocks.end(), item,
+                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
+  return std::prev(behind);
+}
+
+}  // namespace rankview::detail
+
 namespace rankview::controller {
 
 // What becomes of items. Nobody else writes the status of one, and here is found out that a call is over.
@@ -1383,9 +1413,14 @@ class ItemLedger {
  private:
   class Completion;
 
+  bool last_of_team(detail::Call& call, std::uint64_t item, Status& status, std::exception_ptr& error);
+  void note_end(detail::Call& call, std::uint64_t item, std::exception_ptr&& error);
+  void drop_arguments(detail::ArgumentBlock& block);
+  void add_completion(detail::Call& call, std::uint64_t last);
   void publish_end(detail::Call& call, std::uint64_t item);
   void publish_seal(detail::Call& call);
   void count_end(const detail::Call& call, const detail::ItemRecord& record);
+  void count_end_of_team(const detail::Call& call, const detail::ItemRecord& record);
 
   Engines& engines_;
   DependencyGate& gate_;
@@ -1393,6 +1428,51 @@ class ItemLedger {
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };
+
+// ---- done for every item, so that a call of a function each would show ---------------------------------------------------------
+
+inline void ItemLedger::finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  if (call.spread == detail::Spread::teams && !last_of_team(call, item, status, error)) return;
+  ended(call, item, status, std::move(error));
+}
+
+inline void ItemLedger::ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  detail::CallLife& life = call.life();
+  life.items[item].status = status;
+  count_end(call, life.items[item]);
+  if (error || life.more) note_end(call, item, std::move(error));
+  if (!call.same_arguments) {
+    detail::ArgumentBlock& block = *block_of(call, item);
+    if (--block.unfinished == 0) drop_arguments(block);
+  }
+  if (call.completes && life.sealed && life.ended + 1 == life.items.size() && !detail::failed(call) && !life.abandoned) {
+    add_completion(call, item);
+  } else {
+    publish_end(call, item);
+  }
+}
+
+// Tells whoever waits for the item that it has ended.
+inline void ItemLedger::publish_end(detail::Call& call, std::uint64_t item) {
+  detail::CallLife& life = call.life();
+  const bool well = life.items[item].status == Status::completed && !life.failure;
+  // From the next line on the client may look at the value.
+  life.ended.fetch_add(1, std::memory_order_release);
+  if (life.slot != nullptr) life.slot->well = life.items.size() == 1 && life.sealed && well;
+  if (life.node != scheduler::Dependencies::none && (life.sealed || call.root->kind == detail::RootPart::Kind::none))
+    gate_.ended(call, item);
+  if (life.done()) over_.push_back(&call);
+}
+
+// A task counts once, by how it ended, on the engine or the team that ran it last.
+inline void ItemLedger::count_end(const detail::Call& call, const detail::ItemRecord& record) {
+  if (record.engine < 0 || record.status == Status::aborted) return;
+  if (call.spread == detail::Spread::teams) {
+    count_end_of_team(call, record);
+  } else {
+    engines_.account(record.engine).count(record.status);
+  }
+}
 
 }  // namespace rankview::controller
 
@@ -2335,6 +2415,7 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
     if (drives && round_.round()) {
       idle.reset();
       if (lock_.wanted()) lock_.let_others_in();
+      if (work_.much_left()) visit.let_go();
       continue;
     }
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
@@ -2365,7 +2446,16 @@ class ResultTransfers {
   ~ResultTransfers();
 
   // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
-  void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value) {
+    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned) {
+      receive_any(frame, call, item, value);
+      return;
+    }
+    detail::Claims nothing({});
+    std::exception_ptr error = read(call, item, value, nothing);
+    const Status status = error ? Status::failed : Status::completed;
+    ledger_.finished(call, item, status, std::move(error));
+  }
   // Behind the last of several values of one call.
   void flush();
 
@@ -2387,6 +2477,19 @@ class ResultTransfers {
     std::exception_ptr error;  // what there was cannot be read, and the rest is received for nothing
   };
 
+  // Reads a value into its place. The error if that throws.
+  static std::exception_ptr read(detail::Call& call, std::uint64_t item, std::span<const std::byte> value,
+                                 detail::Claims& claims) noexcept {
+    try {
+      detail::Reader in(value, &claims);
+      call.load(item, in);
+      return nullptr;
+    } catch (...) {
+      return unreadable(call, item);
+    }
+  }
+  static std::exception_ptr unreadable(const detail::Call& call, std::uint64_t item);
+  void receive_any(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
   void has_read(const transport::Frame& frame, detail::Call& call, std::uint64_t item, const std::vector<detail::Claims::Place>& places,
                 std::exception_ptr error);
 
@@ -4447,27 +4550,6 @@ std::deque<std::shared_ptr<detail::Continuation>> ContinuationQueue::drop() { re
 
 }  // namespace rankview::controller
 
-// What the controller's parts ask of a call's items.
-namespace rankview::inline abi_0_1::detail {
-
-inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
-
-// Whether its items may run on any of several engines or teams.
-inline bool in_pool(const Call& call) { return call.spread == Spread::pool || call.spread == Spread::teams; }
-
-// Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up.contains(item); }
-
-// The block that holds the arguments of an item.
-inline auto block_of(Call& call, std::uint64_t item) {
-  if (call.same_arguments) return call.life().blocks.begin();
-  const auto behind = std::upper_bound(call.life().blocks.begin(), call.life().blocks.end(), item,
-                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
-  return std::prev(behind);
-}
-
-}  // namespace rankview::detail
-
 namespace rankview::inline abi_0_1::detail {
 
 // The code of a call, as every process finds it. Zero where it has none.
@@ -5823,68 +5905,42 @@ void ItemLedger::not_begun(Call& call, std::uint64_t item) {
 
 void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item].status = Status::waiting; }
 
-void ItemLedger::finished(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  if (call.spread == Spread::teams) {
-    auto& team_items = call.life().more.edit().team_items;
-    const auto found = team_items.find(item);
-    detail::TeamItem& running = found->second;
-    // The first error stands for all.
-    if (error && !running.error) running.error = std::move(error);
-    if (--running.pending != 0) return;
-    error = std::move(running.error);
-    status = error ? Status::failed : Status::completed;
-    team_items.erase(found);
-  }
-  ended(call, item, status, std::move(error));
+// The status and error that the item ends with, if this was the last of its team to end it.
+bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, std::exception_ptr& error) {
+  auto& team_items = call.life().more.edit().team_items;
+  const auto found = team_items.find(item);
+  detail::TeamItem& running = found->second;
+  // The first error stands for all.
+  if (error && !running.error) running.error = std::move(error);
+  if (--running.pending != 0) return false;
+  error = std::move(running.error);
+  status = error ? Status::failed : Status::completed;
+  team_items.erase(found);
+  return true;
 }
 
-void ItemLedger::ended(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  call.life().items[item].status = status;
-  count_end(call, call.life().items[item]);
-  if (error) call.life().errors.edit().emplace(item, std::move(error));
-  for (const auto& [feed, first] : call.life().more->feeds) {
+// What few items bring with them when they end.
+void ItemLedger::note_end(Call& call, std::uint64_t item, std::exception_ptr&& error) {
+  detail::CallLife& life = call.life();
+  if (error) life.errors.edit().emplace(item, std::move(error));
+  for (const auto& [feed, first] : life.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }
-  if (!call.same_arguments) {
-    // Arguments are kept no longer than they may be needed.
-    const auto block = block_of(call, item);
-    if (--block->unfinished == 0) {
-      work_.leave(std::move(block->data.kept));
-      block->data = {};
-    }
-  }
-  const bool last = call.life().sealed && call.life().ended + 1 == call.life().items.size();
-  if (call.completes && last && !detail::failed(call) && !call.life().abandoned) {
-    work_.add(std::make_unique<Completion>(*this, call, item));
-  } else {
-    publish_end(call, item);
-  }
 }
 
-// Tells whoever waits for the item that it has ended.
-void ItemLedger::publish_end(Call& call, std::uint64_t item) {
-  detail::CallLife& life = call.life();
-  const bool well = life.items[item].status == Status::completed && !life.failure;
-  // From the next line on the client may look at the value.
-  life.ended.fetch_add(1, std::memory_order_release);
-  if (life.slot != nullptr) life.slot->well = life.items.size() == 1 && life.sealed && well;
-  if (life.sealed || call.root->kind == detail::RootPart::Kind::none) gate_.ended(call, item);
-  if (life.done()) over_.push_back(&call);
+// Arguments are kept no longer than they may be needed.
+void ItemLedger::drop_arguments(detail::ArgumentBlock& block) {
+  work_.leave(std::move(block.data.kept));
+  block.data = {};
 }
 
-// A task counts once, by how it ended, on the engine or the team that ran it last.
-void ItemLedger::count_end(const Call& call, const ItemRecord& record) {
-  if (record.engine < 0 || record.status == Status::aborted) return;
-  const auto count = [&](int engine) {
-    Account& account = engines_.account(engine);
-    ++(record.status == Status::completed ? account.completed : account.failed);
-  };
-  if (call.spread != Spread::teams) {
-    count(record.engine);
-    return;
-  }
+void ItemLedger::add_completion(Call& call, std::uint64_t last) { work_.add(std::make_unique<Completion>(*this, call, last)); }
+
+// A task counts once, by how it ended, on the team that ran it last.
+void ItemLedger::count_end_of_team(const Call& call, const ItemRecord& record) {
   for (const std::vector<int>& team : call.life().more->teams) {
-    if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
+    if (team.front() != record.engine) continue;
+    for (const int engine : team) engines_.account(engine).count(record.status);
   }
 }
 
@@ -6232,22 +6288,6 @@ namespace rankview::controller {
 using detail::Call;
 using detail::Claims;
 
-namespace {
-
-// Reads one value into its place. The error if that throws.
-std::exception_ptr read(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value, Claims& claims) noexcept {
-  try {
-    detail::Reader in(value, &claims);
-    call.load(item, in);
-    return nullptr;
-  } catch (...) {
-    return std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
-                                               std::to_string(engine) + " cannot be read: " + wire::error_text(detail::caught())));
-  }
-}
-
-}  // namespace
-
 // Values of one call, of one message, whose reading runs code of the user's.
 class ResultTransfers::Reading final : public UserWork::Piece {
  public:
@@ -6268,7 +6308,7 @@ class ResultTransfers::Reading final : public UserWork::Piece {
   }
 
   void add(std::uint64_t item, std::span<const std::byte> value) {
-    values_.push_back({item, call().life().items[item].engine, bytes_.size(), value.size(), Claims(attachment_sizes_), nullptr});
+    values_.push_back({item, bytes_.size(), value.size(), Claims(attachment_sizes_), nullptr});
     bytes_.append(value.data(), value.size());
   }
 
@@ -6279,8 +6319,7 @@ class ResultTransfers::Reading final : public UserWork::Piece {
       for (Value& value : values_) value.error = detail::caught();
       return;
     }
-    for (Value& value : values_)
-      value.error = read(call(), value.item, value.engine, bytes_.bytes().subspan(value.offset, value.size), value.claims);
+    for (Value& value : values_) value.error = read(call(), value.item, bytes_.bytes().subspan(value.offset, value.size), value.claims);
   }
   void finish() override {
     for (Value& value : values_) transfers_.has_read(frame_, call(), value.item, value.claims.places(), std::move(value.error));
@@ -6289,7 +6328,6 @@ class ResultTransfers::Reading final : public UserWork::Piece {
  private:
   struct Value {
     std::uint64_t item;
-    int engine;
     std::size_t offset;
     std::size_t size;
     Claims claims;
@@ -6311,7 +6349,7 @@ ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport:
 
 ResultTransfers::~ResultTransfers() = default;
 
-void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
+void ResultTransfers::receive_any(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
   if (!call.plain && !call.life().abandoned) {
     if (collecting_ == nullptr) collecting_ = std::make_unique<Reading>(*this, frame, call);
     collecting_->add(item, value);
@@ -6319,7 +6357,7 @@ void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t
   }
   Claims claims(frame.attachment_sizes);
   std::exception_ptr error;
-  if (!call.life().abandoned) error = read(call, item, call.life().items[item].engine, value, claims);
+  if (!call.life().abandoned) error = read(call, item, value, claims);
   has_read(frame, call, item, claims.places(), std::move(error));
 }
 
@@ -6337,6 +6375,13 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
   const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
   under_way_.push_back({std::move(transfer), call.life().self, item, std::move(error)});
+}
+
+// Why a value cannot be read, from within the catch.
+std::exception_ptr ResultTransfers::unreadable(const Call& call, std::uint64_t item) {
+  return std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                             std::to_string(call.life().items[item].engine) +
+                                             " cannot be read: " + wire::error_text(detail::caught())));
 }
 
 bool ResultTransfers::writing(const Call& call) const {

@@ -130,6 +130,7 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
     if (drives && round_.round()) {
       idle.reset();
       if (lock_.wanted()) lock_.let_others_in();
+      if (work_.much_left()) visit.let_go();
       continue;
     }
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;

@@ -5,6 +5,8 @@
 #include "transport/endpoint.hpp"
 #include "wire/messages.hpp"
 
+#include <rankview/metadata.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -27,6 +29,8 @@ struct Account {
   std::uint64_t completed = 0;
   std::uint64_t failed = 0;
   wire::Memory memory;
+
+  void count(Status ended) { ++(ended == Status::completed ? completed : failed); }
 };
 
 // The engines of a run: who they are, what goes to each of them next, and what is known of them. They are numbered from 0; peers are the

@@ -7,7 +7,6 @@
 #include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,68 +74,42 @@ void ItemLedger::not_begun(Call& call, std::uint64_t item) {
 
 void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item].status = Status::waiting; }
 
-void ItemLedger::finished(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  if (call.spread == Spread::teams) {
-    auto& team_items = call.life().more.edit().team_items;
-    const auto found = team_items.find(item);
-    detail::TeamItem& running = found->second;
-    // The first error stands for all.
-    if (error && !running.error) running.error = std::move(error);
-    if (--running.pending != 0) return;
-    error = std::move(running.error);
-    status = error ? Status::failed : Status::completed;
-    team_items.erase(found);
-  }
-  ended(call, item, status, std::move(error));
+// The status and error that the item ends with, if this was the last of its team to end it.
+bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, std::exception_ptr& error) {
+  auto& team_items = call.life().more.edit().team_items;
+  const auto found = team_items.find(item);
+  detail::TeamItem& running = found->second;
+  // The first error stands for all.
+  if (error && !running.error) running.error = std::move(error);
+  if (--running.pending != 0) return false;
+  error = std::move(running.error);
+  status = error ? Status::failed : Status::completed;
+  team_items.erase(found);
+  return true;
 }
 
-void ItemLedger::ended(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  call.life().items[item].status = status;
-  count_end(call, call.life().items[item]);
-  if (error) call.life().errors.edit().emplace(item, std::move(error));
-  for (const auto& [feed, first] : call.life().more->feeds) {
+// What few items bring with them when they end.
+void ItemLedger::note_end(Call& call, std::uint64_t item, std::exception_ptr&& error) {
+  detail::CallLife& life = call.life();
+  if (error) life.errors.edit().emplace(item, std::move(error));
+  for (const auto& [feed, first] : life.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
   }
-  if (!call.same_arguments) {
-    // Arguments are kept no longer than they may be needed.
-    const auto block = block_of(call, item);
-    if (--block->unfinished == 0) {
-      work_.leave(std::move(block->data.kept));
-      block->data = {};
-    }
-  }
-  const bool last = call.life().sealed && call.life().ended + 1 == call.life().items.size();
-  if (call.completes && last && !detail::failed(call) && !call.life().abandoned) {
-    work_.add(std::make_unique<Completion>(*this, call, item));
-  } else {
-    publish_end(call, item);
-  }
 }
 
-// Tells whoever waits for the item that it has ended.
-void ItemLedger::publish_end(Call& call, std::uint64_t item) {
-  detail::CallLife& life = call.life();
-  const bool well = life.items[item].status == Status::completed && !life.failure;
-  // From the next line on the client may look at the value.
-  life.ended.fetch_add(1, std::memory_order_release);
-  if (life.slot != nullptr) life.slot->well = life.items.size() == 1 && life.sealed && well;
-  if (life.sealed || call.root->kind == detail::RootPart::Kind::none) gate_.ended(call, item);
-  if (life.done()) over_.push_back(&call);
+// Arguments are kept no longer than they may be needed.
+void ItemLedger::drop_arguments(detail::ArgumentBlock& block) {
+  work_.leave(std::move(block.data.kept));
+  block.data = {};
 }
 
-// A task counts once, by how it ended, on the engine or the team that ran it last.
-void ItemLedger::count_end(const Call& call, const ItemRecord& record) {
-  if (record.engine < 0 || record.status == Status::aborted) return;
-  const auto count = [&](int engine) {
-    Account& account = engines_.account(engine);
-    ++(record.status == Status::completed ? account.completed : account.failed);
-  };
-  if (call.spread != Spread::teams) {
-    count(record.engine);
-    return;
-  }
+void ItemLedger::add_completion(Call& call, std::uint64_t last) { work_.add(std::make_unique<Completion>(*this, call, last)); }
+
+// A task counts once, by how it ended, on the team that ran it last.
+void ItemLedger::count_end_of_team(const Call& call, const ItemRecord& record) {
   for (const std::vector<int>& team : call.life().more->teams) {
-    if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
+    if (team.front() != record.engine) continue;
+    for (const int engine : team) engines_.account(engine).count(record.status);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "controller/dependency_gate.hpp"
 #include "controller/engines.hpp"
+#include "controller/items.hpp"
 #include "controller/user_work.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace rankview::controller {
@@ -53,9 +55,14 @@ class ItemLedger {
  private:
   class Completion;
 
+  bool last_of_team(detail::Call& call, std::uint64_t item, Status& status, std::exception_ptr& error);
+  void note_end(detail::Call& call, std::uint64_t item, std::exception_ptr&& error);
+  void drop_arguments(detail::ArgumentBlock& block);
+  void add_completion(detail::Call& call, std::uint64_t last);
   void publish_end(detail::Call& call, std::uint64_t item);
   void publish_seal(detail::Call& call);
   void count_end(const detail::Call& call, const detail::ItemRecord& record);
+  void count_end_of_team(const detail::Call& call, const detail::ItemRecord& record);
 
   Engines& engines_;
   DependencyGate& gate_;
@@ -63,5 +70,50 @@ class ItemLedger {
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };
+
+// ---- done for every item, so that a call of a function each would show ---------------------------------------------------------
+
+inline void ItemLedger::finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  if (call.spread == detail::Spread::teams && !last_of_team(call, item, status, error)) return;
+  ended(call, item, status, std::move(error));
+}
+
+inline void ItemLedger::ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  detail::CallLife& life = call.life();
+  life.items[item].status = status;
+  count_end(call, life.items[item]);
+  if (error || life.more) note_end(call, item, std::move(error));
+  if (!call.same_arguments) {
+    detail::ArgumentBlock& block = *block_of(call, item);
+    if (--block.unfinished == 0) drop_arguments(block);
+  }
+  if (call.completes && life.sealed && life.ended + 1 == life.items.size() && !detail::failed(call) && !life.abandoned) {
+    add_completion(call, item);
+  } else {
+    publish_end(call, item);
+  }
+}
+
+// Tells whoever waits for the item that it has ended.
+inline void ItemLedger::publish_end(detail::Call& call, std::uint64_t item) {
+  detail::CallLife& life = call.life();
+  const bool well = life.items[item].status == Status::completed && !life.failure;
+  // From the next line on the client may look at the value.
+  life.ended.fetch_add(1, std::memory_order_release);
+  if (life.slot != nullptr) life.slot->well = life.items.size() == 1 && life.sealed && well;
+  if (life.node != scheduler::Dependencies::none && (life.sealed || call.root->kind == detail::RootPart::Kind::none))
+    gate_.ended(call, item);
+  if (life.done()) over_.push_back(&call);
+}
+
+// A task counts once, by how it ended, on the engine or the team that ran it last.
+inline void ItemLedger::count_end(const detail::Call& call, const detail::ItemRecord& record) {
+  if (record.engine < 0 || record.status == Status::aborted) return;
+  if (call.spread == detail::Spread::teams) {
+    count_end_of_team(call, record);
+  } else {
+    engines_.account(record.engine).count(record.status);
+  }
+}
 
 }  // namespace rankview::controller

@@ -17,22 +17,6 @@ namespace rankview::controller {
 using detail::Call;
 using detail::Claims;
 
-namespace {
-
-// Reads one value into its place. The error if that throws.
-std::exception_ptr read(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value, Claims& claims) noexcept {
-  try {
-    detail::Reader in(value, &claims);
-    call.load(item, in);
-    return nullptr;
-  } catch (...) {
-    return std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
-                                               std::to_string(engine) + " cannot be read: " + wire::error_text(detail::caught())));
-  }
-}
-
-}  // namespace
-
 // Values of one call, of one message, whose reading runs code of the user's.
 class ResultTransfers::Reading final : public UserWork::Piece {
  public:
@@ -53,7 +37,7 @@ class ResultTransfers::Reading final : public UserWork::Piece {
   }
 
   void add(std::uint64_t item, std::span<const std::byte> value) {
-    values_.push_back({item, call().life().items[item].engine, bytes_.size(), value.size(), Claims(attachment_sizes_), nullptr});
+    values_.push_back({item, bytes_.size(), value.size(), Claims(attachment_sizes_), nullptr});
     bytes_.append(value.data(), value.size());
   }
 
@@ -64,8 +48,7 @@ class ResultTransfers::Reading final : public UserWork::Piece {
       for (Value& value : values_) value.error = detail::caught();
       return;
     }
-    for (Value& value : values_)
-      value.error = read(call(), value.item, value.engine, bytes_.bytes().subspan(value.offset, value.size), value.claims);
+    for (Value& value : values_) value.error = read(call(), value.item, bytes_.bytes().subspan(value.offset, value.size), value.claims);
   }
   void finish() override {
     for (Value& value : values_) transfers_.has_read(frame_, call(), value.item, value.claims.places(), std::move(value.error));
@@ -74,7 +57,6 @@ class ResultTransfers::Reading final : public UserWork::Piece {
  private:
   struct Value {
     std::uint64_t item;
-    int engine;
     std::size_t offset;
     std::size_t size;
     Claims claims;
@@ -96,7 +78,7 @@ ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport:
 
 ResultTransfers::~ResultTransfers() = default;
 
-void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
+void ResultTransfers::receive_any(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
   if (!call.plain && !call.life().abandoned) {
     if (collecting_ == nullptr) collecting_ = std::make_unique<Reading>(*this, frame, call);
     collecting_->add(item, value);
@@ -104,7 +86,7 @@ void ResultTransfers::receive(transport::Frame& frame, Call& call, std::uint64_t
   }
   Claims claims(frame.attachment_sizes);
   std::exception_ptr error;
-  if (!call.life().abandoned) error = read(call, item, call.life().items[item].engine, value, claims);
+  if (!call.life().abandoned) error = read(call, item, value, claims);
   has_read(frame, call, item, claims.places(), std::move(error));
 }
 
@@ -122,6 +104,13 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
   const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
   under_way_.push_back({std::move(transfer), call.life().self, item, std::move(error)});
+}
+
+// Why a value cannot be read, from within the catch.
+std::exception_ptr ResultTransfers::unreadable(const Call& call, std::uint64_t item) {
+  return std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                             std::to_string(call.life().items[item].engine) +
+                                             " cannot be read: " + wire::error_text(detail::caught())));
 }
 
 bool ResultTransfers::writing(const Call& call) const {

@@ -14,6 +14,7 @@
 #include <exception>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace rankview::controller {
@@ -27,7 +28,16 @@ class ResultTransfers {
   ~ResultTransfers();
 
   // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
-  void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value) {
+    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned) {
+      receive_any(frame, call, item, value);
+      return;
+    }
+    detail::Claims nothing({});
+    std::exception_ptr error = read(call, item, value, nothing);
+    const Status status = error ? Status::failed : Status::completed;
+    ledger_.finished(call, item, status, std::move(error));
+  }
   // Behind the last of several values of one call.
   void flush();
 
@@ -49,6 +59,19 @@ class ResultTransfers {
     std::exception_ptr error;  // what there was cannot be read, and the rest is received for nothing
   };
 
+  // Reads a value into its place. The error if that throws.
+  static std::exception_ptr read(detail::Call& call, std::uint64_t item, std::span<const std::byte> value,
+                                 detail::Claims& claims) noexcept {
+    try {
+      detail::Reader in(value, &claims);
+      call.load(item, in);
+      return nullptr;
+    } catch (...) {
+      return unreadable(call, item);
+    }
+  }
+  static std::exception_ptr unreadable(const detail::Call& call, std::uint64_t item);
+  void receive_any(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
   void has_read(const transport::Frame& frame, detail::Call& call, std::uint64_t item, const std::vector<detail::Claims::Place>& places,
                 std::exception_ptr error);
 

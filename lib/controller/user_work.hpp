@@ -56,6 +56,8 @@ class UserWork {
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things);
   [[nodiscard]] bool anything_left() const { return !left_.empty(); }
+  // So much that its memory is better used again.
+  [[nodiscard]] bool much_left() const { return left_.size() >= 32; }
   // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
   using Left = boost::container::small_vector<std::shared_ptr<const void>, 4>;
   Left take_left() { return std::exchange(left_, {}); }
@@ -92,6 +94,11 @@ class Visit {
   void unlock() {
     auto left = work_.take_left();
     guard_.unlock();
+  }
+  // Destroys what is left by now, without the lock.
+  void let_go() {
+    unlock();
+    lock();
   }
   // Runs the next piece of work, without the lock.
   void run_next_piece();
