@@ -99,7 +99,7 @@ class Call {
   bool ordered = true;          // which is read in order, or as they come
   bool composite = false;       // failures are told together, also where there is one result
   bool keeps = false;           // the engine keeps its result for a while if it is long
-  bool completes = false;           // complete() makes the result
+  bool completes = false;       // complete() makes the result
   const bool plain;
   std::uint32_t chunk_size = 1;  // items that are handed out together
   std::uint64_t view = 0;        // through which it is submitted
