@@ -141,10 +141,10 @@ tidy() {
 benchmarks() { sh benchmarks/run.sh --quick --no-peers; }
 
 # Under a sanitizer many ranks on two cores find nothing that few do not, and the README and installations are for the compiler.
-sanitized='^(fuzz|unit\.|(system|mpi)\..*\.np1$|mpi\..*\.np4$|system\.(ending|misuse)\..*\.np2$|mpi_calls)'
+sanitized='^(fuzz|unit\.|sim\.|(system|mpi)\..*\.np1$|mpi\..*\.np4$|system\.(ending|misuse)\..*\.np2$|mpi_calls)'
 # What has threads of its own, and the system tests, in which processes end.
-with_threads='threads;async_result;continuations;dependencies;attempts;imap;subtask;publish;client;communicator;reduce;load_balanced_view'
-threaded="^(unit\.(local_|idle|call_memory)|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
+with_threads='threads;async_result;continuations;dependencies;attempts;imap;subtask;publish;client;communicator;reduce;load_balanced_view;user_code'
+threaded="^(unit\.(local_|idle|call_memory)|sim\.|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
 # What the optimiser could break, at the number of ranks with most going on.
 optimised='^(examples|mpi\..*\.np4$|mpi_calls)'
 
@@ -156,7 +156,7 @@ for preset in $wanted; do
     tidy) check tidy tidy ;;
     asan) if parts='' build asan -DRANKVIEW_EXAMPLES=OFF; then run asan -R "$sanitized" -j "$jobs"; else broken asan; fi ;;
     tsan)
-      if parts="tests/unit/all tests/mpi/all tests/system/all" build tsan -DRANKVIEW_EXAMPLES=OFF "-DRANKVIEW_TEST_NOUNS=$with_threads"; then
+      if parts="tests/unit/all tests/sim/all tests/mpi/all tests/system/all" build tsan -DRANKVIEW_EXAMPLES=OFF "-DRANKVIEW_TEST_NOUNS=$with_threads"; then
         run tsan -R "$threaded" -j "$jobs"
       else
         broken tsan

@@ -203,7 +203,7 @@ class AsyncResult {
   /// Whether all ended well. Throws UsageError before the end.
   [[nodiscard]] bool successful() const {
     if (!ready()) throw UsageError("successful() before the result is ready: wait() first");
-    state_->error_seen = true;
+    detail::note_error_seen(*state_);
     return !detail::failed(*state_);
   }
 
@@ -215,7 +215,7 @@ class AsyncResult {
   /// what engines do together.
   [[nodiscard]] std::size_t progress() const {
     static_cast<void>(detail::poll(call()));
-    return call().ended;
+    return detail::ended_count(call());
   }
 
   /// In order, each as soon as it is there: dereferencing waits for that element only, and throws its error if it failed, after which
@@ -258,7 +258,7 @@ class AsyncResult {
   /// Waits; then values and exceptions side by side, in order.
   [[nodiscard]] std::vector<Outcome<element_type>> results(ReturnExceptions = {}) const {
     wait();
-    state_->error_seen = true;
+    detail::note_error_seen(*state_);
     std::vector<Outcome<element_type>> outcomes;
     const std::size_t count = Shape::count(*state_);
     outcomes.reserve(count);
@@ -305,7 +305,7 @@ class AsyncResult {
 
   /// In result order.
   [[nodiscard]] std::vector<TaskId> task_ids() const {
-    std::vector<TaskId> ids(call().items.size());
+    std::vector<TaskId> ids(detail::item_count(call()));
     for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = {state_->id, i};
     return ids;
   }
@@ -314,7 +314,7 @@ class AsyncResult {
   /// Metadata of all tasks, in result order.
   [[nodiscard]] std::vector<Metadata> metadata_all() const {
     std::vector<Metadata> all;
-    for (std::size_t i = 0; i < call().items.size(); ++i) all.push_back(metadata(i));
+    for (std::size_t i = 0; i < detail::item_count(call()); ++i) all.push_back(metadata(i));
     return all;
   }
 
@@ -366,7 +366,7 @@ class AsyncResult {
   // Throws the first failure. Whether all have ended by the deadline.
   bool wait_or_throw(const detail::Deadline& deadline) const {
     if (auto error = detail::wait_first_error(call(), deadline)) std::rethrow_exception(error);
-    return state_->done();
+    return detail::done(*state_);
   }
   [[noreturn]] void late(Seconds timeout) const { detail::throw_late(*state_, timeout); }
   detail::Times ended_times(const char* what) const {

@@ -404,7 +404,7 @@ class DirectVerbs {
     (takes_communicator<F> ? set_collective_terms : set_direct_terms)(*call, flags_);
     call->multiple = View::multiple;
     call->same_arguments = true;
-    call->together = takes_communicator<F>;
+    call->spread = takes_communicator<F> ? Spread::together : Spread::each;
     call->communicator = takes_communicator<F>;
     call->engines = self().engines();
     submit_apply<R, Sig>(call, lifetime, std::forward<A>(arguments)...);

@@ -31,9 +31,184 @@ std::string to_string(const Effective& options);
 
 }  // namespace rankview::detail
 
+#include <rankview/detail/call.hpp>
+
 #include <cstddef>
-#include <cstdlib>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+// What the controller knows of few calls.
+namespace rankview::inline abi_0_1::detail {
+
+// An item that a team of engines runs, while some of them have not ended it.
+struct TeamItem {
+  std::size_t pending = 0;
+  std::exception_ptr error;
+};
+
+// How an item has fared so far that was not run to its end the first time.
+struct Attempts {
+  std::vector<int> tried;    // engines where it failed
+  std::vector<int> refused;  // engines whose predicate said no
+  std::vector<std::string> errors;
+};
+
+// A call some of whose arguments are results: when these are there, encode() makes its one item.
+struct Deferred {
+  Dependency arguments{};
+  EncodeArguments encode{};
+  bool plain = false;    // which runs no code of the user's
+  bool by_value = true;  // as it is encoded now
+  std::uint64_t first_ticket = 0;
+  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
+  int placed = -1;            // the engine that it was left to, which has a long argument
+};
+
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
+
+// Indices of items in the order in which they end, for whoever reads them so.
+struct CompletionFeed {
+  std::deque<std::uint64_t> ended;
+};
+
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
+// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+struct Uncommon {
+  std::string label;
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  Deferred deferred;
+
+  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
+  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
+  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                     // its items cannot run
+  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  std::map<std::uint64_t, PublishedValues> published;          // by item
+  std::vector<int> object_holders;                             // engines that hold the callable's state
+  std::set<std::pair<std::uint64_t, std::uint64_t>> subtasks;  // by item, the calls in flight that its task has submitted
+};
+
+}  // namespace rankview::detail
+
+#include <rankview/metadata.hpp>
+
+#include <atomic>
+
+// What the runtime knows of a call.
+namespace rankview::inline abi_0_1::detail {
+
+struct ShippedCode;
+
+// What is known of one item; a map of ten million has ten million of these.
+struct ItemRecord {
+  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
+  std::int64_t completed = 0;
+  std::int64_t received = 0;
+  std::int32_t engine = -1;
+  std::uint16_t attempts = 0;
+  Status status = Status::waiting;
+};
+
+// The records of a call's items. A single one, which most calls have, lies in the call.
+class Items {
+ public:
+  Items() = default;
+  Items(const Items&) = delete;
+  Items& operator=(const Items&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
+  ItemRecord& operator[](std::size_t i) { return data_[i]; }
+  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
+  [[nodiscard]] const ItemRecord* begin() const { return data_; }
+  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
+
+  void reserve(std::size_t size) {
+    if (size > 1) many_.edit().reserve(size);
+  }
+  // Items come, and never go.
+  void resize(std::size_t size) {
+    if (size > 1) {
+      std::vector<ItemRecord>& many = many_.edit();
+      if (size_ == 1 && many.empty()) many.push_back(one_);
+      many.resize(size);
+      data_ = many.data();
+    }
+    size_ = size;
+  }
+
+ private:
+  std::size_t size_ = 0;
+  ItemRecord* data_ = &one_;
+  ItemRecord one_;
+  Rare<std::vector<ItemRecord>> many_;
+};
+
+// On what terms the scheduler may run a call's items; see Flags.
+struct Terms {
+  int retries = 0;
+  std::int64_t timeout = 0;        // nanoseconds, 0 for none
+  std::int64_t queue_timeout = 0;  // likewise
+  std::int32_t priority = 0;
+  std::uint32_t hwm = 0;
+  std::uint8_t policy = 0;
+  bool (*predicate)() = nullptr;
+
+  friend bool operator==(const Terms&, const Terms&) = default;
+};
+
+// What becomes of a call. The first few are set before the submission; the rest is under the controller's lock, but for what is atomic.
+struct CallLife {
+  Rare<Terms> terms;
+  const ShippedCode* code = nullptr;  // of the function
+  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
+  std::uint64_t submitter = 0;        // the thread that submitted it
+  std::int64_t submitted = 0;         // nanoseconds of the wall clock
+  Rare<Uncommon> more;                // what few calls have
+
+  std::vector<ArgumentBlock> blocks;
+  Items items;
+  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
+  std::exception_ptr failure;                                // of a collective call as a whole
+  std::uint64_t team = 0;                                    // where the call is handed out to one
+  std::int64_t last_received = 0;
+  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
+  std::int32_t cached_on = -1;                          // the engine that may still have its only result, which is long
+  bool waits = false;                                   // for others
+  bool laid_out = false;                                // its items are all there
+  bool aborted = false;                                 // given up as a whole
+  bool in_flight = false;                               // it has not ended
+  bool has_handles = false;                             // an AsyncResult will refer to it; false for `_sync`, whose call goes at its end
+  bool abandoned = false;                               // nobody has a handle any more
+  std::atomic<bool> sealed{false};                      // no more items will come, and rank 0's own part is over
+  std::atomic<bool> error_seen{false};                  // somebody looked at how it ended
+  std::atomic<std::uint64_t> ended{0};
+  CallSlot* slot = nullptr;
+  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
+
+  [[nodiscard]] bool done() const {
+    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
+  }
+};
+
+}  // namespace rankview::detail
+
+#include <cstdlib>
 
 namespace rankview::controller {
 
@@ -53,9 +228,7 @@ Slab new_slab(bool huge);
 #include <rankview/detail/handle.hpp>
 
 #include <array>
-#include <cstdint>
 #include <unordered_map>
-#include <vector>
 
 namespace rankview::inline abi_0_1::detail {
 
@@ -154,7 +327,51 @@ class CallTable {
 
 }  // namespace rankview::detail
 
-#include <atomic>
+namespace rankview::controller {
+
+// The calls of a run by their numbers: those that have not ended, and those that have and that somebody may still ask for.
+//
+// Keeps a call alive from enlist() until it has ended and nobody asks for it any more.
+class CallRegistry {
+ public:
+  CallRegistry();
+
+  // Numbers the call. It is in flight from here on.
+  void enlist(const std::shared_ptr<detail::Call>& call);
+  // The call is over: it is in flight no longer, and not kept if nobody will ask for it. Gives the call, for the caller to keep while it
+  // has to do with it.
+  std::shared_ptr<detail::Call> end(detail::Call& call);
+  // Nobody will ask for the call any more. Gives it, or null if it was not kept.
+  std::shared_ptr<detail::Call> drop(detail::Call& call);
+
+  // A call that is in flight, or null.
+  [[nodiscard]] detail::Call* find(std::uint64_t number) const;
+  // The same for one that may have ended.
+  [[nodiscard]] detail::Call* known(std::uint64_t number) const { return calls_.find(number); }
+  // Calls `f` with those in flight, in no order.
+  template <class F>
+  void for_each(F f) const {
+    calls_.for_each([&f](detail::Call& call) {
+      if (call.life().in_flight) f(call);
+    });
+  }
+  // Those in flight, in the order in which they were made.
+  [[nodiscard]] std::vector<std::shared_ptr<detail::Call>> unfinished() const;
+
+  [[nodiscard]] std::uint64_t in_flight() const { return in_flight_; }
+  [[nodiscard]] std::uint64_t next_number() const { return next_number_; }
+  // A number of this registry, of which others of the process have another; they come round after some ten thousand.
+  [[nodiscard]] std::uint16_t run() const { return run_; }
+
+ private:
+  const std::uint16_t run_;
+  detail::CallTable calls_;
+  std::uint64_t in_flight_ = 0;
+  std::uint64_t next_number_ = 1;
+};
+
+}  // namespace rankview::controller
+
 #include <mutex>
 #include <thread>
 
@@ -204,6 +421,312 @@ class SharedLock {
   std::mutex mutex_;
   std::atomic<const void*> owner_{nullptr};
   std::atomic<int> waiting_{0};
+};
+
+}  // namespace rankview::controller
+
+#include <boost/container/small_vector.hpp>
+
+namespace rankview::controller {
+
+// Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
+// library, so it is put down here under the controller's lock, and run without.
+//
+// Pieces that belong to one call are run one after the other, in the order in which they came.
+class UserWork {
+ public:
+  class Piece {
+   public:
+    explicit Piece(std::shared_ptr<detail::Call> call) : call_(std::move(call)) {}
+    Piece(const Piece&) = delete;
+    Piece& operator=(const Piece&) = delete;
+    virtual ~Piece() = default;
+
+    // Without the lock.
+    virtual void run() noexcept = 0;
+    // Then, with the lock: what follows from it.
+    virtual void finish() = 0;
+
+    [[nodiscard]] detail::Call& call() const { return *call_; }
+
+   private:
+    friend UserWork;
+    std::shared_ptr<detail::Call> call_;
+  };
+
+  void add(std::unique_ptr<Piece> piece);
+  // Whether there is none that could be begun.
+  [[nodiscard]] bool empty() const { return ready_.empty(); }
+  // Whether any has not been finished, or any of the call.
+  [[nodiscard]] bool busy() const { return !behind_.empty(); }
+  [[nodiscard]] bool busy(const detail::Call& call) const { return behind_.contains(&call); }
+
+  // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
+  void leave(std::shared_ptr<const void> thing) {
+    if (thing != nullptr) left_.push_back(std::move(thing));
+  }
+  void leave(std::vector<std::shared_ptr<const void>>&& things);
+  [[nodiscard]] bool anything_left() const { return !left_.empty(); }
+  // So much that its memory is better used again.
+  [[nodiscard]] bool much_left() const { return left_.size() >= 32; }
+  // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
+  using Left = boost::container::small_vector<std::shared_ptr<const void>, 4>;
+  Left take_left() { return std::exchange(left_, {}); }
+
+ private:
+  friend class Visit;
+
+  std::unique_ptr<Piece> begin_next();
+  void end(std::unique_ptr<Piece> piece);
+
+  std::deque<std::unique_ptr<Piece>> ready_;
+  // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
+  std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
+  Left left_;
+};
+
+// Drops what results the call has.
+void discard_results(UserWork& work, detail::Call& call);
+
+// A stay under the controller's lock. What is left behind under it is destroyed when the lock has been given back.
+class Visit {
+ public:
+  Visit(SharedLock& lock, UserWork& work) : work_(work), guard_(lock) {}
+  // Only if nobody else has it.
+  Visit(SharedLock& lock, UserWork& work, std::try_to_lock_t only_if_free) : work_(work), guard_(lock, only_if_free) {}
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() {
+    if (guard_.owns_lock()) left_ = work_.take_left();
+  }
+
+  explicit operator bool() const { return guard_.owns_lock(); }
+  void lock() { guard_.lock(); }
+  void unlock() {
+    auto left = work_.take_left();
+    guard_.unlock();
+  }
+  // Destroys what is left by now, without the lock.
+  void let_go() {
+    unlock();
+    lock();
+  }
+  // Runs the next piece of work, without the lock.
+  void run_next_piece();
+
+ private:
+  UserWork& work_;
+  UserWork::Left left_;  // goes behind the lock
+  std::unique_lock<SharedLock> guard_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// What is to be run because calls have ended. It is the client's code, so whoever drives takes it out under the controller's lock and runs
+// it without.
+class ContinuationQueue {
+ public:
+  // The call has ended: what continues it is due.
+  void take(detail::Call& call);
+
+  [[nodiscard]] bool empty() const { return due_.empty(); }
+  // Whether any is due, or is being run by somebody else than the calling thread.
+  [[nodiscard]] bool busy() const { return !due_.empty() || running_ > running_here(); }
+  // How many the calling thread is in: one may wait, and run others meanwhile.
+  [[nodiscard]] static int running_here();
+
+  // Runs the first, and lets go of the lock meanwhile.
+  void run_next(Visit& visit);
+  // The client has failed: what is due from here on is dropped when its turn comes.
+  void stop() { stopped_ = true; }
+  // Gives what nobody will run.
+  std::deque<std::shared_ptr<detail::Continuation>> drop();
+
+ private:
+  std::deque<std::shared_ptr<detail::Continuation>> due_;
+  int running_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace rankview::controller
+
+#include <optional>
+
+// Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
+namespace rankview::scheduler {
+
+// What somebody who waits for tasks wants to have become of them: of all or of any, that they went well, or failed, or either.
+struct Rule {
+  bool all = true;
+  bool success = true;
+  bool failure = false;
+};
+
+enum class Verdict : std::uint8_t { waiting, met, impossible };
+
+// How the tasks that a call is to run after have ended so far.
+class After {
+ public:
+  After() = default;
+  explicit After(Rule rule) : rule_(rule) {}
+
+  void expect(std::uint64_t tasks) { total_ += tasks; }
+  void ended(bool well) { ++(well ? succeeded_ : failed_); }
+  [[nodiscard]] Verdict verdict() const;
+
+ private:
+  Rule rule_;
+  std::uint64_t total_ = 0;
+  std::uint64_t succeeded_ = 0;
+  std::uint64_t failed_ = 0;
+};
+
+// The same by engine, for a call that is to run where they ran.
+class Follow {
+ public:
+  // `targets`: the engines that may run the call; none for all.
+  Follow(Rule rule, std::vector<int> targets) : rule_(rule), targets_(std::move(targets)) {}
+
+  void expect(std::uint64_t tasks) { total_ += tasks; }
+  // `engine`: -1 where it never ran.
+  void ended(int engine, bool well);
+  [[nodiscard]] Verdict verdict() const;
+  // Where the rule is met. Empty with Verdict::met: anywhere, since there was nothing to follow.
+  [[nodiscard]] std::vector<int> engines() const;
+
+ private:
+  Rule rule_;
+  std::vector<int> targets_;
+  std::uint64_t total_ = 0;
+  std::uint64_t ended_ = 0;
+  std::vector<std::pair<int, std::uint64_t>> at_;  // how many tasks that count ended on which engine
+};
+
+// Calls are nodes: those that wait, and those whose tasks somebody waits for.
+//
+// Cost: constant for each dependency, when it is made and when its task ends.
+class Dependencies {
+ public:
+  using Node = std::uint32_t;
+  static constexpr Node none = static_cast<Node>(-1);
+  static constexpr std::uint64_t every = static_cast<std::uint64_t>(-1);
+
+  // How the waiting of a call ended.
+  struct Decision {
+    std::uint64_t call = 0;
+    Verdict verdict = Verdict::waiting;
+    std::vector<int> engines{};  // where it may run, none for anywhere
+    // Where impossible: the task that made it so.
+    std::uint64_t cause_call = 0;
+    std::uint64_t cause_item = 0;
+  };
+
+  // What a call waits for: all of these have to be met.
+  struct Needs {
+    After after{Rule()};
+    After arguments{Rule()};
+    std::optional<Follow> follow;
+  };
+  enum class Need : std::uint8_t { after, argument, follow };
+
+  Node add(std::uint64_t call);
+  // The call waits from here on. Its needs have been told what has ended already, and expect the rest; depend() says where it comes from.
+  void wait(Node node, Needs needs);
+  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`.
+  void depend(Node node, Node on, std::uint64_t item, Need need);
+  // All of the node's dependencies have been told. Decides if there is nothing to wait for. The cause to name if they cannot be met.
+  void settle(Node node, std::uint64_t cause_call = 0, std::uint64_t cause_item = 0);
+
+  // A task of a node ended on an engine, -1 if it never ran.
+  void ended(Node node, std::uint64_t item, int engine, bool well);
+  // The call is over, and waits for nothing.
+  void remove(Node node);
+
+  // The next call whose waiting is over.
+  std::optional<Decision> next();
+  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+
+ private:
+  struct Edge {
+    Node node;
+    Need need;
+    std::uint64_t call;  // of the node, which may have been removed since
+  };
+  using Edges = std::vector<Edge>;
+  struct Vertex {
+    std::uint64_t call = 0;
+    std::unique_ptr<Needs> needs;
+    Edges on_every;
+    std::unique_ptr<std::unordered_map<std::uint64_t, Edges>> on_item;
+  };
+
+  void tell(const Edges& edges, std::uint64_t call, std::uint64_t item, int engine, bool well);
+  void decide(Vertex& vertex, std::uint64_t cause_call, std::uint64_t cause_item);
+
+  std::deque<Vertex> vertices_;
+  std::vector<Node> free_;
+  std::deque<Decision> decisions_;
+  std::size_t waiting_ = 0;
+};
+
+}  // namespace rankview::scheduler
+
+namespace rankview::controller {
+
+// Holds calls back until the tasks that they depend on have ended, and finds out when they may go on or never will.
+//
+// What a task's end decides is not carried out here: next() gives one decision after the other, so that a chain of failures is a loop.
+class DependencyGate {
+ public:
+  // What a call is to wait for.
+  struct Waiting {
+    struct On {
+      detail::Call* call;
+      std::uint64_t item;
+      scheduler::Dependencies::Need need;
+    };
+
+    scheduler::Dependencies::Needs needs;
+    std::vector<On> open;          // what has not ended
+    TaskId bad;                    // a task that has ended, and not as asked for
+    bool takes_arguments = false;  // results are among its arguments, which are encoded when all of them are there
+
+    [[nodiscard]] bool waits() const { return takes_arguments || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
+  };
+
+  // A call that need not wait any more, or has waited in vain.
+  struct Decision {
+    std::shared_ptr<detail::Call> call;
+    bool met = false;
+    std::vector<int> engines{};  // where it may run, if that was found out; none for where it always might
+    TaskId cause;                // what it waited for in vain
+  };
+
+  // `run`: whose calls these are.
+  DependencyGate(const detail::Controller* run, const CallRegistry& calls) : run_(run), calls_(calls) {}
+
+  // Looks up what the call's flags and arguments name. Throws InvalidDependency or UsageError, and then nothing has changed.
+  Waiting look_up(detail::Call& call) const;
+  void hold(detail::Call& call, Waiting&& waiting);
+
+  // A task has ended, and its call may be waited for.
+  void ended(const detail::Call& call, std::uint64_t item);
+  // The call is over: nobody can wait for it any more.
+  void forget(detail::Call& call);
+
+  std::optional<Decision> next();
+  // Why a call that depends on this task cannot run, for each of its tasks. Under next(), since it asks the call of that task.
+  [[nodiscard]] std::function<std::exception_ptr(const TaskId&)> impossible(const TaskId& cause) const;
+
+ private:
+  [[nodiscard]] detail::Call& resolve(const detail::Prerequisite& prerequisite) const;
+  void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need) const;
+
+  const detail::Controller* const run_;
+  const CallRegistry& calls_;
+  scheduler::Dependencies dependencies_;
 };
 
 }  // namespace rankview::controller
@@ -260,23 +783,25 @@ class IdleBy {
     looks_ = 0;
   }
 
-  // How long to sleep before the next look: zero while spinning.
+  // How long to sleep before the next look: zero while spinning, which with a limit of zero is one look.
   std::chrono::nanoseconds pause() {
     // Reading the clock costs about as much as a look; what comes soon should not wait for it.
-    if (!slept_ && ++looks_ % looks_per_reading != 0) return {};
+    const unsigned per_reading = spin_.get().count() != 0 ? looks_per_reading : 1;
+    if (!slept_ && ++looks_ % per_reading != 0) return {};
     const auto now = clock::now();
-    if (looks_ == looks_per_reading && !slept_) {
+    if (looks_ == per_reading && !slept_) {
       since_ = now;
       return {};
     }
     const auto waited = now - since_;
     if (waited < spin_.get()) return {};
     slept_ = true;
-    return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 16);
+    return std::clamp<std::chrono::nanoseconds>(waited / 16, shortest, std::max(shortest, spin_.limits().sleep));
   }
 
  private:
   static constexpr unsigned looks_per_reading = 16;
+  static constexpr std::chrono::nanoseconds shortest{1'000};
 
   SpinTime& spin_;
   unsigned looks_ = 0;
@@ -373,6 +898,8 @@ class Team {
 
 #include <rankview/detail/stream.hpp>
 
+#include <iterator>
+
 namespace rankview::transport {
 
 using detail::Attachment;
@@ -449,6 +976,20 @@ class Endpoint {
 
   // An empty message, from memory that was used before.
   virtual Message message() { return {}; }
+
+  // What belonged to messages that have left, and may be the user's: for the caller to let go of where it holds no lock.
+  [[nodiscard]] bool anything_sent() const { return !sent_.empty(); }
+  std::vector<std::shared_ptr<const void>> take_sent() { return std::exchange(sent_, {}); }
+
+ protected:
+  // The message has left, or has been taken in.
+  void note_sent(Message& message) {
+    sent_.insert(sent_.end(), std::make_move_iterator(message.kept.begin()), std::make_move_iterator(message.kept.end()));
+    message.kept.clear();
+  }
+
+ private:
+  std::vector<std::shared_ptr<const void>> sent_;
 };
 
 inline bool Endpoint::doze(Idle& idle) {
@@ -604,7 +1145,8 @@ struct Subtask {
   std::uint64_t ticket = 0;
   CodeAddress thunk;
   CodeAddress function{};
-  std::uint64_t parent_call = 0;
+  std::uint64_t parent_call = 0;  // the task that submits it
+  std::uint64_t parent_item = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> object;
   std::span<const std::byte> item;
@@ -746,325 +1288,193 @@ Failure read_failure(Reader& in);
 
 }  // namespace rankview::wire
 
-#include <rankview/detail/call.hpp>
-
-#include <deque>
-#include <functional>
-#include <map>
-
 namespace rankview::controller {
 
-// The teams of engines that rank 0 has made for its views, and what it does in their collective calls.
+// Who an engine is.
+struct EngineInfo {
+  int peer = 0;  // at the controller's endpoint
+  int rank = 0;  // in the cluster's communicator
+  std::string host;
+  long pid = 0;
+  std::uint64_t machine = 0;  // which it is on
+};
+
+// What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
+struct Account {
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+  wire::Memory memory;
+
+  void count(Status ended) { ++(ended == Status::completed ? completed : failed); }
+};
+
+// The engines of a run: who they are, what goes to each of them next, and what is known of them. They are numbered from 0; peers are the
+// endpoint's names for them, which nobody else needs to know.
 //
-// A team is announced to its engines with the first call that wants it. Making its communicators blocks, so rank 0 waits with it until all
-// of them have come to that point. The parts that rank 0 has in a team's calls are done one after the other, in the order in which the
-// calls were handed out; those of different teams go on side by side.
-class Teams {
+// Records for an engine are collected in one message, so that what a round of the controller decides travels together.
+class Engines {
  public:
-  // Where a record for an engine goes.
-  using Outgoing = std::function<transport::Message&(int engine)>;
+  Engines(transport::Endpoint& endpoint, std::vector<EngineInfo> roster);
 
-  // So many teams are kept for the next call on the same engines.
-  static constexpr std::size_t most = 64;
+  [[nodiscard]] int count() const { return static_cast<int>(all_.size()); }
+  [[nodiscard]] const EngineInfo& operator[](int engine) const { return at(engine).info; }
+  // The engine that a peer is. Throws DecodeError if it is none.
+  [[nodiscard]] int by_peer(int peer) const;
 
-  // A call is being handed out to these engines: their team, announced to them if it is new.
-  std::uint64_t enter(const std::vector<int>& engines, const Outgoing& outgoing);
-  // The call is over.
-  void leave(std::uint64_t team);
+  // The message that the next send() takes to the engine, to write records to.
+  transport::Message& to(int engine);
+  void send(int engine);
+  void send_all();
 
-  // Rank 0 has a part in a call that is being handed out to the team. It begins with the next progress(), when the engines have been told.
-  void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
+  [[nodiscard]] Account& account(int engine) { return at(engine).account; }
+  [[nodiscard]] const Account& account(int engine) const { return at(engine).account; }
 
-  // An engine waits for a team to be made. True if that was the last.
-  void on_join(std::uint64_t team, int engine);
-
-  // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
-  // anything happened, or data is on the move.
-  bool progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over);
-
-  // Whether rank 0 has nothing to do in any of them.
-  [[nodiscard]] bool idle() const { return busy_.empty(); }
+  // The engine has said that it is done with this run.
+  void left(int engine);
+  [[nodiscard]] bool all_left() const { return left_ == all_.size(); }
 
  private:
-  enum class Phase : std::uint8_t { handed_out, vote, announcement, data };
-
-  // Rank 0's part in a call, as far as it has come.
-  struct Part {
-    std::shared_ptr<detail::Call> call;
-    Phase phase = Phase::handed_out;
-    unsigned rounds = 0;
-    std::vector<transport::Vote> votes;
-    std::vector<std::uint64_t> counts;
-    transport::Vote own;
-    transport::Verdict verdict;
-    std::byte* to = nullptr;
-    transport::Team::Begun begun;
+  struct Engine {
+    EngineInfo info;
+    std::optional<transport::Message> outgoing;
+    Account account;
+    bool left = false;
   };
 
-  struct Team {
-    std::uint64_t number = 0;
-    std::vector<int> engines;
-    std::size_t joining = 0;
-    std::unique_ptr<transport::Team> made;
-    std::deque<Part> parts;
-    std::size_t calls = 0;
-    std::uint64_t used = 0;
-  };
+  Engine& at(int engine) { return all_[static_cast<std::size_t>(engine)]; }
+  [[nodiscard]] const Engine& at(int engine) const { return all_[static_cast<std::size_t>(engine)]; }
 
-  void drop_unused(const Outgoing& outgoing);
-  // Whether the first part has ended, and whether it got any further.
-  struct Moved {
-    bool any = false;
-    bool over = false;
-  };
-  static Moved move(Team& team);
-  static void start(Team& team, Part& part);
-  static bool next(Team& team, Part& part);
-  static void decide(Part& part);
-
-  std::map<std::uint64_t, Team> teams_;
-  std::map<std::vector<int>, std::uint64_t> by_engines_;
-  std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
-  std::uint64_t next_number_ = 1;
-  std::uint64_t uses_ = 0;
+  transport::Endpoint& endpoint_;
+  std::vector<Engine> all_;
+  std::vector<int> by_peer_;  // -1 where a peer is no engine
+  std::vector<int> to_send_;  // engines that something was written to, and perhaps some to which it was sent already
+  std::size_t left_ = 0;
 };
 
 }  // namespace rankview::controller
 
-#include <optional>
-#include <utility>
-
-namespace rankview::controller {
-
-// When calls have waited for too long. A timer whose call has ended stays for a while: there are at most twice as many as calls that have
-// one and have not ended, and a few.
-//
-// Cost: amortised constant but for the one that is due next, which takes a logarithm.
-class Timers {
- public:
-  [[nodiscard]] bool empty() const { return timers_.empty(); }
-  [[nodiscard]] std::size_t size() const { return timers_.size(); }
-
-  void add(std::int64_t when, std::uint64_t call) {
-    ++calls_;
-    timers_.emplace_back(when, call);
-    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
-  }
-
-  // A call that has a timer, or had one that went off, has ended. `ended(call)` says of which others that is so.
-  template <class Ended>
-  void note_end(Ended ended) {
-    --calls_;
-    if (timers_.size() > 2 * calls_ + few) drop(ended);
-  }
-
-  // Takes out the earliest, if its time has come: the call, which may have ended.
-  std::optional<std::uint64_t> next(std::int64_t now) {
-    if (timers_.empty() || timers_.front().first > now) return std::nullopt;
-    std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
-    const std::uint64_t call = timers_.back().second;
-    timers_.pop_back();
-    return call;
-  }
-
- private:
-  using Timer = std::pair<std::int64_t, std::uint64_t>;
-  static constexpr std::size_t few = 64;
-
-  template <class Ended>
-  void drop(Ended ended) {
-    std::erase_if(timers_, [&ended](const Timer& timer) { return ended(timer.second); });
-    if (timers_.capacity() > 4 * timers_.size() + few) timers_.shrink_to_fit();
-    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
-  }
-
-  std::vector<Timer> timers_;  // a heap, the earliest on top
-  std::size_t calls_ = 0;
-};
-
-}  // namespace rankview::controller
-
-#include <exception>
-#include <set>
-
-// What the controller knows of few calls.
+// What the controller's parts ask of a call's items.
 namespace rankview::inline abi_0_1::detail {
 
-// An item that a team of engines runs, while some of them have not ended it.
-struct TeamItem {
-  std::size_t pending = 0;
-  std::exception_ptr error;
-};
+inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
 
-// How an item has fared so far that was not run to its end the first time.
-struct Attempts {
-  std::vector<int> tried;    // engines where it failed
-  std::vector<int> refused;  // engines whose predicate said no
-  std::vector<std::string> errors;
-};
+// Whether its items may run on any of several engines or teams.
+inline bool in_pool(const Call& call) { return call.spread == Spread::pool || call.spread == Spread::teams; }
 
-// A call some of whose arguments are results: when these are there, encode() makes its one item.
-struct Deferred {
-  Dependency arguments{};
-  std::function<void(ArgumentBlock&, Origins*)> encode{};
-  bool by_value = true;  // as it is encoded now
-  std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
-  int placed = -1;            // the engine that it was left to, which has a long argument
-};
+// Whether the client has given it up: it, or the call.
+inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up.contains(item); }
 
-using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
-
-// Indices of items in the order in which they end, for whoever reads them so.
-struct CompletionFeed {
-  std::deque<std::uint64_t> ended;
-};
-
-// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
-struct Feeding {
-  std::weak_ptr<CompletionFeed> feed;
-  std::uint64_t first = 0;
-};
-
-// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
-struct Uncommon {
-  std::string label;
-  std::vector<std::vector<int>> teams;  // where each item is run by one of these
-  Deferred deferred;
-
-  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
-  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
-  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                     // its items cannot run
-  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
-  std::vector<Feeding> feeds;
-  std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;  // by item
-  std::vector<int> object_holders;                     // engines that hold the callable's state
-};
+// The block that holds the arguments of an item.
+inline auto block_of(Call& call, std::uint64_t item) {
+  if (call.same_arguments) return call.life().blocks.begin();
+  const auto behind = std::upper_bound(call.life().blocks.begin(), call.life().blocks.end(), item,
+                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
+  return std::prev(behind);
+}
 
 }  // namespace rankview::detail
 
-// Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
-namespace rankview::scheduler {
+namespace rankview::controller {
 
-// What somebody who waits for tasks wants to have become of them: of all or of any, that they went well, or failed, or either.
-struct Rule {
-  bool all = true;
-  bool success = true;
-  bool failure = false;
-};
-
-enum class Verdict : std::uint8_t { waiting, met, impossible };
-
-// How the tasks that a call is to run after have ended so far.
-class After {
- public:
-  After() = default;
-  explicit After(Rule rule) : rule_(rule) {}
-
-  void expect(std::uint64_t tasks) { total_ += tasks; }
-  void ended(bool well) { ++(well ? succeeded_ : failed_); }
-  [[nodiscard]] Verdict verdict() const;
-
- private:
-  Rule rule_;
-  std::uint64_t total_ = 0;
-  std::uint64_t succeeded_ = 0;
-  std::uint64_t failed_ = 0;
-};
-
-// The same by engine, for a call that is to run where they ran.
-class Follow {
- public:
-  // `targets`: the engines that may run the call; none for all.
-  Follow(Rule rule, std::vector<int> targets) : rule_(rule), targets_(std::move(targets)) {}
-
-  void expect(std::uint64_t tasks) { total_ += tasks; }
-  // `engine`: -1 where it never ran.
-  void ended(int engine, bool well);
-  [[nodiscard]] Verdict verdict() const;
-  // Where the rule is met. Empty with Verdict::met: anywhere, since there was nothing to follow.
-  [[nodiscard]] std::vector<int> engines() const;
-
- private:
-  Rule rule_;
-  std::vector<int> targets_;
-  std::uint64_t total_ = 0;
-  std::uint64_t ended_ = 0;
-  std::vector<std::pair<int, std::uint64_t>> at_;  // how many tasks that count ended on which engine
-};
-
-// Calls are nodes: those that wait, and those whose tasks somebody waits for.
+// What becomes of items. Nobody else writes the status of one, and here is found out that a call is over.
 //
-// Cost: constant for each dependency, when it is made and when its task ends.
-class Dependencies {
+//   from \ to     waiting                            handed_out   completed, failed, aborted
+//   waiting       -                                  granted()    ended(), give_up()
+//   handed_out    returned(), not_begun(), failed()  granted()*   ended()
+//
+// Where a team runs an item, each of its engines is granted it and ends it; the item ends with the last of them (*).
+class ItemLedger {
  public:
-  using Node = std::uint32_t;
-  static constexpr Node none = static_cast<Node>(-1);
-  static constexpr std::uint64_t every = static_cast<std::uint64_t>(-1);
+  // Makes the error of a task.
+  using MakeError = std::function<std::exception_ptr(const TaskId&)>;
 
-  // How the waiting of a call ended.
-  struct Decision {
-    std::uint64_t call = 0;
-    Verdict verdict = Verdict::waiting;
-    std::vector<int> engines{};  // where it may run, none for anywhere
-    // Where impossible: the task that made it so.
-    std::uint64_t cause_call = 0;
-    std::uint64_t cause_item = 0;
-  };
+  ItemLedger(Engines& engines, DependencyGate& gate, UserWork& work) : engines_(engines), gate_(gate), work_(work) {}
 
-  // What a call waits for: all of these have to be met.
-  struct Needs {
-    After after{Rule()};
-    After arguments{Rule()};
-    std::optional<Follow> follow;
-  };
-  enum class Need : std::uint8_t { after, argument, follow };
+  // An engine has been given items [begin, end), or rank 0, which is -1, has begun its own.
+  void granted(detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine);
+  // The engine that had it has given it back and never began it. Throws DecodeError if it did not have it.
+  void returned(detail::Call& call, std::uint64_t item, int engine);
+  // The engine could not begin it: it waits for another.
+  void not_begun(detail::Call& call, std::uint64_t item);
+  // An attempt has failed, and there is to be another.
+  void failed(detail::Call& call, std::uint64_t item);
+  // One engine has ended it; with it the item ends, or its team's part in it.
+  void finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // It ends, whoever had it.
+  void ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // Ends all that wait and stand in no queue any more.
+  void give_up(detail::Call& call, Status status, const MakeError& error);
 
-  Node add(std::uint64_t call);
-  // The call waits from here on. Its needs have been told what has ended already, and expect the rest; depend() says where it comes from.
-  void wait(Node node, Needs needs);
-  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`.
-  void depend(Node node, Node on, std::uint64_t item, Need need);
-  // All of the node's dependencies have been told. Decides if there is nothing to wait for. The cause to name if they cannot be met.
-  void settle(Node node, std::uint64_t cause_call = 0, std::uint64_t cause_item = 0);
-
-  // A task of a node ended on an engine, -1 if it never ran.
-  void ended(Node node, std::uint64_t item, int engine, bool well);
-  // The call is over, and waits for nothing.
-  void remove(Node node);
-
-  // The next call whose waiting is over.
-  std::optional<Decision> next();
-  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+  // No more items will come, and rank 0's own part in the call is over.
+  void seal(detail::Call& call);
+  // The next call that is over, whose end has to be carried out, or null.
+  detail::Call* next_over();
 
  private:
-  struct Edge {
-    Node node;
-    Need need;
-    std::uint64_t call;  // of the node, which may have been removed since
-  };
-  using Edges = std::vector<Edge>;
-  struct Vertex {
-    std::uint64_t call = 0;
-    std::unique_ptr<Needs> needs;
-    Edges on_every;
-    std::unique_ptr<std::unordered_map<std::uint64_t, Edges>> on_item;
-  };
+  class Completion;
 
-  void tell(const Edges& edges, std::uint64_t call, std::uint64_t item, int engine, bool well);
-  void decide(Vertex& vertex, std::uint64_t cause_call, std::uint64_t cause_item);
+  bool last_of_team(detail::Call& call, std::uint64_t item, Status& status, std::exception_ptr& error);
+  void note_end(detail::Call& call, std::uint64_t item, std::exception_ptr&& error);
+  void drop_arguments(detail::ArgumentBlock& block);
+  void add_completion(detail::Call& call, std::uint64_t last);
+  void publish_end(detail::Call& call, std::uint64_t item);
+  void publish_seal(detail::Call& call);
+  void count_end(const detail::Call& call, const detail::ItemRecord& record);
+  void count_end_of_team(const detail::Call& call, const detail::ItemRecord& record);
 
-  std::deque<Vertex> vertices_;
-  std::vector<Node> free_;
-  std::deque<Decision> decisions_;
-  std::size_t waiting_ = 0;
+  Engines& engines_;
+  DependencyGate& gate_;
+  UserWork& work_;
+  std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
+  std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };
 
-}  // namespace rankview::scheduler
+// ---- done for every item, so that a call of a function each would show ---------------------------------------------------------
 
-#include <boost/container/small_vector.hpp>
+inline void ItemLedger::finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  if (call.spread == detail::Spread::teams && !last_of_team(call, item, status, error)) return;
+  ended(call, item, status, std::move(error));
+}
+
+inline void ItemLedger::ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
+  detail::CallLife& life = call.life();
+  life.items[item].status = status;
+  count_end(call, life.items[item]);
+  if (error || life.more) note_end(call, item, std::move(error));
+  if (!call.same_arguments) {
+    detail::ArgumentBlock& block = *block_of(call, item);
+    if (--block.unfinished == 0) drop_arguments(block);
+  }
+  if (call.completes && life.sealed && life.ended + 1 == life.items.size() && !detail::failed(call) && !life.abandoned) {
+    add_completion(call, item);
+  } else {
+    publish_end(call, item);
+  }
+}
+
+// Tells whoever waits for the item that it has ended.
+inline void ItemLedger::publish_end(detail::Call& call, std::uint64_t item) {
+  detail::CallLife& life = call.life();
+  const bool well = life.items[item].status == Status::completed && !life.failure;
+  // From the next line on the client may look at the value.
+  life.ended.fetch_add(1, std::memory_order_release);
+  if (life.slot != nullptr) life.slot->well = life.items.size() == 1 && life.sealed && well;
+  if (life.node != scheduler::Dependencies::none && (life.sealed || call.root->kind == detail::RootPart::Kind::none))
+    gate_.ended(call, item);
+  if (life.done()) over_.push_back(&call);
+}
+
+// A task counts once, by how it ended, on the engine or the team that ran it last.
+inline void ItemLedger::count_end(const detail::Call& call, const detail::ItemRecord& record) {
+  if (record.engine < 0 || record.status == Status::aborted) return;
+  if (call.spread == detail::Spread::teams) {
+    count_end_of_team(call, record);
+  } else {
+    engines_.account(record.engine).count(record.status);
+  }
+}
+
+}  // namespace rankview::controller
 
 namespace rankview::scheduler {
 
@@ -1695,7 +2105,174 @@ class Scheduler {
 
 }  // namespace rankview::scheduler
 
+namespace rankview::controller {
+
+// Items that wait for an engine: says to the scheduler what a call wants.
+class TaskQueue {
+ public:
+  explicit TaskQueue(int engines);
+
+  // All items of a call, which are known.
+  void enqueue(const detail::Call& call);
+  // Those of one block, of a call whose items may begin as they come.
+  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block);
+  // One item once more, and not on these engines if that can be helped. False if nobody may run it.
+  bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid);
+
+  // Takes out what of a call, or whether the one item, stands in a queue.
+  void withdraw(const detail::Call& call);
+  void withdraw(const detail::Call& call, std::uint64_t item);
+
+  [[nodiscard]] scheduler::Scheduler& scheduler() { return scheduler_; }
+  [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
+
+ private:
+  void submit(const detail::Call& call, std::uint64_t first, std::uint64_t count, const detail::ArgumentBlock& block);
+
+  scheduler::Scheduler scheduler_;
+};
+
+// Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.
+[[nodiscard]] bool enqueued_as_they_come(const detail::Call& call);
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// The teams of engines that rank 0 has made for its views, and what it does in their collective calls.
+//
+// A team is announced to its engines with the first call that wants it. Making its communicators blocks, so rank 0 waits with it until all
+// of them have come to that point. The parts that rank 0 has in a team's calls are done one after the other, in the order in which the
+// calls were handed out; those of different teams go on side by side.
+class Teams {
+ public:
+  // So many teams are kept for the next call on the same engines.
+  static constexpr std::size_t most = 64;
+
+  // A call is being handed out to these engines: their team, announced to them if it is new.
+  std::uint64_t enter(const std::vector<int>& members, Engines& engines);
+  // The call is over.
+  void leave(std::uint64_t team);
+
+  // Rank 0 has a part in a call that is being handed out to the team. It begins with the next progress(), when the engines have been told.
+  void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
+
+  // An engine waits for a team to be made. True if that was the last.
+  void on_join(std::uint64_t team, int engine);
+
+  // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
+  // anything happened, or data is on the move.
+  bool progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over);
+
+  // Whether rank 0 has nothing to do in any of them.
+  [[nodiscard]] bool idle() const { return busy_.empty(); }
+
+ private:
+  enum class Phase : std::uint8_t { handed_out, vote, announcement, data };
+
+  // Rank 0's part in a call, as far as it has come.
+  struct Part {
+    std::shared_ptr<detail::Call> call;
+    Phase phase = Phase::handed_out;
+    unsigned rounds = 0;
+    std::vector<transport::Vote> votes;
+    std::vector<std::uint64_t> counts;
+    transport::Vote own;
+    transport::Verdict verdict;
+    std::byte* to = nullptr;
+    transport::Team::Begun begun;
+  };
+
+  struct Team {
+    std::uint64_t number = 0;
+    std::vector<int> engines;
+    std::size_t joining = 0;
+    std::unique_ptr<transport::Team> made;
+    std::deque<Part> parts;
+    std::size_t calls = 0;
+    std::uint64_t used = 0;
+  };
+
+  void drop_unused(Engines& engines);
+  // Whether the first part has ended, and whether it got any further.
+  struct Moved {
+    bool any = false;
+    bool over = false;
+  };
+  static Moved move(Team& team);
+  static void start(Team& team, Part& part);
+  static bool next(Team& team, Part& part);
+  static void decide(Part& part);
+
+  std::map<std::uint64_t, Team> teams_;
+  std::map<std::vector<int>, std::uint64_t> by_engines_;
+  std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
+  std::uint64_t next_number_ = 1;
+  std::uint64_t uses_ = 0;
+};
+
+}  // namespace rankview::controller
+
+#include <rankview/detail/kept_result.hpp>
+
+namespace rankview::controller {
+
+// How results that are arguments come to the engine that wants them; see Options::forward_results.
+struct Forwarding {
+  ForwardResults when = ForwardResults::never;
+  std::uint64_t machine = 0;  // which rank 0 is on
+};
+
+// Hands tasks out: what the scheduler grants becomes messages to the engines.
+class Dispatcher {
+ public:
+  Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, UserWork& work, Teams& teams,
+             Forwarding forwarding);
+
+  // Everything that may be handed out now. The messages lie in the engines' outboxes.
+  void dispatch();
+  // Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
+  void stop(const detail::Call& call, std::uint64_t begin, std::uint64_t limit);
+  // An engine that has a long argument of the call and nothing to do, or -1. While anything waits, it may be about to be handed that.
+  [[nodiscard]] int engine_with_arguments(const detail::Call& call) const;
+
+ private:
+  class ArgumentOrigins;
+  class Encoding;
+
+  void grant(const scheduler::Grant& grant);
+  void hand_out(detail::Call& call, const scheduler::Grant& grant);
+  bool encode_for(detail::Call& call, const scheduler::Grant& grant);
+  [[nodiscard]] detail::Origin::Kind origin(const detail::Call& result, int to) const;
+  void enter_team(detail::Call& call);
+  void enter_team(detail::Call& call, const scheduler::Grant& grant);
+  void write_object(detail::Call& call, int engine);
+  void write_batch(const detail::Call& call, const detail::ArgumentBlock& block, int engine, bool slow, std::uint64_t begin,
+                   std::uint64_t end);
+
+  const CallRegistry& calls_;
+  TaskQueue& queue_;
+  Engines& engines_;
+  ItemLedger& ledger_;
+  UserWork& work_;
+  Teams& teams_;
+  Forwarding forwarding_;
+  std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
+};
+
+}  // namespace rankview::controller
+
 namespace rankview::transport {
+
+// Where a clock of a simulated run gets its time from.
+class TimeSource {
+ public:
+  [[nodiscard]] virtual std::int64_t now() const = 0;
+  virtual void nap(std::chrono::nanoseconds pause) = 0;
+
+ protected:
+  ~TimeSource() = default;
+};
 
 // Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
 // that share an anchor agree to the nanosecond; hosts agree as well as their wall clocks did at the start.
@@ -1703,9 +2280,13 @@ class Clock {
  public:
   Clock() : anchor_(wall() - steady()) {}
   explicit Clock(std::int64_t anchor) : anchor_(anchor) {}
+  // A simulated one.
+  explicit Clock(TimeSource& source) : anchor_(0), source_(&source) {}
 
-  [[nodiscard]] std::int64_t now() const { return anchor_ + steady(); }
+  [[nodiscard]] std::int64_t now() const { return source_ == nullptr ? anchor_ + steady() : source_->now(); }
   [[nodiscard]] std::int64_t anchor() const { return anchor_; }
+  // Sleeps for so long.
+  void nap(std::chrono::nanoseconds pause) const { source_ == nullptr ? transport::nap(pause) : source_->nap(pause); }
 
  private:
   static std::int64_t steady() {
@@ -1716,110 +2297,69 @@ class Clock {
   }
 
   std::int64_t anchor_;
+  TimeSource* source_ = nullptr;
 };
 
 }  // namespace rankview::transport
 
-#include <rankview/errors.hpp>
+namespace rankview::controller {
 
-namespace rankview::inline abi_0_1::detail {
-
-namespace transport = rankview::transport;
-namespace scheduler = rankview::scheduler;
-namespace wire = rankview::wire;
-
-// What rank 0 knows of an engine.
-struct EngineInfo {
-  int peer = 0;  // at the controller's endpoint
-  int rank = 0;  // in the cluster's communicator
-  std::string host;
-  long pid = 0;
-  std::uint64_t machine = 0;  // which it is on
-};
-
-struct ControllerSettings {
-  transport::IdleLimits idle;
-  transport::Clock clock;
-  std::vector<EngineInfo> engines;  // engine k is the k-th
-  bool pulse = false;               // a second thread may drive
-  bool any_thread_drives = true;    // else only the one that initialised MPI
-  std::chrono::milliseconds grace{10'000};
-  std::chrono::milliseconds team_grace{60'000};
-  ForwardResults forward = ForwardResults::never;
-  std::uint64_t machine = 0;           // which rank 0 is on
-  controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
-};
-
-// Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
-//
-// One lock guards all of it. Whoever waits drives: holds the lock and runs progress() until what it waits for is there. When nobody waits,
-// the pulse does so now and then.
-class Controller final : private transport::FrameHandler {
+// What whoever drives does again and again, under the lock.
+class Round {
  public:
-  Controller(transport::Endpoint& endpoint, const ControllerSettings& settings);
-  Controller(const Controller&) = delete;
-  Controller& operator=(const Controller&) = delete;
-  ~Controller();
+  // Whether anything happened.
+  virtual bool round() = 0;
+  // Goes on with what has become possible.
+  virtual void advance() = 0;
+  // Whether there is nothing to wait for.
+  [[nodiscard]] virtual bool idle() const = 0;
 
-  // ---- for clients; each takes the lock ----
+ protected:
+  ~Round() = default;
+};
 
-  // Makes a call known, gives it its number and makes room for the items that are expected.
-  void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
-  // Adds the next block of its items.
-  void extend(Call& call, ArgumentBlock&& block);
-  // No more items come: lays out those whose place depends on their number. `unattended`: nobody is about to wait.
-  void seal(Call& call, bool unattended);
-  // All three for a call of one block.
-  void submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended);
+// Who drives: MPI makes progress only when somebody calls it, so whoever waits holds the controller's lock and runs rounds until what it
+// waits for is there. When nobody waits, a thread of its own, the progress thread, does so now and then.
+//
+// All that the controller has is guarded by the one lock here. Code of the user's is run without it.
+class Driver {
+ public:
+  struct Settings {
+    transport::IdleLimits idle;
+    transport::Clock clock;
+    bool progress_thread = false;
+    bool any_thread_drives = true;  // else only the one that initialised MPI
+  };
+
+  Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings);
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+  ~Driver();
 
   // Drives until `ready()`, which is called under the lock, or the deadline. Whether it became ready. A continuation that waits runs others
   // meanwhile only if it may wait for them, or they would pile up.
   template <class Ready>
-  bool drive(const Deadline& deadline, Ready ready, bool for_continuations = false);
-  // One round, if nobody else is at it.
+  bool drive(const detail::Deadline& deadline, Ready ready, bool for_continuations);
+  // Some rounds, if nobody else is at it.
   void try_progress();
-  // Runs `action` under the lock.
-  template <class Action>
-  auto locked(Action action) const {
-    const std::lock_guard guard(lock_);
-    return action();
-  }
+  // Under the lock: takes what has arrived, but for a flood. Whether anything had.
+  bool catch_up(int most_rounds);
 
-  // The call will not be completed by its maker: gives up what waits, and lets the rest end.
-  void cancel(Call& call);
-  void abort(Call& call);
-  // One item of it; where engines run them together, all.
-  void abort(Call& call, std::uint64_t item);
-  void abort_all(const std::string& why);
-  void abort_if(const std::function<bool(const Call&)>& wanted);
-  void abandon(Call& call) noexcept;
-
-  // For calls that rank 0 runs itself; each takes the lock.
-  void begin_local(const std::shared_ptr<Call>& call);
-  bool enter_local(Call& call);
-  void end_local(Call& call, std::exception_ptr error);
-  // False if the call is done.
-  bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
-
-  [[nodiscard]] bool idle() const { return in_flight_ == 0 && !continuing(); }  // under the lock
-  // The number of the next call, if nothing is under way. Takes the lock.
-  [[nodiscard]] std::optional<std::uint64_t> resting() const;
-  [[nodiscard]] std::uint64_t waiting() const { return scheduler_.waiting(); }
-  // Engines are numbered from 0; none is ever lost.
-  [[nodiscard]] int engine_count() const { return static_cast<int>(settings_.engines.size()); }
-  [[nodiscard]] const EngineInfo& engine(int id) const { return settings_.engines[static_cast<std::size_t>(id)]; }
-  [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
-  [[nodiscard]] std::int64_t now() const { return settings_.clock.now(); }
-  [[nodiscard]] bool open() const { return open_.load(std::memory_order_acquire); }
-
-  // The call with tasks that the client names, null if it has ended and nobody keeps it. Throws UsageError for what never was.
-  [[nodiscard]] std::shared_ptr<Call> named(const Prerequisite& tasks) const;
-
-  // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
-  // grace period ends the process.
-  void close(wire::Ending ending, int exit_code, const std::string& reason);
+  // Takes the lock for as long as what it gives lives.
+  [[nodiscard]] Visit visit() const { return {lock_, work_}; }
   // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
   [[nodiscard]] bool reachable();
+  [[nodiscard]] bool may_drive() const;
+
+  // The run is over. Behind this the thread holds nothing any more, such as the last handle of a call, and with it of the run.
+  void stop_progress_thread();
+  // Something has been begun that nobody is about to wait for.
+  void wake_progress_thread();
+  // Under the lock, such a call has been submitted at that time. Whether to leave it, with others that come in a burst, to be handed out
+  // together a little later; the progress thread sees to the last of them. Not so if somebody has nothing to do.
+  [[nodiscard]] bool holds_back(std::int64_t submitted, bool anybody_idle);
+  // Under the lock: whoever makes call after call keeps things going, so that the progress thread need not.
+  void note_attended() { attended_.store(true, std::memory_order_relaxed); }
 
  private:
   // Counts a driver while it drives.
@@ -1838,188 +2378,44 @@ class Controller final : private transport::FrameHandler {
     std::atomic<int>* drivers_;
   };
 
-  // What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
-  struct Account {
-    std::uint64_t completed = 0;
-    std::uint64_t failed = 0;
-    wire::Memory memory;
-  };
+  void run_progress_thread();
 
-  // A task that threw on one of the engines that run it together, while others are still at it, and may wait for that one in MPI.
-  struct Desertion {
-    std::uint64_t call = 0;
-    std::uint64_t item = 0;  // where teams run items
-    std::int64_t since = 0;  // nanoseconds of the clock
-    std::exception_ptr error;
-  };
+  bool run_user_code(Visit& visit, bool continues);
 
-  // A call that waits for others, as the scheduler wants to know it.
-  struct Waiting {
-    scheduler::Dependencies::Needs needs;
-    struct On {
-      Call* call;
-      std::uint64_t item;
-      scheduler::Dependencies::Need need;
-    };
-    std::vector<On> open;   // what has not ended
-    TaskId bad;             // a task that has ended, and not as asked for
-    bool encoding = false;  // its arguments are to be encoded when all is there
-
-    [[nodiscard]] bool waits() const { return encoding || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
-  };
-
-  // A result whose attachments are on their way.
-  struct Landing {
-    std::unique_ptr<transport::Transfer> transfer;
-    std::shared_ptr<Call> call;  // null: nobody wants it
-    std::uint64_t item = 0;
-    std::exception_ptr error;
-  };
-
-  void add(const std::shared_ptr<Call>& call);
-  void enlist(const std::shared_ptr<Call>& call);
-  void add(Call& call, ArgumentBlock&& block);
-  void lay_out(Call& call);
-  [[nodiscard]] Call* find(std::uint64_t id) const;
-  [[nodiscard]] std::vector<std::shared_ptr<Call>> unfinished() const;
-  bool progress();
-  void attend(std::int64_t submitted);
-  bool catch_up();
-  void dispatch();
-  void grant(const scheduler::Grant& grant);
-  bool encode_for(Call& call, const scheduler::Grant& grant);
-  [[nodiscard]] Origin::Kind origin(const Call& result, int to) const;
-  [[nodiscard]] int engine_with_arguments(const Call& call) const;
-  void enter_team(Call& call);
-  void enter_team(Call& call, const scheduler::Grant& grant);
-  void end_root_part(Call& call);
-  void write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin, std::uint64_t end);
-  [[nodiscard]] Account& account(int engine) { return accounts_[static_cast<std::size_t>(engine)]; }
-  transport::Message& outgoing(int engine);
-  void send(int engine);
-  void send_all();
-
-  void on_frame(transport::Frame& frame) override;
-  void on_results(transport::Frame& frame, const wire::Results& results);
-  void on_published(const wire::Published& published);
-  void load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value);
-  std::exception_ptr remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure,
-                                  std::vector<std::string> earlier) const;
-  bool fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
-  static TimeoutError timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
-  void note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error);
-  void check_desertions();
-  void finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
-  bool land();
-  [[nodiscard]] bool landing(const Call& call) const;
-  void end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error);
-  void count_end(const Call& call, const ItemRecord& record);
-  static void complete(Call& call);
-  void end_call(Call& call);
-  std::shared_ptr<Call> end_flight(Call& call);
-  std::shared_ptr<Call> delist(Call& call);
-  static scheduler::Placement placement(const Call& call, std::uint64_t item);
-  void schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block);
-  void place(Call& call);
-
-  // Dependencies: what waits for others.
-  Waiting look_up(Call& call);
-  Call& resolve(const Prerequisite& prerequisite);
-  void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need);
-  void wait_for(Call& call, Waiting&& waiting);
-  void tell_dependents(Call& call, std::uint64_t item);
-  void decide();
-  void release(Call& call, std::vector<int>&& engines);
-  void doom(Call& call, const TaskId& cause);
-
-  // Attempts: items that are run again, or for too long, or that come back.
-  bool again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
-  void refused(Call& call, std::uint64_t item, int engine);
-  static void arguments_gone(Call& call, std::uint64_t item);
-  void resubmit(Call& call, std::uint64_t item);
-  void on_overdue(int engine, const wire::Overdue& overdue);
-  void on_returned(int engine, const wire::Returned& returned);
-  void on_subtask(int engine, const wire::Subtask& subtask);
-  void answer(const Call& call);
-  void answer(int engine, std::uint64_t ticket, const std::exception_ptr& error);
-  bool was_late(int engine, std::uint64_t call, std::uint64_t item);
-  void recall();
-  void check_timers();
-  void withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
-  void withdraw(Call& call, const std::string& why);
-  void give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error);
-  void stop(Call& call, std::uint64_t begin, std::uint64_t end);
-  void give_up_waiting(Call& call, std::uint64_t item);
-  void unschedule(const Call& call, std::uint64_t item);
-  [[nodiscard]] scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const;
-
-  // Continuations; under the lock.
-  void continue_after(Call& call);
-  void run_next(std::unique_lock<controller::SharedLock>& guard);
-  [[nodiscard]] bool continuing() const { return !due_.empty() || running_ > running_here(); }
-  [[nodiscard]] static int running_here();
-
-  [[nodiscard]] bool may_drive() const;
-  void wake_pulse();
-  void pulse();
-
-  transport::Endpoint& endpoint_;
-  ControllerSettings settings_;
-  mutable controller::SharedLock lock_;
+  Round& round_;
+  UserWork& work_;
+  ContinuationQueue& continuations_;
+  const Settings settings_;
+  mutable SharedLock lock_;
   transport::SpinTime spin_;
-  scheduler::Scheduler scheduler_;
-  CallTable calls_;              // those that have not ended, and those that may be asked for
-  std::uint64_t in_flight_ = 0;  // of these, that have not ended
-  std::uint64_t next_call_ = 1;
-  const std::uint16_t run_;
-  std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
-  scheduler::Dependencies dependencies_;
-  bool deciding_ = false;
-  std::unordered_map<std::uint64_t, std::shared_ptr<Call>> decided_;  // kept while what follows from their end is found out
-  std::set<std::tuple<int, std::uint64_t, std::uint64_t>> late_;      // engine, call and item that ran out of time there and has not ended
-  controller::Timers timers_;                                         // of calls that have a queue_timeout
-  std::int64_t next_recall_ = 0;
-  std::vector<std::optional<transport::Message>> outgoing_;  // by engine, what this round sends
-  std::vector<int> to_send_;                                 // engines with something there
-  std::vector<Landing> landing_;
-  std::vector<Desertion> desertions_;
-  controller::Teams& teams_;
-  std::vector<int> peers_;                         // by engine
-  std::vector<Account> accounts_;                  // likewise
-  std::deque<std::shared_ptr<Continuation>> due_;  // to be run
-  int running_ = 0;                                // that are being run
-  bool giving_up_ = false;                         // the client has failed: none is run any more
-  std::size_t goodbyes_ = 0;
-  bool closing_ = false;  // engines have been told that no more comes
-  std::atomic<bool> open_{true};
-
   std::int64_t last_submission_ = 0;   // of a call that nobody was about to wait for
   unsigned held_back_ = 0;             // such calls that were not handed out at once
-  std::atomic<bool> attended_{false};  // somebody has looked for messages while making calls
-  std::atomic<int> drivers_{0};        // threads that wait and drive; the pulse leaves the work to them
-  std::atomic<int> pulse_state_{0};
-  std::thread pulse_;
+  std::atomic<bool> attended_{false};  // see note_attended()
+  std::atomic<int> drivers_{0};        // threads that wait and drive; the progress thread leaves the work to them
+  std::atomic<int> state_{0};          // of the progress thread
+  std::thread thread_;
 };
 
 template <class Ready>
-bool Controller::drive(const Deadline& deadline, Ready ready, bool for_continuations) {
+bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_continuations) {
   const bool drives = may_drive();
-  const bool continues = drives && (for_continuations || running_here() == 0);
+  const bool continues = drives && (for_continuations || ContinuationQueue::running_here() == 0);
   const Driving driving(drives ? &drivers_ : nullptr);
-  std::unique_lock guard(lock_);
+  Visit visit(lock_, work_);
   transport::Idle idle(spin_);
   while (!ready()) {
-    if (continues && !due_.empty()) {
+    if (drives && (!work_.empty() || (continues && !continuations_.empty()))) {
       // It may take its time, in which others drive.
       drivers_.fetch_sub(1, std::memory_order_relaxed);
-      run_next(guard);
+      run_user_code(visit, continues);
       drivers_.fetch_add(1, std::memory_order_relaxed);
       idle.reset();
       continue;
     }
-    if (drives && progress()) {
+    if (drives && round_.round()) {
       idle.reset();
       if (lock_.wanted()) lock_.let_others_in();
+      if (work_.much_left()) visit.let_go();
       continue;
     }
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
@@ -2029,15 +2425,778 @@ bool Controller::drive(const Deadline& deadline, Ready ready, bool for_continuat
       continue;
     }
     if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
-    guard.unlock();
-    transport::nap(pause);
-    guard.lock();
+    visit.unlock();
+    settings_.clock.nap(pause);
+    visit.lock();
   }
   idle.reset();
   return true;
 }
 
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// Puts results where the client will find them. What is long arrives on its own, straight into its place.
+class ResultTransfers {
+ public:
+  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work);
+  ResultTransfers(const ResultTransfers&) = delete;
+  ResultTransfers& operator=(const ResultTransfers&) = delete;
+  ~ResultTransfers();
+
+  // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
+  void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value) {
+    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned) {
+      receive_any(frame, call, item, value);
+      return;
+    }
+    detail::Claims nothing({});
+    std::exception_ptr error = read(call, item, value, nothing);
+    const Status status = error ? Status::failed : Status::completed;
+    ledger_.finished(call, item, status, std::move(error));
+  }
+  // Behind the last of several values of one call.
+  void flush();
+
+  // Whether nothing is on its way, though something may have to be read.
+  [[nodiscard]] bool empty() const { return under_way_.empty(); }
+  // Whether parts of the call's results are being written into their places.
+  [[nodiscard]] bool writing(const detail::Call& call) const;
+  // Ends the items of which everything has arrived. Whether there were any.
+  bool progress();
+
+ private:
+  class Reading;
+
+  // A result of which something is on its way.
+  struct Incoming {
+    std::unique_ptr<transport::Transfer> transfer;
+    std::shared_ptr<detail::Call> call;
+    std::uint64_t item = 0;
+    std::exception_ptr error;  // what there was cannot be read, and the rest is received for nothing
+  };
+
+  // Reads a value into its place. The error if that throws.
+  static std::exception_ptr read(detail::Call& call, std::uint64_t item, std::span<const std::byte> value,
+                                 detail::Claims& claims) noexcept {
+    try {
+      detail::Reader in(value, &claims);
+      call.load(item, in);
+      return nullptr;
+    } catch (...) {
+      return unreadable(call, item);
+    }
+  }
+  static std::exception_ptr unreadable(const detail::Call& call, std::uint64_t item);
+  void receive_any(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  void has_read(const transport::Frame& frame, detail::Call& call, std::uint64_t item, const std::vector<detail::Claims::Place>& places,
+                std::exception_ptr error);
+
+  transport::Endpoint& endpoint_;
+  const transport::Clock& clock_;
+  ItemLedger& ledger_;
+  UserWork& work_;
+  std::unique_ptr<Reading> collecting_;  // values that are read together
+  std::vector<Incoming> under_way_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// How far a run has come: open for calls, closing, when engines have been told that no more comes, and closed, when none of them is left.
+//
+// Changed under the controller's lock; may be asked without it.
+class RunState {
+ public:
+  [[nodiscard]] bool open() const { return phase() == Phase::open; }
+  // Whether engines may still say something.
+  [[nodiscard]] bool connected() const { return phase() != Phase::closed; }
+
+  void begin_closing() { phase_.store(Phase::closing, std::memory_order_release); }
+  void close() { phase_.store(Phase::closed, std::memory_order_release); }
+
+ private:
+  enum class Phase : std::uint8_t { open, closing, closed };
+
+  [[nodiscard]] Phase phase() const { return phase_.load(std::memory_order_acquire); }
+
+  std::atomic<Phase> phase_{Phase::open};
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// Whether an item is tried again, and where it was tried before.
+//
+// Also knows which attempts have run out of time: such a task goes on until it ends, and then has nothing to say any more.
+class RetryPolicy {
+ public:
+  explicit RetryPolicy(const RunState& run) : run_(run) {}
+
+  // An attempt has failed. Whether there is to be another.
+  bool retry_after(detail::Call& call, std::uint64_t item, int engine, const std::exception_ptr& error);
+  // The engine's predicate says that the item cannot run there.
+  static void note_refusal(detail::Call& call, std::uint64_t item, int engine);
+  // Where the next attempt is better not made.
+  [[nodiscard]] static scheduler::Avoid avoid(const detail::Call& call, std::uint64_t item);
+  // How the attempts before the last one failed.
+  [[nodiscard]] static std::vector<std::string> earlier_errors(const detail::Call& call, std::uint64_t item);
+
+  // An attempt has run out of time.
+  void note_expired(int engine, std::uint64_t call, std::uint64_t item) { expired_.emplace(engine, call, item); }
+  [[nodiscard]] bool any_expired() const { return !expired_.empty(); }
+  // An attempt has ended on an engine. Whether it had run out of time before.
+  bool take_expired(int engine, std::uint64_t call, std::uint64_t item) { return expired_.erase({engine, call, item}) != 0; }
+
+ private:
+  const RunState& run_;
+  std::set<std::tuple<int, std::uint64_t, std::uint64_t>> expired_;  // engine, call and item
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// Tasks that several engines run together and that have thrown on one of them, while others have not ended them: those may wait in MPI for
+// the one that threw, and cannot be called back, nor told from who computes. After a while that is an error of the whole job.
+class StuckTeams {
+ public:
+  StuckTeams(const CallRegistry& calls, std::chrono::milliseconds grace) : calls_(calls), grace_(grace) {}
+
+  [[nodiscard]] bool empty() const { return suspects_.empty(); }
+  // The task has thrown on one engine, at `now` in nanoseconds of the clock.
+  void note(const detail::Call& call, std::uint64_t item, std::int64_t now, const std::exception_ptr& error);
+  // Forgets those that have ended. Ends the process if one has not for longer than the grace period.
+  void check(std::int64_t now);
+
+ private:
+  struct Suspect {
+    std::uint64_t call = 0;
+    std::uint64_t item = 0;  // where teams run items
+    std::int64_t since = 0;
+    std::exception_ptr error;
+  };
+
+  const CallRegistry& calls_;
+  const std::chrono::milliseconds grace_;
+  std::vector<Suspect> suspects_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// When calls have waited for too long. A timer whose call has ended stays for a while: there are at most twice as many as calls that have
+// one and have not ended, and a few.
+//
+// Cost: amortised constant but for the one that is due next, which takes a logarithm.
+class Timers {
+ public:
+  [[nodiscard]] bool empty() const { return timers_.empty(); }
+  [[nodiscard]] std::size_t size() const { return timers_.size(); }
+
+  void add(std::int64_t when, std::uint64_t call) {
+    ++calls_;
+    timers_.emplace_back(when, call);
+    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  // A call that has a timer, or had one that went off, has ended. `ended(call)` says of which others that is so.
+  template <class Ended>
+  void note_end(Ended ended) {
+    --calls_;
+    if (timers_.size() > 2 * calls_ + few) drop(ended);
+  }
+
+  // Takes out the earliest, if its time has come: the call, which may have ended.
+  std::optional<std::uint64_t> next(std::int64_t now) {
+    if (timers_.empty() || timers_.front().first > now) return std::nullopt;
+    std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
+    const std::uint64_t call = timers_.back().second;
+    timers_.pop_back();
+    return call;
+  }
+
+ private:
+  using Timer = std::pair<std::int64_t, std::uint64_t>;
+  static constexpr std::size_t few = 64;
+
+  template <class Ended>
+  void drop(Ended ended) {
+    std::erase_if(timers_, [&ended](const Timer& timer) { return ended(timer.second); });
+    if (timers_.capacity() > 4 * timers_.size() + few) timers_.shrink_to_fit();
+    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  std::vector<Timer> timers_;  // a heap, the earliest on top
+  std::size_t calls_ = 0;
+};
+
+}  // namespace rankview::controller
+
+#include <rankview/errors.hpp>
+
+namespace rankview::inline abi_0_1::detail {
+
+namespace transport = rankview::transport;
+namespace scheduler = rankview::scheduler;
+namespace wire = rankview::wire;
+
+struct ControllerSettings {
+  controller::Driver::Settings driver;
+  std::vector<controller::EngineInfo> engines;  // engine k is the k-th
+  std::chrono::milliseconds grace{10'000};
+  std::chrono::milliseconds team_grace{60'000};
+  controller::Forwarding forwarding;
+  controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
+};
+
+// Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
+//
+// What it knows lies in the rooms that are its members; here is the order in which they are gone through. One lock, the driver's, guards
+// all of them.
+class Controller final : private transport::FrameHandler, private controller::Round {
+ public:
+  Controller(transport::Endpoint& endpoint, const ControllerSettings& settings);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
+  ~Controller() = default;
+
+  // ---- for clients; each takes the lock ----
+
+  // Makes a call known, gives it its number and makes room for the items that are expected.
+  void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
+  // Adds the next block of its items.
+  void extend(Call& call, ArgumentBlock&& block);
+  // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
+  void seal(Call& call, bool unattended);
+  // All three for a call of one block.
+  void submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended);
+
+  // See Driver::drive().
+  template <class Ready>
+  bool drive(const Deadline& deadline, Ready ready, bool for_continuations = false) {
+    return driver_.drive(deadline, ready, for_continuations);
+  }
+  // Some rounds, if nobody else is at it.
+  void try_progress() { driver_.try_progress(); }
+  // Runs `action` under the lock.
+  template <class Action>
+  auto locked(Action action) const {
+    const auto visit = driver_.visit();
+    return action();
+  }
+
+  // The call will not be completed by its maker: gives up what waits, and lets the rest end.
+  void cancel(Call& call);
+  void abort(Call& call);
+  // One item of it; where engines run them together, all.
+  void abort(Call& call, std::uint64_t item);
+  void abort_all(const std::string& why);
+  void abort_if(const std::function<bool(const Call&)>& wanted);
+  // Nobody has a handle of it any more.
+  void abandon(Call& call) noexcept;
+
+  // For calls that rank 0 runs itself; each takes the lock.
+  void begin_local(const std::shared_ptr<Call>& call);
+  bool enter_local(Call& call);
+  void end_local(Call& call, std::exception_ptr error);
+  // False if the call is done.
+  bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
+
+  // Under the lock: whether all that was submitted is done.
+  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !work_.busy() && !continuations_.busy(); }
+  // The number of the next call, if nothing is under way. Takes the lock.
+  [[nodiscard]] std::optional<std::uint64_t> resting() const;
+  // Items that wait on rank 0. Under the lock.
+  [[nodiscard]] std::uint64_t waiting() const { return queue_.scheduler().waiting(); }
+  [[nodiscard]] int engine_count() const { return engines_.count(); }
+  [[nodiscard]] const controller::EngineInfo& engine(int id) const { return engines_[id]; }
+  [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
+  [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
+  // Whether the run has not ended.
+  [[nodiscard]] bool open() const { return run_.connected(); }
+
+  // The call with tasks that the client names, null if it has ended and nobody keeps it. Throws UsageError for what never was.
+  [[nodiscard]] std::shared_ptr<Call> named(const Prerequisite& tasks) const;
+
+  // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
+  // grace period ends the process.
+  void close(wire::Ending ending, int exit_code, const std::string& reason);
+  // See Driver::reachable().
+  [[nodiscard]] bool reachable() { return driver_.reachable(); }
+
+ private:
+  class FirstEncoding;
+  using MakeError = controller::ItemLedger::MakeError;
+
+  // Calls, from their submission to their end.
+  void add(const std::shared_ptr<Call>& call);
+  void add(Call& call, ArgumentBlock&& block);
+  void lay_out(Call& call);
+  void make_room(Call& call);
+  void release(Call& call, std::vector<int>&& engines);
+  void enqueue_released(Call& call, const std::exception_ptr& error);
+  void fail_impossible(Call& call, const TaskId& cause);
+  void mark_aborted(Call& call);
+  void withdraw(Call& call, Status status, const MakeError& error);
+  void withdraw(Call& call, const std::string& why);
+  void withdraw_waiting(Call& call, std::uint64_t item);
+  void end_root_part(Call& call);
+  void end(Call& call);
+  void leave_teams(const Call& call);
+
+  // What a round consists of, and what other visits end with.
+  bool round() override;
+  void advance() override;
+  void carry_out();
+  void attend(std::int64_t submitted);
+  void recall();
+  void check_timers();
+
+  // What engines say.
+  void on_frame(transport::Frame& frame) override;
+  void on_record(transport::Frame& frame, int engine, const wire::Record& record);
+  void on_results(transport::Frame& frame, int engine, const wire::Results& results);
+  bool on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
+  void on_overdue(int engine, const wire::Overdue& overdue);
+  void on_returned(int engine, const wire::Returned& returned);
+  void on_published(const wire::Published& published);
+  void on_subtask(int engine, const wire::Subtask& subtask);
+  void resubmit(Call& call, std::uint64_t item);
+
+  transport::Endpoint& endpoint_;
+  const ControllerSettings settings_;
+  controller::RunState run_;
+  mutable controller::UserWork work_;
+  controller::Engines engines_;
+  controller::CallRegistry calls_;
+  controller::DependencyGate gate_;
+  controller::ItemLedger ledger_;
+  controller::TaskQueue queue_;
+  controller::Teams& teams_;
+  controller::Dispatcher dispatcher_;
+  controller::RetryPolicy retries_;
+  controller::ResultTransfers transfers_;
+  controller::StuckTeams stuck_teams_;
+  controller::Timers timers_;  // of calls that have a queue_timeout
+  std::int64_t next_recall_ = 0;
+  controller::ContinuationQueue continuations_;
+  mutable controller::Driver driver_;  // goes first, and its thread with it
+};
+
 }  // namespace rankview::detail
+
+#include <stop_token>
+#include <typeinfo>
+
+namespace rankview::engine {
+
+// An item whose result has been folded into that of its neighbours.
+struct FoldedItem {
+  std::uint64_t item;
+  std::int64_t started;
+  std::int64_t completed;
+};
+
+// All that belongs to the item that runs. While it waits for a subtask, others run with an ItemRun of their own, so that nothing of one
+// is visible to another.
+struct ItemRun {
+  // Where it stands in its batch.
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  std::uint64_t end = 0;  // behind the batch's last item
+  bool movable = false;   // what has not begun may be given back
+
+  std::int64_t deadline = 0;                    // nanoseconds of the clock, 0 for none
+  bool told_overdue = false;                    // rank 0 knows that it has run out of time
+  std::optional<std::stop_source> stop_source;  // where it has asked for one
+
+  detail::Writer result;                        // what it gave, or why it failed
+  const std::type_info* result_type = nullptr;  // of what owns the result's attachments
+  std::shared_ptr<void> folded;                 // what a thunk keeps from item to item where results are folded
+  std::vector<FoldedItem> folded_items;         // what that is made of
+
+  ItemRun* waiting = nullptr;  // that which waits for a subtask while this one runs
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// A message of which something is still needed: a batch that has not been run to its end, a callable's state, a delivery.
+struct InMessage {
+  detail::Buffer bytes;
+  std::vector<std::uint64_t> attachment_sizes;
+  bool received = true;  // what is attached, if anything is
+  transport::Frame frame;
+  detail::Writer local;
+};
+
+// What rank 0 wants done and has not been begun, and what of it is not wanted any more.
+class Inbox {
+ public:
+  struct Command {
+    std::variant<wire::Batch, wire::Join, wire::Disband> what;
+    std::shared_ptr<InMessage> message;  // of a batch
+  };
+
+  Inbox() = default;
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
+
+  // Takes over what a frame holds. The records are those of the message from here on. Messages must not outlive this.
+  std::shared_ptr<InMessage> take_in(transport::Frame& frame);
+  // What belonged to messages from this process that nobody needs any more: the user's, to be destroyed where no lock is held.
+  [[nodiscard]] bool anything_left() const { return !left_.empty(); }
+  std::vector<std::shared_ptr<const void>> take_left() { return std::exchange(left_, {}); }
+
+  void push(Command command) { commands_.push_back(std::move(command)); }
+  [[nodiscard]] bool empty() const { return commands_.empty(); }
+  // The next one, if there is one.
+  std::optional<Command> pop();
+  // Takes out all batches, but for those that others would miss this engine in.
+  std::vector<Command> take_batches();
+
+  // Takes out what rank 0 wants back and has not begun, also of batches that have: that of `running`, and those that wait behind it. What
+  // engines run together is never asked for; what has attachments stays, since these have arrived here.
+  wire::Returned give_back(const wire::Recall& recall, ItemRun& running);
+  // Everything that others may run.
+  wire::Returned give_back_all(ItemRun& running);
+
+  // Items that are not wanted any more.
+  void stop(const wire::Stop& stop) { stops_.push_back(stop); }
+  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
+  // All that was here when they were stopped is over.
+  void forget_stops() { stops_.clear(); }
+
+ private:
+  void leave(detail::Writer& local);
+
+  std::vector<std::shared_ptr<const void>> left_;
+  std::deque<Command> commands_;
+  std::vector<wire::Stop> stops_;
+  std::shared_ptr<InMessage> last_;  // used again when nobody needs it any more
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// The callables of calls that have some state, which rank 0 sends once a call and tasks refer to.
+class CallableStates {
+ public:
+  struct State {
+    std::span<const std::byte> bytes;
+    std::shared_ptr<InMessage> message;  // which they lie in
+    std::shared_ptr<const void> object;  // null until a task has needed it
+  };
+
+  void add(const wire::Object& object, const std::shared_ptr<InMessage>& message) {
+    states_[object.call] = {object.state, message, nullptr};
+  }
+  // Null if there is none.
+  [[nodiscard]] State* find(std::uint64_t call) {
+    const auto found = states_.find(call);
+    return found == states_.end() ? nullptr : &found->second;
+  }
+  // The call is over. Gives the object: the user's, to be destroyed where no lock is held.
+  std::shared_ptr<const void> drop(std::uint64_t call) {
+    const auto dropped = states_.extract(call);
+    return dropped.empty() ? nullptr : std::move(dropped.mapped().object);
+  }
+  // All calls are over.
+  std::vector<std::shared_ptr<const void>> clear() {
+    std::vector<std::shared_ptr<const void>> objects;
+    for (auto& [call, state] : states_) objects.push_back(std::move(state.object));
+    states_.clear();
+    return objects;
+  }
+
+ private:
+  std::unordered_map<std::uint64_t, State> states_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+class Engine;
+
+// The engine that runs the calling thread's task, null if there is none.
+Engine* current();
+// The same, but not for threads that tasks have started.
+Engine* running_here();
+
+// While it lives, the calling thread is one of the engine's.
+class RunningHere {
+ public:
+  explicit RunningHere(Engine* engine);
+  RunningHere(const RunningHere&) = delete;
+  RunningHere& operator=(const RunningHere&) = delete;
+  ~RunningHere();
+
+ private:
+  Engine* before_;
+};
+
+// While it lives, the engine serves in the calling thread.
+class ServingHere {
+ public:
+  // `own_process`: and so any thread of the process belongs to a task of its, unlike the client of a run of one rank.
+  ServingHere(Engine& engine, bool own_process);
+  ServingHere(const ServingHere&) = delete;
+  ServingHere& operator=(const ServingHere&) = delete;
+  ~ServingHere();
+
+ private:
+  RunningHere here_;
+  bool own_process_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// What other engines deliver to this one: results that are arguments of tasks here.
+//
+// Rank 0 tells the one engine to deliver a result and the other, with the batch whose task it is for, that it will come; both always, so
+// that the second can rely on it, and takes it in even if the task does not run.
+class Deliveries {
+ public:
+  // Either may be known first: that it is wanted, or the message.
+  struct Delivery {
+    bool wanted = true;
+    std::shared_ptr<InMessage> message{};  // null until it is here
+    bool found = false;                    // the other engine had the result
+    std::span<const std::byte> value{};    // in the message
+  };
+  using Messages = std::vector<std::shared_ptr<InMessage>>;
+
+  // The engine has been given the batch.
+  void expect(const wire::Batch& batch);
+  // The batch is over, or will not be run. Gives the messages that came for it and were not taken; others are not wanted when they come.
+  Messages expect_no_more(const wire::Batch& batch);
+  // One has come. Gives its message if it is not wanted.
+  Messages arrived(const wire::Delivery& record, const std::shared_ptr<InMessage>& message);
+
+  // For the task it is for.
+  [[nodiscard]] const Delivery& at(std::uint64_t ticket) const { return known_.at(ticket); }
+  void take(std::uint64_t ticket) { known_.erase(ticket); }
+
+  // Whether something is still to come that is not wanted.
+  [[nodiscard]] bool any_unwanted() const;
+
+ private:
+  void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
+
+  std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
+};
+
+// Attachments that are received for nothing, since whoever sends them waits until they are.
+class UnwantedAttachments {
+ public:
+  // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
+  void receive(transport::Endpoint& endpoint, InMessage& message);
+  // Whether some are on their way.
+  bool progress();
+
+ private:
+  std::vector<std::unique_ptr<transport::Transfer>> transfers_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// Who may touch the engine's state: the loop, which has it nearly always, except while it is in a task; then the progress thread. Handing
+// it over costs the loop a store before each task and an exchange after it.
+class EngineLock {
+ public:
+  void unlock() { held_.store(false, std::memory_order_release); }
+  void lock() {
+    while (held_.exchange(true, std::memory_order_acquire)) wait();
+  }
+  bool try_lock() { return !held_.exchange(true, std::memory_order_acquire); }
+
+  // In a child that the task has forked, which is no engine: nobody gets it any more, and who wants it ends the child.
+  void withhold() {
+    forked_ = true;
+    held_.store(true, std::memory_order_relaxed);
+  }
+
+  // Lends it, for a while, to whoever wants it: around all code of the user's.
+  class Lent {
+   public:
+    explicit Lent(EngineLock& lock) : lock_(lock) { lock_.unlock(); }
+    Lent(const Lent&) = delete;
+    Lent& operator=(const Lent&) = delete;
+    ~Lent() { lock_.lock(); }
+
+   private:
+    EngineLock& lock_;
+  };
+
+ private:
+  void wait() const;
+
+  std::atomic<bool> held_{true};
+  bool forked_ = false;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// When to tell rank 0 how much memory the variables take: when nothing has come for a while after tasks, and for a twentieth of the time
+// at most, since counting may take long.
+class MemoryReport {
+ public:
+  // A run begins: nothing has been told.
+  void reset() { *this = {}; }
+  // Tasks have run, which may have changed it.
+  void note_tasks() { due_ = true; }
+  // Nobody has sent anything, once more. Whether to count now.
+  [[nodiscard]] bool due_after_look() { return due_ && ++idle_looks_ > looks_before; }
+  // Something was sent.
+  void note_message() { idle_looks_ = 0; }
+  [[nodiscard]] bool too_early(std::int64_t now) const { return now < not_before_; }
+  // It was counted, from `begin` to `end`. Whether it is something else than was last told.
+  [[nodiscard]] bool counted(const wire::Memory& memory, std::int64_t begin, std::int64_t end) {
+    not_before_ = end + share * (end - begin);
+    due_ = false;
+    const wire::Memory last = std::exchange(told_, memory);
+    return memory.variables != last.variables || memory.bytes != last.bytes;
+  }
+
+ private:
+  static constexpr unsigned looks_before = 16;
+  static constexpr std::int64_t share = 20;
+
+  wire::Memory told_;
+  bool due_ = true;
+  unsigned idle_looks_ = 0;
+  std::int64_t not_before_ = 0;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// What goes to rank 0 next. Results wait a little for company.
+class Outbox {
+ public:
+  // Results wait so long, in nanoseconds and bytes.
+  static constexpr std::int64_t flush_after = 50'000;
+  static constexpr std::size_t flush_bytes = 32 * 1024;
+
+  // From here on messages leave by this endpoint.
+  void attach(transport::Endpoint& endpoint) { endpoint_ = &endpoint; }
+
+  template <class Record>
+  void write(const Record& record) {
+    wire::write(message_, record);
+    results_.close();
+  }
+  // The result of an item; `value` is left without attachments. What is long leaves at once.
+  void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed, detail::Writer& value);
+  // The next result begins a record of its own.
+  void close_results() { results_.close(); }
+
+  // Sends all.
+  void flush();
+  [[nodiscard]] bool full() const { return message_.size() >= flush_bytes; }
+  // Whether there is a result that has waited for long enough.
+  [[nodiscard]] bool due(std::int64_t now) const { return oldest_result_ != 0 && now - oldest_result_ >= flush_after; }
+  [[nodiscard]] bool has_results() const { return oldest_result_ != 0; }
+
+ private:
+  transport::Endpoint* endpoint_ = nullptr;
+  transport::Message message_;
+  wire::ResultsWriter results_{message_};
+  std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// A second thread that does for a long task what the engine's loop does between short ones. Sleeps while the engine has nothing to do;
+// else it looks once a period whether the loop is still in the same item.
+class ProgressThread {
+ public:
+  // `beat` is called in the thread, once for each period that one item takes.
+  explicit ProgressThread(std::function<void()> beat);
+  ProgressThread(const ProgressThread&) = delete;
+  ProgressThread& operator=(const ProgressThread&) = delete;
+  ~ProgressThread();
+
+  // Until start() there is none, and nothing else has an effect.
+  void start();
+
+  // The loop begins an item.
+  void note_item() { ++items_begun_; }
+  // There is something to do.
+  void wake() {
+    if (thread_.joinable() && activity_.load(std::memory_order_relaxed) == parked) {
+      activity_ = busy;
+      activity_.notify_one();
+    }
+  }
+  // There is nothing to do.
+  void park() {
+    if (activity_.load(std::memory_order_relaxed) == busy) activity_ = parked;
+  }
+
+ private:
+  static constexpr int parked = 0;
+  static constexpr int busy = 1;
+  static constexpr int quitting = 2;
+
+  void run();
+
+  std::function<void()> beat_;
+  std::atomic<std::uint64_t> items_begun_{0};
+  std::atomic<int> activity_{parked};
+  std::thread thread_;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// The latest long results of this engine, for tasks that take them as arguments, here or on other engines. Oldest first, evicted from the
+// front beyond 128 MiB.
+class ResultCache {
+ public:
+  struct Entry {
+    std::uint64_t call;
+    const std::type_info* type;
+    std::shared_ptr<const void> value;
+    std::size_t bytes;
+    std::vector<std::byte> encoded;
+    std::vector<detail::Attachment> attachments;  // which lie in the value
+  };
+
+  // Keeps the whole result of a call, if it is long and its value owns what is attached. Gives what had to go for it: the user's, to be
+  // destroyed where no lock is held.
+  std::deque<Entry> add(std::uint64_t call, const detail::Writer& result, const std::type_info* type);
+  // Null if it is not there any more.
+  [[nodiscard]] const Entry* find(std::uint64_t call) const;
+  // Empties it, and gives what there was.
+  std::deque<Entry> clear();
+
+ private:
+  static constexpr std::size_t most_bytes = std::size_t{128} << 20;
+
+  std::deque<Entry> entries_;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace rankview::engine
 
 #include <pthread.h>
 
@@ -2081,13 +3240,47 @@ class Thread {
 
 }  // namespace rankview::engine
 
+namespace rankview::engine {
+
+// How the subtasks have ended that tasks here have submitted and still ask for.
+class SubtaskResults {
+ public:
+  struct Answer {
+    bool failed;
+    std::vector<std::byte> value;  // or how it failed
+  };
+
+  // A ticket for another one.
+  std::uint64_t add() {
+    answers_.emplace(next_ticket_, std::nullopt);
+    return next_ticket_++;
+  }
+  [[nodiscard]] bool answered(std::uint64_t ticket) const { return answers_.at(ticket).has_value(); }
+  Answer take(std::uint64_t ticket) { return *std::exchange(answers_.at(ticket), std::nullopt); }
+  // Rank 0 has said how it ended. False if nobody asks any more.
+  bool answer(const wire::Answer& answer) {
+    const auto subtask = answers_.find(answer.ticket);
+    if (subtask == answers_.end()) return false;
+    subtask->second = Answer{answer.failed != 0, {answer.value.begin(), answer.value.end()}};
+    return true;
+  }
+  // Nobody asks any more. Gives the answer, if there was one that nobody has taken.
+  std::optional<Answer> forget(std::uint64_t ticket) {
+    auto forgotten = answers_.extract(ticket);
+    return forgotten.empty() ? std::nullopt : std::move(forgotten.mapped());
+  }
+
+ private:
+  std::map<std::uint64_t, std::optional<Answer>> answers_;  // by ticket
+  std::uint64_t next_ticket_ = 1;
+};
+
+}  // namespace rankview::engine
+
 #include <rankview/detail/callable.hpp>
-#include <rankview/detail/kept_result.hpp>
 #include <rankview/variables.hpp>
 
-#include <stop_token>
 #include <string_view>
-#include <typeinfo>
 
 namespace rankview::engine {
 
@@ -2101,56 +3294,21 @@ struct Settings {
   // Whether the process does nothing but serve, so that any thread of it belongs to a task.
   bool own_process = true;
   // Whether a second thread may use the endpoint while a task runs.
-  bool pulse = false;
+  bool progress_thread = false;
   // After the client has failed, so long may the running task go on before the process is ended.
   std::chrono::milliseconds grace{10'000};
 };
 
-// Who may touch the engine's state: the loop, except while it is in a task; then the pulse. Handing it over costs the loop a store before
-// each task and an exchange after it.
-class Baton {
- public:
-  void unlock() { held_.store(false, std::memory_order_release); }
-  void lock() {
-    while (held_.exchange(true, std::memory_order_acquire)) wait();
-  }
-  bool try_lock() { return !held_.exchange(true, std::memory_order_acquire); }
-
-  // In a child that the task has forked, which is no engine: nobody gets it any more, and who wants it ends the child.
-  void withhold() {
-    forked_ = true;
-    held_.store(true, std::memory_order_relaxed);
-  }
-
-  // Lends it, for a while, to whoever wants it.
-  class Lent {
-   public:
-    explicit Lent(Baton& baton) : baton_(baton) { baton_.unlock(); }
-    Lent(const Lent&) = delete;
-    Lent& operator=(const Lent&) = delete;
-    ~Lent() { baton_.lock(); }
-
-   private:
-    Baton& baton_;
-  };
-
- private:
-  void wait() const;
-
-  std::atomic<bool> held_{true};
-  bool forked_ = false;
-};
-
 // Runs what the controller sends, one task after the other, and keeps the variables.
 //
-// A pulse, awake only while the engine is busy, does for a long task what the loop does between short ones: sends finished results,
-// receives messages, and ends the process when the client has failed and the task does not stop.
+// The progress thread does for a long task what the loop does between short ones: sends finished results, receives messages, and ends the
+// process when the client has failed and the task does not stop. Which of the two may touch what is here is settled by the lock.
 class Engine final : private transport::FrameHandler {
  public:
   Engine(const Settings& settings, Variables& variables);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
-  ~Engine();
+  ~Engine() = default;
 
   // Serves until the controller says that it is over; returns how it ended.
   wire::End serve(transport::Endpoint& endpoint);
@@ -2169,12 +3327,12 @@ class Engine final : private transport::FrameHandler {
   void publish(std::string_view name, const char* type, std::span<const std::byte> value);
 
   // The long result of a call that was made here, if it is still there and of that type, or null. For the task's own thread.
-  [[nodiscard]] std::shared_ptr<const void> kept(std::uint64_t call, const std::type_info& type) const;
+  [[nodiscard]] std::shared_ptr<const void> cached(std::uint64_t call, const std::type_info& type) const;
   // What another engine delivers under a ticket of the running task's; waits for it. For the task's own thread.
   std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket);
 
   // For a child that the task has forked: it must not come back.
-  void withhold() { baton_.withhold(); }
+  void withhold() { lock_.withhold(); }
 
   // Whether the calling thread is the one that runs tasks.
   [[nodiscard]] bool on_own_thread() const;
@@ -2184,38 +3342,7 @@ class Engine final : private transport::FrameHandler {
  private:
   class Running;
   class Arrival;
-
-  // A message whose batches have not all been run.
-  struct Pending {
-    detail::Buffer bytes;
-    std::vector<std::uint64_t> attachment_sizes;
-    bool received = true;  // what is attached, if anything is
-    transport::Frame frame;
-    detail::Writer local;
-  };
-  struct Queued {
-    std::variant<wire::Batch, wire::Join, wire::Disband> command;
-    std::shared_ptr<Pending> message;  // of a batch
-  };
-  std::shared_ptr<Pending> new_pending();
-
-  // A long result, and how it is sent.
-  struct Kept {
-    std::uint64_t call;
-    const std::type_info* type;
-    std::shared_ptr<const void> value;
-    std::size_t bytes;
-    std::vector<std::byte> encoded;
-    std::vector<detail::Attachment> attachments;  // which lie in the value
-  };
-
-  // What another engine is to send, or has sent: either may be known first.
-  struct Delivery {
-    bool wanted = true;
-    std::shared_ptr<Pending> message{};  // null until it is here
-    bool found = false;
-    std::span<const std::byte> value{};  // in the message
-  };
+  class Nested;
 
   // What runs the items of a batch, as found in this process.
   struct Code {
@@ -2225,125 +3352,91 @@ class Engine final : private transport::FrameHandler {
     bool (*predicate)() = nullptr;
   };
 
-  void on_frame(transport::Frame& frame) override;
-  void on_record(const wire::Record& record, const std::shared_ptr<Pending>& message);
+  // The loop.
   bool carry_out_next();
-  void carry_out(const Queued& queued);
   void join(const wire::Join& join);
-  void run(const wire::Batch& batch, Pending& message);
-  std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
-  bool run_item(const wire::Batch& batch, Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+  void done_with(const wire::Batch& batch, InMessage& message);
+  void poll_or_nap(transport::Idle& idle);
+  void look(std::int64_t now);
+  void report_memory();
+  void leave();
+  void let_go();
+  void beat();
+
+  // What rank 0 and other engines say.
+  void on_frame(transport::Frame& frame) override;
+  void on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message);
+  void on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message);
+  void on_end(const wire::End& end);
+  void on_answer(const wire::Answer& answer);
+  [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
+
+  // Running the items of a batch.
+  void run(const wire::Batch& batch, InMessage& message);
+  bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
+  void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
+  void fail_run(const wire::Failure& failure);
+  void settle(Group& group, bool well);
+  bool accepted(const Code& code);
+  void cache_result(const wire::Batch& batch);
+  [[nodiscard]] std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
+  [[nodiscard]] Code code_of(const wire::Batch& batch);
+  [[nodiscard]] bool in_time(const wire::Batch& batch) const;
+  [[nodiscard]] bool overdue(std::int64_t now) const;
+  [[nodiscard]] std::stop_source due_stop() const;
+  void show(std::int64_t deadline);
+
+  // Results that are folded.
   void fold(const Code& code, void (*step)(detail::Invocation&));
   void end_fold(std::uint64_t call, const Code& code);
   void fail_fold(std::uint64_t call, const Code& code);
   void end_folded_items(std::uint64_t call, bool failed);
-  void run_task(Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group);
-  bool accepted(const Code& code);
-  void give_up_queue();
-  void give_back(const wire::Recall& recall);
-  void give_back_all();
-  [[nodiscard]] bool overdue(std::int64_t now) const;
-  void stop(const wire::Stop& stop);
+
+  // Subtasks, and results as arguments.
   void run_others_until_answered(std::uint64_t ticket);
+  void tell_suspended();
   void check_depth(std::size_t more);
   void report_unseen(std::span<const std::byte> value) const;
-  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
-  [[nodiscard]] std::stop_source due_stop() const;
-  Code code_of(const wire::Batch& batch);
-  void add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed);
-  void keep(std::uint64_t call);
-  [[nodiscard]] const Kept* find_kept(std::uint64_t call) const;
   void deliver(const wire::Forward& forward);
-  void expect(const wire::Batch& batch);
-  void expect_no_more(const wire::Batch& batch);
-  void on_delivery(const wire::Delivery& record, const std::shared_ptr<Pending>& message);
-  void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery);
-  bool dropping();
-  void receive(Pending& message, const std::vector<detail::Claims::Place>& places);
-  void drop(Pending& message);
-  void done_with(const wire::Batch& batch, Pending& message);
-  void poll_or_nap(transport::Idle& idle);
-  void flush();
-  void report_memory();
-  void look(std::int64_t now);
-  void leave();
-
-  void pulse();
-  void beat();
+  void drop(const Deliveries::Messages& messages);
+  void drop(InMessage& message);
+  void receive(InMessage& message, const std::vector<detail::Claims::Place>& places);
 
   Settings settings_;
   Variables& variables_;
   transport::Endpoint* endpoint_ = nullptr;
   std::thread::id own_thread_;  // the one that serves, and runs tasks
-  Baton baton_;
+  EngineLock lock_;
   transport::SpinTime spin_;
 
-  std::deque<Queued> queue_;
-  Pending no_message_;                     // of what is run without one
-  std::shared_ptr<Pending> last_pending_;  // used again when nobody needs it any more
-  struct State {
-    std::span<const std::byte> bytes;
-    std::shared_ptr<Pending> message;
-    std::shared_ptr<const void> object;
-  };
-  std::unordered_map<std::uint64_t, State> objects_;
+  std::vector<std::shared_ptr<const void>> left_;  // the user's, to be destroyed by the loop where it does not have the lock
+  Inbox inbox_;
+  Outbox outbox_;
+  CallableStates callables_;
+  ResultCache cache_;
+  Deliveries deliveries_;
+  UnwantedAttachments unwanted_;
+  SubtaskResults subtasks_;
+  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
+  MemoryReport memory_report_;
   std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
-  std::vector<wire::Stop> stops_;       // of calls that may have items here
-  // How far a batch is that has been begun.
-  struct Position {
-    std::uint64_t call = 0;
-    std::uint64_t item = 0;
-    std::uint64_t end = 0;  // behind its last item
-    bool movable = false;   // what has not begun may be given back
-  };
-  Position at_;
-  std::vector<Position*> suspended_;             // those whose item waits for subtasks while another runs
-  bool told_overdue_ = false;                    // rank 0 knows that the item has run out of time
-  std::optional<std::stop_source> stop_source_;  // of the running task, where it has asked
-  struct Answered {
-    bool failed;
-    std::vector<std::byte> value;
-  };
-  std::map<std::uint64_t, std::optional<Answered>> subtasks_;  // by ticket, those that the tasks here still ask for
-  std::uint64_t next_ticket_ = 1;
-  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
+
+  ItemRun first_run_;
+  ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it
+  std::size_t suspended_ = 0;   // how many these are
   std::optional<wire::End> end_;
   std::int64_t end_seen_ = 0;
-
-  transport::Message outbox_;
-  wire::ResultsWriter results_{outbox_};
-  std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
   std::int64_t last_look_ = 0;
-  wire::Memory reported_;           // what was last told of the variables
-  bool tasks_since_report_ = true;  // at the start of a run nothing has been told
-  std::int64_t next_report_ = 0;    // not before
   std::int64_t last_published_ = 0;
-  detail::Writer scratch_;                        // the result of the item that runs
-  const std::type_info* scratch_type_ = nullptr;  // of what owns its attachments
-  std::deque<Kept> kept_;                         // the latest behind
-  std::size_t kept_bytes_ = 0;
-  std::map<std::uint64_t, Delivery> deliveries_;                // by ticket, those that have not been taken
-  std::vector<std::unique_ptr<transport::Transfer>> dropping_;  // attachments that are received for nothing
-  std::shared_ptr<void> folded_;                                // what a thunk keeps from item to item where results are folded
-  struct FoldedItem {
-    std::uint64_t item;
-    std::int64_t started;
-    std::int64_t completed;
-  };
-  std::vector<FoldedItem> folded_items_;  // what that is made of
 
-  // What the pulse sees of the loop without the baton.
-  std::atomic<std::uint64_t> items_begun_{0};
+  // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};
-  std::atomic<std::int64_t> deadline_{0};  // of the item that runs, 0 for none
-  std::atomic<int> activity_{0};
-  std::thread pulse_;
-};
+  std::atomic<std::int64_t> deadline_{0};
 
-// The engine that runs the calling thread's task, null if there is none.
-Engine* current();
+  ProgressThread progress_thread_;  // goes first
+};
 
 }  // namespace rankview::engine
 
@@ -2702,8 +3795,13 @@ class LocalEndpoint final : public Endpoint {
 
 namespace rankview::transport {
 
-// Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang.
+// Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang. There is no other way out
+// of the process in this library.
 [[noreturn]] void end_process(int code, const std::string& why);
+
+// What a simulation does instead, where several processes are in one. Must not return.
+using WayOut = void (*)(int code, const std::string& why);
+void set_way_out(WayOut way_out);
 
 }  // namespace rankview::transport
 
@@ -2774,8 +3872,8 @@ void Cluster::State::tell_level() const {
 
 detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) {
   detail::ControllerSettings settings;
-  settings.idle = {options.idle_spin, options.idle_sleep};
-  settings.clock = clock;
+  settings.driver.idle = {options.idle_spin, options.idle_sleep};
+  settings.driver.clock = clock;
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
@@ -2788,10 +3886,10 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
                                 .machine = ranks[on].boot});
   }
   // Without another rank there is no MPI to be careful with.
-  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
-  settings.machine = ranks[0].boot;
-  settings.forward = settings.pulse ? options.forward_results : ForwardResults::never;
-  settings.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
+  settings.driver.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.driver.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
+  settings.forwarding.machine = ranks[0].boot;
+  settings.forwarding.when = settings.driver.progress_thread ? options.forward_results : ForwardResults::never;
   return settings;
 }
 
@@ -2802,7 +3900,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
   settings.idle = {options.idle_spin, options.idle_sleep};
   settings.clock = clock;
   settings.own_process = size > 1;
-  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   return settings;
 }
@@ -3167,581 +4265,27 @@ void Watch::watch() {
 
 }  // namespace rankview
 
-#include <iterator>
-
-// What the controller's parts ask of a call's items.
-namespace rankview::inline abi_0_1::detail {
-
-inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
-
-// Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) { return call.aborted || call.more->given_up.contains(item); }
-
-// Calls of one kind take about equally long: those of the same code.
-inline std::uint64_t kind_of(const Call& call) {
-  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
-}
-
-// The block that holds the arguments of an item.
-inline auto block_of(Call& call, std::uint64_t item) {
-  if (call.same_arguments) return call.blocks.begin();
-  const auto behind = std::upper_bound(call.blocks.begin(), call.blocks.end(), item,
-                                       [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
-  return std::prev(behind);
-}
-
-}  // namespace rankview::detail
-
-// Items that do not simply run once: they fail and are tried again, are refused, run for too long, come back unstarted, or wait too long.
-namespace rankview::inline abi_0_1::detail {
-namespace {
-
-// Between two questions whether something is to be recalled, in nanoseconds.
-constexpr std::int64_t recall_period = 100'000;
-
-std::string in_seconds(std::int64_t nanoseconds) {
-  return std::to_string(std::chrono::duration<double>(std::chrono::nanoseconds(nanoseconds)).count()) + " s";
-}
-
-}  // namespace
-
-// An attempt at an item has failed. Whether there is to be another.
-bool Controller::again(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
-  if (call.terms->retries == 0 || closing_ || given_up(call, item)) return false;
-  Attempts& attempts = call.more.edit().attempts[item];
-  if (attempts.errors.size() >= static_cast<std::size_t>(call.terms->retries)) return false;
-  attempts.errors.push_back(wire::error_text(error));
-  attempts.tried.push_back(engine);
-  return true;
-}
-
-// The engine cannot run the item; it never began there.
-void Controller::refused(Call& call, std::uint64_t item, int engine) {
-  call.more.edit().attempts[item].refused.push_back(engine);
-  call.items[item].engine = -1;
-  --call.items[item].attempts;
-}
-
-// An engine no longer had a result that is an argument of the item, so it was not begun. Next time the values go along.
-void Controller::arguments_gone(Call& call, std::uint64_t item) {
-  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) result.call->kept_on = -1;
-  call.items[item].engine = -1;
-  --call.items[item].attempts;
-}
-
-// Lets the item wait again.
-void Controller::resubmit(Call& call, std::uint64_t item) {
-  ItemRecord& record = call.items[item];
-  record.status = Status::waiting;
-  if (call.more->deferred.placed >= 0) call.more.edit().deferred.placed = -1;
-  const TaskId task{call.id, item};
-  if (given_up(call, item)) {
-    end_item(call, item, Status::aborted,
-             std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": aborted before it ran again")));
-    return;
-  }
-  const Attempts& attempts = call.more.edit().attempts[item];
-  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
-  work.avoid = std::make_shared<scheduler::Avoid>(scheduler::Avoid{attempts.tried, attempts.refused});
-  if (scheduler_.submit(work, placement(call, item))) return;
-  end_item(call, item, Status::failed,
-           std::make_exception_ptr(ImpossibleDependency(
-               task, nullptr, "every engine that may run it has refused it (Flags::depend)" + wire::listed(attempts.errors))));
-}
-
-TimeoutError Controller::timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
-  return TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) + ": ran for longer than its timeout of " +
-                      in_seconds(call.terms->timeout) + wire::listed(earlier));
-}
-
-// An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
-void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
-  Call* const call = find(overdue.call);
-  if (call == nullptr || overdue.item >= call->items.size() || call->items[overdue.item].status != Status::handed_out ||
-      call->items[overdue.item].engine != engine)
-    throw DecodeError("task " + to_string(TaskId{overdue.call, overdue.item}) + " is said to run for too long, and does not run there");
-  late_.emplace(engine, overdue.call, overdue.item);
-  const TaskId task{overdue.call, overdue.item};
-  call->last_received = now();
-  if (again(*call, overdue.item, engine, std::make_exception_ptr(timed_out(*call, task, engine, {})))) {
-    resubmit(*call, overdue.item);
-  } else {
-    const auto attempts = call->more->attempts.find(overdue.item);
-    const std::vector<std::string> earlier = attempts == call->more->attempts.end() ? std::vector<std::string>() : attempts->second.errors;
-    end_item(*call, overdue.item, Status::failed, std::make_exception_ptr(timed_out(*call, task, engine, earlier)));
-  }
-  if (call->done()) end_call(*call);
-}
-
-// Whether an item that ends on an engine had ended for the client before.
-bool Controller::was_late(int engine, std::uint64_t call, std::uint64_t item) { return late_.erase({engine, call, item}) != 0; }
-
-void Controller::recall() {
-  const std::int64_t time = now();
-  if (time < next_recall_) return;
-  next_recall_ = time + recall_period;
-  while (const auto recall = scheduler_.recall(time)) {
-    wire::Recall record;
-    for (const scheduler::Range& range : recall->ranges)
-      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
-    wire::write(outgoing(recall->engine), record);
-  }
-  send_all();
-}
-
-void Controller::on_returned(int engine, const wire::Returned& returned) {
-  std::vector<scheduler::Range> ranges;
-  for (const wire::Items& items : returned.items) {
-    Call* const call = find(items.call);
-    if (call == nullptr || items.first + items.count > call->items.size())
-      throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
-    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-      ItemRecord& record = call->items[item];
-      if (record.status != Status::handed_out || record.engine != engine)
-        throw DecodeError("task " + to_string(TaskId{items.call, item}) + " was given back by an engine that does not have it");
-      record.status = Status::waiting;
-      record.engine = -1;
-      --record.attempts;
-    }
-    ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
-  }
-  scheduler_.returned(engine, ranges);
-  for (const wire::Items& items : returned.items) {
-    Call* const call = find(items.call);
-    if (call == nullptr) continue;
-    if (call->aborted) {
-      withdraw(*call, "aborted before it ran");
-    } else if (!call->more->given_up.empty()) {
-      const std::shared_ptr<Call> alive = call->self;
-      for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-        if (given_up(*call, item)) give_up_waiting(*call, item);
-      }
-    }
-  }
-}
-
-// Calls whose items have waited for too long.
-void Controller::check_timers() {
-  const std::int64_t time = now();
-  while (const auto due = timers_.next(time)) {
-    Call* const call = find(*due);
-    if (call == nullptr) continue;
-    withdraw(*call, Status::failed, [&](const TaskId& task) {
-      return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
-                                                  in_seconds(call->terms->queue_timeout)));
-    });
-  }
-}
-
-}  // namespace rankview::detail
-
-namespace rankview::engine {
-
-// A type as written in C++.
-std::string type_name(const std::type_info& type);
-// The same for what std::type_info::name() gives.
-std::string type_name(const char* mangled);
-
-}  // namespace rankview::engine
-
-#include <rankview/detail/results.hpp>
-#include <rankview/targets.hpp>
-
-#include <cmath>
 #include <numeric>
 
-// The part of a call that templates reach: making it, waiting for it, and asking what is known of it.
-namespace rankview::inline abi_0_1 {
+// What every call has, and what templates check of the arguments of one.
+namespace rankview::inline abi_0_1::detail {
 
-const char* to_string(Status status) noexcept {
-  switch (status) {
-    case Status::waiting:
-      return "waiting";
-    case Status::handed_out:
-      return "handed out";
-    case Status::completed:
-      return "completed";
-    case Status::failed:
-      return "failed";
-    case Status::aborted:
-      return "aborted";
-  }
-  return "unknown";
+Call::Call(bool has_no_user_code) : plain(has_no_user_code) {
+  static_assert(sizeof(CallLife) <= life_bytes && alignof(CallLife) <= alignof(std::uint64_t));
+  std::construct_at(reinterpret_cast<CallLife*>(life_));
 }
 
-void Flags::add(Flags more) {
-  const auto take = [](auto& flag, auto& given) {
-    if (given.given()) flag = std::move(given);
-  };
-  take(chunksize, more.chunksize);
-  take(ordered, more.ordered);
-  take(retries, more.retries);
-  take(timeout, more.timeout);
-  take(queue_timeout, more.queue_timeout);
-  take(priority, more.priority);
-  take(label, more.label);
-  take(after, more.after);
-  take(follow, more.follow);
-  take(targets, more.targets);
-  take(depend, more.depend);
-  take(hwm, more.hwm);
-  take(policy, more.policy);
-}
-
-namespace detail {
-namespace {
-
-// So many items may wait on rank 0 while a range is still being read.
-constexpr std::uint64_t read_ahead = 64 * 1024;
-
-Metadata::Time time_point(std::int64_t nanoseconds) {
-  return Metadata::Time(std::chrono::duration_cast<Metadata::Time::duration>(std::chrono::nanoseconds(nanoseconds)));
-}
-
-Seconds seconds(std::int64_t nanoseconds) { return std::chrono::nanoseconds(nanoseconds); }
-
-bool item_ended(const Call& call, std::uint64_t item) {
-  return call.items[item].status != Status::waiting && call.items[item].status != Status::handed_out;
-}
-
-}  // namespace
-
-std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64_t end) const {
-  const auto offset = [this](std::uint64_t item) -> std::size_t {
-    const std::uint64_t index = item - first;
-    if (index == count) return data.bytes.size();
-    return stride != 0 ? index * stride : offsets[index];
-  };
-  return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
-}
-
-Call::Call() = default;
-
-Call::~Call() = default;
+Call::~Call() { std::destroy_at(&life()); }
 
 std::byte* Call::room(std::uint64_t) { return nullptr; }
 
-// ---- submission --------------------------------------------------------------------------------------------------------------
+bool done(const Call& call) noexcept { return call.life().done(); }
 
-Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
+std::size_t item_count(const Call& call) noexcept { return call.life().items.size(); }
 
-Submission::~Submission() {
-  if (begun_ && !finished_) call_->controller->cancel(*call_);
-}
+std::size_t ended_count(const Call& call) noexcept { return static_cast<std::size_t>(call.life().ended); }
 
-void Submission::set_size() {
-  const std::uint64_t size = block_.data.bytes.size() - item_.bytes - sizeof(size);
-  std::memcpy(block_.data.bytes.data() + item_.bytes, &size, sizeof(size));
-  block_.offsets.push_back(item_.bytes);
-}
-
-// The last item has attachments: it goes into a block of its own.
-void Submission::isolate() {
-  if (block_.count > 1) {
-    ArgumentBlock alone;
-    alone.stride = block_.stride;
-    alone.count = 1;
-    if (alone.stride == 0) {
-      alone.offsets.push_back(0);
-      block_.offsets.pop_back();
-    }
-    Writer& from = block_.data;
-    alone.data.bytes.append(from.bytes.data() + item_.bytes, from.bytes.size() - item_.bytes);
-    alone.data.attachments = std::move(from.attachments);
-    alone.data.kept = std::move(from.kept);
-    from.rewind({item_.bytes, 0, 0});
-    --block_.count;
-    hand_over();
-    block_ = std::move(alone);
-  }
-  hand_over();
-}
-
-void Submission::hand_over() {
-  if (!begun_) call_->controller->begin(call_, expected_);
-  begun_ = true;
-  block_.data.bytes.shrink_to_fit();
-  call_->controller->extend(*call_, std::exchange(block_, {}));
-  handed_over_ = true;
-}
-
-void Submission::wait_for_engines() {
-  Controller& controller = *call_->controller;
-  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !(call_->balanced && call_->chunk_size == 1); });
-}
-
-void Submission::finish(bool unattended) {
-  if (!begun_) {
-    call_->controller->submit(call_, std::move(block_), unattended);
-    return;
-  }
-  if (block_.count != 0) hand_over();
-  finished_ = true;
-  call_->controller->seal(*call_, unattended);
-}
-
-void begin_only_item(ArgumentBlock& block, std::size_t stride) {
-  block.stride = stride;
-  if (stride == 0) block.data.value(std::uint64_t{0});
-}
-
-void end_only_item(ArgumentBlock& block) {
-  if (block.stride != 0) return;
-  const std::uint64_t size = block.data.bytes.size() - sizeof(size);
-  std::memcpy(block.data.bytes.data(), &size, sizeof(size));
-  block.offsets = {0};
-}
-
-void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
-  ArgumentBlock block;
-  block.count = 1;
-  call->controller->submit(call, std::move(block), unattended);
-}
-
-// ---- what few calls have -----------------------------------------------------------------------------------------------------
-
-void set_label(Call& call, const std::string& label) {
-  if (!label.empty()) call.more.edit().label = label;
-}
-
-void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.more.edit().teams = teams; }
-
-void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first) {
-  call.more.edit().feeds.push_back({feed, first});
-}
-
-void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode) {
-  Deferred& deferred = call.more.edit().deferred;
-  deferred.arguments = arguments;
-  deferred.encode = std::move(encode);
-}
-
-// ---- terms -------------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-void check_not_negative(double value, const char* flag) {
-  if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
-}
-
-std::int64_t nanoseconds(Seconds time) {
-  // Beyond what can be counted is for ever.
-  constexpr double most = 1e18;
-  return time.count() * 1e9 > most ? 0 : std::max<std::int64_t>(time.count() > 0 ? 1 : 0, std::llround(time.count() * 1e9));
-}
-
-}  // namespace
-
-void set_balanced_terms(Call& call, const Flags& flags) {
-  check_not_negative(flags.retries, "retries");
-  check_not_negative(flags.timeout->count(), "timeout");
-  check_not_negative(flags.queue_timeout->count(), "queue_timeout");
-  check_not_negative(flags.hwm, "hwm");
-  Terms terms;
-  terms.retries = flags.retries;
-  terms.timeout = nanoseconds(flags.timeout);
-  terms.queue_timeout = nanoseconds(flags.queue_timeout);
-  terms.priority = flags.priority;
-  terms.hwm = static_cast<std::uint32_t>(flags.hwm);
-  terms.policy = static_cast<std::uint8_t>(flags.policy.value());
-  terms.predicate = flags.depend->function();
-  if (terms != Terms()) call.terms.edit() = terms;
-  call.after = &flags.after.value();
-  call.follow = &flags.follow.value();
-}
-
-void set_direct_terms(Call& call, const Flags& flags) {
-  const Flags none;
-  if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
-      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
-    throw UsageError(
-        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
-        "load-balanced views");
-  set_balanced_terms(call, flags);
-}
-
-void set_collective_terms(Call& call, const Flags& flags) {
-  if (flags.timeout->count() != 0)
-    throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
-  set_direct_terms(call, flags);
-}
-
-void check_team_flags(const Flags& flags) {
-  if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
-    throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
-}
-
-std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines) {
-  for (const int engine : engines) {
-    if (std::find(view.begin(), view.end(), engine) == view.end())
-      throw UsageError("the targets name engine " + std::to_string(engine) + ", which is none of the view's");
-  }
-  return engines;
-}
-
-// ---- waiting -----------------------------------------------------------------------------------------------------------------
-
-bool wait(Call& call, const Deadline& deadline) {
-  if (call.done()) return true;
-  return call.controller->drive(
-      deadline, [&call] { return call.done(); }, call.local);
-}
-
-bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
-  if (call.done()) return true;
-  return call.controller->drive(
-      deadline, [&call, item] { return call.done() || (item < call.items.size() && item_ended(call, item)); }, call.local);
-}
-
-std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
-  std::exception_ptr error;
-  const auto ready = [&call, &error] {
-    if (!call.errors->empty()) error = call.errors->begin()->second;
-    if (call.failure) error = call.failure;
-    return error != nullptr || call.done();
-  };
-  call.controller->drive(deadline, ready, call.local);
-  if (error) call.error_seen = true;
-  return error;
-}
-
-bool poll(Call& call) {
-  if (!call.done()) call.controller->try_progress();
-  return call.done();
-}
-
-QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
-  controller.try_progress();
-  return controller.queue_status(engines);
-}
-
-void spin(Controller& controller) { controller.try_progress(); }
-
-// Under the controller's lock, or when the call is done.
-bool failed(const Call& call) { return call.failure != nullptr || !call.errors->empty(); }
-
-std::exception_ptr error_of(Call& call, std::uint64_t item) {
-  return call.controller->locked([&]() -> std::exception_ptr {
-    const auto found = call.errors->find(item);
-    const bool aborted = item < call.items.size() && call.items[item].status == Status::aborted;
-    if (found == call.errors->end() && call.failure == nullptr && !aborted) return nullptr;
-    call.error_seen = true;
-    if (found != call.errors->end()) return found->second;
-    if (call.failure) return call.failure;
-    return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
-                                               ": this engine could have taken part in the collective, and another could not"));
-  });
-}
-
-void rethrow(Call& call) {
-  if (!failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) std::rethrow_exception(call.failure);
-  if (!call.multiple && !call.composite) std::rethrow_exception(call.errors->begin()->second);
-  std::vector<CompositeError::Failure> failures;
-  failures.reserve(call.errors->size());
-  for (const auto& [item, error] : *call.errors) failures.push_back({item, error});
-  throw CompositeError(std::move(failures), call.items.size());
-}
-
-std::exception_ptr error_of(Call& call) {
-  try {
-    rethrow(call);
-    return nullptr;
-  } catch (...) {
-    return std::current_exception();
-  }
-}
-
-std::shared_ptr<CompletionFeed> subscribe(Call& call) {
-  auto feed = std::make_shared<CompletionFeed>();
-  call.controller->locked([&] {
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (item_ended(call, item)) feed->ended.push_back(item);
-    }
-    std::stable_sort(feed->ended.begin(), feed->ended.end(),
-                     [&call](std::uint64_t a, std::uint64_t b) { return call.items[a].received < call.items[b].received; });
-    call.more.edit().feeds.push_back({feed});
-  });
-  return feed;
-}
-
-std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read) {
-  std::optional<std::uint64_t> item;
-  const auto ready = [&] {
-    if (!feed.ended.empty()) {
-      item = feed.ended.front();
-      feed.ended.pop_front();
-    }
-    return item || (call.sealed && already_read == call.items.size());
-  };
-  call.controller->drive({}, ready, call.local);
-  return item;
-}
-
-namespace {
-
-// Under the controller's lock.
-const PublishedValues& published_of(const Call& call, std::uint64_t item) {
-  static const PublishedValues none;
-  const auto found = call.more->published.find(item);
-  return found == call.more->published.end() ? none : found->second;
-}
-
-}  // namespace
-
-std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type) {
-  static_cast<void>(poll(call));
-  return call.controller->locked([&] {
-    const PublishedValues& values = published_of(call, item);
-    const auto found = values.find(name);
-    if (found == values.end()) {
-      std::string known;
-      for (const auto& entry : values) known += (known.empty() ? "" : ", ") + entry.first;
-      throw NameError("task " + to_string(TaskId{call.id, item}) + " has not published \"" + std::string(name) + "\" by now, but " +
-                      (known.empty() ? "nothing" : known));
-    }
-    if (found->second->type != type.name())
-      throw TypeError("what task " + to_string(TaskId{call.id, item}) + " has published as \"" + std::string(name) + "\" is a " +
-                      engine::type_name(found->second->type.c_str()) + ", not a " + engine::type_name(type));
-    return found->second;
-  });
-}
-
-bool has_published(Call& call, std::uint64_t item, std::string_view name) {
-  static_cast<void>(poll(call));
-  return call.controller->locked([&] { return published_of(call, item).contains(name); });
-}
-
-std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
-  static_cast<void>(poll(call));
-  return call.controller->locked([&] {
-    std::vector<VariableInfo> all;
-    for (const auto& [name, value] : published_of(call, item))
-      all.push_back({name, engine::type_name(value->type.c_str()), value->bytes.size()});
-    return all;
-  });
-}
-
-void abort(Call& call) {
-  call.error_seen = true;
-  call.controller->abort(call);
-}
-
-void abort_view(Controller& controller, std::uint64_t view) {
-  controller.abort_if([view](const Call& call) { return call.view == view; });
-}
-
-std::uint64_t new_view() noexcept {
-  static std::atomic<std::uint64_t> views{0};
-  return views.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
-void abort_all(Controller& controller) {
-  controller.abort_if([](const Call&) { return true; });
-}
-
-CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->slot) { slot_->handles.store(1, std::memory_order_relaxed); }
+CallHandle::CallHandle(const std::shared_ptr<Call>& call) : slot_(call->life().slot) { slot_->handles.store(1, std::memory_order_relaxed); }
 
 void let_go(Call& call) noexcept { call.controller->abandon(call); }
 
@@ -3769,149 +4313,14 @@ void check_round_robin(const std::string& what, std::span<const std::uint64_t> c
 
 void throw_nobody() { throw UsageError("the view has no engines: its list of targets is empty, and there is nobody to run this"); }
 
-void throw_late(Call& call, Seconds timeout) {
-  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.ended) + " of " +
-                     std::to_string(call.items.size()) + (call.items.size() == 1 ? " task has" : " tasks have") + " ended (call " +
-                     std::to_string(call.id) + "); the result can be asked for again");
+std::size_t place_of(std::int64_t index, std::size_t count) {
+  const std::int64_t place = index < 0 ? index + static_cast<std::int64_t>(count) : index;
+  if (place < 0 || place >= static_cast<std::int64_t>(count))
+    throw std::out_of_range("there is no element " + std::to_string(index) + " in a result of " + std::to_string(count));
+  return static_cast<std::size_t>(place);
 }
 
-void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
-
-// ---- what is known -----------------------------------------------------------------------------------------------------------
-
-Times times_of(Call& call) {
-  return call.controller->locked([&call] {
-    Times times{};
-    std::int64_t serial = 0;
-    for (const ItemRecord& item : call.items) serial += item.completed - item.started;
-    times.serial = seconds(serial);
-    const std::int64_t last = std::max(call.last_received, call.submitted);
-    times.wall = seconds(last - call.submitted);
-    times.elapsed = seconds((call.done() ? last : call.controller->now()) - call.submitted);
-    return times;
-  });
-}
-
-void check_item(Call& call, std::uint64_t item) {
-  if (item < call.items.size()) return;
-  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.items.size()) + " tasks");
-}
-
-Metadata metadata_of(Call& call, std::uint64_t index) {
-  return call.controller->locked([&] {
-    check_item(call, index);
-    const ItemRecord& item = call.items[index];
-    Metadata metadata;
-    metadata.task = {call.id, index};
-    metadata.label = call.more->label;
-    metadata.status = item.status;
-    metadata.engine = item.engine;
-    if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
-    metadata.attempt = item.attempts;
-    metadata.submitted = time_point(call.submitted);
-    metadata.started = time_point(item.started);
-    metadata.completed = time_point(item.completed);
-    metadata.received = time_point(item.received);
-    if (const auto error = call.errors->find(index); error != call.errors->end()) {
-      call.error_seen = true;
-      metadata.error = wire::error_text(error->second);
-    }
-    return metadata;
-  });
-}
-
-void wait_interactive(Call& call, std::chrono::milliseconds interval) {
-  const bool terminal = isatty(STDERR_FILENO) != 0;
-  for (bool done = false; !done;) {
-    done = wait(call, deadline_after(interval));
-    const std::size_t total = call.items.size();
-    const std::uint64_t ended = call.ended;
-    const double elapsed = times_of(call).elapsed.count();
-    const double share = total == 0 ? 1.0 : static_cast<double>(ended) / static_cast<double>(total);
-    if (terminal) {
-      constexpr int width = 40;
-      const int filled = static_cast<int>(std::lround(share * width));
-      std::fprintf(stderr, "\r[%s%s] %zu/%zu tasks, %.1f s%s", std::string(static_cast<std::size_t>(filled), '#').c_str(),
-                   std::string(static_cast<std::size_t>(width - filled), ' ').c_str(), static_cast<std::size_t>(ended), total, elapsed,
-                   done ? "\n" : "");
-    } else {
-      std::fprintf(stderr, "%zu/%zu tasks finished after %.1f s\n", static_cast<std::size_t>(ended), total, elapsed);
-    }
-    std::fflush(stderr);
-  }
-}
-
-void report_unseen(Call& call) noexcept {
-  if (call.error_seen || !failed(call)) return;
-  call.error_seen = true;
-  if (call.failure) {
-    std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
-                 wire::error_text(call.failure).c_str());
-    return;
-  }
-  std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
-               call.errors->size(), call.items.size(), static_cast<unsigned long long>(call.id), call.more->label.empty() ? "" : " ",
-               call.more->label.c_str(), wire::error_text(call.errors->begin()->second).c_str());
-}
-
-// ---- targets -----------------------------------------------------------------------------------------------------------------
-
-void check_open(const Controller& controller) {
-  if (!controller.open()) throw UsageError("the run that this view belongs to has ended");
-}
-
-std::vector<int> live_engines(const Controller& controller) {
-  std::vector<int> ids(static_cast<std::size_t>(controller.engine_count()));
-  std::iota(ids.begin(), ids.end(), 0);
-  return ids;
-}
-
-int resolve(const Controller& controller, int target) {
-  const int count = controller.engine_count();
-  const int id = target < 0 ? count + target : target;
-  if (id < 0 || id >= count)
-    throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(count - 1));
-  return id;
-}
-
-std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
-  std::vector<int> resolved;
-  resolved.reserve(targets.size());
-  for (const int target : targets) {
-    const int id = resolve(controller, target);
-    if (std::find(resolved.begin(), resolved.end(), id) != resolved.end())
-      throw UsageError("engine " + std::to_string(id) + " is named twice");
-    resolved.push_back(id);
-  }
-  return resolved;
-}
-
-}  // namespace detail
-
-std::vector<std::size_t> slice::places(std::size_t size) const {
-  if (step_ == 0) throw UsageError("a slice with a step of 0");
-  // As Python's slice.indices().
-  const auto count = static_cast<std::int64_t>(size);
-  const std::int64_t lowest = step_ < 0 ? -1 : 0;
-  const std::int64_t highest = step_ < 0 ? count - 1 : count;
-  const auto place = [&](const std::optional<int>& at, std::int64_t otherwise) {
-    if (!at) return otherwise;
-    return std::clamp(*at < 0 ? *at + count : *at, lowest, highest);
-  };
-  const std::int64_t start = place(start_, step_ < 0 ? highest : lowest);
-  const std::int64_t stop = place(stop_, step_ < 0 ? lowest : highest);
-  std::vector<std::size_t> places;
-  for (std::int64_t at = start; step_ < 0 ? at > stop : at < stop; at += step_) places.push_back(static_cast<std::size_t>(at));
-  return places;
-}
-
-std::vector<int> slice::of(const std::vector<int>& ids) const {
-  std::vector<int> chosen;
-  for (const std::size_t place : places(ids.size())) chosen.push_back(ids[place]);
-  return chosen;
-}
-
-}  // namespace rankview
+}  // namespace rankview::detail
 
 // What the compiler watches in this build, where GCC and clang say so in ways of their own.
 namespace rankview::transport {
@@ -4057,146 +4466,89 @@ void free_call(void* memory, std::size_t bytes) noexcept {
 
 }  // namespace rankview::detail
 
-// What rank 0 does when calls have ended: whoever drives takes continuations out under the lock and runs them outside of it.
-namespace rankview::inline abi_0_1::detail {
+namespace rankview::controller {
 namespace {
 
-// Continuations that this thread is in.
-thread_local int depth = 0;
-// Calls that rank 0 runs itself that it is in: as continuations, or where they were made.
-thread_local int local_calls = 0;
-
-std::mutex runs_mutex;
-std::vector<std::weak_ptr<Controller>> runs;
+std::uint16_t new_run() {
+  static std::atomic<std::uint16_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed);
+}
 
 }  // namespace
 
-Continuation::~Continuation() = default;
+CallRegistry::CallRegistry() : run_(new_run()) {}
 
-void note_run(const std::shared_ptr<Controller>& controller) {
-  const std::lock_guard guard(runs_mutex);
-  std::erase_if(runs, [](const auto& run) { return run.expired(); });
-  runs.push_back(controller);
+void CallRegistry::enlist(const std::shared_ptr<detail::Call>& call) {
+  call->id = next_number_++;
+  call->life().slot = &calls_.add(call->id, *call);
+  call->life().slot->run = run_;
+  call->life().self = call;
+  call->life().in_flight = true;
+  ++in_flight_;
 }
 
-std::shared_ptr<Controller> running_controller() {
-  const std::lock_guard guard(runs_mutex);
-  // NOLINTNEXTLINE(modernize-loop-convert): what it asks for, clang 14 cannot compile
-  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
-    if (auto controller = run->lock(); controller != nullptr && controller->open()) return controller;
-  }
-  throw UsageError("there is no run under way in this process: rv::Task and rv::when_all belong to the client's side of one");
+std::shared_ptr<detail::Call> CallRegistry::end(detail::Call& call) {
+  call.life().in_flight = false;
+  --in_flight_;
+  // Whoever is still making it may be about to keep it.
+  const bool wanted = call.life().has_handles || !call.life().laid_out;
+  return wanted && !call.life().abandoned ? call.life().self : drop(call);
 }
 
-// ---- calls that rank 0 runs itself -------------------------------------------------------------------------------------------
-
-void Controller::begin_local(const std::shared_ptr<Call>& call) {
-  call->submitted = now();
-  call->local = true;
-  call->same_arguments = true;  // it has none
-  call->items.resize(1);
-  call->grow(1);
-  call->laid_out = true;
-  call->sealed.store(true, std::memory_order_release);
-  {
-    const std::lock_guard guard(lock_);
-    call->id = next_call_++;
-    call->kept = true;
-    enlist(call);
-    if (!open()) {
-      // What it continues is done, and so will it be.
-      end_flight(*call);
-    }
-  }
-  wake_pulse();
+std::shared_ptr<detail::Call> CallRegistry::drop(detail::Call& call) {
+  if (call.life().slot == nullptr) return nullptr;
+  calls_.remove(call.id);
+  call.life().slot = nullptr;
+  return std::move(call.life().self);
 }
 
-bool Controller::enter_local(Call& call) {
-  const std::lock_guard guard(lock_);
-  ItemRecord& item = call.items[0];
-  if (item.status != Status::waiting) return false;
-  item.status = Status::handed_out;
-  item.attempts = 1;
-  item.started = now();
-  return true;
+detail::Call* CallRegistry::find(std::uint64_t number) const {
+  detail::Call* const call = calls_.find(number);
+  return call != nullptr && call->life().in_flight ? call : nullptr;
 }
 
-void Controller::end_local(Call& call, std::exception_ptr error) {
-  const std::lock_guard guard(lock_);
-  ItemRecord& item = call.items[0];
-  if (has_ended(item.status)) return;  // with the run
-  item.completed = now();
-  item.received = item.completed;
-  call.last_received = item.completed;
-  const Status status = error ? Status::failed : Status::completed;
-  end_item(call, 0, status, std::move(error));
-  end_call(call);
+std::vector<std::shared_ptr<detail::Call>> CallRegistry::unfinished() const {
+  std::vector<std::shared_ptr<detail::Call>> calls;
+  calls.reserve(in_flight_);
+  for_each([&calls](const detail::Call& call) { calls.push_back(call.life().self); });
+  std::sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
+  return calls;
 }
 
-void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Controller>& controller) {
-  call->controller = controller;
-  controller->begin_local(call);
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+namespace {
+
+thread_local int depth = 0;
+
+}  // namespace
+
+void ContinuationQueue::take(detail::Call& call) {
+  if (call.life().more->continuations.empty()) return;
+  for (auto& continuation : call.life().more.edit().continuations) due_.push_back(std::move(continuation));
+  call.life().more.edit().continuations.clear();
 }
 
-bool enter_local(Call& call) { return call.controller->enter_local(call); }
+int ContinuationQueue::running_here() { return depth; }
 
-void end_local(Call& call, std::exception_ptr error) { call.controller->end_local(call, std::move(error)); }
-
-InLocal::InLocal() noexcept { ++local_calls; }
-
-InLocal::~InLocal() { --local_calls; }
-
-bool wait_all(Controller& controller, const Deadline& deadline) {
-  if (local_calls != 0)
-    throw UsageError(
-        "Client::wait() in a continuation or a coroutine would wait for that itself; wait for the results that it needs: "
-        "wait(results...)");
-  return controller.drive(
-      deadline, [&controller] { return controller.idle(); }, true);
-}
-
-// ---- continuations -----------------------------------------------------------------------------------------------------------
-
-bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  const std::lock_guard guard(lock_);
-  if (call.done()) return false;
-  call.more.edit().continuations.push_back(continuation);
-  return true;
-}
-
-void Controller::continue_after(Call& call) {
-  for (auto& continuation : call.more.edit().continuations) due_.push_back(std::move(continuation));
-  call.more.edit().continuations.clear();
-}
-
-// Lets go of the lock meanwhile.
-void Controller::run_next(std::unique_lock<controller::SharedLock>& guard) {
-  std::shared_ptr<Continuation> next = std::move(due_.front());
+void ContinuationQueue::run_next(Visit& visit) {
+  std::shared_ptr<detail::Continuation> next = std::move(due_.front());
   due_.pop_front();
   ++running_;
-  const bool wanted = !giving_up_;
-  guard.unlock();
+  const bool wanted = !stopped_;
+  visit.unlock();
   ++depth;
   if (wanted) next->run();
   next.reset();
   --depth;
-  guard.lock();
+  visit.lock();
   --running_;
 }
 
-int Controller::running_here() { return depth; }
+std::deque<std::shared_ptr<detail::Continuation>> ContinuationQueue::drop() { return std::exchange(due_, {}); }
 
-bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  // The continuation may run, and the call go, before this returns.
-  const std::shared_ptr<Controller> controller = call.controller;
-  return controller->add(call, continuation);
-}
-
-void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  if (!add_continuation(call, continuation)) continuation->run();
-}
-
-}  // namespace rankview::detail
+}  // namespace rankview::controller
 
 namespace rankview::inline abi_0_1::detail {
 
@@ -4217,41 +4569,32 @@ const ShippedCode& shipped_code(const ShippedCode& code);
 
 }  // namespace rankview::detail
 
+#include <rankview/detail/caught.hpp>
+
+// What clients ask of the controller. What follows from it is in round.cpp, what engines say in inbound.cpp.
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
-// What pulse_state_ says.
-constexpr int parked = 0;
-constexpr int awake = 1;
-constexpr int quitting = 2;
-
-constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
-static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
-                  same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
-                  same(Policy::weighted, scheduler::Policy::weighted),
-              "the flags' policies and the scheduler's are cast to each other");
-
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
-  if (call.nobody || (!call.balanced && !call.same_arguments && call.engines.empty())) throw_nobody();
+  if (call.nobody || (!in_pool(call) && !call.same_arguments && call.engines.empty())) throw_nobody();
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
 void find_code(Call& call) {
-  call.code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.terms->predicate));
-}
-
-// A number for each controller, which others have again after some ten thousand.
-std::uint16_t new_run() {
-  static std::atomic<std::uint16_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed);
+  call.life().code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.life().terms->predicate));
 }
 
 // A number for each thread that submits calls.
-std::uint64_t this_flow() {
+std::uint64_t this_submitter() {
   static std::atomic<std::uint64_t> threads{0};
   thread_local const std::uint64_t mine = threads.fetch_add(1, std::memory_order_relaxed);
   return mine;
+}
+
+controller::ItemLedger::MakeError aborted(std::string why) {
+  return
+      [why = std::move(why)](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); };
 }
 
 }  // namespace
@@ -4259,490 +4602,328 @@ std::uint64_t this_flow() {
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
     : endpoint_(endpoint),
       settings_(settings),
-      spin_(settings.idle),
-      run_(new_run()),
-      next_ticket_(std::uint64_t{run_} << 48U),
-      outgoing_(settings.engines.size()),
+      engines_(endpoint, settings.engines),
+      gate_(this, calls_),
+      ledger_(engines_, gate_, work_),
+      queue_(engines_.count()),
       teams_(*settings.teams),
-      accounts_(settings.engines.size()) {
-  for (const EngineInfo& engine : settings_.engines) peers_.push_back(engine.peer);
-  for (std::size_t id = 0; id < settings_.engines.size(); ++id) scheduler_.add_engine(static_cast<int>(id));
-  if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
-}
+      dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
+      retries_(run_),
+      transfers_(endpoint, settings_.driver.clock, ledger_, work_),
+      stuck_teams_(calls_, settings.team_grace),
+      driver_(*this, work_, continuations_, settings.driver) {}
 
-Controller::~Controller() {
-  pulse_state_ = quitting;
-  pulse_state_.notify_all();
-  if (pulse_.joinable()) pulse_.join();
-}
-
-// ---- calls -------------------------------------------------------------------------------------------------------------------
+// ---- from the submission -----------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
   check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
-  call->items.reserve(expected.value_or(0));
-  const std::lock_guard guard(lock_);
+  call->life().submitted = now();
+  call->life().items.reserve(expected.value_or(0));
+  const auto visit = driver_.visit();
   add(call);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
-  const std::lock_guard guard(lock_);
+  const auto visit = driver_.visit();
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
-  if (may_drive()) progress();
+  if (driver_.may_drive()) round();
 }
 
 void Controller::seal(Call& call, bool unattended) {
+  // Results that are there before all items are known make room as they come; from here on the room stays where it is.
+  if (!call.plain && call.multiple) make_room(call);
   {
-    const std::lock_guard guard(lock_);
-    call.kept = unattended;
+    const auto visit = driver_.visit();
+    call.life().has_handles = unattended;
     lay_out(call);
+    advance();
     // The run may have ended meanwhile.
-    if (!call.in_flight && !call.kept) delist(call);
-    if (open() && may_drive()) dispatch();
+    if (!call.life().in_flight && !call.life().has_handles) work_.leave(calls_.drop(call));
   }
-  if (unattended) wake_pulse();
+  if (unattended) driver_.wake_progress_thread();
 }
 
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
   if (block.count != 0) check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
+  call->life().submitted = now();
+  if (!call->plain) {
+    const std::uint64_t count = call->same_arguments ? call->engines.size() : block.count;
+    call->grow(count, count);
+  }
   {
-    const std::lock_guard guard(lock_);
+    const auto visit = driver_.visit();
     add(call);
-    call->kept = unattended;
+    call->life().has_handles = unattended;
     if (block.count != 0) add(*call, std::move(block));
     lay_out(*call);
-    if (may_drive()) unattended ? attend(call->submitted) : dispatch();
+    unattended&& driver_.may_drive() ? attend(call->life().submitted) : advance();
   }
-  if (unattended) wake_pulse();
+  if (unattended) driver_.wake_progress_thread();
 }
 
 void Controller::add(const std::shared_ptr<Call>& call) {
-  if (!open() || closing_) throw UsageError("the run that this view belongs to has ended");
-  Waiting waiting = look_up(*call);
-  call->id = next_call_++;
-  call->flow = this_flow();
-  enlist(call);
-  if (call->terms->queue_timeout != 0) timers_.add(call->submitted + call->terms->queue_timeout, call->id);
-  if (waiting.waits()) wait_for(*call, std::move(waiting));
-}
-
-// Makes the call known by its number. It lives until it has ended.
-void Controller::enlist(const std::shared_ptr<Call>& call) {
-  call->slot = &calls_.add(call->id, *call);
-  call->slot->run = run_;
-  call->self = call;
-  call->in_flight = true;
-  ++in_flight_;
-}
-
-// Nobody will ask for the call any more. Gives itself.
-std::shared_ptr<Call> Controller::delist(Call& call) {
-  if (call.slot == nullptr) return nullptr;
-  calls_.remove(call.id);
-  call.slot = nullptr;
-  return std::move(call.self);
-}
-
-// A call that has not ended, or null.
-Call* Controller::find(std::uint64_t id) const {
-  Call* const call = calls_.find(id);
-  return call != nullptr && call->in_flight ? call : nullptr;
-}
-
-// The calls that have not ended, in the order in which they were made.
-std::vector<std::shared_ptr<Call>> Controller::unfinished() const {
-  std::vector<std::shared_ptr<Call>> calls;
-  calls.reserve(in_flight_);
-  calls_.for_each([&calls](Call& call) {
-    if (call.in_flight) calls.push_back(call.self);
-  });
-  std::sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
-  return calls;
+  if (!run_.open()) throw UsageError("the run that this view belongs to has ended");
+  auto waiting = gate_.look_up(*call);
+  call->life().submitter = this_submitter();
+  calls_.enlist(call);
+  if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
+  if (waiting.waits()) gate_.hold(*call, std::move(waiting));
 }
 
 void Controller::add(Call& call, ArgumentBlock&& block) {
-  if (find(call.id) == nullptr) return;  // given up while it was being made
-  block.first = call.items.size();
+  if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
+  block.first = call.life().items.size();
   block.unfinished = block.count;
-  call.blocks.push_back(std::move(block));
+  call.life().blocks.push_back(std::move(block));
   if (call.same_arguments) return;  // lay_out() knows for whom
-  const ArgumentBlock& added = call.blocks.back();
+  const ArgumentBlock& added = call.life().blocks.back();
   const std::uint64_t total = added.first + added.count;
-  call.items.resize(total);
-  call.grow(total);
-  if (call.balanced && call.chunk_size == 1 && !call.waits) schedule(call, added.first, added.count, added);
+  call.life().items.resize(total);
+  if (call.plain) call.grow(total, call.life().items.capacity());
+  if (controller::enqueued_as_they_come(call) && !call.life().waits) queue_.enqueue(call, added);
 }
 
-// All items are there. Places those whose place depends on how many there are.
+// Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
+void Controller::make_room(Call& call) {
+  class MakingRoom final : public controller::UserWork::Piece {
+   public:
+    explicit MakingRoom(Call& full) : Piece(full.life().self), count_(full.life().items.size()) {}
+    void run() noexcept override {
+      try {
+        call().grow(count_, count_);
+      } catch (...) {
+        error_ = caught();
+      }
+    }
+    void finish() override {
+      if (error_ != nullptr) call().life().failure = error_;
+    }
+
+   private:
+    std::uint64_t count_;
+    std::exception_ptr error_;
+  };
+  {
+    const auto visit = driver_.visit();
+    if (!call.life().in_flight) return;
+    work_.add(std::make_unique<MakingRoom>(call));
+  }
+  drive({}, [this, &call] { return !work_.busy(call); });
+}
+
+// All items are there. Those whose place depends on how many there are get it.
 void Controller::lay_out(Call& call) {
-  if (find(call.id) == nullptr) return;
-  call.laid_out = true;
+  if (calls_.find(call.id) == nullptr) return;
+  call.life().laid_out = true;
   const std::uint64_t engines = call.engines.size();
   if (call.same_arguments) {
-    call.blocks.front().unfinished = engines;
-    call.items.resize(engines);
-    call.grow(engines);
+    call.life().blocks.front().unfinished = engines;
+    call.life().items.resize(engines);
+    if (call.plain) call.grow(engines, engines);
   }
-  if (call.root->kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
-  if (call.more->doomed) {
-    give_up(call, Status::failed, [&call](const TaskId&) { return call.more->doomed; });
-    return;
-  }
-  if (call.aborted) {
+  if (call.root->kind == RootPart::Kind::none || engines == 0) ledger_.seal(call);
+  if (call.life().more->doomed) {
+    ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
+  } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
-    return;
-  }
-  const bool placed_as_they_came = call.balanced && call.chunk_size == 1;
-  if (!call.waits && !placed_as_they_came) place(call);
-  decide();
-  if (call.items.empty() && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
-  if (call.done()) end_call(call);
-}
-
-// Hands all items to the scheduler.
-void Controller::place(Call& call) {
-  const std::uint64_t count = call.items.size();
-  const std::uint64_t engines = call.engines.size();
-  if (count == 0) return;
-  if (call.together) {
-    schedule(call, 0, engines, call.blocks.front());
-  } else if (call.same_arguments) {
-    for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
-  } else if (!call.balanced) {
-    // Block parts: the first few get one item more.
-    for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
-      const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-      scheduler_.submit(work_for(call, first, part, call.blocks.front()), scheduler::Placement::bound(call.engines[i]));
-      first += part;
-    }
-  } else if (call.chunk_size > 1) {
-    schedule(call, 0, count, call.blocks.front());
-  } else {
-    for (const ArgumentBlock& block : call.blocks) schedule(call, block.first, block.count, block);
+  } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
+    queue_.enqueue(call);
   }
 }
 
-scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const {
-  scheduler::Work work;
-  work.call = call.id;
-  work.kind = kind_of(call);
-  work.first = first;
-  work.count = count;
-  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
-  work.item_bytes = block.data.bytes.size() / block.count;
-  work.alone = !block.data.attachments.empty();
-  work.flow = call.flow;
-  work.priority = call.terms->priority;
-  work.hwm = call.terms->hwm;
-  work.policy = static_cast<scheduler::Policy>(call.terms->policy);
-  return work;
-}
-
-// Who may run what of a call that is not dealt out in blocks: all of it, or an item that is an engine's own.
-scheduler::Placement Controller::placement(const Call& call, std::uint64_t item) {
-  using scheduler::Placement;
-  if (call.together) return Placement::together(call.engines);
-  if (call.more->deferred.placed >= 0) return Placement::bound(call.more->deferred.placed);
-  if (!call.balanced) return Placement::bound(call.engines[item]);
-  if (!call.more->teams.empty()) return Placement::to(call.more->teams);
-  if (!call.engines.empty()) return Placement::among(call.engines);
-  return {};
-}
-
-void Controller::schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
-}
+// ---- giving up ---------------------------------------------------------------------------------------------------------------
 
 void Controller::cancel(Call& call) {
-  const std::lock_guard guard(lock_);
-  call.error_seen = true;
-  call.abandoned = true;
-  call.sealed.store(true, std::memory_order_release);
+  const auto visit = driver_.visit();
+  call.life().error_seen = true;
+  call.life().abandoned = true;
+  ledger_.seal(call);
   withdraw(call, "the range of its map threw");
+  advance();
   // The run may have ended before.
-  if (!call.in_flight) delist(call);
+  if (!call.life().in_flight) work_.leave(calls_.drop(call));
 }
 
 void Controller::abort(Call& call) {
-  const std::lock_guard guard(lock_);
-  call.aborted = true;
-  withdraw(call, "aborted while it waited");
-  stop(call, 0, call.items.size());
-  send_all();
+  const auto visit = driver_.visit();
+  mark_aborted(call);
+  advance();
+}
+
+// Gives up what waits of a call, tells engines of the rest, and likewise with the subtasks that its tasks have submitted, and theirs.
+void Controller::mark_aborted(Call& call) {
+  std::vector<Call*> given_up{&call};
+  while (!given_up.empty()) {
+    Call& next = *given_up.back();
+    given_up.pop_back();
+    next.life().aborted = true;
+    withdraw(next, "aborted while it waited");
+    dispatcher_.stop(next, 0, next.life().items.size());
+    for (const auto& [item, number] : next.life().more->subtasks) {
+      if (Call* const subtask = calls_.find(number)) given_up.push_back(subtask);
+    }
+  }
+}
+
+void Controller::abort(Call& call, std::uint64_t item) {
+  const auto visit = driver_.visit();
+  if (item >= call.life().items.size() || has_ended(call.life().items[item].status)) return;
+  if (call.life().items.size() == 1 || call.spread == Spread::together || call.spread == Spread::rank_0) {
+    mark_aborted(call);
+    advance();
+    return;
+  }
+  if (call.life().items[item].status == Status::waiting) {
+    withdraw_waiting(call, item);
+  } else {
+    call.life().more.edit().given_up.insert(item);
+    dispatcher_.stop(call, item, item + 1);
+    const auto& subtasks = call.life().more->subtasks;
+    for (auto at = subtasks.lower_bound({item, 0}); at != subtasks.end() && at->first == item;) {
+      Call* const subtask = calls_.find((at++)->second);
+      if (subtask != nullptr) mark_aborted(*subtask);
+    }
+  }
+  advance();
 }
 
 void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
-  const std::lock_guard guard(lock_);
-  for (const auto& call : unfinished()) {
+  const auto visit = driver_.visit();
+  for (const auto& call : calls_.unfinished()) {
     if (!wanted(*call)) continue;
-    call->error_seen = true;
-    call->aborted = true;
-    withdraw(*call, "aborted while it waited");
-    stop(*call, 0, call->items.size());
+    call->life().error_seen = true;
+    mark_aborted(*call);
   }
-  send_all();
-}
-
-// Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
-void Controller::stop(Call& call, std::uint64_t begin, std::uint64_t limit) {
-  const auto told = [&](int engine, std::uint64_t first, std::uint64_t count) {
-    const auto team =
-        std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
-    if (team == call.more->teams.end()) {
-      wire::write(outgoing(engine), wire::Stop{call.id, first, count});
-    } else {
-      for (const int member : *team) wire::write(outgoing(member), wire::Stop{call.id, first, count});
-    }
-  };
-  // In ranges of neighbours that one engine has.
-  for (std::uint64_t item = begin; item < limit;) {
-    const ItemRecord& record = call.items[item];
-    std::uint64_t end = item + 1;
-    if (record.status == Status::handed_out && !call.local) {
-      while (end < limit && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
-      told(record.engine, item, end - item);
-    }
-    item = end;
-  }
+  advance();
 }
 
 void Controller::abort_all(const std::string& why) {
-  const std::lock_guard guard(lock_);
-  giving_up_ = true;
-  for (const auto& call : unfinished()) {
+  const auto visit = driver_.visit();
+  continuations_.stop();
+  for (const auto& call : calls_.unfinished()) {
     // That these are given up is told to the client as a whole.
-    if (call->errors->empty()) call->error_seen = true;
-    call->aborted = true;
+    if (call->life().errors->empty()) call->life().error_seen = true;
+    call->life().aborted = true;
     withdraw(*call, why);
-    if (call->in_flight) stop(*call, 0, call->items.size());
+    dispatcher_.stop(*call, 0, call->life().items.size());
   }
-  send_all();
+  advance();
 }
 
-std::optional<std::uint64_t> Controller::resting() const {
-  const std::lock_guard guard(lock_);
-  return open() && idle() ? std::optional(next_call_) : std::nullopt;
-}
-
-void Controller::withdraw(Call& call, const std::string& why) {
-  withdraw(call, Status::aborted,
-           [&why](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); });
-}
+void Controller::withdraw(Call& call, const std::string& why) { withdraw(call, Status::aborted, aborted(why)); }
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
-void Controller::withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
-  if (!call.in_flight) return;
-  if (call.together || call.balanced) {
-    scheduler_.withdraw(call.id, placement(call, 0));
-  } else {
-    for (const int engine : call.engines) scheduler_.withdraw(call.id, scheduler::Placement::bound(engine));
-  }
-  give_up(call, status, error);
+void Controller::withdraw(Call& call, Status status, const MakeError& error) {
+  if (!call.life().in_flight) return;
+  queue_.withdraw(call);
+  ledger_.give_up(call, status, error);
 }
 
-// Ends what has not been handed out, and does not stand in a queue any more.
-void Controller::give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
-  const std::shared_ptr<Call> alive = call.self;  // beyond the end of its last task
-  // Rank 0 has no part in what nobody was handed.
-  if (call.together && call.team == 0) call.sealed.store(true, std::memory_order_release);
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (call.items[item].status != Status::waiting) continue;
-    end_item(call, item, status, error({call.id, item}));
-  }
-  if (call.done()) end_call(call);
+// The same for one item that has not been handed out.
+void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
+  if (call.life().items[item].status != Status::waiting) return;
+  queue_.withdraw(call, item);
+  ledger_.ended(call, item, Status::aborted, aborted("aborted while it waited")({call.id, item}));
 }
 
 void Controller::abandon(Call& call) noexcept {
-  std::shared_ptr<Call> alive;  // goes when the lock has
-  // The last handle may be an argument or a dependency of a call that ends under the lock.
-  std::unique_lock guard(lock_, std::defer_lock);
-  if (!lock_.mine()) guard.lock();
-  call.abandoned = true;
-  if (!call.in_flight) alive = delist(call);
-  const bool being_filled = call.team != 0 && !call.sealed;
-  if (!landing(call) && !being_filled) call.discard();
-  if (call.more) call.more.edit().published.clear();
-  if (call.done()) report_unseen(call);
+  const auto visit = driver_.visit();
+  CallLife& life = call.life();
+  life.abandoned = true;
+  if (life.more) life.more.edit().published.clear();
+  if (life.done()) report_unseen(call);
+  const bool being_filled = life.team != 0 && !life.sealed;
+  if (!life.in_flight) {
+    work_.leave(calls_.drop(call));
+  } else if (!transfers_.writing(call) && !being_filled) {
+    controller::discard_results(work_, call);
+  }
+}
+
+// ---- what is known -----------------------------------------------------------------------------------------------------------
+
+std::optional<std::uint64_t> Controller::resting() const {
+  return locked([this] { return open() && idle() ? std::optional(calls_.next_number()) : std::nullopt; });
 }
 
 QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
-  const std::lock_guard guard(lock_);
+  const auto visit = driver_.visit();
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
   QueueStatus status;
-  status.unassigned = scheduler_.waiting();
+  status.unassigned = scheduler.waiting();
   calls_.for_each([&status](const Call& call) {
-    if (call.in_flight && call.waits) status.dependent += call.items.size();
+    if (call.life().waits) status.dependent += call.life().items.size();
   });
-  for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler_.load(id).waiting;
+  for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler.load(id).waiting;
   for (const int id : engines) {
-    const scheduler::Load load = scheduler_.load(id);
-    const Account& account = accounts_[static_cast<std::size_t>(id)];
+    const scheduler::Load load = scheduler.load(id);
+    const controller::Account& account = engines_.account(id);
     status.engines.push_back({id, load.waiting, load.handed_out, load.handed_out == 0 ? 0U : 1U, account.completed, account.failed,
                               static_cast<std::size_t>(account.memory.variables), static_cast<std::size_t>(account.memory.bytes)});
   }
   return status;
 }
 
-// ---- driving -----------------------------------------------------------------------------------------------------------------
-
-bool Controller::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
-
-void Controller::try_progress() {
-  if (!may_drive()) return;
-  std::unique_lock guard(lock_, std::try_to_lock);
-  if (!guard.owns_lock()) return;
-  catch_up();
-  while (!due_.empty() && running_here() == 0) run_next(guard);
+std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
+  // Whoever names a result keeps it.
+  if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
+  const auto visit = driver_.visit();
+  const TaskId& task = tasks.task;
+  if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
+  if (task.call == 0 || task.call >= calls_.next_number()) throw UsageError("task " + to_string(task) + " was never submitted in this run");
+  Call* const call = calls_.known(task.call);
+  if (call == nullptr) return nullptr;
+  if (call->life().laid_out && task.item >= call->life().items.size())
+    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->life().items.size()));
+  return call->life().self;
 }
 
-// Who makes call after call and waits for none keeps things going, so that the pulse has nothing to do. Of calls that come in a burst a few
-// are handed out together, unless somebody has nothing to do; the pulse sees to the last of them.
-void Controller::attend(std::int64_t submitted) {
-  constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
-  constexpr unsigned together = 8;
-  constexpr int most_rounds = 8;
-  const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
-  if (settings_.pulse && in_burst && !scheduler_.any_idle() && ++held_back_ < together) return;
-  held_back_ = 0;
-  dispatch();
-  for (int round = 0; round < most_rounds && progress(); ++round) continue;
-  // Continuations are for the pulse.
-  if (due_.empty()) attended_.store(true, std::memory_order_relaxed);
-}
-
-bool Controller::progress() {
-  if (!open()) return false;
-  bool any = endpoint_.poll(*this);
-  if (!landing_.empty()) any = land() || any;
-  if (!teams_.idle()) {
-    any = teams_.progress(endpoint_, peers_, [this](Call& call) { end_root_part(call); }) || any;
-  }
-  if (!timers_.empty()) check_timers();
-  if (scheduler_.waiting() != 0) dispatch();
-  if (scheduler_.unbalanced()) recall();
-  if (!desertions_.empty()) check_desertions();
-  return any;
-}
-
-// Takes what has arrived, but for a flood.
-bool Controller::catch_up() {
-  int rounds = 0;
-  while (rounds < 1000 && progress()) ++rounds;
-  return rounds > 0;
-}
-
-void Controller::wake_pulse() {
-  if (!settings_.pulse) return;
-  int expected = parked;
-  if (pulse_state_.compare_exchange_strong(expected, awake)) pulse_state_.notify_one();
-}
-
-// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is
-// nothing to wait for.
-void Controller::pulse() {
-  constexpr auto shortest = std::chrono::microseconds(50);
-  constexpr auto attended = std::chrono::microseconds(200);
-  constexpr auto longest = std::chrono::microseconds(1000);
-  auto pause = shortest;
-  int idle_rounds = 0;
-  for (;;) {
-    pulse_state_.wait(parked);
-    if (pulse_state_.load() == quitting) return;
-    std::this_thread::sleep_for(pause);
-    if (drivers_.load(std::memory_order_relaxed) > 0) {
-      pause = longest;
-      continue;
-    }
-    if (attended_.exchange(false, std::memory_order_relaxed)) {
-      pause = attended;
-      continue;
-    }
-    std::unique_lock guard(lock_, std::try_to_lock);
-    if (!guard.owns_lock()) continue;
-    bool any = false;
-    try {
-      any = catch_up();
-    } catch (const std::exception& error) {
-      transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
-    }
-    while (!due_.empty()) {
-      run_next(guard);
-      any = true;
-    }
-    const bool nothing = idle();
-    guard.unlock();
-    pause = any ? shortest : std::min(longest, pause * 2);
-    idle_rounds = nothing ? idle_rounds + 1 : 0;
-    if (idle_rounds < 20) continue;
-    idle_rounds = 0;
-    int expected = awake;
-    pulse_state_.compare_exchange_strong(expected, parked);
-    // Something may have been submitted in between, when there was no need to wake.
-    guard.lock();
-    if (!idle()) wake_pulse();
-  }
-}
-
-// ---- the end -----------------------------------------------------------------------------------------------------------------
+// ---- the end of the run ------------------------------------------------------------------------------------------------------
 
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
-  std::unique_lock guard(lock_);
-  closing_ = true;
+  auto visit = driver_.visit();
+  run_.begin_closing();
   wire::End end;
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
   for (int id = 0; id < engine_count(); ++id) {
-    wire::write(outgoing(id), end);
-    send(id);
+    wire::write(engines_.to(id), end);
+    engines_.send(id);
   }
-  guard.unlock();
+  visit.unlock();
   Deadline limit;
-  // Engines enforce the grace period themselves where they have a pulse; they get a little longer to do so.
+  // Engines enforce the grace period themselves where they have a progress thread; they get a little longer to do so.
   if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
   const bool ended = drive(
       limit,
-      [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && teams_.idle() && endpoint_.flushed() && !continuing(); },
+      [this] {
+        return engines_.all_left() && transfers_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() && !continuations_.busy();
+      },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
-  guard.lock();
-  open_.store(false, std::memory_order_release);
+  visit.lock();
+  run_.close();
   // What engines were told to drop; other threads of the client may wait for it.
-  for (const auto& unended : unfinished()) {
+  for (const auto& unended : calls_.unfinished()) {
     Call& call = *unended;
-    if (call.errors->empty()) call.error_seen = true;
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (!has_ended(call.items[item].status))
-        end_item(call, item, Status::aborted,
-                 std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": the run ended")));
+    if (call.life().errors->empty()) call.life().error_seen = true;
+    for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+      if (!has_ended(call.life().items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
     }
-    call.sealed.store(true, std::memory_order_release);
-    if (call.more) call.more.edit().object_holders.clear();
-    end_call(call);
+    ledger_.seal(call);
   }
+  carry_out();
   // Nobody runs these any more.
-  const auto dropped = std::exchange(due_, {});
-  guard.unlock();
-}
-
-bool Controller::reachable() {
-  for (int i = 0; i < 1000; ++i) {
-    if (lock_.try_lock()) {
-      lock_.unlock();
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
+  const auto dropped = continuations_.drop();
+  visit.unlock();
+  driver_.stop_progress_thread();
 }
 
 }  // namespace rankview::detail
-
-#include <rankview/detail/caught.hpp>
 
 namespace rankview::inline abi_0_1 {
 
@@ -4750,31 +4931,37 @@ void Dependency::add(const Dependency& more) { tasks_.insert(tasks_.end(), more.
 
 }  // namespace rankview
 
-// Calls that wait for others: what they wait for is looked up when they are submitted; when it is decided, they are placed or fail.
-namespace rankview::inline abi_0_1::detail {
+namespace rankview::controller {
 
 using Need = scheduler::Dependencies::Need;
+using detail::Call;
+using detail::CallSlot;
+using detail::has_ended;
+using detail::ItemRecord;
+using detail::Prerequisite;
 
-Call& Controller::resolve(const Prerequisite& prerequisite) {
+Call& DependencyGate::resolve(const Prerequisite& prerequisite) const {
   const TaskId& task = prerequisite.task;
-  Call* const call = prerequisite.call ? &*prerequisite.call : calls_.find(task.call);
+  Call* const call = prerequisite.call ? &*prerequisite.call : calls_.known(task.call);
   if (call == nullptr)
     throw InvalidDependency("a dependency on task " + to_string(task) +
                             ", which is not known: no such task was submitted in this run, or it has ended and nobody keeps its result");
-  if (call->controller.get() != this) throw InvalidDependency("a dependency on a result of another run");
-  if (!call->laid_out) throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
-  if (task.item != Prerequisite::every && task.item >= call->items.size())
-    throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->items.size()) + " tasks");
+  if (call->controller.get() != run_) throw InvalidDependency("a dependency on a result of another run");
+  if (!call->life().laid_out)
+    throw InvalidDependency("a dependency on call " + std::to_string(call->id) + ", which is still being submitted");
+  if (task.item != Prerequisite::every && task.item >= call->life().items.size())
+    throw InvalidDependency("a dependency on task " + to_string(task) + ": that call has " + std::to_string(call->life().items.size()) +
+                            " tasks");
   return *call;
 }
 
 // Adds what the dependency names: what has ended counts, the rest is expected.
-void Controller::count(const Dependency& dependency, Waiting& waiting, Need need) {
+void DependencyGate::count(const Dependency& dependency, Waiting& waiting, Need need) const {
   if (!dependency.empty() && !dependency.success && !dependency.failure)
     throw UsageError("a dependency for which neither success nor failure counts can never be met");
   const auto count_item = [&](Call& call, std::uint64_t item) {
-    const ItemRecord& record = call.items[item];
-    const bool ended = has_ended(record.status) && call.sealed;
+    const ItemRecord& record = call.life().items[item];
+    const bool ended = has_ended(record.status) && call.life().sealed;
     const bool well = record.status == Status::completed;
     if (need == Need::follow) {
       waiting.needs.follow->expect(1);
@@ -4789,8 +4976,8 @@ void Controller::count(const Dependency& dependency, Waiting& waiting, Need need
   };
   for (const Prerequisite& prerequisite : dependency.tasks()) {
     const CallSlot* const slot = prerequisite.call.slot();
-    if (slot != nullptr && slot->run == run_ && slot->well && prerequisite.task.item == Prerequisite::every && need != Need::follow &&
-        !dependency.failure) {
+    if (slot != nullptr && slot->run == calls_.run() && slot->well && prerequisite.task.item == Prerequisite::every &&
+        need != Need::follow && !dependency.failure) {
       scheduler::After& after = need == Need::after ? waiting.needs.after : waiting.needs.arguments;
       after.expect(1);
       after.ended(true);
@@ -4798,20 +4985,19 @@ void Controller::count(const Dependency& dependency, Waiting& waiting, Need need
     }
     Call& call = resolve(prerequisite);
     // Somebody cares how it fails.
-    if (dependency.failure) call.error_seen = true;
+    if (dependency.failure) call.life().error_seen = true;
     const std::uint64_t item = prerequisite.task.item;
     if (item != Prerequisite::every) {
       if (!count_item(call, item)) waiting.open.push_back({&call, item, need});
       continue;
     }
     std::uint64_t ended = 0;
-    for (std::uint64_t i = 0; i < call.items.size(); ++i) ended += count_item(call, i) ? 1 : 0;
-    if (ended != call.items.size()) waiting.open.push_back({&call, scheduler::Dependencies::every, need});
+    for (std::uint64_t i = 0; i < call.life().items.size(); ++i) ended += count_item(call, i) ? 1 : 0;
+    if (ended != call.life().items.size()) waiting.open.push_back({&call, scheduler::Dependencies::every, need});
   }
 }
 
-// What a call is to wait for. Throws InvalidDependency.
-Controller::Waiting Controller::look_up(Call& call) {
+DependencyGate::Waiting DependencyGate::look_up(Call& call) const {
   const Dependency* const after = std::exchange(call.after, nullptr);
   const Dependency* const follow = std::exchange(call.follow, nullptr);
   Waiting waiting;
@@ -4819,9 +5005,9 @@ Controller::Waiting Controller::look_up(Call& call) {
     waiting.needs.after = scheduler::After({after->all, after->success, after->failure});
     count(*after, waiting, Need::after);
   }
-  if (!call.more->deferred.arguments.empty()) {
-    waiting.encoding = true;
-    count(call.more->deferred.arguments, waiting, Need::argument);
+  if (!call.life().more->deferred.arguments.empty()) {
+    waiting.takes_arguments = true;
+    count(call.life().more->deferred.arguments, waiting, Need::argument);
   }
   if (follow != nullptr && !follow->empty()) {
     waiting.needs.follow.emplace(scheduler::Rule{follow->all, follow->success, follow->failure}, call.engines);
@@ -4830,88 +5016,48 @@ Controller::Waiting Controller::look_up(Call& call) {
   return waiting;
 }
 
-void Controller::wait_for(Call& call, Waiting&& waiting) {
-  call.waits = true;
-  call.node = dependencies_.add(call.id);
-  dependencies_.wait(call.node, std::move(waiting.needs));
+void DependencyGate::hold(Call& call, Waiting&& waiting) {
+  call.life().waits = true;
+  call.life().node = dependencies_.add(call.id);
+  dependencies_.wait(call.life().node, std::move(waiting.needs));
   for (const Waiting::On& on : waiting.open) {
-    if (on.call->node == scheduler::Dependencies::none) on.call->node = dependencies_.add(on.call->id);
-    dependencies_.depend(call.node, on.call->node, on.item, on.need);
+    if (on.call->life().node == scheduler::Dependencies::none) on.call->life().node = dependencies_.add(on.call->id);
+    dependencies_.depend(call.life().node, on.call->life().node, on.item, on.need);
   }
-  dependencies_.settle(call.node, waiting.bad.call, waiting.bad.item);
+  dependencies_.settle(call.life().node, waiting.bad.call, waiting.bad.item);
 }
 
-void Controller::tell_dependents(Call& call, std::uint64_t item) {
-  const ItemRecord& record = call.items[item];
-  dependencies_.ended(call.node, item, record.engine, record.status == Status::completed);
-  decide();
+void DependencyGate::ended(const Call& call, std::uint64_t item) {
+  if (call.life().node == scheduler::Dependencies::none) return;
+  const ItemRecord& record = call.life().items[item];
+  dependencies_.ended(call.life().node, item, record.engine, record.status == Status::completed);
 }
 
-// Places the calls that have waited long enough, and fails those that have waited in vain, which may decide about others in turn.
-void Controller::decide() {
-  if (std::exchange(deciding_, true)) return;
+void DependencyGate::forget(Call& call) {
+  if (call.life().node != scheduler::Dependencies::none)
+    dependencies_.remove(std::exchange(call.life().node, scheduler::Dependencies::none));
+}
+
+std::optional<DependencyGate::Decision> DependencyGate::next() {
   while (auto decision = dependencies_.next()) {
-    const Call* const waiting = find(decision->call);
-    if (waiting == nullptr || !waiting->waits) continue;
-    const std::shared_ptr<Call> call = waiting->self;
-    if (decision->verdict == scheduler::Verdict::met) {
-      release(*call, std::move(decision->engines));
-    } else {
-      doom(*call, {decision->cause_call, decision->cause_item});
-    }
+    Call* const call = calls_.find(decision->call);
+    if (call == nullptr || !std::exchange(call->life().waits, false)) continue;
+    return Decision{call->life().self,
+                    decision->verdict == scheduler::Verdict::met,
+                    std::move(decision->engines),
+                    {decision->cause_call, decision->cause_item}};
   }
-  decided_.clear();
-  deciding_ = false;
+  return std::nullopt;
 }
 
-// An engine that has a long argument of the call and nothing to do, or -1. While anything waits, it may be about to be handed that.
-int Controller::engine_with_arguments(const Call& call) const {
-  if (!call.balanced || !call.more->teams.empty() || scheduler_.waiting() != 0) return -1;
-  for (const Prerequisite& result : call.more->deferred.arguments.tasks()) {
-    const int engine = result.call->kept_on;
-    if (engine < 0) continue;
-    const bool allowed = call.engines.empty() || std::find(call.engines.begin(), call.engines.end(), engine) != call.engines.end();
-    const scheduler::Load load = scheduler_.load(engine);
-    if (allowed && load.handed_out == 0 && load.waiting == 0) return engine;
-  }
-  return -1;
-}
-
-void Controller::release(Call& call, std::vector<int>&& engines) {
-  call.waits = false;
-  if (call.aborted) return;
-  if (!engines.empty()) call.engines = std::move(engines);
-  if (call.more->deferred.encode) {
-    try {
-      call.more->deferred.encode(call.blocks.front(), nullptr);
-      call.more.edit().deferred.placed = engine_with_arguments(call);
-    } catch (...) {
-      give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
-      return;
-    }
-  }
-  // What does not go by the number of items may begin before all are there.
-  if (call.laid_out || (call.balanced && call.chunk_size == 1)) place(call);
-  if (call.ended == 0) return;
-  // Some were given up meanwhile.
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (has_ended(call.items[item].status)) unschedule(call, item);
-  }
-}
-
-// The call cannot run, because of what became of `cause`.
-void Controller::doom(Call& call, const TaskId& cause) {
-  call.waits = false;
-  std::shared_ptr<const ImpossibleDependency::Link> because;
-  Call* failed_call = calls_.find(cause.call);
-  if (const auto decided = decided_.find(cause.call); failed_call == nullptr && decided != decided_.end())
-    failed_call = decided->second.get();
+std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(const TaskId& cause) const {
+  Call* const failed_call = calls_.known(cause.call);
   std::string why;
   std::string reason = "a task that it depends on failed:";
   std::shared_ptr<const ImpossibleDependency::Link> next;
   if (failed_call != nullptr) {
-    if (const auto error = failed_call->errors->find(cause.item); error != failed_call->errors->end()) {
-      failed_call->error_seen = true;
+    if (const auto error = failed_call->life().errors->find(cause.item); error != failed_call->life().errors->end()) {
+      failed_call->life().error_seen = true;
       try {
         std::rethrow_exception(error->second);
       } catch (const ImpossibleDependency& impossible) {
@@ -4920,33 +5066,433 @@ void Controller::doom(Call& call, const TaskId& cause) {
       } catch (...) {
         why = wire::error_text(std::current_exception());
       }
-    } else if (cause.item < failed_call->items.size() && failed_call->items[cause.item].status == Status::completed) {
+    } else if (cause.item < failed_call->life().items.size() && failed_call->life().items[cause.item].status == Status::completed) {
       reason = "it depends on a failure, or on tasks that all run where it may, and this one went well on engine " +
-               std::to_string(failed_call->items[cause.item].engine) + ":";
+               std::to_string(failed_call->life().items[cause.item].engine) + ":";
     }
   }
-  because = std::make_shared<ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
-  const auto error = [&](const TaskId& task) { return std::make_exception_ptr(ImpossibleDependency(task, because, reason)); };
-  if (call.laid_out) {
-    give_up(call, Status::failed, error);
+  auto because = std::make_shared<const ImpossibleDependency::Link>(cause, std::move(next), std::move(why));
+  return [because = std::move(because), reason = std::move(reason)](const TaskId& task) {
+    return std::make_exception_ptr(ImpossibleDependency(task, because, reason));
+  };
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+using detail::ArgumentBlock;
+using detail::Call;
+using detail::has_ended;
+using detail::Origin;
+using detail::Prerequisite;
+using detail::RootPart;
+using detail::Spread;
+
+Dispatcher::Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, UserWork& work, Teams& teams,
+                       Forwarding forwarding)
+    : calls_(calls),
+      queue_(queue),
+      engines_(engines),
+      ledger_(ledger),
+      work_(work),
+      teams_(teams),
+      forwarding_(forwarding),
+      next_ticket_(std::uint64_t{calls.run()} << 48U) {}
+
+void Dispatcher::dispatch() {
+  scheduler::Grant next;
+  while (queue_.scheduler().next(next)) grant(next);
+}
+
+// The call's team, with what rank 0 does in it.
+void Dispatcher::enter_team(Call& call) {
+  call.life().team = teams_.enter(call.engines, engines_);
+  if (call.root->kind != RootPart::Kind::none) teams_.begin(call.life().team, call.life().self);
+}
+
+// The same for a call whose items go to one of several teams each; their first engines are granted first.
+void Dispatcher::enter_team(Call& call, const scheduler::Grant& grant) {
+  const auto team = std::find_if(call.life().more->teams.begin(), call.life().more->teams.end(),
+                                 [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
+  if (team == call.life().more->teams.end()) return;
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.life().more.edit().team_items[item].pending = team->size();
+  if (call.life().more->team_numbers.contains(grant.engine)) return;
+  const std::uint64_t number = teams_.enter(*team, engines_);
+  for (const int engine : *team) call.life().more.edit().team_numbers[engine] = number;
+}
+
+// How a task on an engine is to come by a result that is its argument.
+Origin::Kind Dispatcher::origin(const Call& result, int to) const {
+  if (result.life().cached_on < 0) return Origin::Kind::value;
+  if (result.life().cached_on == to) return Origin::Kind::kept;
+  const std::uint64_t from = engines_[result.life().cached_on].machine;
+  const bool nearer = from != forwarding_.machine && from == engines_[to].machine;
+  const bool forward = forwarding_.when == ForwardResults::always || (forwarding_.when == ForwardResults::when_nearer && nearer);
+  return forward ? Origin::Kind::delivered : Origin::Kind::value;
+}
+
+// Where the results come from that are arguments of one task, as the engine is told that runs it.
+class Dispatcher::ArgumentOrigins final : public detail::Origins {
+ public:
+  ArgumentOrigins(const Dispatcher& dispatcher, const Call& call, int to) : to_(to), next_ticket_(dispatcher.next_ticket_) {
+    for (const Prerequisite& result : call.life().more->deferred.arguments.tasks())
+      results_.push_back({&*result.call, dispatcher.origin(*result.call, to), result.call->life().cached_on});
+  }
+
+  // So many tickets it may use.
+  [[nodiscard]] std::uint64_t tickets() const {
+    return static_cast<std::uint64_t>(
+        std::count_if(results_.begin(), results_.end(), [](const Result& result) { return result.kind == Origin::Kind::delivered; }));
+  }
+
+  // Once for each argument that is a result.
+  Origin of(const Call& call) override {
+    const auto result = std::find_if(results_.begin(), results_.end(), [&call](const Result& each) { return each.call == &call; });
+    if (result->kind != Origin::Kind::delivered) return {result->kind, call.id};
+    forwarded.push_back({result->cached_on, {call.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
+    return {Origin::Kind::delivered, forwarded.back().second.ticket};
+  }
+
+  std::vector<std::pair<int, wire::Forward>> forwarded;  // what engines are to deliver, and which
+
+ private:
+  struct Result {
+    const Call* call;
+    Origin::Kind kind;
+    int cached_on;
+  };
+
+  std::vector<Result> results_;
+  int to_;
+  std::uint64_t next_ticket_;
+};
+
+// Encodes the arguments of a task that has been granted to an engine, and then sends them there.
+class Dispatcher::Encoding final : public UserWork::Piece {
+ public:
+  Encoding(Dispatcher& dispatcher, Call& call, const scheduler::Grant& grant, bool by_value)
+      : Piece(call.life().self),
+        dispatcher_(dispatcher),
+        grant_(grant),
+        encode_(call.life().more->deferred.encode),
+        origins_(dispatcher, call, grant.engine),
+        by_value_(by_value) {
+    first_ticket_ = dispatcher_.next_ticket_;
+    dispatcher_.next_ticket_ += origins_.tickets();
+    fresh_.count = call.life().blocks.front().count;
+    fresh_.unfinished = call.life().blocks.front().unfinished;
+  }
+
+  void run() noexcept override {
+    try {
+      encode_(fresh_, &origins_);
+    } catch (...) {
+      error_ = detail::caught();
+    }
+  }
+  void finish() override {
+    detail::CallLife& life = call().life();
+    // It may have been given up meanwhile.
+    if (error_ != nullptr || has_ended(life.items[grant_.begin].status)) {
+      dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
+      dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
+      return;
+    }
+    std::swap(life.blocks.front(), fresh_);
+    detail::Deferred& deferred = life.more.edit().deferred;
+    deferred.by_value = by_value_;
+    deferred.first_ticket = first_ticket_;
+    deferred.tickets = origins_.forwarded.size();
+    for (const auto& [holder, forward] : origins_.forwarded) wire::write(dispatcher_.engines_.to(holder), forward);
+    dispatcher_.hand_out(call(), grant_);
+  }
+
+ private:
+  Dispatcher& dispatcher_;
+  scheduler::Grant grant_;
+  detail::EncodeArguments encode_;
+  ArgumentOrigins origins_;
+  bool by_value_;
+  std::uint64_t first_ticket_ = 0;
+  ArgumentBlock fresh_;
+  std::exception_ptr error_;
+};
+
+void Dispatcher::grant(const scheduler::Grant& grant) {
+  Call& call = *calls_.find(grant.call);
+  if (!encode_for(call, grant)) hand_out(call, grant);
+}
+
+// Encodes arguments that are results anew if the engine may have some of them, or another might have had. If so, that hands the task out.
+bool Dispatcher::encode_for(Call& call, const scheduler::Grant& grant) {
+  const detail::Deferred& deferred = call.life().more->deferred;
+  // What several engines run, all begin with the same, or some would wait for others.
+  if (!deferred.encode || call.life().items.size() != 1 || call.spread == Spread::together || call.spread == Spread::teams) return false;
+  const auto& results = deferred.arguments.tasks();
+  const bool by_value = std::all_of(results.begin(), results.end(),
+                                    [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
+  if (by_value && deferred.by_value) return false;
+  auto encoding = std::make_unique<Encoding>(*this, call, grant, by_value);
+  if (deferred.plain) {
+    encoding->run();
+    encoding->finish();
+    work_.leave(std::shared_ptr<const UserWork::Piece>(std::move(encoding)));
   } else {
-    call.more.edit().doomed = error({call.id, 0});
+    work_.add(std::move(encoding));
+  }
+  return true;
+}
+
+void Dispatcher::hand_out(Call& call, const scheduler::Grant& grant) {
+  if (call.spread == Spread::together && call.life().team == 0) enter_team(call);
+  if (call.spread == Spread::teams) enter_team(call, grant);
+  ledger_.granted(call, grant.begin, grant.end, grant.engine);
+  if (call.function.thunk->load != nullptr) write_object(call, grant.engine);
+  if (call.same_arguments) {
+    write_batch(call, call.life().blocks.front(), grant.engine, grant.slow, grant.begin, grant.end);
+    return;
+  }
+  // One batch for each block that the grant touches.
+  auto block = block_of(call, grant.begin);
+  for (std::uint64_t item = grant.begin; item < grant.end; ++block) {
+    const std::uint64_t end = std::min(grant.end, block->first + block->count);
+    write_batch(call, *block, grant.engine, grant.slow, item, end);
+    item = end;
   }
 }
 
-}  // namespace rankview::detail
-
-// The controller towards the engines: what the scheduler grants becomes messages.
-namespace rankview::inline abi_0_1::detail {
-
-void Controller::dispatch() {
-  scheduler::Grant next;
-  while (scheduler_.next(next)) grant(next);
-  send_all();
+// The state of a callable, once for each engine.
+void Dispatcher::write_object(Call& call, int engine) {
+  const std::vector<int>& holders = call.life().more->object_holders;
+  if (std::find(holders.begin(), holders.end(), engine) != holders.end()) return;
+  wire::Object object;
+  object.call = call.id;
+  object.state = call.function.object->bytes.bytes();
+  wire::write(engines_.to(engine), object);
+  call.life().more.edit().object_holders.push_back(engine);
 }
 
-transport::Message& Controller::outgoing(int engine) {
-  auto& message = outgoing_[static_cast<std::size_t>(engine)];
+void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int engine, bool slow, std::uint64_t begin, std::uint64_t end) {
+  wire::Batch batch;
+  batch.thunk = call.life().code->thunk;
+  batch.function = call.life().code->function;
+  batch.call = call.id;
+  batch.has_object = call.function.thunk->load != nullptr;
+  batch.first = begin;
+  batch.count = end - begin;
+  batch.stride = block.stride;
+  batch.team = call.spread != Spread::teams ? call.life().team : call.life().more->team_numbers.at(engine);
+  batch.communicator = call.communicator;
+  batch.first_only = call.spread == Spread::teams;
+  batch.predicate = call.life().code->predicate;
+  batch.timeout = call.life().terms->timeout;
+  batch.flat = call.life().subtask;
+  batch.slow = slow;
+  batch.keep = call.keeps;
+  batch.first_ticket = call.life().more->deferred.first_ticket;
+  batch.tickets = call.life().more->deferred.tickets;
+  batch.awaits = batch.tickets != 0;
+  batch.movable = in_pool(call) && call.spread != Spread::teams && !batch.awaits;
+  if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
+  batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
+  // What has attachments travels alone, so that they are known to belong to it.
+  const bool attached = !block.data.attachments.empty();
+  if (attached) engines_.send(engine);
+  transport::Message& message = engines_.to(engine);
+  wire::write(message, batch);
+  if (!attached) return;
+  message.attachments = block.data.attachments;
+  message.kept = block.data.kept;
+  engines_.send(engine);
+}
+
+int Dispatcher::engine_with_arguments(const Call& call) const {
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
+  if (!in_pool(call) || call.spread == Spread::teams || scheduler.waiting() != 0) return -1;
+  for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) {
+    const int engine = result.call->life().cached_on;
+    if (engine < 0) continue;
+    const bool allowed = call.engines.empty() || std::find(call.engines.begin(), call.engines.end(), engine) != call.engines.end();
+    const scheduler::Load load = scheduler.load(engine);
+    if (allowed && load.handed_out == 0 && load.waiting == 0) return engine;
+  }
+  return -1;
+}
+
+void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit) {
+  const auto tell = [&](int engine, std::uint64_t first, std::uint64_t count) {
+    const auto team = std::find_if(call.life().more->teams.begin(), call.life().more->teams.end(),
+                                   [engine](const auto& t) { return t.front() == engine; });
+    if (team == call.life().more->teams.end()) {
+      wire::write(engines_.to(engine), wire::Stop{call.id, first, count});
+    } else {
+      for (const int member : *team) wire::write(engines_.to(member), wire::Stop{call.id, first, count});
+    }
+  };
+  // In ranges of neighbours that one engine has.
+  for (std::uint64_t item = begin; item < limit;) {
+    const detail::ItemRecord& record = call.life().items[item];
+    std::uint64_t end = item + 1;
+    if (record.status == Status::handed_out && call.spread != Spread::rank_0) {
+      while (end < limit && call.life().items[end].status == Status::handed_out && call.life().items[end].engine == record.engine) ++end;
+      tell(record.engine, item, end - item);
+    }
+    item = end;
+  }
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+namespace {
+
+// What state_ says.
+constexpr int parked = 0;
+constexpr int awake = 1;
+constexpr int quitting = 2;
+
+// So many rounds are made of a flood before others get the lock.
+constexpr int flood = 1000;
+
+}  // namespace
+
+Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings)
+    : round_(round), work_(work), continuations_(continuations), settings_(settings), spin_(settings.idle) {
+  if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
+}
+
+Driver::~Driver() { stop_progress_thread(); }
+
+void Driver::stop_progress_thread() {
+  state_ = quitting;
+  state_.notify_all();
+  // A continuation that it runs may leave the program.
+  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+}
+
+bool Driver::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
+
+void Driver::try_progress() {
+  if (!may_drive()) return;
+  Visit visit(lock_, work_, std::try_to_lock);
+  if (!visit) return;
+  catch_up(flood);
+  while (run_user_code(visit, ContinuationQueue::running_here() == 0)) continue;
+}
+
+// Runs a piece of work, or a continuation. Whether there was any.
+bool Driver::run_user_code(Visit& visit, bool continues) {
+  if (!work_.empty()) {
+    visit.run_next_piece();
+    round_.advance();
+  } else if (continues && !continuations_.empty()) {
+    continuations_.run_next(visit);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Driver::catch_up(int most_rounds) {
+  int rounds = 0;
+  while (rounds < most_rounds && round_.round()) ++rounds;
+  return rounds > 0;
+}
+
+bool Driver::reachable() {
+  for (int i = 0; i < 1000; ++i) {
+    if (lock_.try_lock()) {
+      lock_.unlock();
+      return true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+bool Driver::holds_back(std::int64_t submitted, bool anybody_idle) {
+  constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
+  constexpr unsigned together = 8;
+  const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
+  if (settings_.progress_thread && in_burst && !anybody_idle && ++held_back_ < together) return true;
+  held_back_ = 0;
+  return false;
+}
+
+// ---- the progress thread -----------------------------------------------------------------------------------------------------
+
+void Driver::wake_progress_thread() {
+  if (!settings_.progress_thread) return;
+  int expected = parked;
+  if (state_.compare_exchange_strong(expected, awake)) state_.notify_one();
+}
+
+// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is
+// nothing to wait for.
+void Driver::run_progress_thread() {
+  constexpr auto shortest = std::chrono::microseconds(50);
+  constexpr auto attended = std::chrono::microseconds(200);
+  constexpr auto longest = std::chrono::microseconds(1000);
+  auto pause = shortest;
+  int idle_rounds = 0;
+  for (;;) {
+    state_.wait(parked);
+    if (state_.load() == quitting) return;
+    std::this_thread::sleep_for(pause);
+    if (drivers_.load(std::memory_order_relaxed) > 0) {
+      pause = longest;
+      continue;
+    }
+    if (attended_.exchange(false, std::memory_order_relaxed)) {
+      pause = attended;
+      continue;
+    }
+    Visit visit(lock_, work_, std::try_to_lock);
+    if (!visit) continue;
+    bool any = false;
+    try {
+      any = catch_up(flood);
+    } catch (const std::exception& error) {
+      transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
+    }
+    while (run_user_code(visit, true)) any = true;
+    const bool nothing = round_.idle();
+    visit.unlock();
+    pause = any ? shortest : std::min(longest, pause * 2);
+    idle_rounds = nothing ? idle_rounds + 1 : 0;
+    if (idle_rounds < 20) continue;
+    idle_rounds = 0;
+    int expected = awake;
+    state_.compare_exchange_strong(expected, parked);
+    // Something may have been submitted in between, when there was no need to wake.
+    visit.lock();
+    if (!round_.idle()) wake_progress_thread();
+  }
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+Engines::Engines(transport::Endpoint& endpoint, std::vector<EngineInfo> roster) : endpoint_(endpoint), all_(roster.size()) {
+  for (std::size_t i = 0; i < roster.size(); ++i) {
+    const auto peer = static_cast<std::size_t>(roster[i].peer);
+    if (by_peer_.size() <= peer) by_peer_.resize(peer + 1, -1);
+    by_peer_[peer] = static_cast<int>(i);
+    all_[i].info = std::move(roster[i]);
+  }
+}
+
+int Engines::by_peer(int peer) const {
+  const auto index = static_cast<std::size_t>(peer);
+  if (peer < 0 || index >= by_peer_.size() || by_peer_[index] < 0)
+    throw DecodeError("a message from rank " + std::to_string(peer) + ", which is no engine of this run");
+  return by_peer_[index];
+}
+
+transport::Message& Engines::to(int engine) {
+  auto& message = at(engine).outgoing;
   if (!message) {
     message = endpoint_.message();
     to_send_.push_back(engine);
@@ -4954,178 +5500,26 @@ transport::Message& Controller::outgoing(int engine) {
   return *message;
 }
 
-void Controller::send(int engine) {
-  auto& message = outgoing_[static_cast<std::size_t>(engine)];
+void Engines::send(int engine) {
+  auto& message = at(engine).outgoing;
   if (!message) return;
-  endpoint_.send(settings_.engines[static_cast<std::size_t>(engine)].peer, std::move(*message));
-  message.reset();  // to_send_ still names the engine
+  endpoint_.send(at(engine).info.peer, std::move(*message));
+  message.reset();
 }
 
-void Controller::send_all() {
+void Engines::send_all() {
   for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
 }
 
-// The call's team, with what rank 0 does in it.
-void Controller::enter_team(Call& call) {
-  call.team = teams_.enter(call.engines, [this](int engine) -> transport::Message& { return outgoing(engine); });
-  if (call.root->kind != RootPart::Kind::none) teams_.begin(call.team, call.self);
+void Engines::left(int engine) {
+  if (std::exchange(at(engine).left, true)) throw DecodeError("engine " + std::to_string(engine) + " said goodbye twice");
+  ++left_;
 }
 
-// The same for a call whose items go to one of several teams each; their first engines are granted first.
-void Controller::enter_team(Call& call, const scheduler::Grant& grant) {
-  const auto team = std::find_if(call.more->teams.begin(), call.more->teams.end(),
-                                 [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
-  if (team == call.more->teams.end()) return;
-  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.more.edit().team_items[item].pending = team->size();
-  if (call.more->team_numbers.contains(grant.engine)) return;
-  const std::uint64_t number = teams_.enter(*team, [this](int engine) -> transport::Message& { return outgoing(engine); });
-  for (const int engine : *team) call.more.edit().team_numbers[engine] = number;
-}
-
-void Controller::end_root_part(Call& call) {
-  call.root.edit().kept.reset();
-  call.last_received = now();
-  call.sealed.store(true, std::memory_order_release);
-  if (call.node != scheduler::Dependencies::none) {
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (has_ended(call.items[item].status)) tell_dependents(call, item);
-    }
-  }
-  if (call.done()) end_call(call);
-}
-
-// How a task on an engine is to come by a result that is its argument.
-Origin::Kind Controller::origin(const Call& result, int to) const {
-  if (result.kept_on < 0) return Origin::Kind::value;
-  if (result.kept_on == to) return Origin::Kind::kept;
-  const std::uint64_t from = engine(result.kept_on).machine;
-  const bool nearer = from != settings_.machine && from == engine(to).machine;
-  const bool forward = settings_.forward == ForwardResults::always || (settings_.forward == ForwardResults::when_nearer && nearer);
-  return forward ? Origin::Kind::delivered : Origin::Kind::value;
-}
-
-// Encodes arguments that are results anew if an engine may have some of them, or another might have had. If that throws, the task fails.
-bool Controller::encode_for(Call& call, const scheduler::Grant& grant) {
-  // What several engines run, all begin with the same, or some would wait for others.
-  if (call.together || !call.more->teams.empty() || call.items.size() != 1) return true;
-  Deferred& deferred = call.more.edit().deferred;
-  class FromEngines final : public Origins {
-   public:
-    FromEngines(const Controller& controller, int to, std::uint64_t next_ticket)
-        : controller_(controller), to_(to), next_ticket_(next_ticket) {}
-
-    Origin of(const Call& result) override {
-      const Origin::Kind kind = controller_.origin(result, to_);
-      if (kind != Origin::Kind::delivered) return {kind, result.id};
-      forwarded.push_back({result.kept_on, {result.id, next_ticket_++, static_cast<std::uint64_t>(to_)}});
-      return {Origin::Kind::delivered, forwarded.back().second.ticket};
-    }
-
-    std::vector<std::pair<int, wire::Forward>> forwarded;  // by whom
-
-   private:
-    const Controller& controller_;
-    int to_;
-    std::uint64_t next_ticket_;
-  };
-  const auto& results = deferred.arguments.tasks();
-  const bool by_value = std::all_of(results.begin(), results.end(),
-                                    [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
-  if (by_value && deferred.by_value) return true;
-  FromEngines origins(*this, grant.engine, next_ticket_);
-  ArgumentBlock& block = call.blocks.front();
-  ArgumentBlock fresh;
-  fresh.count = block.count;
-  fresh.unfinished = block.unfinished;
-  try {
-    deferred.encode(fresh, &origins);
-  } catch (...) {
-    scheduler_.finished(grant.engine, grant.call, grant.begin, grant.end, 0);
-    give_up(call, Status::failed, [error = caught()](const TaskId&) { return error; });
-    return false;
-  }
-  block = std::move(fresh);
-  deferred.by_value = by_value;
-  deferred.first_ticket = next_ticket_;
-  deferred.tickets = origins.forwarded.size();
-  next_ticket_ += deferred.tickets;
-  for (const auto& [holder, forward] : origins.forwarded) wire::write(outgoing(holder), forward);
-  return true;
-}
-
-void Controller::grant(const scheduler::Grant& grant) {
-  Call& call = *find(grant.call);
-  if (call.more->deferred.encode && !encode_for(call, grant)) return;
-  if (call.together && call.team == 0) enter_team(call);
-  if (!call.more->teams.empty()) enter_team(call, grant);
-  for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
-    ItemRecord& record = call.items[item];
-    // The first engine of a team stands for all.
-    if (record.status == Status::handed_out) continue;
-    record.status = Status::handed_out;
-    record.engine = grant.engine;
-    ++record.attempts;
-  }
-  if (call.function.thunk->load != nullptr &&
-      std::find(call.more->object_holders.begin(), call.more->object_holders.end(), grant.engine) == call.more->object_holders.end()) {
-    wire::Object object;
-    object.call = call.id;
-    object.state = call.function.object->bytes.bytes();
-    wire::write(outgoing(grant.engine), object);
-    call.more.edit().object_holders.push_back(grant.engine);
-  }
-  if (call.same_arguments) {
-    write_batch(call, call.blocks.front(), grant, grant.begin, grant.end);
-    return;
-  }
-  // One batch for each block that the grant touches.
-  auto block = block_of(call, grant.begin);
-  for (std::uint64_t item = grant.begin; item < grant.end; ++block) {
-    const std::uint64_t end = std::min(grant.end, block->first + block->count);
-    write_batch(call, *block, grant, item, end);
-    item = end;
-  }
-}
-
-void Controller::write_batch(Call& call, const ArgumentBlock& block, const scheduler::Grant& grant, std::uint64_t begin,
-                             std::uint64_t end) {
-  const int engine = grant.engine;
-  wire::Batch batch;
-  batch.thunk = call.code->thunk;
-  batch.function = call.code->function;
-  batch.call = call.id;
-  batch.has_object = call.function.thunk->load != nullptr;
-  batch.first = begin;
-  batch.count = end - begin;
-  batch.stride = block.stride;
-  batch.team = call.more->teams.empty() ? call.team : call.more->team_numbers.at(engine);
-  batch.communicator = call.communicator;
-  batch.first_only = !call.more->teams.empty();
-  batch.predicate = call.code->predicate;
-  batch.timeout = call.terms->timeout;
-  batch.flat = call.subtask;
-  batch.slow = grant.slow;
-  batch.keep = call.keeps;
-  batch.first_ticket = call.more->deferred.first_ticket;
-  batch.tickets = call.more->deferred.tickets;
-  batch.awaits = batch.tickets != 0;
-  batch.movable = call.balanced && call.more->teams.empty() && !batch.awaits;
-  if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
-  batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
-  // What has attachments travels alone, so that they are known to belong to it.
-  const bool attached = !block.data.attachments.empty();
-  if (attached) send(engine);
-  transport::Message& message = outgoing(engine);
-  wire::write(message, batch);
-  if (!attached) return;
-  message.attachments = block.data.attachments;
-  message.kept = block.data.kept;
-  send(engine);
-}
-
-}  // namespace rankview::detail
+}  // namespace rankview::controller
 
 #include <rankview/detail/imap_window.hpp>
+#include <rankview/detail/results.hpp>
 
 namespace rankview::inline abi_0_1::detail {
 
@@ -5210,142 +5604,46 @@ std::uint64_t ImapWindow::index() {
 
 }  // namespace rankview::detail
 
-// What the client asks of tasks that it names, by results or by ids.
+// Tasks that tasks submit: calls of one item whose result goes back to an engine.
+namespace rankview::controller {
+
+// The call for what a task of `parent`, on `engine`, has submitted, but for its arguments. Throws DecodeError if its code is not known
+// here.
+std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engine, const wire::Subtask& subtask);
+// Its arguments.
+detail::ArgumentBlock arguments_of(const wire::Subtask& subtask);
+
+// The task that has submitted a subtask.
+TaskId submitter_of(const detail::Call& subtask);
+// Tells the engine that submitted it how a subtask ended.
+void answer_subtask(Engines& engines, const detail::Call& subtask);
+// The same for one that never became a call.
+void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const std::exception_ptr& error);
+
+}  // namespace rankview::controller
+
+// Why tasks fail, as the client is told. `earlier`: how attempts before the last one failed.
 namespace rankview::inline abi_0_1::detail {
 
-std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
-  // Whoever names a result keeps it.
-  if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
-  const std::lock_guard guard(lock_);
-  const TaskId& task = tasks.task;
-  if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
-  if (task.call == 0 || task.call >= next_call_) throw UsageError("task " + to_string(task) + " was never submitted in this run");
-  Call* const call = calls_.find(task.call);
-  if (call == nullptr) return nullptr;
-  if (call->laid_out && task.item >= call->items.size())
-    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->items.size()));
-  return call->self;
-}
+// As an engine describes it.
+std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
+                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier);
+std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
+std::exception_ptr task_aborted(const TaskId& task, const std::string& why);
 
-void Controller::abort(Call& call, std::uint64_t item) {
-  std::unique_lock guard(lock_);
-  if (item >= call.items.size() || has_ended(call.items[item].status)) return;
-  if (call.items.size() == 1 || call.together || call.local) {
-    guard.unlock();
-    abort(call);
-    return;
-  }
-  if (call.items[item].status == Status::waiting) {
-    give_up_waiting(call, item);
-  } else {
-    call.more.edit().given_up.insert(item);
-    stop(call, item, item + 1);
-  }
-  send_all();
-}
-
-// Ends an item that has not been handed out.
-void Controller::give_up_waiting(Call& call, std::uint64_t item) {
-  if (call.items[item].status != Status::waiting) return;
-  const std::shared_ptr<Call> alive = call.self;
-  unschedule(call, item);
-  end_item(call, item, Status::aborted,
-           std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted while it waited")));
-  if (call.done()) end_call(call);
-}
-
-void Controller::unschedule(const Call& call, std::uint64_t item) {
-  if (call.balanced) {
-    scheduler_.withdraw(call.id, item, placement(call, item));
-    return;
-  }
-  for (const int engine : call.engines) {
-    if (scheduler_.withdraw(call.id, item, scheduler::Placement::bound(engine))) return;
-  }
-}
-
-namespace {
-
-// A call, and which of its tasks.
-using Named = std::pair<std::shared_ptr<Call>, std::uint64_t>;
-
-// Those that may not have ended.
-std::vector<Named> named(const Controller& controller, const Dependency& tasks) {
-  std::vector<Named> all;
-  for (const Prerequisite& some : tasks.tasks()) {
-    if (auto call = controller.named(some)) all.emplace_back(std::move(call), some.task.item);
-  }
-  return all;
-}
-
-}  // namespace
-
-bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& deadline) {
-  for (const auto& [call, item] : named(controller, tasks)) {
-    if (!(item == Prerequisite::every ? wait(*call, deadline) : wait(*call, item, deadline))) return false;
-  }
-  return true;
-}
-
-void abort(Controller& controller, const Dependency& tasks) {
-  for (const auto& [call, item] : named(controller, tasks)) {
-    call->error_seen = true;
-    if (item == Prerequisite::every) {
-      call->controller->abort(*call);
-    } else {
-      call->controller->abort(*call, item);
-    }
-  }
-}
-
-DoneAndPending done_and_pending(Call& call) {
-  return call.controller->locked([&call] {
-    DoneAndPending tasks;
-    for (std::size_t item = 0; item < call.items.size(); ++item)
-      (has_ended(call.items[item].status) ? tasks.done : tasks.pending).push_back(item);
-    return tasks;
-  });
-}
-
-std::size_t place_of(std::int64_t index, std::size_t count) {
-  const std::int64_t place = index < 0 ? index + static_cast<std::int64_t>(count) : index;
-  if (place < 0 || place >= static_cast<std::int64_t>(count))
-    throw std::out_of_range("there is no element " + std::to_string(index) + " in a result of " + std::to_string(count));
-  return static_cast<std::size_t>(place);
-}
+// "1.5 s"
+std::string in_seconds(std::int64_t nanoseconds);
 
 }  // namespace rankview::detail
 
-// What comes from the engines: results are put in place, and calls end.
+// What engines say to rank 0.
 namespace rankview::inline abi_0_1::detail {
 
 void Controller::on_frame(transport::Frame& frame) {
   try {
+    const int engine = engines_.by_peer(frame.peer);
     Reader in(frame.records);
-    while (!in.done()) {
-      const wire::Record record = wire::read(in);
-      if (const auto* results = std::get_if<wire::Results>(&record)) {
-        on_results(frame, *results);
-      } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
-        teams_.on_join(at_join->team, frame.peer - 1);
-      } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
-        account(frame.peer - 1).memory = *memory;
-      } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
-        on_returned(frame.peer - 1, *returned);
-      } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
-        on_overdue(frame.peer - 1, *overdue);
-      } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
-        on_subtask(frame.peer - 1, *subtask);
-      } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-        scheduler_.suspended(frame.peer - 1, suspended->items);
-      } else if (const auto* published = std::get_if<wire::Published>(&record)) {
-        on_published(*published);
-      } else if (std::holds_alternative<wire::Bye>(record)) {
-        ++goodbyes_;
-      } else {
-        throw DecodeError("a record that only the controller sends");
-      }
-    }
+    while (!in.done()) on_record(frame, engine, wire::read(in));
   } catch (const DecodeError& error) {
     // Without it some task would never end, and its client wait for ever.
     transport::end_process(
@@ -5353,22 +5651,47 @@ void Controller::on_frame(transport::Frame& frame) {
   }
 }
 
-void Controller::on_results(transport::Frame& frame, const wire::Results& results) {
-  const int engine = frame.peer - 1;
-  Call* const call = find(results.call);
-  if (late_.empty() && (call == nullptr || results.first + results.count > call->items.size()))
+void Controller::on_record(transport::Frame& frame, int engine, const wire::Record& record) {
+  if (const auto* results = std::get_if<wire::Results>(&record)) {
+    on_results(frame, engine, *results);
+  } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
+    teams_.on_join(at_join->team, engine);
+  } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
+    engines_.account(engine).memory = *memory;
+  } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
+    on_returned(engine, *returned);
+  } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
+    on_overdue(engine, *overdue);
+  } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
+    on_subtask(engine, *subtask);
+  } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
+    queue_.scheduler().suspended(engine, suspended->items);
+  } else if (const auto* published = std::get_if<wire::Published>(&record)) {
+    on_published(*published);
+  } else if (std::holds_alternative<wire::Bye>(record)) {
+    engines_.left(engine);
+  } else {
+    throw DecodeError("a record that only the controller sends");
+  }
+}
+
+// ---- results -----------------------------------------------------------------------------------------------------------------
+
+void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
+  Call* const call = calls_.find(results.call);
+  if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->life().items.size()))
     throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
   const std::int64_t received = now();
   wire::ResultCursor items(results);
   std::int64_t started = results.started;
-  std::vector<std::uint64_t> repeated;
+  std::vector<std::uint64_t> again;
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    if (!late_.empty() && was_late(engine, results.call, item)) continue;
-    if (call == nullptr || item >= call->items.size())
+    if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
+    if (call == nullptr || item >= call->life().items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
-    ItemRecord& record = call->items[item];
+    ItemRecord& record = call->life().items[item];
     if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
     if (record.engine == engine) {
       record.started = began;
@@ -5376,257 +5699,1118 @@ void Controller::on_results(transport::Frame& frame, const wire::Results& result
       record.received = received;
     }
     if (result.failed) {
-      if (fail_item(*call, item, engine, result.value)) repeated.push_back(item);
+      if (on_failure(*call, item, engine, result.value)) again.push_back(item);
     } else if (record.engine == engine) {
-      load(frame, *call, item, result.value);
+      transfers_.receive(frame, *call, item, result.value);
     } else {
-      finish_item(*call, item, Status::completed, nullptr);
+      ledger_.finished(*call, item, Status::completed, nullptr);
     }
   }
-  scheduler_.finished(engine, results.call, results.first, results.first + results.count, started - results.started);
+  transfers_.flush();
+  queue_.scheduler().finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call == nullptr) return;
-  call->last_received = received;
-  // Only now is the engine free of them.
-  for (const std::uint64_t item : repeated) resubmit(*call, item);
-  if (call->done()) end_call(*call);
+  call->life().last_received = received;
+  // Until finished() the scheduler counts them against the engine.
+  for (const std::uint64_t item : again) resubmit(*call, item);
 }
 
 // An engine says that an item failed there. Whether it is to be run again.
-bool Controller::fail_item(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
+bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
   Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   switch (failure.kind) {
     case wire::FailureKind::stood_back:
-      ++account(engine).failed;
-      finish_item(call, item, Status::aborted, nullptr);
+      ++engines_.account(engine).failed;
+      ledger_.finished(call, item, Status::aborted, nullptr);
       return false;
     case wire::FailureKind::stopped:
-      finish_item(call, item, Status::aborted,
-                  std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": aborted before it ran")));
+      ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
       return false;
     case wire::FailureKind::refused:
-      refused(call, item, engine);
+      controller::RetryPolicy::note_refusal(call, item, engine);
+      ledger_.not_begun(call, item);
       return true;
     case wire::FailureKind::gone:
-      arguments_gone(call, item);
+      // Next time the values of results that are its arguments go along.
+      for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) result.call->life().cached_on = -1;
+      ledger_.not_begun(call, item);
       return true;
     default:
       break;
   }
-  auto error = remote_error(call, item, engine, failure, {});
-  if (again(call, item, engine, error)) return true;
-  if (const auto attempts = call.more->attempts.find(item); attempts != call.more->attempts.end())
-    error = remote_error(call, item, engine, failure, attempts->second.errors);
-  if (call.communicator) note_desertion(call, item, error);
-  finish_item(call, item, Status::failed, std::move(error));
+  const std::exception_ptr first = task_error(call, item, engines_[engine], engine, failure, {});
+  if (retries_.retry_after(call, item, engine, first)) {
+    ledger_.failed(call, item);
+    return true;
+  }
+  const auto earlier = controller::RetryPolicy::earlier_errors(call, item);
+  std::exception_ptr error = earlier.empty() ? first : task_error(call, item, engines_[engine], engine, failure, earlier);
+  if (call.communicator) stuck_teams_.note(call, item, now(), error);
+  ledger_.finished(call, item, Status::failed, std::move(error));
   return false;
 }
 
-// Of a call that is over, or that nobody can ask any more, it is dropped.
+// Lets an item wait for an engine again.
+void Controller::resubmit(Call& call, std::uint64_t item) {
+  if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
+  const TaskId task{call.id, item};
+  if (given_up(call, item)) {
+    ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
+  } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item))) {
+    ledger_.ended(call, item, Status::failed,
+                  std::make_exception_ptr(ImpossibleDependency(task, nullptr,
+                                                               "every engine that may run it has refused it (Flags::depend)" +
+                                                                   wire::listed(controller::RetryPolicy::earlier_errors(call, item)))));
+  }
+}
+
+// ---- the rest ----------------------------------------------------------------------------------------------------------------
+
+// An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
+void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
+  Call* const call = calls_.find(overdue.call);
+  const TaskId task{overdue.call, overdue.item};
+  if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
+      call->life().items[overdue.item].engine != engine)
+    throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
+  retries_.note_expired(engine, overdue.call, overdue.item);
+  call->life().last_received = now();
+  if (retries_.retry_after(*call, overdue.item, engine, task_timed_out(*call, task, engine, {}))) {
+    ledger_.failed(*call, overdue.item);
+    resubmit(*call, overdue.item);
+  } else {
+    const auto earlier = controller::RetryPolicy::earlier_errors(*call, overdue.item);
+    ledger_.ended(*call, overdue.item, Status::failed, task_timed_out(*call, task, engine, earlier));
+  }
+}
+
+// An engine gives back what it has not begun.
+void Controller::on_returned(int engine, const wire::Returned& returned) {
+  std::vector<scheduler::Range> ranges;
+  for (const wire::Items& items : returned.items) {
+    Call* const call = calls_.find(items.call);
+    if (call == nullptr || items.first + items.count > call->life().items.size())
+      throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
+    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) ledger_.returned(*call, item, engine);
+    ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
+  }
+  queue_.scheduler().returned(engine, ranges);
+  for (const wire::Items& items : returned.items) {
+    Call& call = *calls_.find(items.call);
+    if (call.life().aborted) {
+      withdraw(call, "aborted before it ran");
+    } else if (!call.life().more->given_up.empty()) {
+      for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+        if (given_up(call, item)) withdraw_waiting(call, item);
+      }
+    }
+  }
+}
+
+// What is published of a call that is over, or that nobody can ask any more, is dropped.
 void Controller::on_published(const wire::Published& published) {
-  Call* const call = find(published.call);
-  if (call == nullptr || call->abandoned) return;
-  if (published.item >= call->items.size())
+  Call* const call = calls_.find(published.call);
+  if (call == nullptr || call->life().abandoned) return;
+  if (published.item >= call->life().items.size())
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
-  call->more.edit().published[published.item][published.name] =
+  call->life().more.edit().published[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
-void Controller::load(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
-  const bool attached = !frame.attachment_sizes.empty();
-  Claims claims(frame.attachment_sizes);
-  std::exception_ptr error;
-  const auto unreadable = [&](const std::string& why) {
-    error = std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
-                                                std::to_string(call.items[item].engine) + " cannot be read: " + why));
-  };
-  if (!call.abandoned) {
-    try {
-      Reader in(value, &claims);
-      call.load(item, in);
-    } catch (...) {
-      unreadable(wire::error_text(caught()));
-    }
-  }
-  if (!attached) {
-    const Status status = error ? Status::failed : Status::completed;
-    finish_item(call, item, status, std::move(error));
+void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
+  Call* const parent = calls_.find(subtask.parent_call);
+  if (parent == nullptr || given_up(*parent, subtask.parent_item) || !run_.open()) {
+    controller::refuse_subtask(engines_, engine, subtask.ticket,
+                               std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
     return;
   }
-  const bool wanted = error == nullptr && claims.places().size() == frame.attachment_sizes.size();
-  auto transfer = endpoint_.receive(frame, wanted ? claims.places() : std::vector<Claims::Place>());
-  landing_.push_back({std::move(transfer), call.self, item, error});
+  std::shared_ptr<Call> call;
+  try {
+    call = controller::make_subtask(*parent, engine, subtask);
+  } catch (const DecodeError&) {
+    // That rank 0 does not have it is no fault of the message.
+    controller::refuse_subtask(engines_, engine, subtask.ticket, std::current_exception());
+    return;
+  }
+  call->life().submitted = now();
+  const std::uint64_t flow = parent->life().submitter;
+  add(call);
+  call->life().submitter = flow;
+  add(*call, controller::arguments_of(subtask));
+  lay_out(*call);
+  parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);
 }
 
-// Whether results of the call are being written into their places.
-bool Controller::landing(const Call& call) const {
-  return std::any_of(landing_.begin(), landing_.end(), [&call](const Landing& l) { return l.call.get() == &call; });
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+
+using detail::Call;
+using detail::has_ended;
+using detail::ItemRecord;
+using detail::Spread;
+
+// All items of a call have ended, which is not told before this has made of their values what the client gets.
+class ItemLedger::Completion final : public UserWork::Piece {
+ public:
+  // `last`: the item that ended last; none if the call was sealed after that.
+  Completion(ItemLedger& ledger, Call& call, std::optional<std::uint64_t> last) : Piece(call.life().self), ledger_(ledger), last_(last) {}
+
+  void run() noexcept override {
+    try {
+      call().complete();
+    } catch (...) {
+      error_ = detail::caught();
+    }
+  }
+  void finish() override {
+    call().life().failure = std::move(error_);
+    if (last_) {
+      ledger_.publish_end(call(), *last_);
+    } else {
+      ledger_.publish_seal(call());
+    }
+  }
+
+ private:
+  ItemLedger& ledger_;
+  std::optional<std::uint64_t> last_;
+  std::exception_ptr error_;
+};
+
+void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int engine) {
+  for (std::uint64_t item = begin; item < end; ++item) {
+    ItemRecord& record = call.life().items[item];
+    // The first engine of a team stands for all.
+    if (record.status == Status::handed_out) continue;
+    record.status = Status::handed_out;
+    record.engine = engine;
+    ++record.attempts;
+  }
 }
 
-bool Controller::land() {
+void ItemLedger::returned(Call& call, std::uint64_t item, int engine) {
+  const ItemRecord& record = call.life().items[item];
+  if (record.status != Status::handed_out || record.engine != engine)
+    throw DecodeError("task " + to_string(TaskId{call.id, item}) + " was given back by an engine that does not have it");
+  not_begun(call, item);
+}
+
+void ItemLedger::not_begun(Call& call, std::uint64_t item) {
+  ItemRecord& record = call.life().items[item];
+  record.status = Status::waiting;
+  record.engine = -1;
+  --record.attempts;
+}
+
+void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item].status = Status::waiting; }
+
+// The status and error that the item ends with, if this was the last of its team to end it.
+bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, std::exception_ptr& error) {
+  auto& team_items = call.life().more.edit().team_items;
+  const auto found = team_items.find(item);
+  detail::TeamItem& running = found->second;
+  // The first error stands for all.
+  if (error && !running.error) running.error = std::move(error);
+  if (--running.pending != 0) return false;
+  error = std::move(running.error);
+  status = error ? Status::failed : Status::completed;
+  team_items.erase(found);
+  return true;
+}
+
+// What few items bring with them when they end.
+void ItemLedger::note_end(Call& call, std::uint64_t item, std::exception_ptr&& error) {
+  detail::CallLife& life = call.life();
+  if (error) life.errors.edit().emplace(item, std::move(error));
+  for (const auto& [feed, first] : life.more->feeds) {
+    if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
+  }
+}
+
+// Arguments are kept no longer than they may be needed.
+void ItemLedger::drop_arguments(detail::ArgumentBlock& block) {
+  work_.leave(std::move(block.data.kept));
+  block.data = {};
+}
+
+void ItemLedger::add_completion(Call& call, std::uint64_t last) { work_.add(std::make_unique<Completion>(*this, call, last)); }
+
+// A task counts once, by how it ended, on the team that ran it last.
+void ItemLedger::count_end_of_team(const Call& call, const ItemRecord& record) {
+  for (const std::vector<int>& team : call.life().more->teams) {
+    if (team.front() != record.engine) continue;
+    for (const int engine : team) engines_.account(engine).count(record.status);
+  }
+}
+
+void ItemLedger::give_up(Call& call, Status status, const MakeError& error) {
+  // Rank 0 has no part in what nobody was handed.
+  if (call.spread == Spread::together && call.life().team == 0) seal(call);
+  for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+    if (call.life().items[item].status == Status::waiting) ended(call, item, status, error({call.id, item}));
+  }
+}
+
+void ItemLedger::seal(Call& call) {
+  const detail::CallLife& life = call.life();
+  if (life.sealed) return;
+  if (call.completes && life.ended == life.items.size() && !detail::failed(call) && !life.abandoned) {
+    work_.add(std::make_unique<Completion>(*this, call, std::nullopt));
+  } else {
+    publish_seal(call);
+  }
+}
+
+void ItemLedger::publish_seal(Call& call) {
+  detail::CallLife& life = call.life();
+  life.sealed.store(true, std::memory_order_release);
+  if (call.root->kind != detail::RootPart::Kind::none) {
+    // Whoever waits for its items waits for rank 0's part as well.
+    for (std::uint64_t item = 0; item < life.items.size(); ++item) {
+      if (has_ended(life.items[item].status)) gate_.ended(call, item);
+    }
+  }
+  if (life.done()) over_.push_back(&call);
+}
+
+Call* ItemLedger::next_over() {
+  if (next_over_ == over_.size()) {
+    over_.clear();
+    next_over_ = 0;
+    return nullptr;
+  }
+  return over_[next_over_++];
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::engine {
+
+// A type as written in C++.
+std::string type_name(const std::type_info& type);
+// The same for what std::type_info::name() gives.
+std::string type_name(const char* mangled);
+
+}  // namespace rankview::engine
+
+namespace rankview::inline abi_0_1 {
+
+const char* to_string(Status status) noexcept {
+  switch (status) {
+    case Status::waiting:
+      return "waiting";
+    case Status::handed_out:
+      return "handed out";
+    case Status::completed:
+      return "completed";
+    case Status::failed:
+      return "failed";
+    case Status::aborted:
+      return "aborted";
+  }
+  return "unknown";
+}
+
+}  // namespace rankview
+
+// What is known of a call: how its items ended, when, and what they have published.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+Metadata::Time time_point(std::int64_t nanoseconds) {
+  return Metadata::Time(std::chrono::duration_cast<Metadata::Time::duration>(std::chrono::nanoseconds(nanoseconds)));
+}
+
+Seconds seconds(std::int64_t nanoseconds) { return std::chrono::nanoseconds(nanoseconds); }
+
+}  // namespace
+
+// Under the controller's lock, or when the call is done.
+bool failed(const Call& call) { return call.life().failure != nullptr || !call.life().errors->empty(); }
+
+std::exception_ptr error_of(Call& call, std::uint64_t item) {
+  return call.controller->locked([&]() -> std::exception_ptr {
+    const auto found = call.life().errors->find(item);
+    const bool aborted = item < call.life().items.size() && call.life().items[item].status == Status::aborted;
+    if (found == call.life().errors->end() && call.life().failure == nullptr && !aborted) return nullptr;
+    call.life().error_seen = true;
+    if (found != call.life().errors->end()) return found->second;
+    if (call.life().failure) return call.life().failure;
+    return std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) +
+                                               ": this engine could have taken part in the collective, and another could not"));
+  });
+}
+
+void rethrow(Call& call) {
+  if (!failed(call)) return;
+  call.life().error_seen = true;
+  if (call.life().failure) std::rethrow_exception(call.life().failure);
+  if (!call.multiple && !call.composite) std::rethrow_exception(call.life().errors->begin()->second);
+  std::vector<CompositeError::Failure> failures;
+  failures.reserve(call.life().errors->size());
+  for (const auto& [item, error] : *call.life().errors) failures.push_back({item, error});
+  throw CompositeError(std::move(failures), call.life().items.size());
+}
+
+std::exception_ptr error_of(Call& call) {
+  try {
+    rethrow(call);
+    return nullptr;
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
+DoneAndPending done_and_pending(Call& call) {
+  return call.controller->locked([&call] {
+    DoneAndPending tasks;
+    for (std::size_t item = 0; item < call.life().items.size(); ++item)
+      (has_ended(call.life().items[item].status) ? tasks.done : tasks.pending).push_back(item);
+    return tasks;
+  });
+}
+
+Times times_of(Call& call) {
+  return call.controller->locked([&call] {
+    Times times{};
+    std::int64_t serial = 0;
+    for (const ItemRecord& item : call.life().items) serial += item.completed - item.started;
+    times.serial = seconds(serial);
+    const std::int64_t last = std::max(call.life().last_received, call.life().submitted);
+    times.wall = seconds(last - call.life().submitted);
+    times.elapsed = seconds((call.life().done() ? last : call.controller->now()) - call.life().submitted);
+    return times;
+  });
+}
+
+void check_item(Call& call, std::uint64_t item) {
+  if (item < call.life().items.size()) return;
+  throw std::out_of_range("there is no task " + std::to_string(item) + " in a result of " + std::to_string(call.life().items.size()) +
+                          " tasks");
+}
+
+Metadata metadata_of(Call& call, std::uint64_t index) {
+  return call.controller->locked([&] {
+    check_item(call, index);
+    const ItemRecord& item = call.life().items[index];
+    Metadata metadata;
+    metadata.task = {call.id, index};
+    metadata.label = call.life().more->label;
+    metadata.status = item.status;
+    metadata.engine = item.engine;
+    if (item.engine >= 0) metadata.host = call.controller->engine(item.engine).host;
+    metadata.attempt = item.attempts;
+    metadata.submitted = time_point(call.life().submitted);
+    metadata.started = time_point(item.started);
+    metadata.completed = time_point(item.completed);
+    metadata.received = time_point(item.received);
+    if (const auto error = call.life().errors->find(index); error != call.life().errors->end()) {
+      call.life().error_seen = true;
+      metadata.error = wire::error_text(error->second);
+    }
+    return metadata;
+  });
+}
+
+namespace {
+
+// Under the controller's lock.
+const PublishedValues& published_of(const Call& call, std::uint64_t item) {
+  static const PublishedValues none;
+  const auto found = call.life().more->published.find(item);
+  return found == call.life().more->published.end() ? none : found->second;
+}
+
+}  // namespace
+
+std::shared_ptr<const PublishedValue> published(Call& call, std::uint64_t item, std::string_view name, const std::type_info& type) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    const PublishedValues& values = published_of(call, item);
+    const auto found = values.find(name);
+    if (found == values.end()) {
+      std::string known;
+      for (const auto& entry : values) known += (known.empty() ? "" : ", ") + entry.first;
+      throw NameError("task " + to_string(TaskId{call.id, item}) + " has not published \"" + std::string(name) + "\" by now, but " +
+                      (known.empty() ? "nothing" : known));
+    }
+    if (found->second->type != type.name())
+      throw TypeError("what task " + to_string(TaskId{call.id, item}) + " has published as \"" + std::string(name) + "\" is a " +
+                      engine::type_name(found->second->type.c_str()) + ", not a " + engine::type_name(type));
+    return found->second;
+  });
+}
+
+bool has_published(Call& call, std::uint64_t item, std::string_view name) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] { return published_of(call, item).contains(name); });
+}
+
+std::vector<VariableInfo> list_published(Call& call, std::uint64_t item) {
+  static_cast<void>(poll(call));
+  return call.controller->locked([&] {
+    std::vector<VariableInfo> all;
+    for (const auto& [name, value] : published_of(call, item))
+      all.push_back({name, engine::type_name(value->type.c_str()), value->bytes.size()});
+    return all;
+  });
+}
+
+void note_error_seen(Call& call) noexcept { call.life().error_seen = true; }
+
+void report_unseen(Call& call) noexcept {
+  if (call.life().error_seen || !failed(call)) return;
+  call.life().error_seen = true;
+  if (call.life().failure) {
+    std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
+                 wire::error_text(call.life().failure).c_str());
+    return;
+  }
+  std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
+               call.life().errors->size(), call.life().items.size(), static_cast<unsigned long long>(call.id),
+               call.life().more->label.empty() ? "" : " ", call.life().more->label.c_str(),
+               wire::error_text(call.life().errors->begin()->second).c_str());
+}
+
+}  // namespace rankview::detail
+
+// Calls that rank 0 runs itself, continuations and coroutines, and what continues calls.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+// Calls that rank 0 runs itself that this thread is in: as continuations, or where they were made.
+thread_local int local_calls = 0;
+
+std::mutex runs_mutex;
+std::vector<std::weak_ptr<Controller>> runs;
+
+}  // namespace
+
+Continuation::~Continuation() = default;
+
+void note_run(const std::shared_ptr<Controller>& controller) {
+  const std::lock_guard guard(runs_mutex);
+  std::erase_if(runs, [](const auto& run) { return run.expired(); });
+  runs.push_back(controller);
+}
+
+std::shared_ptr<Controller> running_controller() {
+  const std::lock_guard guard(runs_mutex);
+  // NOLINTNEXTLINE(modernize-loop-convert): what it asks for, clang 14 cannot compile
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+    if (auto controller = run->lock(); controller != nullptr && controller->open()) return controller;
+  }
+  throw UsageError("there is no run under way in this process: rv::Task and rv::when_all belong to the client's side of one");
+}
+
+void Controller::begin_local(const std::shared_ptr<Call>& call) {
+  call->life().submitted = now();
+  call->spread = Spread::rank_0;
+  call->same_arguments = true;  // it has none
+  call->life().items.resize(1);
+  call->grow(1, 1);
+  call->life().laid_out = true;
+  call->life().sealed.store(true, std::memory_order_release);
+  {
+    const auto visit = driver_.visit();
+    call->life().has_handles = true;
+    calls_.enlist(call);
+    // What it continues is done, and so will it be.
+    if (!run_.connected()) calls_.end(*call);
+  }
+  driver_.wake_progress_thread();
+}
+
+bool Controller::enter_local(Call& call) {
+  const auto visit = driver_.visit();
+  if (call.life().items[0].status != Status::waiting) return false;
+  ledger_.granted(call, 0, 1, -1);
+  call.life().items[0].started = now();
+  return true;
+}
+
+void Controller::end_local(Call& call, std::exception_ptr error) {
+  const auto visit = driver_.visit();
+  ItemRecord& item = call.life().items[0];
+  if (has_ended(item.status)) return;  // with the run
+  item.completed = now();
+  item.received = item.completed;
+  call.life().last_received = item.completed;
+  const Status status = error ? Status::failed : Status::completed;
+  ledger_.ended(call, 0, status, std::move(error));
+  advance();
+}
+
+bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
+  const auto visit = driver_.visit();
+  if (call.life().done()) return false;
+  call.life().more.edit().continuations.push_back(continuation);
+  return true;
+}
+
+void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Controller>& controller) {
+  call->controller = controller;
+  controller->begin_local(call);
+}
+
+bool enter_local(Call& call) { return call.controller->enter_local(call); }
+
+void end_local(Call& call, std::exception_ptr error) { call.controller->end_local(call, std::move(error)); }
+
+InLocal::InLocal() noexcept { ++local_calls; }
+
+InLocal::~InLocal() { --local_calls; }
+
+bool wait_all(Controller& controller, const Deadline& deadline) {
+  if (local_calls != 0)
+    throw UsageError(
+        "Client::wait() in a continuation or a coroutine would wait for that itself; wait for the results that it needs: "
+        "wait(results...)");
+  return controller.drive(
+      deadline, [&controller] { return controller.idle(); }, true);
+}
+
+bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation) {
+  // The continuation may run, and the call go, before this returns.
+  const std::shared_ptr<Controller> controller = call.controller;
+  return controller->add(call, continuation);
+}
+
+void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation) {
+  if (!add_continuation(call, continuation)) continuation->run();
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+
+using detail::Call;
+using detail::Claims;
+
+// Values of one call, of one message, whose reading runs code of the user's.
+class ResultTransfers::Reading final : public UserWork::Piece {
+ public:
+  Reading(ResultTransfers& transfers, const transport::Frame& frame, Call& call)
+      : Piece(call.life().self),
+        transfers_(transfers),
+        total_(call.life().items.size()),
+        expected_(call.life().items.capacity()),
+        attachment_sizes_(frame.attachment_sizes.begin(), frame.attachment_sizes.end()) {
+    frame_.peer = frame.peer;
+    frame_.tag = frame.tag;
+    frame_.attachment_sizes = attachment_sizes_;
+    // What comes from this process is attached to the message itself.
+    if (frame.local != nullptr && !attachment_sizes_.empty()) {
+      local_ = std::move(*frame.local);
+      frame_.local = &local_;
+    }
+  }
+
+  void add(std::uint64_t item, std::span<const std::byte> value) {
+    values_.push_back({item, bytes_.size(), value.size(), Claims(attachment_sizes_), nullptr});
+    bytes_.append(value.data(), value.size());
+  }
+
+  void run() noexcept override {
+    try {
+      call().grow(total_, expected_);
+    } catch (...) {
+      for (Value& value : values_) value.error = detail::caught();
+      return;
+    }
+    for (Value& value : values_) value.error = read(call(), value.item, bytes_.bytes().subspan(value.offset, value.size), value.claims);
+  }
+  void finish() override {
+    for (Value& value : values_) transfers_.has_read(frame_, call(), value.item, value.claims.places(), std::move(value.error));
+  }
+
+ private:
+  struct Value {
+    std::uint64_t item;
+    std::size_t offset;
+    std::size_t size;
+    Claims claims;
+    std::exception_ptr error;
+  };
+
+  ResultTransfers& transfers_;
+  const std::uint64_t total_;  // items of the call
+  const std::uint64_t expected_;
+  std::vector<std::uint64_t> attachment_sizes_;
+  transport::Frame frame_;
+  detail::Writer local_;
+  detail::Buffer bytes_;
+  std::vector<Value> values_;
+};
+
+ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work)
+    : endpoint_(endpoint), clock_(clock), ledger_(ledger), work_(work) {}
+
+ResultTransfers::~ResultTransfers() = default;
+
+void ResultTransfers::receive_any(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  if (!call.plain && !call.life().abandoned) {
+    if (collecting_ == nullptr) collecting_ = std::make_unique<Reading>(*this, frame, call);
+    collecting_->add(item, value);
+    return;
+  }
+  Claims claims(frame.attachment_sizes);
+  std::exception_ptr error;
+  if (!call.life().abandoned) error = read(call, item, value, claims);
+  has_read(frame, call, item, claims.places(), std::move(error));
+}
+
+void ResultTransfers::flush() {
+  if (collecting_ != nullptr) work_.add(std::move(collecting_));
+}
+
+void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::uint64_t item, const std::vector<Claims::Place>& places,
+                               std::exception_ptr error) {
+  if (frame.attachment_sizes.empty()) {
+    const Status status = error ? Status::failed : Status::completed;
+    ledger_.finished(call, item, status, std::move(error));
+    return;
+  }
+  const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
+  auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
+  under_way_.push_back({std::move(transfer), call.life().self, item, std::move(error)});
+}
+
+// Why a value cannot be read, from within the catch.
+std::exception_ptr ResultTransfers::unreadable(const Call& call, std::uint64_t item) {
+  return std::make_exception_ptr(DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " from engine " +
+                                             std::to_string(call.life().items[item].engine) +
+                                             " cannot be read: " + wire::error_text(detail::caught())));
+}
+
+bool ResultTransfers::writing(const Call& call) const {
+  return std::any_of(under_way_.begin(), under_way_.end(), [&call](const Incoming& incoming) { return incoming.call.get() == &call; });
+}
+
+bool ResultTransfers::progress() {
   bool any = false;
-  for (std::size_t i = 0; i < landing_.size();) {
-    if (!landing_[i].transfer->done()) {
+  for (std::size_t i = 0; i < under_way_.size();) {
+    if (!under_way_[i].transfer->done()) {
       ++i;
       continue;
     }
-    Landing landed = std::move(landing_[i]);
-    landing_.erase(landing_.begin() + static_cast<std::ptrdiff_t>(i));
-    landed.call->items[landed.item].received = now();
-    landed.call->last_received = landed.call->items[landed.item].received;
-    if (landed.call->keeps && !landed.error) landed.call->kept_on = landed.call->items[landed.item].engine;
-    finish_item(*landed.call, landed.item, landed.error ? Status::failed : Status::completed, landed.error);
-    if (landed.call->abandoned && !landing(*landed.call)) landed.call->discard();
-    if (landed.call->done()) end_call(*landed.call);
+    Incoming arrived = std::move(under_way_[i]);
+    under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(i));
+    Call& call = *arrived.call;
+    detail::ItemRecord& record = call.life().items[arrived.item];
+    record.received = clock_.now();
+    call.life().last_received = record.received;
+    if (call.keeps && !arrived.error) call.life().cached_on = record.engine;
+    ledger_.finished(call, arrived.item, arrived.error ? Status::failed : Status::completed, arrived.error);
+    if (call.life().abandoned && !writing(call)) discard_results(work_, call);
+    work_.leave(std::move(arrived.call));
     any = true;
   }
   return any;
 }
 
-std::exception_ptr Controller::remote_error(const Call& call, std::uint64_t item, int by, wire::Failure failure,
-                                            std::vector<std::string> earlier) const {
-  const TaskId task{call.id, item};
-  if (failure.kind == wire::FailureKind::timed_out) return std::make_exception_ptr(timed_out(call, task, by, earlier));
-  const EngineInfo& at = engine(by);
-  TaskPlace place{by, at.rank, at.host, at.pid, task};
-  if (failure.kind == wire::FailureKind::name)
-    return std::make_exception_ptr(NameError(std::move(failure.message), std::move(place), std::move(earlier)));
-  if (failure.kind == wire::FailureKind::type)
-    return std::make_exception_ptr(TypeError(std::move(failure.message), std::move(place), std::move(earlier)));
-  return std::make_exception_ptr(
-      RemoteError(std::move(place), std::move(failure.type_name), std::move(failure.message), std::move(earlier)));
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+using detail::Attempts;
+using detail::Call;
+
+namespace {
+
+const Attempts& attempts_at(const Call& call, std::uint64_t item) {
+  static const Attempts none;
+  const auto found = call.life().more->attempts.find(item);
+  return found == call.life().more->attempts.end() ? none : found->second;
 }
 
-void Controller::note_desertion(const Call& call, std::uint64_t item, const std::exception_ptr& error) {
-  const bool known = std::any_of(desertions_.begin(), desertions_.end(),
-                                 [&](const Desertion& d) { return d.call == call.id && (call.together || d.item == item); });
-  if (!known) desertions_.push_back({call.id, item, now(), error});
+}  // namespace
+
+bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
+  if (call.life().terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
+  Attempts& attempts = call.life().more.edit().attempts[item];
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) return false;
+  attempts.errors.push_back(wire::error_text(error));
+  attempts.tried.push_back(engine);
+  return true;
 }
 
-// Who waits in MPI for an engine that has thrown cannot be called back, nor told from who computes. After a while that is an error of the
-// whole job.
-void Controller::check_desertions() {
-  const std::int64_t limit = now() - std::chrono::nanoseconds(settings_.team_grace).count();
-  std::erase_if(desertions_, [&](const Desertion& desertion) {
-    const Call* const call = find(desertion.call);
-    if (call == nullptr) return true;
-    if (!call->together && !call->more->team_items.contains(desertion.item)) return true;
-    if (desertion.since > limit) return false;
-    transport::end_process(1, wire::error_text(desertion.error) + "\nOther engines have not ended that task " +
-                                  std::to_string(settings_.team_grace.count()) +
-                                  " ms later (RANKVIEW_TEAM_GRACE_MS): they wait in MPI for the one that threw, and cannot be freed");
-  });
+void RetryPolicy::note_refusal(Call& call, std::uint64_t item, int engine) {
+  call.life().more.edit().attempts[item].refused.push_back(engine);
 }
 
-// One engine has ended the item. What a team runs has ended when all of it have, with the first error if there was one.
-void Controller::finish_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  if (!call.more->teams.empty()) {
-    auto& team_items = call.more.edit().team_items;
-    const auto found = team_items.find(item);
-    TeamItem& running = found->second;
-    if (error && !running.error) running.error = std::move(error);
-    if (--running.pending != 0) return;
-    error = std::move(running.error);
-    status = error ? Status::failed : Status::completed;
-    team_items.erase(found);
+scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {
+  const Attempts& attempts = attempts_at(call, item);
+  return {attempts.tried, attempts.refused};
+}
+
+std::vector<std::string> RetryPolicy::earlier_errors(const Call& call, std::uint64_t item) { return attempts_at(call, item).errors; }
+
+}  // namespace rankview::controller
+
+// The order of a round, and what follows from the ends of items.
+namespace rankview::inline abi_0_1::detail {
+
+bool Controller::round() {
+  if (!run_.connected()) return false;
+  bool any = endpoint_.poll(*this);
+  if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
+  if (!transfers_.empty()) any = transfers_.progress() || any;
+  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
+  if (!timers_.empty()) check_timers();
+  if (queue_.scheduler().unbalanced()) recall();
+  if (!stuck_teams_.empty()) stuck_teams_.check(now());
+  advance();
+  return any;
+}
+
+// Goes on with whatever has become possible, and sends.
+void Controller::advance() {
+  carry_out();
+  if (!run_.connected() || !driver_.may_drive()) return;
+  if (queue_.scheduler().waiting() != 0) {
+    dispatcher_.dispatch();
+    carry_out();
   }
-  end_item(call, item, status, std::move(error));
+  engines_.send_all();
 }
 
-void Controller::end_item(Call& call, std::uint64_t item, Status status, std::exception_ptr error) {
-  call.items[item].status = status;
-  count_end(call, call.items[item]);
-  if (error) call.errors.edit().emplace(item, std::move(error));
-  for (const auto& [feed, first] : call.more->feeds) {
-    if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
+// What follows from the ends of items: calls that waited go on or fail, which may end others in turn, and calls that are over end. In this
+// order, so that a call can still be asked why another that waited for it fails.
+void Controller::carry_out() {
+  for (;;) {
+    if (auto decision = gate_.next()) {
+      if (decision->met) {
+        release(*decision->call, std::move(decision->engines));
+      } else {
+        fail_impossible(*decision->call, decision->cause);
+      }
+    } else if (Call* const over = ledger_.next_over()) {
+      end(*over);
+    } else {
+      return;
+    }
   }
-  if (!call.same_arguments) {
-    // Arguments are kept no longer than they may be needed.
-    const auto block = block_of(call, item);
-    if (--block->unfinished == 0) block->data = {};
-  }
-  // From the next line on the client may look at the value.
-  if (call.sealed && call.ended + 1 == call.items.size() && !failed(call) && !call.abandoned) {
-    complete(call);
-  }
-  call.ended.fetch_add(1, std::memory_order_release);
-  if (call.slot != nullptr) call.slot->well = call.items.size() == 1 && call.sealed && status == Status::completed;
-  if (call.node != scheduler::Dependencies::none && (call.sealed || call.root->kind == RootPart::Kind::none)) tell_dependents(call, item);
 }
 
-// A task counts once, by how it ended, on the engine or the team that ran it last.
-void Controller::count_end(const Call& call, const ItemRecord& record) {
-  if (record.engine < 0 || record.status == Status::aborted) return;
-  const auto count = [&](int engine) { ++(record.status == Status::completed ? account(engine).completed : account(engine).failed); };
-  if (call.more->teams.empty()) {
-    count(record.engine);
+// A call has been made that nobody is about to wait for. Whoever makes call after call and waits for none keeps things going.
+void Controller::attend(std::int64_t submitted) {
+  constexpr int most_rounds = 8;
+  carry_out();
+  if (driver_.holds_back(submitted, queue_.scheduler().any_idle())) return;
+  advance();
+  driver_.catch_up(most_rounds);
+  // Continuations are for the progress thread.
+  if (continuations_.empty()) driver_.note_attended();
+}
+
+// Asks engines for items that they have not begun and others could run now.
+void Controller::recall() {
+  constexpr std::int64_t period = 100'000;  // nanoseconds between two such questions
+  const std::int64_t time = now();
+  if (time < next_recall_) return;
+  next_recall_ = time + period;
+  while (const auto recall = queue_.scheduler().recall(time)) {
+    wire::Recall record;
+    for (const scheduler::Range& range : recall->ranges)
+      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
+    wire::write(engines_.to(recall->engine), record);
+  }
+}
+
+// Calls whose items have waited for too long.
+void Controller::check_timers() {
+  const std::int64_t time = now();
+  while (const auto due = timers_.next(time)) {
+    Call* const call = calls_.find(*due);
+    if (call == nullptr) continue;
+    withdraw(*call, Status::failed, [&](const TaskId& task) {
+      return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
+                                                  in_seconds(call->life().terms->queue_timeout)));
+    });
+  }
+}
+
+// ---- what follows ------------------------------------------------------------------------------------------------------------
+
+// Encodes the arguments of a call's one item, which are all there now.
+class Controller::FirstEncoding final : public controller::UserWork::Piece {
+ public:
+  FirstEncoding(Controller& controller, const Call& waiting)
+      : Piece(waiting.life().self), controller_(controller), encode_(waiting.life().more->deferred.encode) {
+    block_.count = 1;
+  }
+
+  void run() noexcept override {
+    try {
+      encode_(block_, nullptr);
+    } catch (...) {
+      error_ = caught();
+    }
+  }
+  void finish() override {
+    CallLife& life = call().life();
+    if (!life.in_flight) return;
+    block_.unfinished = life.blocks.front().unfinished;
+    std::swap(life.blocks.front(), block_);
+    controller_.enqueue_released(call(), error_);
+  }
+
+ private:
+  Controller& controller_;
+  EncodeArguments encode_;
+  ArgumentBlock block_;
+  std::exception_ptr error_;
+};
+
+// What the call waited for is there.
+void Controller::release(Call& call, std::vector<int>&& engines) {
+  CallLife& life = call.life();
+  if (life.aborted) return;
+  if (!engines.empty()) call.engines = std::move(engines);
+  const Deferred& deferred = life.more->deferred;
+  std::exception_ptr error;
+  if (deferred.encode && !deferred.plain) {
+    work_.add(std::make_unique<FirstEncoding>(*this, call));
     return;
   }
-  for (const std::vector<int>& team : call.more->teams) {
-    if (team.front() == record.engine) std::for_each(team.begin(), team.end(), count);
+  if (deferred.encode) {
+    try {
+      deferred.encode(life.blocks.front(), nullptr);
+    } catch (...) {
+      error = caught();
+    }
+  }
+  enqueue_released(call, error);
+}
+
+// What does not go by the number of items may begin before all are there.
+void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
+  CallLife& life = call.life();
+  if (error != nullptr) {
+    ledger_.give_up(call, Status::failed, [&error](const TaskId&) { return error; });
+    return;
+  }
+  if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
+  if (life.laid_out || controller::enqueued_as_they_come(call)) queue_.enqueue(call);
+  if (life.ended == 0) return;
+  // Some were given up meanwhile.
+  for (std::uint64_t item = 0; item < life.items.size(); ++item) {
+    if (has_ended(life.items[item].status)) queue_.withdraw(call, item);
   }
 }
 
-void Controller::complete(Call& call) {
-  try {
-    call.complete();
-  } catch (...) {
-    call.failure = caught();
+// What the call waited for will never be there, because of what became of one task.
+void Controller::fail_impossible(Call& call, const TaskId& cause) {
+  const auto error = gate_.impossible(cause);
+  if (call.life().laid_out) {
+    ledger_.give_up(call, Status::failed, error);
+  } else {
+    call.life().more.edit().doomed = error({call.id, 0});
   }
 }
 
-// The call has ended. Gives itself, which who wants no result of it is rid of then.
-std::shared_ptr<Call> Controller::end_flight(Call& call) {
-  call.in_flight = false;
-  --in_flight_;
-  if (call.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return find(id) == nullptr; });
-  // Whoever is still making it may be about to keep it.
-  const bool wanted = call.kept || !call.laid_out;
-  return wanted && !call.abandoned ? call.self : delist(call);
+void Controller::end_root_part(Call& call) {
+  work_.leave(std::move(call.root.edit().kept));
+  call.life().last_received = now();
+  ledger_.seal(call);
 }
 
-void Controller::end_call(Call& call) {
-  if (!call.in_flight) return;
-  const std::shared_ptr<Call> alive = end_flight(call);
-  if (call.node != scheduler::Dependencies::none) dependencies_.remove(std::exchange(call.node, scheduler::Dependencies::none));
-  if (call.team != 0) teams_.leave(call.team);
-  for (const std::vector<int>& team : call.more->teams) {
-    if (const auto number = call.more->team_numbers.find(team.front()); number != call.more->team_numbers.end())
+// The call is over: lets go of all that was there for it, and has done what was to follow.
+void Controller::end(Call& call) {
+  CallLife& life = call.life();
+  work_.leave(calls_.end(call));
+  if (life.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
+  gate_.forget(call);
+  leave_teams(call);
+  if (run_.connected()) {
+    for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
+    if (life.subtask) controller::answer_subtask(engines_, call);
+  }
+  if (life.subtask) {
+    const TaskId parent = controller::submitter_of(call);
+    if (Call* const waiting = calls_.find(parent.call)) waiting->life().more.edit().subtasks.erase({parent.item, call.id});
+  }
+  if (call.root) {
+    work_.leave(std::move(call.root.edit().kept));
+    call.root.reset();
+  }
+  for (ArgumentBlock& block : life.blocks) work_.leave(std::move(block.data.kept));
+  std::vector<ArgumentBlock>().swap(life.blocks);
+  call.function.object.reset();
+  if (life.more) {
+    Uncommon& more = life.more.edit();
+    if (more.deferred.encode) work_.leave(std::make_shared<const Deferred>(std::exchange(more.deferred, {})));
+    more.attempts.clear();
+  }
+  continuations_.take(call);
+  if (life.abandoned) report_unseen(call);
+}
+
+void Controller::leave_teams(const Call& call) {
+  const CallLife& life = call.life();
+  if (life.team != 0) teams_.leave(life.team);
+  for (const std::vector<int>& team : life.more->teams) {
+    if (const auto number = life.more->team_numbers.find(team.front()); number != life.more->team_numbers.end())
       teams_.leave(number->second);
   }
-  for (const int engine : call.more->object_holders) wire::write(outgoing(engine), wire::Forget{call.id});
-  if (call.subtask) answer(call);
-  send_all();
-  call.root.reset();
-  std::vector<ArgumentBlock>().swap(call.blocks);
-  call.function.object.reset();
-  if (call.more) {
-    call.more.edit().deferred = {};
-    call.more.edit().attempts.clear();
-  }
-  if (deciding_) decided_.emplace(call.id, alive);
-  if (!call.more->continuations.empty()) continue_after(call);
-  if (call.abandoned) report_unseen(call);
 }
 
 }  // namespace rankview::detail
 
-// Tasks that tasks submit: calls of one item whose result goes back to an engine.
+namespace rankview::controller {
+
+void StuckTeams::note(const detail::Call& call, std::uint64_t item, std::int64_t now, const std::exception_ptr& error) {
+  const bool known = std::any_of(suspects_.begin(), suspects_.end(), [&](const Suspect& suspect) {
+    return suspect.call == call.id && (call.spread == detail::Spread::together || suspect.item == item);
+  });
+  if (!known) suspects_.push_back({call.id, item, now, error});
+}
+
+void StuckTeams::check(std::int64_t now) {
+  const std::int64_t limit = now - std::chrono::nanoseconds(grace_).count();
+  std::erase_if(suspects_, [&](const Suspect& suspect) {
+    const detail::Call* const call = calls_.find(suspect.call);
+    if (call == nullptr) return true;
+    if (call->spread != detail::Spread::together && !call->life().more->team_items.contains(suspect.item)) return true;
+    if (suspect.since > limit) return false;
+    transport::end_process(1, wire::error_text(suspect.error) + "\nOther engines have not ended that task " +
+                                  std::to_string(grace_.count()) +
+                                  " ms later (RANKVIEW_TEAM_GRACE_MS): they wait in MPI for the one that threw, and cannot be freed");
+  });
+}
+
+}  // namespace rankview::controller
+
+// How templates make a call: its arguments, encoded block by block, and what few calls have.
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
-class Subtask final : public Call {
- public:
-  Subtask(int engine, std::uint64_t number) : submitter(engine), ticket(number) { subtask = true; }
+// So many items may wait on rank 0 while a range is still being read.
+constexpr std::uint64_t read_ahead = 64 * 1024;
 
-  void grow(std::uint64_t) override {}
-  void load(std::uint64_t, Reader& in) override {
+}  // namespace
+
+std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64_t end) const {
+  const auto offset = [this](std::uint64_t item) -> std::size_t {
+    const std::uint64_t index = item - first;
+    if (index == count) return data.bytes.size();
+    return stride != 0 ? index * stride : offsets[index];
+  };
+  return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
+}
+
+Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
+
+Submission::~Submission() {
+  if (begun_ && !finished_) call_->controller->cancel(*call_);
+}
+
+void Submission::set_size() {
+  const std::uint64_t size = block_.data.bytes.size() - item_.bytes - sizeof(size);
+  std::memcpy(block_.data.bytes.data() + item_.bytes, &size, sizeof(size));
+  block_.offsets.push_back(item_.bytes);
+}
+
+// The last item has attachments: it goes into a block of its own.
+void Submission::isolate() {
+  if (block_.count > 1) {
+    ArgumentBlock alone;
+    alone.stride = block_.stride;
+    alone.count = 1;
+    if (alone.stride == 0) {
+      alone.offsets.push_back(0);
+      block_.offsets.pop_back();
+    }
+    Writer& from = block_.data;
+    alone.data.bytes.append(from.bytes.data() + item_.bytes, from.bytes.size() - item_.bytes);
+    alone.data.attachments = std::move(from.attachments);
+    alone.data.kept = std::move(from.kept);
+    from.rewind({item_.bytes, 0, 0});
+    --block_.count;
+    hand_over();
+    block_ = std::move(alone);
+  }
+  hand_over();
+}
+
+void Submission::hand_over() {
+  if (!begun_) call_->controller->begin(call_, expected_);
+  begun_ = true;
+  block_.data.bytes.shrink_to_fit();
+  call_->controller->extend(*call_, std::exchange(block_, {}));
+  handed_over_ = true;
+}
+
+void Submission::wait_for_engines() {
+  Controller& controller = *call_->controller;
+  controller.drive({}, [&] { return controller.waiting() <= read_ahead || !controller::enqueued_as_they_come(*call_); });
+}
+
+void Submission::finish(bool unattended) {
+  if (!begun_) {
+    call_->controller->submit(call_, std::move(block_), unattended);
+    return;
+  }
+  if (block_.count != 0) hand_over();
+  finished_ = true;
+  call_->controller->seal(*call_, unattended);
+}
+
+void begin_only_item(ArgumentBlock& block, std::size_t stride) {
+  block.stride = stride;
+  if (stride == 0) block.data.value(std::uint64_t{0});
+}
+
+void end_only_item(ArgumentBlock& block) {
+  if (block.stride != 0) return;
+  const std::uint64_t size = block.data.bytes.size() - sizeof(size);
+  std::memcpy(block.data.bytes.data(), &size, sizeof(size));
+  block.offsets = {0};
+}
+
+void submit_empty(const std::shared_ptr<Call>& call, bool unattended) {
+  ArgumentBlock block;
+  block.count = 1;
+  call->controller->submit(call, std::move(block), unattended);
+}
+
+void set_label(Call& call, const std::string& label) {
+  if (!label.empty()) call.life().more.edit().label = label;
+}
+
+void set_teams(Call& call, const std::vector<std::vector<int>>& teams) { call.life().more.edit().teams = teams; }
+
+void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first) {
+  call.life().more.edit().feeds.push_back({feed, first});
+}
+
+void defer(Call& call, const Dependency& arguments, EncodeArguments encode, bool plain) {
+  Deferred& deferred = call.life().more.edit().deferred;
+  deferred.arguments = arguments;
+  deferred.encode = std::move(encode);
+  deferred.plain = plain;
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+namespace {
+
+class Subtask final : public detail::Call {
+ public:
+  Subtask(const TaskId& by, int on, std::uint64_t number) : Call(true), parent(by), engine(on), ticket(number) { life().subtask = true; }
+
+  void grow(std::uint64_t, std::uint64_t) override {}
+  void load(std::uint64_t, detail::Reader& in) override {
     const auto bytes = in.take(in.remaining());
     value.assign(bytes.begin(), bytes.end());
   }
   void discard() noexcept override {}
 
-  int submitter;
+  TaskId parent;
+  int engine;
   std::uint64_t ticket;
   std::vector<std::byte> value;
 };
@@ -5649,78 +6833,301 @@ wire::Failure describe(const std::exception_ptr& error) {
 
 }  // namespace
 
-void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
-  const Call* const parent = find(subtask.parent_call);
-  if (parent == nullptr || parent->aborted || closing_) {
-    answer(engine, subtask.ticket, std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
-    send_all();
-    return;
-  }
-  const auto call = make_call<Subtask>(engine, subtask.ticket);
-  call->controller = parent->controller;
-  try {
-    call->function.thunk = static_cast<const Thunk*>(local_address(subtask.thunk));
-    if (subtask.function != CodeAddress()) call->function.code = local_address(subtask.function);
-  } catch (const DecodeError&) {
-    // That rank 0 does not have it is no fault of the message.
-    answer(engine, subtask.ticket, std::current_exception());
-    send_all();
-    return;
-  }
-  call->code = &shipped_code({subtask.thunk, subtask.function, {}});
+std::shared_ptr<detail::Call> make_subtask(const detail::Call& parent, int engine, const wire::Subtask& subtask) {
+  const auto call = detail::make_call<Subtask>(TaskId{parent.id, subtask.parent_item}, engine, subtask.ticket);
+  call->controller = parent.controller;
+  call->function.thunk = static_cast<const detail::Thunk*>(detail::local_address(subtask.thunk));
+  if (subtask.function != wire::CodeAddress()) call->function.code = detail::local_address(subtask.function);
+  call->life().code = &detail::shipped_code({subtask.thunk, subtask.function, {}});
   call->function.object.edit().raw(subtask.object.data(), subtask.object.size());
-  if (!parent->more->label.empty()) call->more.edit().label = parent->more->label;
-  call->balanced = true;
-  if (parent->balanced && parent->more->teams.empty()) call->engines = parent->engines;
+  if (!parent.life().more->label.empty()) call->life().more.edit().label = parent.life().more->label;
+  call->spread = detail::Spread::pool;
+  if (in_pool(parent) && parent.life().more->teams.empty()) call->engines = parent.engines;
   // Deeper ones first, so that what waits for them goes on before more is begun.
-  call->terms.edit().priority = parent->terms->priority + 1;
-  call->error_seen = true;
-  call->submitted = now();
-  ArgumentBlock block;
-  block.count = 1;
-  begin_only_item(block, static_cast<std::size_t>(subtask.stride));
-  block.data.raw(subtask.item.data(), subtask.item.size());
-  end_only_item(block);
-  const std::uint64_t flow = parent->flow;
-  add(call);
-  call->flow = flow;
-  add(*call, std::move(block));
-  lay_out(*call);
-  dispatch();
+  call->life().terms.edit().priority = parent.life().terms->priority + 1;
+  call->life().error_seen = true;
+  return call;
 }
 
-void Controller::answer(const Call& call) {
+detail::ArgumentBlock arguments_of(const wire::Subtask& subtask) {
+  detail::ArgumentBlock block;
+  block.count = 1;
+  detail::begin_only_item(block, static_cast<std::size_t>(subtask.stride));
+  block.data.raw(subtask.item.data(), subtask.item.size());
+  detail::end_only_item(block);
+  return block;
+}
+
+TaskId submitter_of(const detail::Call& subtask) { return static_cast<const Subtask&>(subtask).parent; }
+
+void answer_subtask(Engines& engines, const detail::Call& call) {
   const auto& subtask = static_cast<const Subtask&>(call);
-  if (!open()) return;
-  if (const std::exception_ptr error = call.failure ? call.failure : call.errors->empty() ? nullptr : call.errors->begin()->second) {
-    answer(subtask.submitter, subtask.ticket, error);
+  if (const std::exception_ptr error = call.life().failure           ? call.life().failure
+                                       : call.life().errors->empty() ? nullptr
+                                                                     : call.life().errors->begin()->second) {
+    // How a task fails that has been given up surprises nobody.
+    const bool given_up = call.life().aborted;
+    refuse_subtask(engines, subtask.engine, subtask.ticket,
+                   given_up ? std::make_exception_ptr(TaskAborted(wire::error_text(error))) : error);
   } else {
-    wire::write(outgoing(subtask.submitter), wire::Answer{subtask.ticket, 0, subtask.value});
+    wire::write(engines.to(subtask.engine), wire::Answer{subtask.ticket, 0, subtask.value});
   }
 }
 
-void Controller::answer(int engine, std::uint64_t ticket, const std::exception_ptr& error) {
-  Writer failure;
+void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const std::exception_ptr& error) {
+  detail::Writer failure;
   wire::write(failure, describe(error));
-  wire::write(outgoing(engine), wire::Answer{ticket, 1, failure.bytes.bytes()});
+  wire::write(engines.to(engine), wire::Answer{ticket, 1, failure.bytes.bytes()});
+}
+
+}  // namespace rankview::controller
+
+#include <rankview/slice.hpp>
+#include <rankview/targets.hpp>
+
+namespace rankview::inline abi_0_1 {
+
+std::vector<std::size_t> slice::places(std::size_t size) const {
+  if (step_ == 0) throw UsageError("a slice with a step of 0");
+  // As Python's slice.indices().
+  const auto count = static_cast<std::int64_t>(size);
+  const std::int64_t lowest = step_ < 0 ? -1 : 0;
+  const std::int64_t highest = step_ < 0 ? count - 1 : count;
+  const auto place = [&](const std::optional<int>& at, std::int64_t otherwise) {
+    if (!at) return otherwise;
+    return std::clamp(*at < 0 ? *at + count : *at, lowest, highest);
+  };
+  const std::int64_t start = place(start_, step_ < 0 ? highest : lowest);
+  const std::int64_t stop = place(stop_, step_ < 0 ? lowest : highest);
+  std::vector<std::size_t> places;
+  for (std::int64_t at = start; step_ < 0 ? at > stop : at < stop; at += step_) places.push_back(static_cast<std::size_t>(at));
+  return places;
+}
+
+std::vector<int> slice::of(const std::vector<int>& ids) const {
+  std::vector<int> chosen;
+  for (const std::size_t place : places(ids.size())) chosen.push_back(ids[place]);
+  return chosen;
+}
+
+}  // namespace rankview
+
+// Which engines a view means.
+namespace rankview::inline abi_0_1::detail {
+std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines) {
+  for (const int engine : engines) {
+    if (std::find(view.begin(), view.end(), engine) == view.end())
+      throw UsageError("the targets name engine " + std::to_string(engine) + ", which is none of the view's");
+  }
+  return engines;
+}
+
+void check_open(const Controller& controller) {
+  if (!controller.open()) throw UsageError("the run that this view belongs to has ended");
+}
+
+std::vector<int> live_engines(const Controller& controller) {
+  std::vector<int> ids(static_cast<std::size_t>(controller.engine_count()));
+  std::iota(ids.begin(), ids.end(), 0);
+  return ids;
+}
+
+int resolve(const Controller& controller, int target) {
+  const int count = controller.engine_count();
+  const int id = target < 0 ? count + target : target;
+  if (id < 0 || id >= count)
+    throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(count - 1));
+  return id;
+}
+
+std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
+  std::vector<int> resolved;
+  resolved.reserve(targets.size());
+  for (const int target : targets) {
+    const int id = resolve(controller, target);
+    if (std::find(resolved.begin(), resolved.end(), id) != resolved.end())
+      throw UsageError("engine " + std::to_string(id) + " is named twice");
+    resolved.push_back(id);
+  }
+  return resolved;
 }
 
 }  // namespace rankview::detail
+
+namespace rankview::inline abi_0_1::detail {
+
+std::string in_seconds(std::int64_t nanoseconds) {
+  return std::to_string(std::chrono::duration<double>(std::chrono::nanoseconds(nanoseconds)).count()) + " s";
+}
+
+std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
+                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier) {
+  const TaskId task{call.id, item};
+  if (failure.kind == rankview::wire::FailureKind::timed_out) return task_timed_out(call, task, engine, earlier);
+  TaskPlace place{engine, at.rank, at.host, at.pid, task};
+  if (failure.kind == rankview::wire::FailureKind::name)
+    return std::make_exception_ptr(NameError(failure.message, std::move(place), earlier));
+  if (failure.kind == rankview::wire::FailureKind::type)
+    return std::make_exception_ptr(TypeError(failure.message, std::move(place), earlier));
+  return std::make_exception_ptr(RemoteError(std::move(place), failure.type_name, failure.message, earlier));
+}
+
+std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
+  return std::make_exception_ptr(TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) +
+                                              ": ran for longer than its timeout of " + in_seconds(call.life().terms->timeout) +
+                                              rankview::wire::listed(earlier)));
+}
+
+std::exception_ptr task_aborted(const TaskId& task, const std::string& why) {
+  return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why));
+}
+
+}  // namespace rankview::detail
+
+#include <rankview/flags.hpp>
+
+namespace rankview::controller {
+
+using detail::ArgumentBlock;
+using detail::Call;
+using detail::Spread;
+using scheduler::Placement;
+
+namespace {
+
+constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
+static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
+                  same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
+                  same(Policy::weighted, scheduler::Policy::weighted),
+              "the flags' policies and the scheduler's are cast to each other");
+
+// Calls of one kind take about equally long: those of the same code.
+std::uint64_t kind_of(const Call& call) {
+  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
+}
+
+scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
+  scheduler::Work work;
+  work.call = call.id;
+  work.kind = kind_of(call);
+  work.first = first;
+  work.count = count;
+  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
+  work.item_bytes = block.data.bytes.size() / block.count;
+  work.alone = !block.data.attachments.empty();
+  work.flow = call.life().submitter;
+  work.priority = call.life().terms->priority;
+  work.hwm = call.life().terms->hwm;
+  work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
+  return work;
+}
+
+// Who may run all of a call, or of one whose engines have items of their own, this item.
+Placement placement(const Call& call, std::uint64_t item) {
+  const int close_to_arguments = call.life().more->deferred.placed;
+  switch (call.spread) {
+    case Spread::together:
+      return Placement::together(call.engines);
+    case Spread::teams:
+      return Placement::to(call.life().more->teams);
+    case Spread::pool:
+      if (close_to_arguments >= 0) return Placement::bound(close_to_arguments);
+      return call.engines.empty() ? Placement() : Placement::among(call.engines);
+    case Spread::each:
+    case Spread::blocks:
+    case Spread::rank_0:
+      break;
+  }
+  return Placement::bound(call.engines[item]);
+}
+
+}  // namespace
+
+bool enqueued_as_they_come(const Call& call) { return in_pool(call) && call.chunk_size == 1; }
+
+TaskQueue::TaskQueue(int engines) {
+  for (int id = 0; id < engines; ++id) scheduler_.add_engine(id);
+}
+
+void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
+  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
+}
+
+void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
+
+void TaskQueue::enqueue(const Call& call) {
+  const std::uint64_t count = call.life().items.size();
+  const std::uint64_t engines = call.engines.size();
+  if (count == 0) return;
+  const ArgumentBlock& block = call.life().blocks.front();
+  switch (call.spread) {
+    case Spread::together:
+      submit(call, 0, engines, block);
+      return;
+    case Spread::each:
+      for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
+      return;
+    case Spread::blocks:
+      // The first few get one item more.
+      for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
+        const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
+        scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+        first += part;
+      }
+      return;
+    case Spread::pool:
+    case Spread::teams:
+      if (call.chunk_size > 1) {
+        submit(call, 0, count, block);
+      } else {
+        for (const ArgumentBlock& each : call.life().blocks) enqueue(call, each);
+      }
+      return;
+    case Spread::rank_0:
+      return;
+  }
+}
+
+bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid) {
+  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
+  work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));
+  return scheduler_.submit(work, placement(call, item));
+}
+
+void TaskQueue::withdraw(const Call& call) {
+  if (call.spread == Spread::together || in_pool(call)) {
+    scheduler_.withdraw(call.id, placement(call, 0));
+  } else {
+    for (const int engine : call.engines) scheduler_.withdraw(call.id, Placement::bound(engine));
+  }
+}
+
+void TaskQueue::withdraw(const Call& call, std::uint64_t item) {
+  if (in_pool(call)) {
+    scheduler_.withdraw(call.id, item, placement(call, item));
+    return;
+  }
+  for (const int engine : call.engines) {
+    if (scheduler_.withdraw(call.id, item, Placement::bound(engine))) return;
+  }
+}
+
+}  // namespace rankview::controller
 
 namespace rankview::controller {
 
 using detail::RootPart;
 
-std::uint64_t Teams::enter(const std::vector<int>& engines, const Outgoing& outgoing) {
-  std::uint64_t& number = by_engines_[engines];
+std::uint64_t Teams::enter(const std::vector<int>& members, Engines& engines) {
+  std::uint64_t& number = by_engines_[members];
   if (number == 0) {
-    if (teams_.size() >= most) drop_unused(outgoing);
+    if (teams_.size() >= most) drop_unused(engines);
     number = next_number_++;
     Team& added = teams_[number];
     added.number = number;
-    added.engines = engines;
-    const wire::Join join{number, {engines.begin(), engines.end()}};
-    for (const int engine : engines) wire::write(outgoing(engine), join);
+    added.engines = members;
+    const wire::Join join{number, {members.begin(), members.end()}};
+    for (const int engine : members) wire::write(engines.to(engine), join);
     busy_.push_back(number);
   }
   Team& team = teams_.at(number);
@@ -5732,13 +7139,13 @@ std::uint64_t Teams::enter(const std::vector<int>& engines, const Outgoing& outg
 void Teams::leave(std::uint64_t number) { --teams_.at(number).calls; }
 
 // The one that was used longest ago. While all are in use there may be more than are kept.
-void Teams::drop_unused(const Outgoing& outgoing) {
+void Teams::drop_unused(Engines& engines) {
   Team* oldest = nullptr;
   for (auto& [number, team] : teams_) {
     if (team.calls == 0 && (oldest == nullptr || team.used < oldest->used)) oldest = &team;
   }
   if (oldest == nullptr) return;
-  for (const int engine : oldest->engines) wire::write(outgoing(engine), wire::Disband{oldest->number});
+  for (const int engine : oldest->engines) wire::write(engines.to(engine), wire::Disband{oldest->number});
   by_engines_.erase(oldest->engines);
   teams_.erase(oldest->number);
 }
@@ -5757,7 +7164,7 @@ void Teams::on_join(std::uint64_t number, int engine) {
   ++found->second.joining;
 }
 
-bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over) {
+bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over) {
   bool any = false;
   for (std::size_t i = 0; i < busy_.size();) {
     Team& team = teams_.at(busy_[i]);
@@ -5768,7 +7175,7 @@ bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peer
       }
       std::vector<int> members;
       for (const int engine : team.engines) {
-        members.push_back(peers[static_cast<std::size_t>(engine)]);
+        members.push_back(engines[engine].peer);
         transport::Message message = endpoint.message();
         wire::write(message, wire::Assemble{team.number});
         endpoint.send(members.back(), std::move(message));
@@ -5894,408 +7301,587 @@ void Teams::decide(Part& part) {
     if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
     if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
   } catch (...) {
-    call.failure = std::current_exception();
+    call.life().failure = std::current_exception();
     part.verdict.go = 0;
   }
 }
 
 }  // namespace rankview::controller
 
-namespace rankview::engine {
+#include <cmath>
 
-// What a task of a collective call sees of its team.
-class Group final : public detail::Group {
- public:
-  // `votes`: rounds of voting that the call has.
-  Group(transport::Team& team, transport::SpinTime& spin, std::uint64_t votes) : team_(team), spin_(spin), votes_(votes) {}
+namespace rankview::inline abi_0_1 {
 
-  [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
-  [[nodiscard]] std::size_t size() const override { return team_.engines(); }
+void Flags::add(Flags more) {
+  const auto take = [](auto& flag, auto& given) {
+    if (given.given()) flag = std::move(given);
+  };
+  take(chunksize, more.chunksize);
+  take(ordered, more.ordered);
+  take(retries, more.retries);
+  take(timeout, more.timeout);
+  take(queue_timeout, more.queue_timeout);
+  take(priority, more.priority);
+  take(label, more.label);
+  take(after, more.after);
+  take(follow, more.follow);
+  take(targets, more.targets);
+  take(depend, more.depend);
+  take(hwm, more.hwm);
+  take(policy, more.policy);
+}
 
-  std::uint64_t agree(std::uint64_t count) override;
-  // Before and after a task with a communicator: has one made if there is none; tells the others how the task ended, and gives the
-  // communicator up if it failed on any of them, since messages of that task may still be under way on it. `late` is called once if others
-  // keep this engine waiting.
-  void prepare();
-  void settle(bool failed, const std::function<void()>& late);
+}  // namespace rankview
 
-  // The task has failed: votes against, if others wait for this engine's vote.
-  void refuse();
-
-  void broadcast(void* to, std::uint64_t bytes) override;
-  void scatter(void* to, const detail::Deal& deal) override;
-  void gather(const void* from, std::uint64_t count, const detail::Deal& deal) override;
-  void reduce(const void* from, std::uint64_t count, detail::Element element, detail::Operation operation) override;
-
-  void barrier() override;
-  void allreduce(const void* from, void* to, std::uint64_t count, detail::Element element, detail::Operation operation) override;
-  void allgather_counts(std::uint64_t count, std::span<std::uint64_t> counts) override;
-  void allgather(const void* from, void* to, std::span<const std::uint64_t> counts, std::uint64_t element_bytes) override;
-  void share(void* data, std::uint64_t bytes, std::size_t source) override;
-  void send(std::size_t to, std::span<const std::byte> bytes) override;
-  detail::Buffer receive(std::size_t from) override;
-
-  const boost::mpi::communicator& communicator() override { return team_.communicator(); }
-
- private:
-  transport::Verdict vote(const transport::Vote& own);
-  void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
-
-  transport::Team& team_;
-  transport::SpinTime& spin_;
-  std::uint64_t votes_;
-  bool agreed_ = false;
-};
-
-}  // namespace rankview::engine
-
-#include <rankview/this_task.hpp>
-
-namespace rankview::engine {
+// On what terms calls run: what views have of flags, and which of them a verb knows.
+namespace rankview::inline abi_0_1::detail {
 namespace {
 
-// Results wait so long for company, in nanoseconds and bytes.
-constexpr std::int64_t flush_after = 50'000;
-constexpr std::size_t flush_bytes = 32 * 1024;
-// Between short tasks the engine looks so often for messages.
-constexpr std::int64_t look_after = 50'000;
-// When nothing has come for so many looks, there is time to tell how much memory the variables take; it may take a twentieth of the time.
-constexpr unsigned looks_before_report = 16;
-constexpr std::int64_t report_share = 20;
-constexpr auto pulse_period = std::chrono::milliseconds(1);
+void check_not_negative(double value, const char* flag) {
+  if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
+}
 
-// What activity_ says.
-constexpr int parked = 0;
-constexpr int busy = 1;
-constexpr int quitting = 2;
-
-thread_local Engine* running_here = nullptr;
-// For threads that tasks start. Only set on ranks that do nothing but serve, so that the client of a one-rank run is not taken for a task.
-std::atomic<Engine*> serving_process{nullptr};
+std::int64_t nanoseconds(Seconds time) {
+  // Beyond what can be counted is for ever.
+  constexpr double most = 1e18;
+  return time.count() * 1e9 > most ? 0 : std::max<std::int64_t>(time.count() > 0 ? 1 : 0, std::llround(time.count() * 1e9));
+}
 
 }  // namespace
 
-// Reached by who does not get it at once, so that what runs a task need not look whether it is a forked child.
-void Baton::wait() const {
-  if (forked_) transport::end_process(1, "a child that a task has forked came back from the task, or used rankview: end it with _exit()");
-  std::this_thread::yield();
+void set_balanced_terms(Call& call, const Flags& flags) {
+  check_not_negative(flags.retries, "retries");
+  check_not_negative(flags.timeout->count(), "timeout");
+  check_not_negative(flags.queue_timeout->count(), "queue_timeout");
+  check_not_negative(flags.hwm, "hwm");
+  Terms terms;
+  terms.retries = flags.retries;
+  terms.timeout = nanoseconds(flags.timeout);
+  terms.queue_timeout = nanoseconds(flags.queue_timeout);
+  terms.priority = flags.priority;
+  terms.hwm = static_cast<std::uint32_t>(flags.hwm);
+  terms.policy = static_cast<std::uint8_t>(flags.policy.value());
+  terms.predicate = flags.depend->function();
+  if (terms != Terms()) call.life().terms.edit() = terms;
+  call.after = &flags.after.value();
+  call.follow = &flags.follow.value();
 }
 
-Engine* current() { return running_here != nullptr ? running_here : serving_process.load(std::memory_order_acquire); }
+void set_direct_terms(Call& call, const Flags& flags) {
+  const Flags none;
+  if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
+      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+    throw UsageError(
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
+        "load-balanced views");
+  set_balanced_terms(call, flags);
+}
 
-// What a thunk sees of the engine.
-class Engine::Running final : public detail::Invocation {
+void set_collective_terms(Call& call, const Flags& flags) {
+  if (flags.timeout->count() != 0)
+    throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
+  set_direct_terms(call, flags);
+}
+
+void check_team_flags(const Flags& flags) {
+  if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
+    throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+namespace {
+
+class DiscardPiece final : public UserWork::Piece {
  public:
-  Running(Engine& engine, Pending& message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
-      : Invocation(in, engine.scratch_, code.function, code.object.get(), with, engine.folded_),
-        engine_(engine),
-        message_(message),
-        claims_(claims) {}
+  using Piece::Piece;
+  void run() noexcept override { call().discard(); }
+  void finish() override {}
+};
 
-  void await_attachments() override {
-    if (claims_.sizes().empty()) return;
-    const std::lock_guard held(engine_.baton_);
-    engine_.receive(message_, claims_.places());
+}  // namespace
+
+void UserWork::add(std::unique_ptr<Piece> piece) {
+  const auto [behind, first] = behind_.try_emplace(&piece->call());
+  (first ? ready_ : behind->second).push_back(std::move(piece));
+}
+
+std::unique_ptr<UserWork::Piece> UserWork::begin_next() {
+  auto piece = std::move(ready_.front());
+  ready_.pop_front();
+  return piece;
+}
+
+// The next one of the same call may begin.
+void UserWork::end(std::unique_ptr<Piece> piece) {
+  piece->finish();
+  const auto behind = behind_.find(&piece->call());
+  if (behind->second.empty()) {
+    behind_.erase(behind);
+  } else {
+    ready_.push_back(std::move(behind->second.front()));
+    behind->second.pop_front();
+  }
+  leave(std::move(piece->call_));
+  leave(std::shared_ptr<const Piece>(std::move(piece)));
+}
+
+void UserWork::leave(std::vector<std::shared_ptr<const void>>&& things) {
+  left_.insert(left_.end(), std::make_move_iterator(things.begin()), std::make_move_iterator(things.end()));
+  things.clear();
+}
+
+void discard_results(UserWork& work, detail::Call& call) {
+  if (call.plain && !work.busy(call)) {
+    call.discard();
+  } else {
+    work.add(std::make_unique<DiscardPiece>(call.life().self));
+  }
+}
+
+void Visit::run_next_piece() {
+  auto piece = work_.begin_next();
+  unlock();
+  piece->run();
+  lock();
+  work_.end(std::move(piece));
+}
+
+}  // namespace rankview::controller
+
+// Waiting for calls, and giving them up.
+namespace rankview::inline abi_0_1::detail {
+bool wait(Call& call, const Deadline& deadline) {
+  if (call.life().done()) return true;
+  return call.controller->drive(
+      deadline, [&call] { return call.life().done(); }, call.spread == Spread::rank_0);
+}
+
+bool wait(Call& call, std::uint64_t item, const Deadline& deadline) {
+  if (call.life().done()) return true;
+  return call.controller->drive(
+      deadline,
+      [&call, item] { return call.life().done() || (item < call.life().items.size() && has_ended(call.life().items[item].status)); },
+      call.spread == Spread::rank_0);
+}
+
+std::exception_ptr wait_first_error(Call& call, const Deadline& deadline) {
+  std::exception_ptr error;
+  const auto ready = [&call, &error] {
+    if (!call.life().errors->empty()) error = call.life().errors->begin()->second;
+    if (call.life().failure) error = call.life().failure;
+    return error != nullptr || call.life().done();
+  };
+  call.controller->drive(deadline, ready, call.spread == Spread::rank_0);
+  if (error) call.life().error_seen = true;
+  return error;
+}
+
+bool poll(Call& call) {
+  if (!call.life().done()) call.controller->try_progress();
+  return call.life().done();
+}
+
+QueueStatus queue_status(Controller& controller, const std::vector<int>& engines) {
+  controller.try_progress();
+  return controller.queue_status(engines);
+}
+
+void spin(Controller& controller) { controller.try_progress(); }
+
+std::shared_ptr<CompletionFeed> subscribe(Call& call) {
+  auto feed = std::make_shared<CompletionFeed>();
+  call.controller->locked([&] {
+    for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+      if (has_ended(call.life().items[item].status)) feed->ended.push_back(item);
+    }
+    std::stable_sort(feed->ended.begin(), feed->ended.end(),
+                     [&call](std::uint64_t a, std::uint64_t b) { return call.life().items[a].received < call.life().items[b].received; });
+    call.life().more.edit().feeds.push_back({feed});
+  });
+  return feed;
+}
+
+std::optional<std::uint64_t> next_ended(Call& call, CompletionFeed& feed, std::uint64_t already_read) {
+  std::optional<std::uint64_t> item;
+  const auto ready = [&] {
+    if (!feed.ended.empty()) {
+      item = feed.ended.front();
+      feed.ended.pop_front();
+    }
+    return item || (call.life().sealed && already_read == call.life().items.size());
+  };
+  call.controller->drive({}, ready, call.spread == Spread::rank_0);
+  return item;
+}
+
+namespace {
+
+// A call, and which of its tasks.
+using Named = std::pair<std::shared_ptr<Call>, std::uint64_t>;
+
+// Those that may not have ended.
+std::vector<Named> named(const Controller& controller, const Dependency& tasks) {
+  std::vector<Named> all;
+  for (const Prerequisite& some : tasks.tasks()) {
+    if (auto call = controller.named(some)) all.emplace_back(std::move(call), some.task.item);
+  }
+  return all;
+}
+
+}  // namespace
+
+bool wait_for(Controller& controller, const Dependency& tasks, const Deadline& deadline) {
+  for (const auto& [call, item] : named(controller, tasks)) {
+    if (!(item == Prerequisite::every ? wait(*call, deadline) : wait(*call, item, deadline))) return false;
+  }
+  return true;
+}
+
+void abort(Controller& controller, const Dependency& tasks) {
+  for (const auto& [call, item] : named(controller, tasks)) {
+    call->life().error_seen = true;
+    if (item == Prerequisite::every) {
+      call->controller->abort(*call);
+    } else {
+      call->controller->abort(*call, item);
+    }
+  }
+}
+
+void abort(Call& call) {
+  call.life().error_seen = true;
+  call.controller->abort(call);
+}
+
+void abort_view(Controller& controller, std::uint64_t view) {
+  controller.abort_if([view](const Call& call) { return call.view == view; });
+}
+
+std::uint64_t new_view() noexcept {
+  static std::atomic<std::uint64_t> views{0};
+  return views.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+void abort_all(Controller& controller) {
+  controller.abort_if([](const Call&) { return true; });
+}
+
+void throw_late(Call& call, Seconds timeout) {
+  throw TimeoutError("after " + std::to_string(timeout.count()) + " s, " + std::to_string(call.life().ended) + " of " +
+                     std::to_string(call.life().items.size()) + (call.life().items.size() == 1 ? " task has" : " tasks have") +
+                     " ended (call " + std::to_string(call.id) + "); the result can be asked for again");
+}
+
+void throw_not_ready(const char* what) { throw UsageError(std::string(what) + " before the result is ready: wait() first"); }
+
+void wait_interactive(Call& call, std::chrono::milliseconds interval) {
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  for (bool done = false; !done;) {
+    done = wait(call, deadline_after(interval));
+    const std::size_t total = call.life().items.size();
+    const std::uint64_t ended = call.life().ended;
+    const double elapsed = times_of(call).elapsed.count();
+    const double share = total == 0 ? 1.0 : static_cast<double>(ended) / static_cast<double>(total);
+    if (terminal) {
+      constexpr int width = 40;
+      const int filled = static_cast<int>(std::lround(share * width));
+      std::fprintf(stderr, "\r[%s%s] %zu/%zu tasks, %.1f s%s", std::string(static_cast<std::size_t>(filled), '#').c_str(),
+                   std::string(static_cast<std::size_t>(width - filled), ' ').c_str(), static_cast<std::size_t>(ended), total, elapsed,
+                   done ? "\n" : "");
+    } else {
+      std::fprintf(stderr, "%zu/%zu tasks finished after %.1f s\n", static_cast<std::size_t>(ended), total, elapsed);
+    }
+    std::fflush(stderr);
+  }
+}
+
+}  // namespace rankview::detail
+
+// Results as arguments, and what is attached to messages.
+namespace rankview::engine {
+
+// What a task reads of what another engine delivers. For the task's own thread.
+class Engine::Arrival final : public detail::Delivered {
+ public:
+  Arrival(Engine& engine, std::shared_ptr<InMessage> message, std::span<const std::byte> value)
+      : engine_(engine), message_(std::move(message)), claims_(message_->attachment_sizes), value_(value, &claims_) {}
+  ~Arrival() override {
+    const std::lock_guard held(engine_.lock_);
+    engine_.drop(*message_);
+    message_.reset();
+  }
+
+  detail::Reader& value() override { return value_; }
+  void receive() override {
+    const std::lock_guard held(engine_.lock_);
+    if (!message_->received) engine_.receive(*message_, claims_.places());
   }
 
  private:
   Engine& engine_;
-  Pending& message_;
-  detail::Claims& claims_;
+  std::shared_ptr<InMessage> message_;
+  detail::Claims claims_;
+  detail::Reader value_;
 };
 
-Engine::Engine(const Settings& settings, Variables& variables) : settings_(settings), variables_(variables), spin_(settings.idle) {
-  static const int registered = pthread_atfork(nullptr, nullptr, [] {
-    if (running_here != nullptr) running_here->withhold();
-  });
-  static_cast<void>(registered);
-  if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
+std::shared_ptr<const void> Engine::cached(std::uint64_t call, const std::type_info& type) const {
+  const ResultCache::Entry* const found = cache_.find(call);
+  return found == nullptr || *found->type != type ? nullptr : found->value;
 }
 
-Engine::~Engine() {
-  activity_ = quitting;
-  activity_.notify_all();
-  if (pulse_.joinable()) pulse_.join();
+// To another engine, whether the result is still here or not.
+void Engine::deliver(const wire::Forward& forward) {
+  transport::Message message = endpoint_->message();
+  if (const ResultCache::Entry* const found = cache_.find(forward.call)) {
+    wire::write(message, wire::Delivery{forward.ticket, 1, found->encoded});
+    message.attachments = found->attachments;
+    message.kept.push_back(found->value);
+  } else {
+    wire::write(message, wire::Delivery{forward.ticket, 0, {}});
+  }
+  endpoint_->send(static_cast<int>(forward.to) + 1, std::move(message));
+}
+
+std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
+  const std::lock_guard held(lock_);
+  const Deliveries::Delivery& awaited = deliveries_.at(ticket);
+  transport::Idle idle(spin_);
+  if (awaited.message == nullptr) outbox_.flush();
+  while (awaited.message == nullptr) {
+    if (client_failed())
+      throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");
+    poll_or_nap(idle);
+  }
+  if (!awaited.found) throw detail::ResultGone();
+  auto arrival = std::make_unique<Arrival>(*this, awaited.message, awaited.value);
+  deliveries_.take(ticket);
+  return arrival;
+}
+
+void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place>& places) {
+  message.received = true;
+  const auto transfer = endpoint_->receive(message.frame, places);
+  if (transfer->done()) return;
+  outbox_.flush();
+  transport::Idle idle(spin_);
+  while (!transfer->done()) poll_or_nap(idle);
+}
+
+// What is attached to it, if anything is, is not needed. Does not wait.
+void Engine::drop(InMessage& message) {
+  if (message.received) return;
+  try {
+    unwanted_.receive(*endpoint_, message);
+  } catch (const std::bad_alloc&) {
+    transport::end_process(
+        1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");
+  }
+}
+
+void Engine::drop(const Deliveries::Messages& messages) {
+  for (const auto& message : messages) drop(*message);
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::inline abi_0_1::detail {
+
+std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
+  const engine::Engine* const here = engine::current();
+  auto value = here == nullptr ? nullptr : here->cached(call, type);
+  if (value == nullptr) throw ResultGone();
+  return value;
+}
+
+std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
+  engine::Engine* const here = engine::current();
+  if (here == nullptr) throw ResultGone();
+  return here->take_delivery(ticket);
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::engine {
+namespace {
+
+thread_local Engine* of_this_thread = nullptr;
+std::atomic<Engine*> of_this_process{nullptr};
+
+}  // namespace
+
+Engine* current() { return of_this_thread != nullptr ? of_this_thread : of_this_process.load(std::memory_order_acquire); }
+
+Engine* running_here() { return of_this_thread; }
+
+RunningHere::RunningHere(Engine* engine) : before_(std::exchange(of_this_thread, engine)) {}
+
+RunningHere::~RunningHere() { of_this_thread = before_; }
+
+ServingHere::ServingHere(Engine& engine, bool own_process) : here_(&engine), own_process_(own_process) {
+  if (own_process_) of_this_process.store(&engine, std::memory_order_release);
+}
+
+ServingHere::~ServingHere() {
+  if (own_process_) of_this_process.store(nullptr, std::memory_order_release);
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+void Deliveries::expect(const wire::Batch& batch) {
+  for (std::uint64_t i = 0; i < batch.tickets; ++i) known_.try_emplace(batch.first_ticket + i);
+}
+
+Deliveries::Messages Deliveries::expect_no_more(const wire::Batch& batch) {
+  Messages dropped;
+  for (std::uint64_t i = 0; i < batch.tickets; ++i) {
+    const auto delivery = known_.find(batch.first_ticket + i);
+    if (delivery == known_.end()) continue;
+    delivery->second.wanted = false;
+    drop_unwanted(delivery, dropped);
+  }
+  return dropped;
+}
+
+Deliveries::Messages Deliveries::arrived(const wire::Delivery& record, const std::shared_ptr<InMessage>& message) {
+  Messages dropped;
+  const auto delivery = known_.try_emplace(record.ticket).first;
+  delivery->second.message = message;
+  delivery->second.found = record.found != 0;
+  delivery->second.value = record.value;
+  drop_unwanted(delivery, dropped);
+  return dropped;
+}
+
+void Deliveries::drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped) {
+  if (delivery->second.wanted || delivery->second.message == nullptr) return;
+  dropped.push_back(std::move(delivery->second.message));
+  known_.erase(delivery);
+}
+
+bool Deliveries::any_unwanted() const {
+  return std::any_of(known_.begin(), known_.end(), [](const auto& known) { return !known.second.wanted; });
+}
+
+void UnwantedAttachments::receive(transport::Endpoint& endpoint, InMessage& message) {
+  if (std::exchange(message.received, true)) return;
+  transfers_.push_back(endpoint.receive(message.frame, {}));
+}
+
+bool UnwantedAttachments::progress() {
+  std::erase_if(transfers_, [](const auto& transfer) { return transfer->done(); });
+  return !transfers_.empty();
+}
+
+}  // namespace rankview::engine
+
+// The loop of an engine, and what it is told. How it runs tasks is in run_batch.cpp.
+namespace rankview::engine {
+
+// Reached by who does not get it at once, so that what runs a task need not look whether it is a forked child.
+void EngineLock::wait() const {
+  if (forked_) transport::end_process(1, "a child that a task has forked came back from the task, or used rankview: end it with _exit()");
+  std::this_thread::yield();
+}
+
+Engine::Engine(const Settings& settings, Variables& variables)
+    : settings_(settings), variables_(variables), spin_(settings.idle), progress_thread_([this] { beat(); }) {
+  static const int registered = pthread_atfork(nullptr, nullptr, [] {
+    if (Engine* const here = running_here()) here->withhold();
+  });
+  static_cast<void>(registered);
+  if (settings_.progress_thread) progress_thread_.start();
 }
 
 wire::End Engine::serve(transport::Endpoint& endpoint) {
   endpoint_ = &endpoint;
-  running_here = this;
+  outbox_.attach(endpoint);
   own_thread_ = std::this_thread::get_id();
-  if (settings_.own_process) serving_process.store(this, std::memory_order_release);
+  const ServingHere here(*this, settings_.own_process);
 
   stack_.reset();
-  tasks_since_report_ = true;
-  next_report_ = 0;
-  reported_ = {};
-  unsigned idle_looks = 0;
+  memory_report_.reset();
   transport::Idle idle(spin_);
-  while (!end_ || !queue_.empty()) {
+  while (!end_ || !inbox_.empty()) {
+    let_go();
     if (carry_out_next()) {
       idle.reset();
       continue;
     }
-    flush();
-    if (!dropping_.empty()) dropping();
-    stops_.clear();  // they were about what was here by then, and that is done
+    outbox_.flush();
+    unwanted_.progress();
+    inbox_.forget_stops();
     if (endpoint.poll(*this)) {
       idle.reset();
-      idle_looks = 0;
+      memory_report_.note_message();
       continue;
     }
-    if (tasks_since_report_ && ++idle_looks > looks_before_report) report_memory();
-    if (endpoint.doze(idle) && activity_.load(std::memory_order_relaxed) == busy) {
-      activity_ = parked;
-    }
+    if (memory_report_.due_after_look()) report_memory();
+    if (endpoint.doze(idle)) progress_thread_.park();
   }
   // What arrives from here on belongs to the next run.
   wire::End end = *std::exchange(end_, std::nullopt);
-  objects_.clear();
-  stops_.clear();
-  kept_.clear();
-  kept_bytes_ = 0;
+  inbox_.forget_stops();
   assembling_.clear();
+  auto objects = callables_.clear();
+  left_.insert(left_.end(), std::make_move_iterator(objects.begin()), std::make_move_iterator(objects.end()));
+  for (auto& entry : cache_.clear()) left_.push_back(std::move(entry.value));
   leave();
 
   // Something of the next run may have come already.
-  if (queue_.empty()) activity_ = parked;
-  if (settings_.own_process) serving_process.store(nullptr, std::memory_order_release);
-  running_here = nullptr;
+  if (inbox_.empty()) progress_thread_.park();
   endpoint_ = nullptr;
   return end;
 }
 
 void Engine::leave() {
-  flush();
-  transport::Message message = endpoint_->message();
-  wire::write(message, wire::Bye{});
-  endpoint_->send(0, std::move(message));
+  outbox_.write(wire::Bye{});
+  outbox_.flush();
   transport::Idle idle(spin_);
-  while (!endpoint_->flushed() || dropping()) {
+  while (!endpoint_->flushed() || unwanted_.progress() || deliveries_.any_unwanted()) {
+    let_go();
     if (endpoint_->poll(*this)) {
       idle.reset();
     } else {
       endpoint_->doze(idle);
     }
   }
+  let_go();
 }
 
-std::shared_ptr<Engine::Pending> Engine::new_pending() {
-  if (last_pending_ == nullptr || last_pending_.use_count() > 1) last_pending_ = std::make_shared<Pending>();
-  last_pending_->bytes.clear();
-  last_pending_->frame = {};
-  return last_pending_;
+// What is the user's and nobody needs any more: its destructors may want something of the engine.
+void Engine::let_go() {
+  if (left_.empty() && !inbox_.anything_left() && !endpoint_->anything_sent()) return;
+  auto left = std::exchange(left_, {});
+  auto of_messages = inbox_.take_left();
+  auto sent = endpoint_->take_sent();
+  const EngineLock::Lent lent(lock_);
+  left.clear();
+  of_messages.clear();
+  sent.clear();
 }
-
-void Engine::on_frame(transport::Frame& frame) {
-  const std::shared_ptr<Pending> message = new_pending();
-  if (frame.local != nullptr) {
-    const auto offset = static_cast<std::size_t>(frame.records.data() - frame.local->bytes.data());
-    message->local = std::move(*frame.local);
-    frame.records = message->local.bytes.bytes().subspan(offset);
-    message->frame.local = &message->local;
-  } else if (frame.owned != nullptr) {
-    message->bytes = std::move(*frame.owned);
-    frame.records = message->bytes.bytes().first(frame.records.size());
-  } else {
-    message->bytes.append(frame.records.data(), frame.records.size());
-    frame.records = message->bytes.bytes();
-  }
-  message->attachment_sizes.assign(frame.attachment_sizes.begin(), frame.attachment_sizes.end());
-  message->received = message->attachment_sizes.empty();
-  message->frame.peer = frame.peer;
-  message->frame.tag = frame.tag;
-  message->frame.attachment_sizes = message->attachment_sizes;
-
-  detail::Reader in(frame.records);
-  try {
-    while (!in.done()) on_record(wire::read(in), message);
-  } catch (const DecodeError& error) {
-    // Who can no longer understand the controller can only end: with tasks lost, going on would wait for ever.
-    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a message it cannot read: " + wire::error_text(error));
-  }
-}
-
-void Engine::on_record(const wire::Record& record, const std::shared_ptr<Pending>& message) {
-  if (const auto* batch = std::get_if<wire::Batch>(&record)) {
-    // What others do with this engine is done to its end.
-    expect(*batch);
-    if (end_ && end_->ending == wire::Ending::failed && batch->team == 0) {
-      done_with(*batch, *message);
-      return;
-    }
-    queue_.push_back({*batch, message});
-    if (settings_.pulse && activity_.load(std::memory_order_relaxed) == parked) {
-      activity_ = busy;
-      activity_.notify_one();
-    }
-  } else if (const auto* object = std::get_if<wire::Object>(&record)) {
-    objects_[object->call] = {object->state, message, nullptr};
-  } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
-    objects_.erase(forget->call);
-  } else if (const auto* end = std::get_if<wire::End>(&record)) {
-    end_ = *end;
-    end_seen_ = settings_.clock.now();
-    if (end->ending == wire::Ending::failed) give_up_queue();
-  } else if (const auto* stop_items = std::get_if<wire::Stop>(&record)) {
-    stop(*stop_items);
-  } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
-    if (const auto subtask = subtasks_.find(answer->ticket); subtask != subtasks_.end()) {
-      subtask->second = Answered{answer->failed != 0, {answer->value.begin(), answer->value.end()}};
-    } else if (answer->failed != 0) {
-      report_unseen(answer->value);
-    }
-  } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
-    deliver(*forward);
-  } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
-    on_delivery(*delivery, message);
-  } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
-    give_back(*recall);
-  } else if (const auto* join = std::get_if<wire::Join>(&record)) {
-    queue_.push_back({*join, nullptr});
-  } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
-    queue_.push_back({*disband, nullptr});
-  } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
-    assembling_.insert(assemble->team);
-  } else {
-    throw DecodeError("a record that engines only send to rank 0");
-  }
-}
-
-// Drops what has not begun, but for what others would miss this engine in.
-void Engine::give_up_queue() {
-  std::erase_if(queue_, [this](const Queued& queued) {
-    const auto* const batch = std::get_if<wire::Batch>(&queued.command);
-    if (batch == nullptr || batch->team != 0) return false;
-    done_with(*batch, *queued.message);
-    return true;
-  });
-}
-
-// Gives back what has not begun. What engines run together is never asked for; what has attachments stays, since they have arrived here.
-void Engine::give_back(const wire::Recall& recall) {
-  wire::Returned returned;
-  // Cuts [first, end) to what comes before the recalled, if that is its end.
-  const auto cut = [&](const wire::Items& wanted, std::uint64_t first, std::uint64_t& end) {
-    const std::uint64_t from = std::max(first, wanted.first);
-    if (from >= end || wanted.first + wanted.count < end || (wanted.whole != 0 && (from != wanted.first || from + wanted.count != end)))
-      return;
-    returned.items.push_back({wanted.call, from, end - from, wanted.whole});
-    end = from;
-  };
-  for (const wire::Items& wanted : recall.items) {
-    if (wanted.call == at_.call && at_.movable) cut(wanted, at_.item + 1, at_.end);
-    for (Position* const suspended : suspended_) {
-      if (wanted.call == suspended->call && suspended->movable) cut(wanted, suspended->item + 1, suspended->end);
-    }
-    for (Queued& queued : queue_) {
-      auto* const batch = std::get_if<wire::Batch>(&queued.command);
-      if (batch == nullptr || batch->call != wanted.call || !batch->movable || !queued.message->attachment_sizes.empty()) continue;
-      std::uint64_t end = batch->first + batch->count;
-      cut(wanted, batch->first, end);
-      batch->count = end - batch->first;
-    }
-  }
-  std::erase_if(queue_, [](const Queued& queued) {
-    const auto* const batch = std::get_if<wire::Batch>(&queued.command);
-    return batch != nullptr && batch->count == 0;
-  });
-  wire::write(outbox_, returned);
-  results_.close();
-  flush();
-}
-
-void Engine::stop(const wire::Stop& stop) {
-  stops_.push_back(stop);
-  if (stopped(at_.call, at_.item)) stop_requested_.store(true, std::memory_order_release);
-}
-
-bool Engine::stopped(std::uint64_t call, std::uint64_t item) const {
-  return std::any_of(stops_.begin(), stops_.end(),
-                     [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
-}
-
-// Below MPI_THREAD_MULTIPLE there is no pulse to receive the request.
-bool Engine::stop_requested() {
-  if (!settings_.pulse && on_own_thread()) {
-    endpoint_->poll(*this);
-    if (baton_.try_lock()) {
-      std::stop_source due = due_stop();
-      baton_.unlock();
-      due.request_stop();
-    }
-  }
-  return stop_requested_.load(std::memory_order_acquire) ||
-         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
-}
-
-bool Engine::overdue(std::int64_t now) const {
-  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
-  return deadline != 0 && now > deadline;
-}
-
-std::stop_token Engine::stop_token() {
-  std::stop_token token;
-  std::stop_source due(std::nostopstate);
-  {
-    const std::lock_guard held(baton_);
-    if (!stop_source_) stop_source_.emplace();
-    token = stop_source_->get_token();
-    due = due_stop();
-  }
-  due.request_stop();
-  return token;
-}
-
-// Whom to ask to stop. That runs the task's callbacks, so it must be done without the baton, which they may want.
-std::stop_source Engine::due_stop() const {
-  return stop_source_ && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
-             ? *stop_source_
-             : std::stop_source(std::nostopstate);
-}
-
-// Sent at once, unless something was a moment ago: then the pulse does it. Without a pulse, only the task's own thread may.
-void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
-  const bool own_thread = on_own_thread();
-  {
-    const std::lock_guard held(baton_);
-    wire::write(outbox_, wire::Published{at_.call, at_.item, std::string(name), type, value});
-    results_.close();
-    const std::int64_t now = settings_.clock.now();
-    const bool due = settings_.pulse ? now - last_published_ >= flush_after || outbox_.size() >= flush_bytes : own_thread;
-    if (due) {
-      last_published_ = now;
-      flush();
-    }
-  }
-  if (!settings_.pulse && own_thread) static_cast<void>(stop_requested());
-}
-
-bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
 
 bool Engine::carry_out_next() {
-  if (queue_.empty()) return false;
-  const Queued next = std::move(queue_.front());
-  queue_.pop_front();
-  carry_out(next);
-  return true;
-}
-
-void Engine::carry_out(const Queued& queued) {
-  if (const auto* batch = std::get_if<wire::Batch>(&queued.command)) {
-    run(*batch, *queued.message);
-    done_with(*batch, *queued.message);
-  } else if (const auto* join_team = std::get_if<wire::Join>(&queued.command)) {
+  const std::optional<Inbox::Command> next = inbox_.pop();
+  if (!next) return false;
+  if (const auto* batch = std::get_if<wire::Batch>(&next->what)) {
+    run(*batch, *next->message);
+    done_with(*batch, *next->message);
+  } else if (const auto* join_team = std::get_if<wire::Join>(&next->what)) {
     join(*join_team);
   } else {
-    teams_.erase(std::get<wire::Disband>(queued.command).team);
+    teams_.erase(std::get<wire::Disband>(next->what).team);
   }
+  return true;
 }
 
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
-  wire::write(outbox_, wire::AtJoin{join.team});
-  flush();
+  outbox_.write(wire::AtJoin{join.team});
+  outbox_.flush();
   transport::Idle idle(spin_);
   while (!assembling_.contains(join.team)) poll_or_nap(idle);
   assembling_.erase(join.team);
@@ -6305,310 +7891,129 @@ void Engine::join(const wire::Join& join) {
 }
 
 // It has been run, or will not be: takes in what was sent for it and is not needed.
-void Engine::done_with(const wire::Batch& batch, Pending& message) {
-  if (!message.received) drop(message);
-  expect_no_more(batch);
+void Engine::done_with(const wire::Batch& batch, InMessage& message) {
+  drop(message);
+  drop(deliveries_.expect_no_more(batch));
 }
 
-// What belongs to the next item of a batch.
-std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const {
-  try {
-    return items.next();
-  } catch (const DecodeError& error) {
-    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + wire::error_text(error));
+// A look for messages, or a pause between two, for who waits for one. In the pause the progress thread may do something.
+void Engine::poll_or_nap(transport::Idle& idle) {
+  if (endpoint_->poll(*this)) {
+    idle.reset();
+  } else if (const auto pause = idle.pause(); pause.count() != 0) {
+    const EngineLock::Lent lent(lock_);
+    settings_.clock.nap(pause);
   }
 }
 
-void Engine::run(const wire::Batch& batch, Pending& message) {
-  Code code;
-  wire::ItemCursor items(batch);
-  std::optional<Group> group;
-  if (batch.team != 0) {
-    // Others may need what this engine has done before they can come.
-    flush();
-    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
-  } else if (batch.slow) {
-    flush();
-  }
-  tasks_since_report_ = true;
-  // What an item left that ran out of time is of another batch's type.
-  folded_.reset();
-  std::int64_t started = settings_.clock.now();
-  at_.end = batch.first + batch.count;
-  at_.movable = batch.movable && message.attachment_sizes.empty();
-  for (std::uint64_t item = batch.first; item < at_.end; ++item) {
-    ++items_begun_;
-    scratch_.bytes.clear();
-    at_.call = batch.call;
-    at_.item = item;
-    const auto arguments = next_arguments(items);
-    // What engines run together is begun by all, or others would wait.
-    if (!stops_.empty() && batch.team == 0 && stopped(batch.call, item)) {
-      end_fold(batch.call, code);
-      wire::write(scratch_, wire::Failure{wire::FailureKind::stopped, "", ""});
-      add_result(batch.call, item, started, started, true);
-      continue;
-    }
-    const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
-    const std::int64_t completed = settings_.clock.now();
-    if (well && code.thunk->fold != nullptr) {
-      folded_items_.push_back({item, started, completed});
-    } else {
-      if (!folded_items_.empty()) fail_fold(batch.call, code);
-      if (well && batch.keep) keep(batch.call);
-      add_result(batch.call, item, started, completed, !well);
-    }
-    if (batch.communicator) {
-      if (!well) flush();  // others may be in MPI for good
-      // Others may want something of this engine before they come.
-      const Baton::Lent lent(baton_);
-      group->settle(!well, [this] {
-        const std::lock_guard held(baton_);
-        flush();
-      });
-    }
-    started = completed;
-    if (completed - last_look_ < look_after) continue;
-    end_fold(batch.call, code);
-    look(completed);
-    if (end_ && end_->ending == wire::Ending::failed && batch.team == 0) return;
-    results_.close();
-    started = settings_.clock.now();
-  }
-  end_fold(batch.call, code);
-  at_.end = 0;
-}
-
-// Whether the item went well; what it gave, or why it failed, is in scratch_.
-bool Engine::run_item(const wire::Batch& batch, Pending& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
-                      Group* group) {
-  if (stop_source_) stop_source_.reset();
-  stop_requested_.store(!stops_.empty() && stopped(batch.call, at_.item), std::memory_order_release);
-  told_overdue_ = false;
-  if (batch.timeout != 0) deadline_.store(started + batch.timeout, std::memory_order_relaxed);
-  const auto in_time = [this, &batch] { return batch.timeout == 0 || !(told_overdue_ || overdue(settings_.clock.now())); };
-  const auto fail = [this](const wire::Failure& failure) {
-    scratch_.rewind({0, 0, 0});
-    wire::write(scratch_, failure);
-  };
-  bool well = true;
-  try {
-    if (batch.communicator) {
-      const Baton::Lent lent(baton_);
-      group->prepare();
-    }
-    if (code.thunk == nullptr) code = code_of(batch);
-    scratch_.flat = batch.flat;
-    if (code.predicate != nullptr && !accepted(code)) {
-      fail({wire::FailureKind::refused, "", ""});
-      well = false;
-    } else {
-      run_task(message, code, arguments, group);
-      if (code.thunk->fold != nullptr && in_time()) fold(code, code.thunk->fold);
-    }
-    if (batch.first_only && group->index() != 0) scratch_.rewind({0, 0, 0});
-  } catch (...) {
-    fail(describe_current_exception());
-    well = false;
-    if (group != nullptr) {
-      const Baton::Lent lent(baton_);
-      group->refuse();
-    }
-  }
-  if (well && !in_time()) {
-    fail({wire::FailureKind::timed_out, "", ""});
-    well = false;
-  }
-  deadline_.store(0, std::memory_order_relaxed);
-  scratch_.flat = false;
-  return well;
-}
-
-Engine::Code Engine::code_of(const wire::Batch& batch) {
-  Code code;
-  if (batch.predicate != wire::CodeAddress{})
-    code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
-  if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
-  const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
-  if (batch.has_object) {
-    State& state = objects_.at(batch.call);
-    if (state.object == nullptr) {
-      detail::Reader in(state.bytes);
-      state.object = thunk->load(in);
-    }
-    code.object = state.object;
-  }
-  code.thunk = thunk;
-  return code;
-}
-
-// Whether the task may run here.
-bool Engine::accepted(const Code& code) {
-  const Baton::Lent lent(baton_);
-  return code.predicate();
-}
-
-void Engine::run_task(Pending& message, const Code& code, std::span<const std::byte> bytes, detail::Group* group) {
-  detail::Claims claims(message.attachment_sizes);
-  detail::Reader arguments(bytes, &claims);
-  arguments.flat() = scratch_.flat;
-  Running running(*this, message, code, arguments, claims, group);
-  {
-    const Baton::Lent lent(baton_);
-    code.thunk->run(running);
-  }
-  scratch_type_ = running.result_type;
-}
-
-// Has the thunk do something with what has been folded.
-void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
-  detail::Claims none({});
-  detail::Reader nothing({}, &none);
-  Running running(*this, no_message_, code, nothing, none, nullptr);
-  const Baton::Lent lent(baton_);
-  step(running);
-}
-
-void Engine::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed) {
-  const bool alone = !scratch_.attachments.empty();
-  if (alone) flush();
-  results_.add(call, item, started, completed, failed, scratch_.bytes.bytes());
-  if (oldest_result_ == 0) oldest_result_ = completed;
-  if (!alone && outbox_.size() < flush_bytes) return;
-  outbox_.attachments = std::exchange(scratch_.attachments, {});
-  outbox_.kept = std::exchange(scratch_.kept, {});
-  flush();
-}
-
-void Engine::flush() {
-  if (outbox_.empty()) return;
-  endpoint_->send(0, std::exchange(outbox_, endpoint_->message()));
-  results_.close();
-  oldest_result_ = 0;
+// Between two tasks, now and then.
+void Engine::look(std::int64_t now) {
+  constexpr int flood = 64;
+  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  let_go();
+  last_look_ = now;
+  unwanted_.progress();
+  // Without a progress thread nobody would send them during the next task, however long that is.
+  if (outbox_.due(now) || (outbox_.has_results() && !settings_.progress_thread)) outbox_.flush();
 }
 
 void Engine::report_memory() {
   const std::int64_t begin = settings_.clock.now();
   // A thread of the client's process may be about to sleep until the next message.
-  if (begin < next_report_ && settings_.own_process) return;
+  if (memory_report_.too_early(begin) && settings_.own_process) return;
   const wire::Memory memory{variables_.size(), variables_.bytes()};
-  const std::int64_t end = settings_.clock.now();
-  next_report_ = end + report_share * (end - begin);
-  tasks_since_report_ = false;
-  if (memory.variables == reported_.variables && memory.bytes == reported_.bytes) return;
-  reported_ = memory;
-  wire::write(outbox_, memory);
-  results_.close();
-  flush();
+  if (!memory_report_.counted(memory, begin, settings_.clock.now())) return;
+  outbox_.write(memory);
+  outbox_.flush();
 }
 
-void Engine::look(std::int64_t now) {
-  endpoint_->poll(*this);
-  last_look_ = now;
-  if (!dropping_.empty()) dropping();
-  // Without a pulse nobody would send them during the next task, however long that is.
-  if (oldest_result_ != 0 && (now - oldest_result_ >= flush_after || !settings_.pulse)) flush();
-}
-
-void Engine::receive(Pending& message, const std::vector<detail::Claims::Place>& places) {
-  message.received = true;
-  const auto transfer = endpoint_->receive(message.frame, places);
-  if (transfer->done()) return;
-  flush();
-  transport::Idle idle(spin_);
-  while (!transfer->done()) poll_or_nap(idle);
-}
-
-// Whoever sends attachments waits until they are received. Does not wait.
-void Engine::drop(Pending& message) {
-  message.received = true;
-  try {
-    dropping_.push_back(endpoint_->receive(message.frame, {}));
-  } catch (const std::bad_alloc&) {
-    transport::end_process(
-        1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");
-  }
-}
-
-// A look for messages, or a pause between two, for who waits for one. In the pause the pulse may do something.
-void Engine::poll_or_nap(transport::Idle& idle) {
-  if (endpoint_->poll(*this)) {
-    idle.reset();
-  } else if (const auto pause = idle.pause(); pause.count() != 0) {
-    const Baton::Lent lent(baton_);
-    transport::nap(pause);
-  }
-}
-
-// The second thread: sleeps while the engine has nothing to do, else looks once a period whether it is still in the same task.
-void Engine::pulse() {
-  running_here = this;  // for callbacks of a task's stop token
-  std::uint64_t last = 0;
-  for (;;) {
-    activity_.wait(parked);
-    if (activity_.load() == quitting) return;
-    std::this_thread::sleep_for(pulse_period);
-    const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
-    if (begun == std::exchange(last, begun) && baton_.try_lock()) {
-      beat();
-      std::stop_source due = due_stop();
-      baton_.unlock();
-      due.request_stop();
-    }
-  }
-}
-
+// In the progress thread, while one item takes long.
 void Engine::beat() {
-  // Between two runs there is no endpoint; the loop then holds the baton, and this is not reached.
-  for (int i = 0; i < 64 && endpoint_->poll(*this);) ++i;
-  if (overdue(settings_.clock.now()) && !std::exchange(told_overdue_, true)) {
+  if (!lock_.try_lock()) return;
+  // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
+  constexpr int flood = 64;
+  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  if (overdue(settings_.clock.now()) && !std::exchange(run_->told_overdue, true)) {
     stop_requested_.store(true, std::memory_order_release);
-    wire::write(outbox_, wire::Overdue{at_.call, at_.item});
-    results_.close();
+    outbox_.write(wire::Overdue{run_->call, run_->item});
   }
-  flush();
+  outbox_.flush();
   const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
-  if (end_ && end_->ending == wire::Ending::failed && since_end > settings_.grace)
+  if (client_failed() && since_end > settings_.grace)
     transport::end_process(static_cast<int>(end_->exit_code),
                            "the client failed (" + end_->reason + "), and the running task of engine " + std::to_string(settings_.id) +
                                " did not stop within " + std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS)");
+  std::stop_source due = due_stop();
+  lock_.unlock();
+  const RunningHere here(this);  // for callbacks of the task's stop token
+  due.request_stop();
+}
+
+// ---- what rank 0 and other engines say ---------------------------------------------------------------------------------------
+
+void Engine::on_frame(transport::Frame& frame) {
+  const std::shared_ptr<InMessage> message = inbox_.take_in(frame);
+  detail::Reader in(frame.records);
+  try {
+    while (!in.done()) on_record(wire::read(in), message);
+  } catch (const DecodeError& error) {
+    // Who can no longer understand the controller can only end: with tasks lost, going on would wait for ever.
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a message it cannot read: " + wire::error_text(error));
+  }
+}
+
+void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message) {
+  if (const auto* batch = std::get_if<wire::Batch>(&record)) {
+    on_batch(*batch, message);
+  } else if (const auto* object = std::get_if<wire::Object>(&record)) {
+    callables_.add(*object, message);
+  } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
+    if (auto dropped = callables_.drop(forget->call)) left_.push_back(std::move(dropped));
+  } else if (const auto* end = std::get_if<wire::End>(&record)) {
+    on_end(*end);
+  } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
+    inbox_.stop(*stop);
+    if (inbox_.stopped(run_->call, run_->item)) stop_requested_.store(true, std::memory_order_release);
+  } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
+    if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
+  } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
+    deliver(*forward);
+  } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
+    drop(deliveries_.arrived(*delivery, message));
+  } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
+    outbox_.write(inbox_.give_back(*recall, *run_));
+    outbox_.flush();
+  } else if (const auto* join = std::get_if<wire::Join>(&record)) {
+    inbox_.push({*join, nullptr});
+  } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
+    inbox_.push({*disband, nullptr});
+  } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
+    assembling_.insert(assemble->team);
+  } else {
+    throw DecodeError("a record that engines only send to rank 0");
+  }
+}
+
+void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message) {
+  deliveries_.expect(batch);
+  // What others do with this engine is done to its end.
+  if (client_failed() && batch.team == 0) {
+    done_with(batch, *message);
+    return;
+  }
+  inbox_.push({batch, message});
+  progress_thread_.wake();
+}
+
+void Engine::on_end(const wire::End& end) {
+  end_ = end;
+  end_seen_ = settings_.clock.now();
+  if (!client_failed()) return;
+  // What has not begun is dropped, but for what others would miss this engine in.
+  for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);
 }
 
 }  // namespace rankview::engine
-
-namespace rankview::inline abi_0_1 {
-namespace {
-
-engine::Engine& here() {
-  engine::Engine* const engine = engine::current();
-  if (engine == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
-  return *engine;
-}
-
-}  // namespace
-
-namespace this_engine {
-
-int id() { return here().settings().id; }
-int size() { return here().settings().size; }
-Variables& vars() { return here().variables(); }
-
-}  // namespace this_engine
-
-bool this_task::stop_requested() { return here().stop_requested(); }
-
-std::stop_token this_task::stop_token() { return here().stop_token(); }
-
-void this_task::progress(double fraction) {
-  if (!(fraction >= 0 && fraction <= 1)) throw UsageError("progress is a fraction between 0 and 1, and not " + std::to_string(fraction));
-  publish("progress", fraction);
-}
-
-void detail::publish(std::string_view name, const std::type_info& type, const Writer& value) {
-  here().publish(name, type.name(), value.bytes.bytes());
-}
-
-}  // namespace rankview
 
 #include <cxxabi.h>
 
@@ -6685,14 +8090,14 @@ namespace rankview::engine {
 
 // Reports what has been folded so far.
 void Engine::end_fold(std::uint64_t call, const Code& code) {
-  if (folded_items_.empty()) return;
-  scratch_.rewind({0, 0, 0});
+  if (run_->folded_items.empty()) return;
+  run_->result.rewind({0, 0, 0});
   bool failed = false;
   try {
     fold(code, code.thunk->finish);
   } catch (...) {
-    scratch_.rewind({0, 0, 0});
-    wire::write(scratch_, describe_current_exception());
+    run_->result.rewind({0, 0, 0});
+    wire::write(run_->result, describe_current_exception());
     failed = true;
   }
   end_folded_items(call, failed);
@@ -6700,33 +8105,81 @@ void Engine::end_fold(std::uint64_t call, const Code& code) {
 
 // An item has failed behind those that have been folded. If that was in folding, what they made is lost, and they have failed, too.
 void Engine::fail_fold(std::uint64_t call, const Code& code) {
-  detail::Writer failure = std::exchange(scratch_, {});
-  if (folded_ != nullptr) {
+  detail::Writer failure = std::exchange(run_->result, {});
+  if (run_->folded != nullptr) {
     end_fold(call, code);
   } else {
-    scratch_.raw(failure.bytes.data(), failure.bytes.size());
+    run_->result.raw(failure.bytes.data(), failure.bytes.size());
     end_folded_items(call, true);
   }
-  scratch_ = std::move(failure);
+  run_->result = std::move(failure);
 }
 
-// scratch_ has the value of all of them, or why they failed.
+// run_->result has the value of all of them, or why they failed.
 void Engine::end_folded_items(std::uint64_t call, bool failed) {
-  detail::Writer value = std::exchange(scratch_, {});
-  for (const FoldedItem& item : folded_items_) {
-    const bool last = &item == &folded_items_.back();
-    scratch_.rewind({0, 0, 0});
+  detail::Writer value = std::exchange(run_->result, {});
+  for (const FoldedItem& item : run_->folded_items) {
+    const bool last = &item == &run_->folded_items.back();
+    run_->result.rewind({0, 0, 0});
     if (failed) {
       // NOLINTNEXTLINE(bugprone-use-after-move): only the last turn moves it
-      scratch_.raw(value.bytes.data(), value.bytes.size());
+      run_->result.raw(value.bytes.data(), value.bytes.size());
     } else if (last) {
-      scratch_ = std::move(value);
+      run_->result = std::move(value);
     }
-    add_result(call, item.item, item.started, item.completed, failed);
+    outbox_.add_result(call, item.item, item.started, item.completed, failed, run_->result);
   }
-  folded_items_.clear();
-  scratch_.rewind({0, 0, 0});
+  run_->folded_items.clear();
+  run_->result.rewind({0, 0, 0});
 }
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// What a task of a collective call sees of its team.
+class Group final : public detail::Group {
+ public:
+  // `votes`: rounds of voting that the call has.
+  Group(transport::Team& team, transport::SpinTime& spin, std::uint64_t votes) : team_(team), spin_(spin), votes_(votes) {}
+
+  [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
+  [[nodiscard]] std::size_t size() const override { return team_.engines(); }
+
+  std::uint64_t agree(std::uint64_t count) override;
+  // Before and after a task with a communicator: has one made if there is none; tells the others how the task ended, and gives the
+  // communicator up if it failed on any of them, since messages of that task may still be under way on it. `late` is called once if others
+  // keep this engine waiting.
+  void prepare();
+  void settle(bool failed, const std::function<void()>& late);
+
+  // The task has failed: votes against, if others wait for this engine's vote.
+  void refuse();
+
+  void broadcast(void* to, std::uint64_t bytes) override;
+  void scatter(void* to, const detail::Deal& deal) override;
+  void gather(const void* from, std::uint64_t count, const detail::Deal& deal) override;
+  void reduce(const void* from, std::uint64_t count, detail::Element element, detail::Operation operation) override;
+
+  void barrier() override;
+  void allreduce(const void* from, void* to, std::uint64_t count, detail::Element element, detail::Operation operation) override;
+  void allgather_counts(std::uint64_t count, std::span<std::uint64_t> counts) override;
+  void allgather(const void* from, void* to, std::span<const std::uint64_t> counts, std::uint64_t element_bytes) override;
+  void share(void* data, std::uint64_t bytes, std::size_t source) override;
+  void send(std::size_t to, std::span<const std::byte> bytes) override;
+  detail::Buffer receive(std::size_t from) override;
+
+  const boost::mpi::communicator& communicator() override { return team_.communicator(); }
+
+ private:
+  transport::Verdict vote(const transport::Vote& own);
+  void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
+
+  transport::Team& team_;
+  transport::SpinTime& spin_;
+  std::uint64_t votes_;
+  bool agreed_ = false;
+};
 
 }  // namespace rankview::engine
 
@@ -6827,148 +8280,474 @@ detail::Buffer Group::receive(std::size_t from) {
 
 }  // namespace rankview::engine
 
-// Results as arguments: the engine keeps the latest long ones, for tasks here, and delivers them to other engines.
-//
-// Rank 0 tells the one engine to deliver a result and the other, with the batch whose task it is for, that it will come; both always, so
-// that the second can rely on it, and takes it in even if the task does not run.
 namespace rankview::engine {
-namespace {
 
-// As many bytes are kept at most.
-constexpr std::size_t kept_most = std::size_t{128} << 20;
-
-}  // namespace
-
-// What a task reads of what another engine delivers. For the task's own thread.
-class Engine::Arrival final : public detail::Delivered {
- public:
-  Arrival(Engine& engine, std::shared_ptr<Pending> message, std::span<const std::byte> value)
-      : engine_(engine), message_(std::move(message)), claims_(message_->attachment_sizes), value_(value, &claims_) {}
-  ~Arrival() override {
-    const std::lock_guard held(engine_.baton_);
-    if (!message_->received) engine_.drop(*message_);
+std::shared_ptr<InMessage> Inbox::take_in(transport::Frame& frame) {
+  if (last_ == nullptr || last_.use_count() > 1) {
+    last_ = {new InMessage, [this](InMessage* message) {
+               leave(message->local);
+               delete message;
+             }};
   }
-
-  detail::Reader& value() override { return value_; }
-  void receive() override {
-    const std::lock_guard held(engine_.baton_);
-    if (!message_->received) engine_.receive(*message_, claims_.places());
-  }
-
- private:
-  Engine& engine_;
-  std::shared_ptr<Pending> message_;
-  detail::Claims claims_;
-  detail::Reader value_;
-};
-
-// What is in scratch_ is the whole result of a call. If it is long, it is kept until later ones need the room.
-void Engine::keep(std::uint64_t call) {
-  std::size_t bytes = 0;
-  for (const detail::Attachment& attachment : scratch_.attachments) bytes += attachment.size;
-  if (bytes == 0 || bytes > kept_most || scratch_.kept.size() != 1 || scratch_type_ == nullptr) return;
-  const auto encoded = scratch_.bytes.bytes();
-  kept_.push_back({call, scratch_type_, scratch_.kept.front(), bytes, {encoded.begin(), encoded.end()}, scratch_.attachments});
-  kept_bytes_ += bytes;
-  while (kept_bytes_ > kept_most) {
-    kept_bytes_ -= kept_.front().bytes;
-    kept_.pop_front();
-  }
-}
-
-// Null if it is not there any more.
-const Engine::Kept* Engine::find_kept(std::uint64_t call) const {
-  const auto found = std::find_if(kept_.rbegin(), kept_.rend(), [call](const Kept& kept) { return kept.call == call; });
-  return found == kept_.rend() ? nullptr : &*found;
-}
-
-std::shared_ptr<const void> Engine::kept(std::uint64_t call, const std::type_info& type) const {
-  const Kept* const found = find_kept(call);
-  return found == nullptr || *found->type != type ? nullptr : found->value;
-}
-
-void Engine::deliver(const wire::Forward& forward) {
-  transport::Message message = endpoint_->message();
-  if (const Kept* const found = find_kept(forward.call); found != nullptr) {
-    wire::write(message, wire::Delivery{forward.ticket, 1, found->encoded});
-    message.attachments = found->attachments;
-    message.kept.push_back(found->value);
+  InMessage& message = *last_;
+  leave(message.local);
+  message.bytes.clear();
+  message.frame = {};
+  if (frame.local != nullptr) {
+    const auto offset = static_cast<std::size_t>(frame.records.data() - frame.local->bytes.data());
+    message.local = std::move(*frame.local);
+    frame.records = message.local.bytes.bytes().subspan(offset);
+    message.frame.local = &message.local;
+  } else if (frame.owned != nullptr) {
+    message.bytes = std::move(*frame.owned);
+    frame.records = message.bytes.bytes().first(frame.records.size());
   } else {
-    wire::write(message, wire::Delivery{forward.ticket, 0, {}});
+    message.bytes.append(frame.records.data(), frame.records.size());
+    frame.records = message.bytes.bytes();
   }
-  endpoint_->send(static_cast<int>(forward.to) + 1, std::move(message));
+  message.attachment_sizes.assign(frame.attachment_sizes.begin(), frame.attachment_sizes.end());
+  message.received = message.attachment_sizes.empty();
+  message.frame.peer = frame.peer;
+  message.frame.tag = frame.tag;
+  message.frame.attachment_sizes = message.attachment_sizes;
+  return last_;
 }
 
-// The engine has been given the batch.
-void Engine::expect(const wire::Batch& batch) {
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) deliveries_.try_emplace(batch.first_ticket + i);
+void Inbox::leave(detail::Writer& local) {
+  left_.insert(left_.end(), std::make_move_iterator(local.kept.begin()), std::make_move_iterator(local.kept.end()));
+  local.kept.clear();
 }
 
-// The batch is over, or will not be run: what was for it and has not been taken is dropped, also when it comes later.
-void Engine::expect_no_more(const wire::Batch& batch) {
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) {
-    const auto delivery = deliveries_.find(batch.first_ticket + i);
-    if (delivery == deliveries_.end()) continue;
-    delivery->second.wanted = false;
-    drop_unwanted(delivery);
+std::optional<Inbox::Command> Inbox::pop() {
+  if (commands_.empty()) return std::nullopt;
+  std::optional<Command> next(std::move(commands_.front()));
+  commands_.pop_front();
+  return next;
+}
+
+std::vector<Inbox::Command> Inbox::take_batches() {
+  std::vector<Command> taken;
+  std::deque<Command> others;
+  for (Command& command : commands_) {
+    const auto* const batch = std::get_if<wire::Batch>(&command.what);
+    if (batch != nullptr && batch->team == 0) {
+      taken.push_back(std::move(command));
+    } else {
+      others.push_back(std::move(command));
+    }
   }
+  commands_ = std::move(others);
+  return taken;
 }
 
-void Engine::on_delivery(const wire::Delivery& record, const std::shared_ptr<Pending>& message) {
-  const auto delivery = deliveries_.try_emplace(record.ticket).first;
-  delivery->second.message = message;
-  delivery->second.found = record.found != 0;
-  delivery->second.value = record.value;
-  drop_unwanted(delivery);
-}
-
-void Engine::drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery) {
-  if (delivery->second.wanted || delivery->second.message == nullptr) return;
-  if (!delivery->second.message->received) drop(*delivery->second.message);
-  deliveries_.erase(delivery);
-}
-
-// Whether something is still on its way here that is not wanted: at the end of a run, all of that run's. What is wanted then is the next
-// run's.
-bool Engine::dropping() {
-  std::erase_if(dropping_, [](const auto& transfer) { return transfer->done(); });
-  return !dropping_.empty() || std::any_of(deliveries_.begin(), deliveries_.end(), [](const auto& known) { return !known.second.wanted; });
-}
-
-std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
-  const Delivery& awaited = deliveries_.at(ticket);
-  transport::Idle idle(spin_);
-  if (awaited.message == nullptr) flush();
-  while (awaited.message == nullptr) {
-    if (end_ && end_->ending == wire::Ending::failed)
-      throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");
-    poll_or_nap(idle);
+wire::Returned Inbox::give_back(const wire::Recall& recall, ItemRun& running) {
+  wire::Returned returned;
+  // Cuts [first, end) to what comes before the recalled, if that is its end.
+  const auto cut = [&](const wire::Items& wanted, std::uint64_t first, std::uint64_t& end) {
+    const std::uint64_t from = std::max(first, wanted.first);
+    if (from >= end || wanted.first + wanted.count < end || (wanted.whole != 0 && (from != wanted.first || from + wanted.count != end)))
+      return;
+    returned.items.push_back({wanted.call, from, end - from, wanted.whole});
+    end = from;
+  };
+  for (const wire::Items& wanted : recall.items) {
+    for (ItemRun* run = &running; run != nullptr; run = run->waiting) {
+      if (wanted.call == run->call && run->movable) cut(wanted, run->item + 1, run->end);
+    }
+    for (Command& command : commands_) {
+      auto* const batch = std::get_if<wire::Batch>(&command.what);
+      if (batch == nullptr || batch->call != wanted.call || !batch->movable || !command.message->attachment_sizes.empty()) continue;
+      std::uint64_t end = batch->first + batch->count;
+      cut(wanted, batch->first, end);
+      batch->count = end - batch->first;
+    }
   }
-  if (!awaited.found) throw detail::ResultGone();
-  auto arrival = std::make_unique<Arrival>(*this, awaited.message, awaited.value);
-  deliveries_.erase(ticket);
-  return arrival;
+  std::erase_if(commands_, [](const Command& command) {
+    const auto* const batch = std::get_if<wire::Batch>(&command.what);
+    return batch != nullptr && batch->count == 0;
+  });
+  return returned;
+}
+
+wire::Returned Inbox::give_back_all(ItemRun& running) {
+  wire::Recall everything;
+  everything.items.push_back({running.call, running.item + 1, running.end - running.item - 1, 0});
+  for (const Command& command : commands_) {
+    if (const auto* const batch = std::get_if<wire::Batch>(&command.what))
+      everything.items.push_back({batch->call, batch->first, batch->count, 0});
+  }
+  return give_back(everything, running);
+}
+
+bool Inbox::stopped(std::uint64_t call, std::uint64_t item) const {
+  return std::any_of(stops_.begin(), stops_.end(),
+                     [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
 }
 
 }  // namespace rankview::engine
 
-namespace rankview::inline abi_0_1::detail {
+namespace rankview::engine {
 
-std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
-  const engine::Engine* const here = engine::current();
-  auto value = here == nullptr ? nullptr : here->kept(call, type);
-  if (value == nullptr) throw ResultGone();
-  return value;
+void Outbox::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed,
+                        detail::Writer& value) {
+  const bool alone = !value.attachments.empty();
+  if (alone) flush();
+  results_.add(call, item, started, completed, failed, value.bytes.bytes());
+  if (oldest_result_ == 0) oldest_result_ = completed;
+  if (!alone && !full()) return;
+  message_.attachments = std::exchange(value.attachments, {});
+  message_.kept = std::exchange(value.kept, {});
+  flush();
 }
 
-std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
-  engine::Engine* const here = engine::current();
-  if (here == nullptr) throw ResultGone();
-  return here->take_delivery(ticket);
+void Outbox::flush() {
+  if (message_.empty()) return;
+  endpoint_->send(0, std::exchange(message_, endpoint_->message()));
+  results_.close();
+  oldest_result_ = 0;
 }
 
-}  // namespace rankview::detail
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+ProgressThread::ProgressThread(std::function<void()> beat) : beat_(std::move(beat)) {}
+
+ProgressThread::~ProgressThread() {
+  activity_ = quitting;
+  activity_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void ProgressThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void ProgressThread::run() {
+  constexpr auto period = std::chrono::milliseconds(1);
+  std::uint64_t last = 0;
+  for (;;) {
+    activity_.wait(parked);
+    if (activity_.load() == quitting) return;
+    std::this_thread::sleep_for(period);
+    const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
+    if (begun == std::exchange(last, begun)) beat_();
+  }
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+std::deque<ResultCache::Entry> ResultCache::add(std::uint64_t call, const detail::Writer& result, const std::type_info* type) {
+  std::deque<Entry> evicted;
+  std::size_t bytes = 0;
+  for (const detail::Attachment& attachment : result.attachments) bytes += attachment.size;
+  if (bytes == 0 || bytes > most_bytes || result.kept.size() != 1 || type == nullptr) return evicted;
+  const auto encoded = result.bytes.bytes();
+  entries_.push_back({call, type, result.kept.front(), bytes, {encoded.begin(), encoded.end()}, result.attachments});
+  bytes_ += bytes;
+  while (bytes_ > most_bytes) {
+    bytes_ -= entries_.front().bytes;
+    evicted.push_back(std::move(entries_.front()));
+    entries_.pop_front();
+  }
+  return evicted;
+}
+
+const ResultCache::Entry* ResultCache::find(std::uint64_t call) const {
+  const auto found = std::find_if(entries_.rbegin(), entries_.rend(), [call](const Entry& entry) { return entry.call == call; });
+  return found == entries_.rend() ? nullptr : &*found;
+}
+
+std::deque<ResultCache::Entry> ResultCache::clear() {
+  bytes_ = 0;
+  return std::exchange(entries_, {});
+}
+
+}  // namespace rankview::engine
+
+// How an engine runs the items of a batch.
+namespace rankview::engine {
+namespace {
+
+// Between short tasks the engine looks so often for messages, in nanoseconds.
+constexpr std::int64_t look_after = 50'000;
+
+}  // namespace
+
+// What a thunk sees of the engine.
+class Engine::Running final : public detail::Invocation {
+ public:
+  Running(Engine& engine, InMessage* message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
+      : Invocation(in, engine.run_->result, code.function, code.object.get(), with, engine.run_->folded),
+        engine_(engine),
+        message_(message),
+        claims_(claims) {}
+
+  void await_attachments() override {
+    if (claims_.sizes().empty()) return;
+    const std::lock_guard held(engine_.lock_);
+    engine_.receive(*message_, claims_.places());
+  }
+
+ private:
+  Engine& engine_;
+  InMessage* message_;
+  detail::Claims& claims_;
+};
+
+void Engine::run(const wire::Batch& batch, InMessage& message) {
+  Code code;
+  wire::ItemCursor items(batch);
+  std::optional<Group> group;
+  if (batch.team != 0) {
+    // Others may need what this engine has done before they can come.
+    outbox_.flush();
+    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
+  } else if (batch.slow) {
+    outbox_.flush();
+  }
+  memory_report_.note_tasks();
+  ItemRun& run = *run_;
+  // What an item left that ran out of time is of another batch's type.
+  if (run.folded != nullptr) left_.push_back(std::move(run.folded));
+  std::int64_t started = settings_.clock.now();
+  run.call = batch.call;
+  run.end = batch.first + batch.count;
+  run.movable = batch.movable && message.attachment_sizes.empty();
+  for (std::uint64_t item = batch.first; item < run.end; ++item) {
+    progress_thread_.note_item();
+    run.result.bytes.clear();
+    run.item = item;
+    const auto arguments = next_arguments(items);
+    // What engines run together is begun by all, or others would wait.
+    if (batch.team == 0 && inbox_.stopped(batch.call, item)) {
+      end_fold(batch.call, code);
+      wire::write(run.result, wire::Failure{wire::FailureKind::stopped, "", ""});
+      outbox_.add_result(batch.call, item, started, started, true, run.result);
+      continue;
+    }
+    const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
+    const std::int64_t completed = settings_.clock.now();
+    if (well && code.thunk->fold != nullptr) {
+      run.folded_items.push_back({item, started, completed});
+    } else {
+      if (!run.folded_items.empty()) fail_fold(batch.call, code);
+      if (well && batch.keep) cache_result(batch);
+      outbox_.add_result(batch.call, item, started, completed, !well, run.result);
+    }
+    if (batch.communicator) settle(*group, well);
+    started = completed;
+    if (completed - last_look_ < look_after) continue;
+    end_fold(batch.call, code);
+    look(completed);
+    if (client_failed() && batch.team == 0) break;
+    outbox_.close_results();
+    started = settings_.clock.now();
+  }
+  end_fold(batch.call, code);
+  run.end = 0;
+  if (code.object.use_count() == 1) left_.push_back(std::move(code.object));
+}
+
+// Whether the item went well; what it gave, or why it failed, is in its result.
+bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+                      Group* group) {
+  ItemRun& run = *run_;
+  if (run.stop_source) run.stop_source.reset();
+  run.told_overdue = false;
+  run.deadline = batch.timeout != 0 ? started + batch.timeout : 0;
+  show(run.deadline);
+  bool well = true;
+  try {
+    if (batch.communicator) {
+      const EngineLock::Lent lent(lock_);
+      group->prepare();
+    }
+    if (code.thunk == nullptr) code = code_of(batch);
+    run.result.flat = batch.flat;
+    if (code.predicate != nullptr && !accepted(code)) {
+      fail_run({wire::FailureKind::refused, "", ""});
+      well = false;
+    } else {
+      run_task(message, code, arguments, batch.flat, group);
+      if (code.thunk->fold != nullptr && in_time(batch)) fold(code, code.thunk->fold);
+    }
+    if (batch.first_only && group->index() != 0) run.result.rewind({0, 0, 0});
+  } catch (...) {
+    fail_run(describe_current_exception());
+    well = false;
+    if (group != nullptr) {
+      const EngineLock::Lent lent(lock_);
+      group->refuse();
+    }
+  }
+  if (well && !in_time(batch)) {
+    fail_run({wire::FailureKind::timed_out, "", ""});
+    well = false;
+  }
+  run.deadline = 0;
+  deadline_.store(0, std::memory_order_relaxed);
+  run.result.flat = false;
+  return well;
+}
+
+// Whether the task may run here.
+bool Engine::accepted(const Code& code) {
+  const EngineLock::Lent lent(lock_);
+  return code.predicate();
+}
+
+void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group) {
+  detail::Claims claims(message.attachment_sizes);
+  detail::Reader arguments(bytes, &claims);
+  arguments.flat() = flat;
+  Running running(*this, &message, code, arguments, claims, group);
+  {
+    const EngineLock::Lent lent(lock_);
+    code.thunk->run(running);
+  }
+  run_->result_type = running.result_type;
+}
+
+// Has the thunk do something with what has been folded.
+void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
+  detail::Claims none({});
+  detail::Reader nothing({}, &none);
+  Running running(*this, nullptr, code, nothing, none, nullptr);
+  const EngineLock::Lent lent(lock_);
+  step(running);
+}
+
+// The result says why the item failed.
+void Engine::fail_run(const wire::Failure& failure) {
+  for (auto& kept : run_->result.kept) left_.push_back(std::move(kept));
+  run_->result.rewind({0, 0, 0});
+  wire::write(run_->result, failure);
+}
+
+// Tells the others that run the item how it ended here.
+void Engine::settle(Group& group, bool well) {
+  if (!well) outbox_.flush();  // others may be in MPI for good
+  // Others may want something of this engine before they come.
+  const EngineLock::Lent lent(lock_);
+  group.settle(!well, [this] {
+    const std::lock_guard held(lock_);
+    outbox_.flush();
+  });
+}
+
+void Engine::cache_result(const wire::Batch& batch) {
+  for (auto& evicted : cache_.add(batch.call, run_->result, run_->result_type)) left_.push_back(std::move(evicted.value));
+}
+
+// What belongs to the next item of a batch.
+std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const {
+  try {
+    return items.next();
+  } catch (const DecodeError& error) {
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + wire::error_text(error));
+  }
+}
+
+Engine::Code Engine::code_of(const wire::Batch& batch) {
+  Code code;
+  if (batch.predicate != wire::CodeAddress{})
+    code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
+  if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
+  const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
+  if (batch.has_object) {
+    CallableStates::State* state = callables_.find(batch.call);
+    if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
+    if (state->object == nullptr) {
+      // Meanwhile the call may end, if its task has run out of time.
+      const std::shared_ptr<InMessage> message = state->message;
+      detail::Reader in(state->bytes);
+      {
+        const EngineLock::Lent lent(lock_);
+        code.object = thunk->load(in);
+      }
+      state = callables_.find(batch.call);
+      if (state != nullptr) state->object = code.object;
+    } else {
+      code.object = state->object;
+    }
+  }
+  code.thunk = thunk;
+  return code;
+}
+
+// ---- when the item has to stop -----------------------------------------------------------------------------------------------
+
+// What others see of the item that runs from here on.
+void Engine::show(std::int64_t deadline) {
+  stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
+  deadline_.store(deadline, std::memory_order_relaxed);
+}
+
+bool Engine::in_time(const wire::Batch& batch) const {
+  return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
+}
+
+bool Engine::overdue(std::int64_t now) const {
+  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
+  return deadline != 0 && now > deadline;
+}
+
+// Below MPI_THREAD_MULTIPLE there is no progress thread to receive the request.
+bool Engine::stop_requested() {
+  if (!settings_.progress_thread && on_own_thread()) {
+    endpoint_->poll(*this);
+    if (lock_.try_lock()) {
+      std::stop_source due = due_stop();
+      lock_.unlock();
+      due.request_stop();
+    }
+  }
+  return stop_requested_.load(std::memory_order_acquire) ||
+         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
+}
+
+std::stop_token Engine::stop_token() {
+  std::stop_token token;
+  std::stop_source due(std::nostopstate);
+  {
+    const std::lock_guard held(lock_);
+    if (!run_->stop_source) run_->stop_source.emplace();
+    token = run_->stop_source->get_token();
+    due = due_stop();
+  }
+  due.request_stop();
+  return token;
+}
+
+// Whom to ask to stop. That runs the task's callbacks, so it must be done without the lock, which they may want.
+std::stop_source Engine::due_stop() const {
+  return run_->stop_source && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
+             ? *run_->stop_source
+             : std::stop_source(std::nostopstate);
+}
+
+// Sent at once, unless something was a moment ago: then the progress thread does it. Without one, only the task's own thread may.
+void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
+  const bool own_thread = on_own_thread();
+  {
+    const std::lock_guard held(lock_);
+    outbox_.write(wire::Published{run_->call, run_->item, std::string(name), type, value});
+    const std::int64_t now = settings_.clock.now();
+    const bool waited = now - last_published_ >= Outbox::flush_after;
+    if (settings_.progress_thread ? waited || outbox_.full() : own_thread) {
+      last_published_ = now;
+      outbox_.flush();
+    }
+  }
+  if (!settings_.progress_thread && own_thread) static_cast<void>(stop_requested());
+}
+
+bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
+
+}  // namespace rankview::engine
 
 #include <sys/resource.h>
 #include <system_error>
@@ -7074,8 +8853,8 @@ void Engine::check_depth(std::size_t more) {
   if (!stack_) stack_.emplace();
   const std::size_t left = stack_->left();
   const bool has_room = left >= stack_->reserve() + more;
-  if (has_room && suspended_.size() < most_suspended) return;
-  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
+  if (has_room && suspended_ < most_suspended) return;
+  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_) + " tasks of engine " +
                               std::to_string(settings_.id) + " wait for each other, which ";
   if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
   throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
@@ -7090,31 +8869,30 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.stride = stride;
   record.object = function.object->bytes.bytes();
   record.item = arguments;
-  const std::lock_guard held(baton_);
-  record.parent_call = at_.call;
-  record.ticket = next_ticket_++;
-  subtasks_.emplace(record.ticket, std::nullopt);
-  wire::write(outbox_, record);
-  results_.close();
-  flush();
+  const std::lock_guard held(lock_);
+  record.parent_call = run_->call;
+  record.parent_item = run_->item;
+  record.ticket = subtasks_.add();
+  outbox_.write(record);
+  outbox_.flush();
   return record.ticket;
 }
 
 bool Engine::answered(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
+  const std::lock_guard held(lock_);
   endpoint_->poll(*this);
-  return subtasks_.at(ticket).has_value();
+  return subtasks_.answered(ticket);
 }
 
 void Engine::forget(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
-  const auto forgotten = subtasks_.extract(ticket);
-  if (!forgotten.empty() && forgotten.mapped() && forgotten.mapped()->failed) report_unseen(forgotten.mapped()->value);
+  const std::lock_guard held(lock_);
+  const auto forgotten = subtasks_.forget(ticket);
+  if (forgotten && forgotten->failed) report_unseen(forgotten->value);
 }
 
 // Says on stderr that a task failed of which nobody here asks any more how it ended, unless it was given up.
 void Engine::report_unseen(std::span<const std::byte> value) const {
-  if (end_ && end_->ending == wire::Ending::failed) return;
+  if (client_failed()) return;
   detail::Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   if (failure.type_name == "rankview::TaskAborted") return;
@@ -7124,74 +8902,74 @@ void Engine::report_unseen(std::span<const std::byte> value) const {
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {
   const auto take_answer = [&] {
-    const std::lock_guard held(baton_);
-    if (!subtasks_.at(ticket)) run_others_until_answered(ticket);
-    return *std::exchange(subtasks_.at(ticket), std::nullopt);
+    const std::lock_guard held(lock_);
+    if (!subtasks_.answered(ticket)) run_others_until_answered(ticket);
+    return subtasks_.take(ticket);
   };
-  Answered answer = take_answer();
+  SubtaskResults::Answer answer = take_answer();
   if (!answer.failed) return std::move(answer.value);
   detail::Reader in(answer.value);
   wire::Failure failure = wire::read_failure(in);
   throw RemoteError(TaskPlace{}, std::move(failure.type_name), std::move(failure.message));
 }
 
-// What others may run, so that this engine, which now has time, gets what is most urgent rather than what came first.
-void Engine::give_back_all() {
-  wire::Recall everything;
-  everything.items.push_back({at_.call, at_.item + 1, at_.end - at_.item - 1, 0});
-  for (const Queued& queued : queue_) {
-    if (const auto* const batch = std::get_if<wire::Batch>(&queued.command))
-      everything.items.push_back({batch->call, batch->first, batch->count, 0});
-  }
-  give_back(everything);
+// How many items have been begun here that wait. What stands behind one in its batch cannot begin before that goes on, and what was folded
+// with those before it cannot end.
+void Engine::tell_suspended() {
+  std::uint64_t items = 0;
+  for (const ItemRun* run = run_->waiting; run != nullptr; run = run->waiting) items += run->folded_items.size() + run->end - run->item;
+  outbox_.write(wire::Suspended{items});
+  outbox_.flush();
 }
 
-// With the baton.
+// While it lives, the item that runs waits, and others run with an ItemRun of their own.
+class Engine::Nested {
+ public:
+  explicit Nested(Engine& engine) : engine_(engine) {
+    run_.waiting = engine_.run_;
+    engine_.run_ = &run_;
+    ++engine_.suspended_;
+    engine_.show(0);
+  }
+  Nested(const Nested&) = delete;
+  Nested& operator=(const Nested&) = delete;
+  ~Nested() {
+    // What was folded with an item that ran out of time is the user's.
+    if (run_.folded != nullptr) engine_.left_.push_back(std::move(run_.folded));
+    engine_.run_ = run_.waiting;
+    --engine_.suspended_;
+    engine_.show(engine_.run_->deadline);
+    engine_.tell_suspended();
+  }
+
+ private:
+  Engine& engine_;
+  ItemRun run_;
+};
+
+// With the lock.
 void Engine::run_others_until_answered(std::uint64_t ticket) {
   check_depth(0);
-  // What stands behind a suspended item in its batch cannot begin before that goes on.
-  const auto tell = [this] {
-    std::uint64_t items = 0;
-    for (const Position* const suspended : suspended_) items += suspended->end - suspended->item;
-    wire::write(outbox_, wire::Suspended{items});
-    results_.close();
-    flush();
-  };
-  give_back_all();
-  // What belongs to the item that waits.
-  Position position = at_;
-  const std::int64_t deadline = deadline_.exchange(0);
-  const bool told_overdue = told_overdue_;
-  detail::Writer scratch = std::exchange(scratch_, {});
-  std::shared_ptr<void> folded = std::move(folded_);
-  std::vector<FoldedItem> folded_items = std::exchange(folded_items_, {});
-  std::optional<std::stop_source> stop_source = std::exchange(stop_source_, std::nullopt);
-  suspended_.push_back(&position);
-  at_ = {};
-  tell();
+  // What others may run goes back, so that this engine, which now has time, gets what is most urgent rather than what came first.
+  outbox_.write(inbox_.give_back_all(*run_));
+  outbox_.flush();
+
+  const Nested nested(*this);
+  tell_suspended();
 
   transport::Idle idle(spin_);
-  const auto given_up = [this] { return end_ && end_->ending == wire::Ending::failed; };
-  while (!subtasks_.at(ticket) && !given_up()) {
+  while (!subtasks_.answered(ticket) && !client_failed()) {
+    let_go();
     if (carry_out_next()) {
       idle.reset();
       continue;
     }
-    flush();
+    outbox_.flush();
     poll_or_nap(idle);
   }
 
-  suspended_.pop_back();
-  at_ = position;
-  told_overdue_ = told_overdue;
-  deadline_.store(deadline, std::memory_order_relaxed);
-  scratch_ = std::move(scratch);
-  folded_ = std::move(folded);
-  folded_items_ = std::move(folded_items);
-  stop_source_ = std::move(stop_source);
-  stop_requested_.store(stopped(at_.call, at_.item), std::memory_order_release);
-  tell();
-  if (!subtasks_.at(ticket)) throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
+  if (!subtasks_.answered(ticket))
+    throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
 }
 
 }  // namespace rankview::engine
@@ -7221,6 +8999,44 @@ void forget_subtask(std::uint64_t ticket) noexcept {
 }
 
 }  // namespace rankview::detail
+
+#include <rankview/this_engine.hpp>
+#include <rankview/this_task.hpp>
+
+// What tasks ask of their engine.
+namespace rankview::inline abi_0_1 {
+namespace {
+
+engine::Engine& here() {
+  engine::Engine* const engine = engine::current();
+  if (engine == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
+  return *engine;
+}
+
+}  // namespace
+
+namespace this_engine {
+
+int id() { return here().settings().id; }
+int size() { return here().settings().size; }
+Variables& vars() { return here().variables(); }
+
+}  // namespace this_engine
+
+bool this_task::stop_requested() { return here().stop_requested(); }
+
+std::stop_token this_task::stop_token() { return here().stop_token(); }
+
+void this_task::progress(double fraction) {
+  if (!(fraction >= 0 && fraction <= 1)) throw UsageError("progress is a fraction between 0 and 1, and not " + std::to_string(fraction));
+  publish("progress", fraction);
+}
+
+void detail::publish(std::string_view name, const std::type_info& type, const Writer& value) {
+  here().publish(name, type.name(), value.bytes.bytes());
+}
+
+}  // namespace rankview
 
 namespace rankview::engine {
 
@@ -8961,6 +10777,7 @@ bool LocalEndpoint::poll(FrameHandler& handler) {
     frame.attachment_sizes = sizes;
     frame.local = &message;
     handler.on_frame(frame);
+    note_sent(message);
   }
   return !messages.empty();
 }
@@ -9617,6 +11434,7 @@ bool MpiEndpoint::poll_sending() {
     Sending first = std::move(sending_.front());
     sending_.pop_front();
     if (test_all(first.requests)) {
+      note_sent(first.message);
       recycle(std::move(first.message.bytes));
       any = true;
     } else {
@@ -9986,12 +11804,20 @@ void MpiTeam::make_communicator() {
 }  // namespace rankview::transport
 
 namespace rankview::transport {
+namespace {
+
+WayOut simulated = nullptr;
+
+}  // namespace
 
 void end_process(int code, const std::string& why) {
+  if (simulated != nullptr) simulated(code, why);
   std::fprintf(stderr, "rankview: %s\n", why.c_str());
   std::fflush(nullptr);
   _exit(code == 0 ? 1 : code);
 }
+
+void set_way_out(WayOut way_out) { simulated = way_out; }
 
 }  // namespace rankview::transport
 #include <rankview/detail/archive.hpp>
@@ -10515,6 +12341,7 @@ Subtask read_subtask(Reader& in) {
   record.thunk = in.value<CodeAddress>();
   record.function = in.value<CodeAddress>();
   record.parent_call = in.value<std::uint64_t>();
+  record.parent_item = in.value<std::uint64_t>();
   record.stride = in.value<std::uint64_t>();
   record.object = read_bytes(in);
   record.item = read_bytes(in);
@@ -10669,6 +12496,7 @@ void write(Writer& out, const Subtask& record) {
   out.value(record.thunk);
   out.value(record.function);
   out.value(record.parent_call);
+  out.value(record.parent_item);
   out.value(record.stride);
   write_bytes(out, record.object);
   write_bytes(out, record.item);

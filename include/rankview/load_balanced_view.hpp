@@ -178,7 +178,7 @@ class BalancedVerbs {
     return call;
   }
   void prepare_balanced(Call& call) const {
-    call.balanced = true;
+    call.spread = Spread::pool;
     call.view = number_;
     set_balanced_terms(call, flags_);
     self().place(call);
@@ -305,6 +305,7 @@ class TeamView : public detail::BalancedVerbs<TeamView> {
   }
   void place(detail::Call& call) const {
     detail::check_team_flags(flags_);
+    call.spread = detail::Spread::teams;
     set_teams(call, teams_);
     call.communicator = true;
   }

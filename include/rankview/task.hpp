@@ -138,7 +138,7 @@ class Awaiter {
  public:
   explicit Awaiter(Kept&& result) : result_(std::forward<Kept>(result)) {}
 
-  [[nodiscard]] bool await_ready() const { return CallOf::of(result_).done(); }
+  [[nodiscard]] bool await_ready() const { return done(CallOf::of(result_)); }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> coroutine) {
     const auto resume = std::make_shared<Resume>(coroutine, std::is_base_of_v<TaskPromiseBase, Promise>);

@@ -4,7 +4,7 @@
 
 #include "cluster/under_way.hpp"
 #include "cluster/watch.hpp"
-#include "controller/continuations.hpp"
+#include "controller/local_calls.hpp"
 #include "engine/failure.hpp"
 #include "launch/copies.hpp"
 #include "transport/local_endpoint.hpp"
@@ -83,8 +83,8 @@ void Cluster::State::tell_level() const {
 
 detail::ControllerSettings Cluster::State::controller_settings(std::size_t engines) {
   detail::ControllerSettings settings;
-  settings.idle = {options.idle_spin, options.idle_sleep};
-  settings.clock = clock;
+  settings.driver.idle = {options.idle_spin, options.idle_sleep};
+  settings.driver.clock = clock;
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
@@ -97,10 +97,10 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
                                 .machine = ranks[on].boot});
   }
   // Without another rank there is no MPI to be careful with.
-  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
-  settings.machine = ranks[0].boot;
-  settings.forward = settings.pulse ? options.forward_results : ForwardResults::never;
-  settings.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
+  settings.driver.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.driver.any_thread_drives = level >= transport::ThreadLevel::serialized || size == 1;
+  settings.forwarding.machine = ranks[0].boot;
+  settings.forwarding.when = settings.driver.progress_thread ? options.forward_results : ForwardResults::never;
   return settings;
 }
 
@@ -111,7 +111,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
   settings.idle = {options.idle_spin, options.idle_sleep};
   settings.clock = clock;
   settings.own_process = size > 1;
-  settings.pulse = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
+  settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   return settings;
 }

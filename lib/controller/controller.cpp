@@ -3,53 +3,39 @@
 #include "controller/controller.hpp"
 
 #include "controller/items.hpp"
-#include "transport/mpi.hpp"
 #include "transport/process.hpp"
-#include "wire/error_text.hpp"
 #include "wire/shipped_code.hpp"
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
 
-#include <algorithm>
-#include <cstdio>
+#include <atomic>
 #include <utility>
-#include <variant>
 
+// What clients ask of the controller. What follows from it is in round.cpp, what engines say in inbound.cpp.
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
-// What pulse_state_ says.
-constexpr int parked = 0;
-constexpr int awake = 1;
-constexpr int quitting = 2;
-
-constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
-static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
-                  same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
-                  same(Policy::weighted, scheduler::Policy::weighted),
-              "the flags' policies and the scheduler's are cast to each other");
-
 // Whether there is anybody to run its items.
 void check_placeable(const Call& call) {
-  if (call.nobody || (!call.balanced && !call.same_arguments && call.engines.empty())) throw_nobody();
+  if (call.nobody || (!in_pool(call) && !call.same_arguments && call.engines.empty())) throw_nobody();
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
 void find_code(Call& call) {
-  call.code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.terms->predicate));
-}
-
-// A number for each controller, which others have again after some ten thousand.
-std::uint16_t new_run() {
-  static std::atomic<std::uint16_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed);
+  call.life().code = &shipped_code(call.function.thunk, call.function.code, reinterpret_cast<const void*>(call.life().terms->predicate));
 }
 
 // A number for each thread that submits calls.
-std::uint64_t this_flow() {
+std::uint64_t this_submitter() {
   static std::atomic<std::uint64_t> threads{0};
   thread_local const std::uint64_t mine = threads.fetch_add(1, std::memory_order_relaxed);
   return mine;
+}
+
+controller::ItemLedger::MakeError aborted(std::string why) {
+  return
+      [why = std::move(why)](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); };
 }
 
 }  // namespace
@@ -57,485 +43,325 @@ std::uint64_t this_flow() {
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
     : endpoint_(endpoint),
       settings_(settings),
-      spin_(settings.idle),
-      run_(new_run()),
-      next_ticket_(std::uint64_t{run_} << 48U),
-      outgoing_(settings.engines.size()),
+      engines_(endpoint, settings.engines),
+      gate_(this, calls_),
+      ledger_(engines_, gate_, work_),
+      queue_(engines_.count()),
       teams_(*settings.teams),
-      accounts_(settings.engines.size()) {
-  for (const EngineInfo& engine : settings_.engines) peers_.push_back(engine.peer);
-  for (std::size_t id = 0; id < settings_.engines.size(); ++id) scheduler_.add_engine(static_cast<int>(id));
-  if (settings_.pulse) pulse_ = std::thread([this] { pulse(); });
-}
+      dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
+      retries_(run_),
+      transfers_(endpoint, settings_.driver.clock, ledger_, work_),
+      stuck_teams_(calls_, settings.team_grace),
+      driver_(*this, work_, continuations_, settings.driver) {}
 
-Controller::~Controller() {
-  pulse_state_ = quitting;
-  pulse_state_.notify_all();
-  if (pulse_.joinable()) pulse_.join();
-}
-
-// ---- calls -------------------------------------------------------------------------------------------------------------------
+// ---- from the submission -----------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
   check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
-  call->items.reserve(expected.value_or(0));
-  const std::lock_guard guard(lock_);
+  call->life().submitted = now();
+  call->life().items.reserve(expected.value_or(0));
+  const auto visit = driver_.visit();
   add(call);
 }
 
 void Controller::extend(Call& call, ArgumentBlock&& block) {
-  const std::lock_guard guard(lock_);
+  const auto visit = driver_.visit();
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
-  if (may_drive()) progress();
+  if (driver_.may_drive()) round();
 }
 
 void Controller::seal(Call& call, bool unattended) {
+  // Results that are there before all items are known make room as they come; from here on the room stays where it is.
+  if (!call.plain && call.multiple) make_room(call);
   {
-    const std::lock_guard guard(lock_);
-    call.kept = unattended;
+    const auto visit = driver_.visit();
+    call.life().has_handles = unattended;
     lay_out(call);
+    advance();
     // The run may have ended meanwhile.
-    if (!call.in_flight && !call.kept) delist(call);
-    if (open() && may_drive()) dispatch();
+    if (!call.life().in_flight && !call.life().has_handles) work_.leave(calls_.drop(call));
   }
-  if (unattended) wake_pulse();
+  if (unattended) driver_.wake_progress_thread();
 }
 
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
   if (block.count != 0) check_placeable(*call);
   find_code(*call);
-  call->submitted = now();
+  call->life().submitted = now();
+  if (!call->plain) {
+    const std::uint64_t count = call->same_arguments ? call->engines.size() : block.count;
+    call->grow(count, count);
+  }
   {
-    const std::lock_guard guard(lock_);
+    const auto visit = driver_.visit();
     add(call);
-    call->kept = unattended;
+    call->life().has_handles = unattended;
     if (block.count != 0) add(*call, std::move(block));
     lay_out(*call);
-    if (may_drive()) unattended ? attend(call->submitted) : dispatch();
+    unattended&& driver_.may_drive() ? attend(call->life().submitted) : advance();
   }
-  if (unattended) wake_pulse();
+  if (unattended) driver_.wake_progress_thread();
 }
 
 void Controller::add(const std::shared_ptr<Call>& call) {
-  if (!open() || closing_) throw UsageError("the run that this view belongs to has ended");
-  Waiting waiting = look_up(*call);
-  call->id = next_call_++;
-  call->flow = this_flow();
-  enlist(call);
-  if (call->terms->queue_timeout != 0) timers_.add(call->submitted + call->terms->queue_timeout, call->id);
-  if (waiting.waits()) wait_for(*call, std::move(waiting));
-}
-
-// Makes the call known by its number. It lives until it has ended.
-void Controller::enlist(const std::shared_ptr<Call>& call) {
-  call->slot = &calls_.add(call->id, *call);
-  call->slot->run = run_;
-  call->self = call;
-  call->in_flight = true;
-  ++in_flight_;
-}
-
-// Nobody will ask for the call any more. Gives itself.
-std::shared_ptr<Call> Controller::delist(Call& call) {
-  if (call.slot == nullptr) return nullptr;
-  calls_.remove(call.id);
-  call.slot = nullptr;
-  return std::move(call.self);
-}
-
-// A call that has not ended, or null.
-Call* Controller::find(std::uint64_t id) const {
-  Call* const call = calls_.find(id);
-  return call != nullptr && call->in_flight ? call : nullptr;
-}
-
-// The calls that have not ended, in the order in which they were made.
-std::vector<std::shared_ptr<Call>> Controller::unfinished() const {
-  std::vector<std::shared_ptr<Call>> calls;
-  calls.reserve(in_flight_);
-  calls_.for_each([&calls](Call& call) {
-    if (call.in_flight) calls.push_back(call.self);
-  });
-  std::sort(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
-  return calls;
+  if (!run_.open()) throw UsageError("the run that this view belongs to has ended");
+  auto waiting = gate_.look_up(*call);
+  call->life().submitter = this_submitter();
+  calls_.enlist(call);
+  if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
+  if (waiting.waits()) gate_.hold(*call, std::move(waiting));
 }
 
 void Controller::add(Call& call, ArgumentBlock&& block) {
-  if (find(call.id) == nullptr) return;  // given up while it was being made
-  block.first = call.items.size();
+  if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
+  block.first = call.life().items.size();
   block.unfinished = block.count;
-  call.blocks.push_back(std::move(block));
+  call.life().blocks.push_back(std::move(block));
   if (call.same_arguments) return;  // lay_out() knows for whom
-  const ArgumentBlock& added = call.blocks.back();
+  const ArgumentBlock& added = call.life().blocks.back();
   const std::uint64_t total = added.first + added.count;
-  call.items.resize(total);
-  call.grow(total);
-  if (call.balanced && call.chunk_size == 1 && !call.waits) schedule(call, added.first, added.count, added);
+  call.life().items.resize(total);
+  if (call.plain) call.grow(total, call.life().items.capacity());
+  if (controller::enqueued_as_they_come(call) && !call.life().waits) queue_.enqueue(call, added);
 }
 
-// All items are there. Places those whose place depends on how many there are.
+// Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
+void Controller::make_room(Call& call) {
+  class MakingRoom final : public controller::UserWork::Piece {
+   public:
+    explicit MakingRoom(Call& full) : Piece(full.life().self), count_(full.life().items.size()) {}
+    void run() noexcept override {
+      try {
+        call().grow(count_, count_);
+      } catch (...) {
+        error_ = caught();
+      }
+    }
+    void finish() override {
+      if (error_ != nullptr) call().life().failure = error_;
+    }
+
+   private:
+    std::uint64_t count_;
+    std::exception_ptr error_;
+  };
+  {
+    const auto visit = driver_.visit();
+    if (!call.life().in_flight) return;
+    work_.add(std::make_unique<MakingRoom>(call));
+  }
+  drive({}, [this, &call] { return !work_.busy(call); });
+}
+
+// All items are there. Those whose place depends on how many there are get it.
 void Controller::lay_out(Call& call) {
-  if (find(call.id) == nullptr) return;
-  call.laid_out = true;
+  if (calls_.find(call.id) == nullptr) return;
+  call.life().laid_out = true;
   const std::uint64_t engines = call.engines.size();
   if (call.same_arguments) {
-    call.blocks.front().unfinished = engines;
-    call.items.resize(engines);
-    call.grow(engines);
+    call.life().blocks.front().unfinished = engines;
+    call.life().items.resize(engines);
+    if (call.plain) call.grow(engines, engines);
   }
-  if (call.root->kind == RootPart::Kind::none || engines == 0) call.sealed.store(true, std::memory_order_release);
-  if (call.more->doomed) {
-    give_up(call, Status::failed, [&call](const TaskId&) { return call.more->doomed; });
-    return;
-  }
-  if (call.aborted) {
+  if (call.root->kind == RootPart::Kind::none || engines == 0) ledger_.seal(call);
+  if (call.life().more->doomed) {
+    ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
+  } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
-    return;
-  }
-  const bool placed_as_they_came = call.balanced && call.chunk_size == 1;
-  if (!call.waits && !placed_as_they_came) place(call);
-  decide();
-  if (call.items.empty() && call.function.thunk != nullptr && call.function.thunk->finish != nullptr) complete(call);
-  if (call.done()) end_call(call);
-}
-
-// Hands all items to the scheduler.
-void Controller::place(Call& call) {
-  const std::uint64_t count = call.items.size();
-  const std::uint64_t engines = call.engines.size();
-  if (count == 0) return;
-  if (call.together) {
-    schedule(call, 0, engines, call.blocks.front());
-  } else if (call.same_arguments) {
-    for (std::uint64_t i = 0; i < engines; ++i) schedule(call, i, 1, call.blocks.front());
-  } else if (!call.balanced) {
-    // Block parts: the first few get one item more.
-    for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
-      const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-      scheduler_.submit(work_for(call, first, part, call.blocks.front()), scheduler::Placement::bound(call.engines[i]));
-      first += part;
-    }
-  } else if (call.chunk_size > 1) {
-    schedule(call, 0, count, call.blocks.front());
-  } else {
-    for (const ArgumentBlock& block : call.blocks) schedule(call, block.first, block.count, block);
+  } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
+    queue_.enqueue(call);
   }
 }
 
-scheduler::Work Controller::work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const {
-  scheduler::Work work;
-  work.call = call.id;
-  work.kind = kind_of(call);
-  work.first = first;
-  work.count = count;
-  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
-  work.item_bytes = block.data.bytes.size() / block.count;
-  work.alone = !block.data.attachments.empty();
-  work.flow = call.flow;
-  work.priority = call.terms->priority;
-  work.hwm = call.terms->hwm;
-  work.policy = static_cast<scheduler::Policy>(call.terms->policy);
-  return work;
-}
-
-// Who may run what of a call that is not dealt out in blocks: all of it, or an item that is an engine's own.
-scheduler::Placement Controller::placement(const Call& call, std::uint64_t item) {
-  using scheduler::Placement;
-  if (call.together) return Placement::together(call.engines);
-  if (call.more->deferred.placed >= 0) return Placement::bound(call.more->deferred.placed);
-  if (!call.balanced) return Placement::bound(call.engines[item]);
-  if (!call.more->teams.empty()) return Placement::to(call.more->teams);
-  if (!call.engines.empty()) return Placement::among(call.engines);
-  return {};
-}
-
-void Controller::schedule(Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
-}
+// ---- giving up ---------------------------------------------------------------------------------------------------------------
 
 void Controller::cancel(Call& call) {
-  const std::lock_guard guard(lock_);
-  call.error_seen = true;
-  call.abandoned = true;
-  call.sealed.store(true, std::memory_order_release);
+  const auto visit = driver_.visit();
+  call.life().error_seen = true;
+  call.life().abandoned = true;
+  ledger_.seal(call);
   withdraw(call, "the range of its map threw");
+  advance();
   // The run may have ended before.
-  if (!call.in_flight) delist(call);
+  if (!call.life().in_flight) work_.leave(calls_.drop(call));
 }
 
 void Controller::abort(Call& call) {
-  const std::lock_guard guard(lock_);
-  call.aborted = true;
-  withdraw(call, "aborted while it waited");
-  stop(call, 0, call.items.size());
-  send_all();
+  const auto visit = driver_.visit();
+  mark_aborted(call);
+  advance();
+}
+
+// Gives up what waits of a call, tells engines of the rest, and likewise with the subtasks that its tasks have submitted, and theirs.
+void Controller::mark_aborted(Call& call) {
+  std::vector<Call*> given_up{&call};
+  while (!given_up.empty()) {
+    Call& next = *given_up.back();
+    given_up.pop_back();
+    next.life().aborted = true;
+    withdraw(next, "aborted while it waited");
+    dispatcher_.stop(next, 0, next.life().items.size());
+    for (const auto& [item, number] : next.life().more->subtasks) {
+      if (Call* const subtask = calls_.find(number)) given_up.push_back(subtask);
+    }
+  }
+}
+
+void Controller::abort(Call& call, std::uint64_t item) {
+  const auto visit = driver_.visit();
+  if (item >= call.life().items.size() || has_ended(call.life().items[item].status)) return;
+  if (call.life().items.size() == 1 || call.spread == Spread::together || call.spread == Spread::rank_0) {
+    mark_aborted(call);
+    advance();
+    return;
+  }
+  if (call.life().items[item].status == Status::waiting) {
+    withdraw_waiting(call, item);
+  } else {
+    call.life().more.edit().given_up.insert(item);
+    dispatcher_.stop(call, item, item + 1);
+    const auto& subtasks = call.life().more->subtasks;
+    for (auto at = subtasks.lower_bound({item, 0}); at != subtasks.end() && at->first == item;) {
+      Call* const subtask = calls_.find((at++)->second);
+      if (subtask != nullptr) mark_aborted(*subtask);
+    }
+  }
+  advance();
 }
 
 void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
-  const std::lock_guard guard(lock_);
-  for (const auto& call : unfinished()) {
+  const auto visit = driver_.visit();
+  for (const auto& call : calls_.unfinished()) {
     if (!wanted(*call)) continue;
-    call->error_seen = true;
-    call->aborted = true;
-    withdraw(*call, "aborted while it waited");
-    stop(*call, 0, call->items.size());
+    call->life().error_seen = true;
+    mark_aborted(*call);
   }
-  send_all();
-}
-
-// Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
-void Controller::stop(Call& call, std::uint64_t begin, std::uint64_t limit) {
-  const auto told = [&](int engine, std::uint64_t first, std::uint64_t count) {
-    const auto team =
-        std::find_if(call.more->teams.begin(), call.more->teams.end(), [engine](const auto& t) { return t.front() == engine; });
-    if (team == call.more->teams.end()) {
-      wire::write(outgoing(engine), wire::Stop{call.id, first, count});
-    } else {
-      for (const int member : *team) wire::write(outgoing(member), wire::Stop{call.id, first, count});
-    }
-  };
-  // In ranges of neighbours that one engine has.
-  for (std::uint64_t item = begin; item < limit;) {
-    const ItemRecord& record = call.items[item];
-    std::uint64_t end = item + 1;
-    if (record.status == Status::handed_out && !call.local) {
-      while (end < limit && call.items[end].status == Status::handed_out && call.items[end].engine == record.engine) ++end;
-      told(record.engine, item, end - item);
-    }
-    item = end;
-  }
+  advance();
 }
 
 void Controller::abort_all(const std::string& why) {
-  const std::lock_guard guard(lock_);
-  giving_up_ = true;
-  for (const auto& call : unfinished()) {
+  const auto visit = driver_.visit();
+  continuations_.stop();
+  for (const auto& call : calls_.unfinished()) {
     // That these are given up is told to the client as a whole.
-    if (call->errors->empty()) call->error_seen = true;
-    call->aborted = true;
+    if (call->life().errors->empty()) call->life().error_seen = true;
+    call->life().aborted = true;
     withdraw(*call, why);
-    if (call->in_flight) stop(*call, 0, call->items.size());
+    dispatcher_.stop(*call, 0, call->life().items.size());
   }
-  send_all();
+  advance();
 }
 
-std::optional<std::uint64_t> Controller::resting() const {
-  const std::lock_guard guard(lock_);
-  return open() && idle() ? std::optional(next_call_) : std::nullopt;
-}
-
-void Controller::withdraw(Call& call, const std::string& why) {
-  withdraw(call, Status::aborted,
-           [&why](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); });
-}
+void Controller::withdraw(Call& call, const std::string& why) { withdraw(call, Status::aborted, aborted(why)); }
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
-void Controller::withdraw(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
-  if (!call.in_flight) return;
-  if (call.together || call.balanced) {
-    scheduler_.withdraw(call.id, placement(call, 0));
-  } else {
-    for (const int engine : call.engines) scheduler_.withdraw(call.id, scheduler::Placement::bound(engine));
-  }
-  give_up(call, status, error);
+void Controller::withdraw(Call& call, Status status, const MakeError& error) {
+  if (!call.life().in_flight) return;
+  queue_.withdraw(call);
+  ledger_.give_up(call, status, error);
 }
 
-// Ends what has not been handed out, and does not stand in a queue any more.
-void Controller::give_up(Call& call, Status status, const std::function<std::exception_ptr(const TaskId&)>& error) {
-  const std::shared_ptr<Call> alive = call.self;  // beyond the end of its last task
-  // Rank 0 has no part in what nobody was handed.
-  if (call.together && call.team == 0) call.sealed.store(true, std::memory_order_release);
-  for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-    if (call.items[item].status != Status::waiting) continue;
-    end_item(call, item, status, error({call.id, item}));
-  }
-  if (call.done()) end_call(call);
+// The same for one item that has not been handed out.
+void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
+  if (call.life().items[item].status != Status::waiting) return;
+  queue_.withdraw(call, item);
+  ledger_.ended(call, item, Status::aborted, aborted("aborted while it waited")({call.id, item}));
 }
 
 void Controller::abandon(Call& call) noexcept {
-  std::shared_ptr<Call> alive;  // goes when the lock has
-  // The last handle may be an argument or a dependency of a call that ends under the lock.
-  std::unique_lock guard(lock_, std::defer_lock);
-  if (!lock_.mine()) guard.lock();
-  call.abandoned = true;
-  if (!call.in_flight) alive = delist(call);
-  const bool being_filled = call.team != 0 && !call.sealed;
-  if (!landing(call) && !being_filled) call.discard();
-  if (call.more) call.more.edit().published.clear();
-  if (call.done()) report_unseen(call);
+  const auto visit = driver_.visit();
+  CallLife& life = call.life();
+  life.abandoned = true;
+  if (life.more) life.more.edit().published.clear();
+  if (life.done()) report_unseen(call);
+  const bool being_filled = life.team != 0 && !life.sealed;
+  if (!life.in_flight) {
+    work_.leave(calls_.drop(call));
+  } else if (!transfers_.writing(call) && !being_filled) {
+    controller::discard_results(work_, call);
+  }
+}
+
+// ---- what is known -----------------------------------------------------------------------------------------------------------
+
+std::optional<std::uint64_t> Controller::resting() const {
+  return locked([this] { return open() && idle() ? std::optional(calls_.next_number()) : std::nullopt; });
 }
 
 QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
-  const std::lock_guard guard(lock_);
+  const auto visit = driver_.visit();
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
   QueueStatus status;
-  status.unassigned = scheduler_.waiting();
+  status.unassigned = scheduler.waiting();
   calls_.for_each([&status](const Call& call) {
-    if (call.in_flight && call.waits) status.dependent += call.items.size();
+    if (call.life().waits) status.dependent += call.life().items.size();
   });
-  for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler_.load(id).waiting;
+  for (int id = 0; id < engine_count(); ++id) status.unassigned -= scheduler.load(id).waiting;
   for (const int id : engines) {
-    const scheduler::Load load = scheduler_.load(id);
-    const Account& account = accounts_[static_cast<std::size_t>(id)];
+    const scheduler::Load load = scheduler.load(id);
+    const controller::Account& account = engines_.account(id);
     status.engines.push_back({id, load.waiting, load.handed_out, load.handed_out == 0 ? 0U : 1U, account.completed, account.failed,
                               static_cast<std::size_t>(account.memory.variables), static_cast<std::size_t>(account.memory.bytes)});
   }
   return status;
 }
 
-// ---- driving -----------------------------------------------------------------------------------------------------------------
-
-bool Controller::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
-
-void Controller::try_progress() {
-  if (!may_drive()) return;
-  std::unique_lock guard(lock_, std::try_to_lock);
-  if (!guard.owns_lock()) return;
-  catch_up();
-  while (!due_.empty() && running_here() == 0) run_next(guard);
+std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
+  // Whoever names a result keeps it.
+  if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
+  const auto visit = driver_.visit();
+  const TaskId& task = tasks.task;
+  if (task.item == Prerequisite::every) throw UsageError("an AsyncResult is empty: it was default-constructed or moved from");
+  if (task.call == 0 || task.call >= calls_.next_number()) throw UsageError("task " + to_string(task) + " was never submitted in this run");
+  Call* const call = calls_.known(task.call);
+  if (call == nullptr) return nullptr;
+  if (call->life().laid_out && task.item >= call->life().items.size())
+    throw UsageError("there is no task " + to_string(task) + ": that call has " + std::to_string(call->life().items.size()));
+  return call->life().self;
 }
 
-// Who makes call after call and waits for none keeps things going, so that the pulse has nothing to do. Of calls that come in a burst a few
-// are handed out together, unless somebody has nothing to do; the pulse sees to the last of them.
-void Controller::attend(std::int64_t submitted) {
-  constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
-  constexpr unsigned together = 8;
-  constexpr int most_rounds = 8;
-  const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
-  if (settings_.pulse && in_burst && !scheduler_.any_idle() && ++held_back_ < together) return;
-  held_back_ = 0;
-  dispatch();
-  for (int round = 0; round < most_rounds && progress(); ++round) continue;
-  // Continuations are for the pulse.
-  if (due_.empty()) attended_.store(true, std::memory_order_relaxed);
-}
-
-bool Controller::progress() {
-  if (!open()) return false;
-  bool any = endpoint_.poll(*this);
-  if (!landing_.empty()) any = land() || any;
-  if (!teams_.idle()) {
-    any = teams_.progress(endpoint_, peers_, [this](Call& call) { end_root_part(call); }) || any;
-  }
-  if (!timers_.empty()) check_timers();
-  if (scheduler_.waiting() != 0) dispatch();
-  if (scheduler_.unbalanced()) recall();
-  if (!desertions_.empty()) check_desertions();
-  return any;
-}
-
-// Takes what has arrived, but for a flood.
-bool Controller::catch_up() {
-  int rounds = 0;
-  while (rounds < 1000 && progress()) ++rounds;
-  return rounds > 0;
-}
-
-void Controller::wake_pulse() {
-  if (!settings_.pulse) return;
-  int expected = parked;
-  if (pulse_state_.compare_exchange_strong(expected, awake)) pulse_state_.notify_one();
-}
-
-// Drives when nobody else does. Sleeps first, so that a client that waits for its result has the machine to itself; parks when there is
-// nothing to wait for.
-void Controller::pulse() {
-  constexpr auto shortest = std::chrono::microseconds(50);
-  constexpr auto attended = std::chrono::microseconds(200);
-  constexpr auto longest = std::chrono::microseconds(1000);
-  auto pause = shortest;
-  int idle_rounds = 0;
-  for (;;) {
-    pulse_state_.wait(parked);
-    if (pulse_state_.load() == quitting) return;
-    std::this_thread::sleep_for(pause);
-    if (drivers_.load(std::memory_order_relaxed) > 0) {
-      pause = longest;
-      continue;
-    }
-    if (attended_.exchange(false, std::memory_order_relaxed)) {
-      pause = attended;
-      continue;
-    }
-    std::unique_lock guard(lock_, std::try_to_lock);
-    if (!guard.owns_lock()) continue;
-    bool any = false;
-    try {
-      any = catch_up();
-    } catch (const std::exception& error) {
-      transport::end_process(1, std::string("the controller cannot go on: ") + wire::error_text(error));
-    }
-    while (!due_.empty()) {
-      run_next(guard);
-      any = true;
-    }
-    const bool nothing = idle();
-    guard.unlock();
-    pause = any ? shortest : std::min(longest, pause * 2);
-    idle_rounds = nothing ? idle_rounds + 1 : 0;
-    if (idle_rounds < 20) continue;
-    idle_rounds = 0;
-    int expected = awake;
-    pulse_state_.compare_exchange_strong(expected, parked);
-    // Something may have been submitted in between, when there was no need to wake.
-    guard.lock();
-    if (!idle()) wake_pulse();
-  }
-}
-
-// ---- the end -----------------------------------------------------------------------------------------------------------------
+// ---- the end of the run ------------------------------------------------------------------------------------------------------
 
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
-  std::unique_lock guard(lock_);
-  closing_ = true;
+  auto visit = driver_.visit();
+  run_.begin_closing();
   wire::End end;
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
   for (int id = 0; id < engine_count(); ++id) {
-    wire::write(outgoing(id), end);
-    send(id);
+    wire::write(engines_.to(id), end);
+    engines_.send(id);
   }
-  guard.unlock();
+  visit.unlock();
   Deadline limit;
-  // Engines enforce the grace period themselves where they have a pulse; they get a little longer to do so.
+  // Engines enforce the grace period themselves where they have a progress thread; they get a little longer to do so.
   if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
   const bool ended = drive(
       limit,
-      [this] { return goodbyes_ == settings_.engines.size() && landing_.empty() && teams_.idle() && endpoint_.flushed() && !continuing(); },
+      [this] {
+        return engines_.all_left() && transfers_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() && !continuations_.busy();
+      },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
-  guard.lock();
-  open_.store(false, std::memory_order_release);
+  visit.lock();
+  run_.close();
   // What engines were told to drop; other threads of the client may wait for it.
-  for (const auto& unended : unfinished()) {
+  for (const auto& unended : calls_.unfinished()) {
     Call& call = *unended;
-    if (call.errors->empty()) call.error_seen = true;
-    for (std::uint64_t item = 0; item < call.items.size(); ++item) {
-      if (!has_ended(call.items[item].status))
-        end_item(call, item, Status::aborted,
-                 std::make_exception_ptr(TaskAborted("task " + to_string(TaskId{call.id, item}) + ": the run ended")));
+    if (call.life().errors->empty()) call.life().error_seen = true;
+    for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+      if (!has_ended(call.life().items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
     }
-    call.sealed.store(true, std::memory_order_release);
-    if (call.more) call.more.edit().object_holders.clear();
-    end_call(call);
+    ledger_.seal(call);
   }
+  carry_out();
   // Nobody runs these any more.
-  const auto dropped = std::exchange(due_, {});
-  guard.unlock();
-}
-
-bool Controller::reachable() {
-  for (int i = 0; i < 1000; ++i) {
-    if (lock_.try_lock()) {
-      lock_.unlock();
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
+  const auto dropped = continuations_.drop();
+  visit.unlock();
+  driver_.stop_progress_thread();
 }
 
 }  // namespace rankview::detail

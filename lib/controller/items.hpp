@@ -2,7 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include "controller/uncommon.hpp"
+#include "controller/call_life.hpp"
 
 #include <rankview/detail/call.hpp>
 
@@ -15,18 +15,16 @@ namespace rankview::inline abi_0_1::detail {
 
 inline bool has_ended(Status status) { return status != Status::waiting && status != Status::handed_out; }
 
-// Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) { return call.aborted || call.more->given_up.contains(item); }
+// Whether its items may run on any of several engines or teams.
+inline bool in_pool(const Call& call) { return call.spread == Spread::pool || call.spread == Spread::teams; }
 
-// Calls of one kind take about equally long: those of the same code.
-inline std::uint64_t kind_of(const Call& call) {
-  return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
-}
+// Whether the client has given it up: it, or the call.
+inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up.contains(item); }
 
 // The block that holds the arguments of an item.
 inline auto block_of(Call& call, std::uint64_t item) {
-  if (call.same_arguments) return call.blocks.begin();
-  const auto behind = std::upper_bound(call.blocks.begin(), call.blocks.end(), item,
+  if (call.same_arguments) return call.life().blocks.begin();
+  const auto behind = std::upper_bound(call.life().blocks.begin(), call.life().blocks.end(), item,
                                        [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
   return std::prev(behind);
 }

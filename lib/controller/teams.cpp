@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/teams.hpp"
+#include "controller/call_life.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -13,16 +14,16 @@ namespace rankview::controller {
 
 using detail::RootPart;
 
-std::uint64_t Teams::enter(const std::vector<int>& engines, const Outgoing& outgoing) {
-  std::uint64_t& number = by_engines_[engines];
+std::uint64_t Teams::enter(const std::vector<int>& members, Engines& engines) {
+  std::uint64_t& number = by_engines_[members];
   if (number == 0) {
-    if (teams_.size() >= most) drop_unused(outgoing);
+    if (teams_.size() >= most) drop_unused(engines);
     number = next_number_++;
     Team& added = teams_[number];
     added.number = number;
-    added.engines = engines;
-    const wire::Join join{number, {engines.begin(), engines.end()}};
-    for (const int engine : engines) wire::write(outgoing(engine), join);
+    added.engines = members;
+    const wire::Join join{number, {members.begin(), members.end()}};
+    for (const int engine : members) wire::write(engines.to(engine), join);
     busy_.push_back(number);
   }
   Team& team = teams_.at(number);
@@ -34,13 +35,13 @@ std::uint64_t Teams::enter(const std::vector<int>& engines, const Outgoing& outg
 void Teams::leave(std::uint64_t number) { --teams_.at(number).calls; }
 
 // The one that was used longest ago. While all are in use there may be more than are kept.
-void Teams::drop_unused(const Outgoing& outgoing) {
+void Teams::drop_unused(Engines& engines) {
   Team* oldest = nullptr;
   for (auto& [number, team] : teams_) {
     if (team.calls == 0 && (oldest == nullptr || team.used < oldest->used)) oldest = &team;
   }
   if (oldest == nullptr) return;
-  for (const int engine : oldest->engines) wire::write(outgoing(engine), wire::Disband{oldest->number});
+  for (const int engine : oldest->engines) wire::write(engines.to(engine), wire::Disband{oldest->number});
   by_engines_.erase(oldest->engines);
   teams_.erase(oldest->number);
 }
@@ -59,7 +60,7 @@ void Teams::on_join(std::uint64_t number, int engine) {
   ++found->second.joining;
 }
 
-bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over) {
+bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over) {
   bool any = false;
   for (std::size_t i = 0; i < busy_.size();) {
     Team& team = teams_.at(busy_[i]);
@@ -70,7 +71,7 @@ bool Teams::progress(transport::Endpoint& endpoint, const std::vector<int>& peer
       }
       std::vector<int> members;
       for (const int engine : team.engines) {
-        members.push_back(peers[static_cast<std::size_t>(engine)]);
+        members.push_back(engines[engine].peer);
         transport::Message message = endpoint.message();
         wire::write(message, wire::Assemble{team.number});
         endpoint.send(members.back(), std::move(message));
@@ -196,7 +197,7 @@ void Teams::decide(Part& part) {
     if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
     if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
   } catch (...) {
-    call.failure = std::current_exception();
+    call.life().failure = std::current_exception();
     part.verdict.go = 0;
   }
 }

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/engines.hpp"
 #include "transport/endpoint.hpp"
 #include "transport/team.hpp"
 #include "wire/messages.hpp"
@@ -25,14 +26,11 @@ namespace rankview::controller {
 // calls were handed out; those of different teams go on side by side.
 class Teams {
  public:
-  // Where a record for an engine goes.
-  using Outgoing = std::function<transport::Message&(int engine)>;
-
   // So many teams are kept for the next call on the same engines.
   static constexpr std::size_t most = 64;
 
   // A call is being handed out to these engines: their team, announced to them if it is new.
-  std::uint64_t enter(const std::vector<int>& engines, const Outgoing& outgoing);
+  std::uint64_t enter(const std::vector<int>& members, Engines& engines);
   // The call is over.
   void leave(std::uint64_t team);
 
@@ -44,7 +42,7 @@ class Teams {
 
   // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
   // anything happened, or data is on the move.
-  bool progress(transport::Endpoint& endpoint, const std::vector<int>& peers, const std::function<void(detail::Call&)>& over);
+  bool progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over);
 
   // Whether rank 0 has nothing to do in any of them.
   [[nodiscard]] bool idle() const { return busy_.empty(); }
@@ -75,7 +73,7 @@ class Teams {
     std::uint64_t used = 0;
   };
 
-  void drop_unused(const Outgoing& outgoing);
+  void drop_unused(Engines& engines);
   // Whether the first part has ended, and whether it got any further.
   struct Moved {
     bool any = false;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 // What the controller knows of few calls.
@@ -34,7 +35,8 @@ struct Attempts {
 // A call some of whose arguments are results: when these are there, encode() makes its one item.
 struct Deferred {
   Dependency arguments{};
-  std::function<void(ArgumentBlock&, Origins*)> encode{};
+  EncodeArguments encode{};
+  bool plain = false;    // which runs no code of the user's
   bool by_value = true;  // as it is encoded now
   std::uint64_t first_ticket = 0;
   std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
@@ -67,8 +69,9 @@ struct Uncommon {
   std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;  // by item
-  std::vector<int> object_holders;                     // engines that hold the callable's state
+  std::map<std::uint64_t, PublishedValues> published;          // by item
+  std::vector<int> object_holders;                             // engines that hold the callable's state
+  std::set<std::pair<std::uint64_t, std::uint64_t>> subtasks;  // by item, the calls in flight that its task has submitted
 };
 
 }  // namespace rankview::detail

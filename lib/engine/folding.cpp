@@ -10,14 +10,14 @@ namespace rankview::engine {
 
 // Reports what has been folded so far.
 void Engine::end_fold(std::uint64_t call, const Code& code) {
-  if (folded_items_.empty()) return;
-  scratch_.rewind({0, 0, 0});
+  if (run_->folded_items.empty()) return;
+  run_->result.rewind({0, 0, 0});
   bool failed = false;
   try {
     fold(code, code.thunk->finish);
   } catch (...) {
-    scratch_.rewind({0, 0, 0});
-    wire::write(scratch_, describe_current_exception());
+    run_->result.rewind({0, 0, 0});
+    wire::write(run_->result, describe_current_exception());
     failed = true;
   }
   end_folded_items(call, failed);
@@ -25,32 +25,32 @@ void Engine::end_fold(std::uint64_t call, const Code& code) {
 
 // An item has failed behind those that have been folded. If that was in folding, what they made is lost, and they have failed, too.
 void Engine::fail_fold(std::uint64_t call, const Code& code) {
-  detail::Writer failure = std::exchange(scratch_, {});
-  if (folded_ != nullptr) {
+  detail::Writer failure = std::exchange(run_->result, {});
+  if (run_->folded != nullptr) {
     end_fold(call, code);
   } else {
-    scratch_.raw(failure.bytes.data(), failure.bytes.size());
+    run_->result.raw(failure.bytes.data(), failure.bytes.size());
     end_folded_items(call, true);
   }
-  scratch_ = std::move(failure);
+  run_->result = std::move(failure);
 }
 
-// scratch_ has the value of all of them, or why they failed.
+// run_->result has the value of all of them, or why they failed.
 void Engine::end_folded_items(std::uint64_t call, bool failed) {
-  detail::Writer value = std::exchange(scratch_, {});
-  for (const FoldedItem& item : folded_items_) {
-    const bool last = &item == &folded_items_.back();
-    scratch_.rewind({0, 0, 0});
+  detail::Writer value = std::exchange(run_->result, {});
+  for (const FoldedItem& item : run_->folded_items) {
+    const bool last = &item == &run_->folded_items.back();
+    run_->result.rewind({0, 0, 0});
     if (failed) {
       // NOLINTNEXTLINE(bugprone-use-after-move): only the last turn moves it
-      scratch_.raw(value.bytes.data(), value.bytes.size());
+      run_->result.raw(value.bytes.data(), value.bytes.size());
     } else if (last) {
-      scratch_ = std::move(value);
+      run_->result = std::move(value);
     }
-    add_result(call, item.item, item.started, item.completed, failed);
+    outbox_.add_result(call, item.item, item.started, item.completed, failed, run_->result);
   }
-  folded_items_.clear();
-  scratch_.rewind({0, 0, 0});
+  run_->folded_items.clear();
+  run_->result.rewind({0, 0, 0});
 }
 
 }  // namespace rankview::engine

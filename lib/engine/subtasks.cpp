@@ -27,8 +27,8 @@ void Engine::check_depth(std::size_t more) {
   if (!stack_) stack_.emplace();
   const std::size_t left = stack_->left();
   const bool has_room = left >= stack_->reserve() + more;
-  if (has_room && suspended_.size() < most_suspended) return;
-  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_.size()) + " tasks of engine " +
+  if (has_room && suspended_ < most_suspended) return;
+  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_) + " tasks of engine " +
                               std::to_string(settings_.id) + " wait for each other, which ";
   if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
   throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
@@ -43,31 +43,30 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.stride = stride;
   record.object = function.object->bytes.bytes();
   record.item = arguments;
-  const std::lock_guard held(baton_);
-  record.parent_call = at_.call;
-  record.ticket = next_ticket_++;
-  subtasks_.emplace(record.ticket, std::nullopt);
-  wire::write(outbox_, record);
-  results_.close();
-  flush();
+  const std::lock_guard held(lock_);
+  record.parent_call = run_->call;
+  record.parent_item = run_->item;
+  record.ticket = subtasks_.add();
+  outbox_.write(record);
+  outbox_.flush();
   return record.ticket;
 }
 
 bool Engine::answered(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
+  const std::lock_guard held(lock_);
   endpoint_->poll(*this);
-  return subtasks_.at(ticket).has_value();
+  return subtasks_.answered(ticket);
 }
 
 void Engine::forget(std::uint64_t ticket) {
-  const std::lock_guard held(baton_);
-  const auto forgotten = subtasks_.extract(ticket);
-  if (!forgotten.empty() && forgotten.mapped() && forgotten.mapped()->failed) report_unseen(forgotten.mapped()->value);
+  const std::lock_guard held(lock_);
+  const auto forgotten = subtasks_.forget(ticket);
+  if (forgotten && forgotten->failed) report_unseen(forgotten->value);
 }
 
 // Says on stderr that a task failed of which nobody here asks any more how it ended, unless it was given up.
 void Engine::report_unseen(std::span<const std::byte> value) const {
-  if (end_ && end_->ending == wire::Ending::failed) return;
+  if (client_failed()) return;
   detail::Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   if (failure.type_name == "rankview::TaskAborted") return;
@@ -77,74 +76,74 @@ void Engine::report_unseen(std::span<const std::byte> value) const {
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {
   const auto take_answer = [&] {
-    const std::lock_guard held(baton_);
-    if (!subtasks_.at(ticket)) run_others_until_answered(ticket);
-    return *std::exchange(subtasks_.at(ticket), std::nullopt);
+    const std::lock_guard held(lock_);
+    if (!subtasks_.answered(ticket)) run_others_until_answered(ticket);
+    return subtasks_.take(ticket);
   };
-  Answered answer = take_answer();
+  SubtaskResults::Answer answer = take_answer();
   if (!answer.failed) return std::move(answer.value);
   detail::Reader in(answer.value);
   wire::Failure failure = wire::read_failure(in);
   throw RemoteError(TaskPlace{}, std::move(failure.type_name), std::move(failure.message));
 }
 
-// What others may run, so that this engine, which now has time, gets what is most urgent rather than what came first.
-void Engine::give_back_all() {
-  wire::Recall everything;
-  everything.items.push_back({at_.call, at_.item + 1, at_.end - at_.item - 1, 0});
-  for (const Queued& queued : queue_) {
-    if (const auto* const batch = std::get_if<wire::Batch>(&queued.command))
-      everything.items.push_back({batch->call, batch->first, batch->count, 0});
-  }
-  give_back(everything);
+// How many items have been begun here that wait. What stands behind one in its batch cannot begin before that goes on, and what was folded
+// with those before it cannot end.
+void Engine::tell_suspended() {
+  std::uint64_t items = 0;
+  for (const ItemRun* run = run_->waiting; run != nullptr; run = run->waiting) items += run->folded_items.size() + run->end - run->item;
+  outbox_.write(wire::Suspended{items});
+  outbox_.flush();
 }
 
-// With the baton.
+// While it lives, the item that runs waits, and others run with an ItemRun of their own.
+class Engine::Nested {
+ public:
+  explicit Nested(Engine& engine) : engine_(engine) {
+    run_.waiting = engine_.run_;
+    engine_.run_ = &run_;
+    ++engine_.suspended_;
+    engine_.show(0);
+  }
+  Nested(const Nested&) = delete;
+  Nested& operator=(const Nested&) = delete;
+  ~Nested() {
+    // What was folded with an item that ran out of time is the user's.
+    if (run_.folded != nullptr) engine_.left_.push_back(std::move(run_.folded));
+    engine_.run_ = run_.waiting;
+    --engine_.suspended_;
+    engine_.show(engine_.run_->deadline);
+    engine_.tell_suspended();
+  }
+
+ private:
+  Engine& engine_;
+  ItemRun run_;
+};
+
+// With the lock.
 void Engine::run_others_until_answered(std::uint64_t ticket) {
   check_depth(0);
-  // What stands behind a suspended item in its batch cannot begin before that goes on.
-  const auto tell = [this] {
-    std::uint64_t items = 0;
-    for (const Position* const suspended : suspended_) items += suspended->end - suspended->item;
-    wire::write(outbox_, wire::Suspended{items});
-    results_.close();
-    flush();
-  };
-  give_back_all();
-  // What belongs to the item that waits.
-  Position position = at_;
-  const std::int64_t deadline = deadline_.exchange(0);
-  const bool told_overdue = told_overdue_;
-  detail::Writer scratch = std::exchange(scratch_, {});
-  std::shared_ptr<void> folded = std::move(folded_);
-  std::vector<FoldedItem> folded_items = std::exchange(folded_items_, {});
-  std::optional<std::stop_source> stop_source = std::exchange(stop_source_, std::nullopt);
-  suspended_.push_back(&position);
-  at_ = {};
-  tell();
+  // What others may run goes back, so that this engine, which now has time, gets what is most urgent rather than what came first.
+  outbox_.write(inbox_.give_back_all(*run_));
+  outbox_.flush();
+
+  const Nested nested(*this);
+  tell_suspended();
 
   transport::Idle idle(spin_);
-  const auto given_up = [this] { return end_ && end_->ending == wire::Ending::failed; };
-  while (!subtasks_.at(ticket) && !given_up()) {
+  while (!subtasks_.answered(ticket) && !client_failed()) {
+    let_go();
     if (carry_out_next()) {
       idle.reset();
       continue;
     }
-    flush();
+    outbox_.flush();
     poll_or_nap(idle);
   }
 
-  suspended_.pop_back();
-  at_ = position;
-  told_overdue_ = told_overdue;
-  deadline_.store(deadline, std::memory_order_relaxed);
-  scratch_ = std::move(scratch);
-  folded_ = std::move(folded);
-  folded_items_ = std::move(folded_items);
-  stop_source_ = std::move(stop_source);
-  stop_requested_.store(stopped(at_.call, at_.item), std::memory_order_release);
-  tell();
-  if (!subtasks_.at(ticket)) throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
+  if (!subtasks_.answered(ticket))
+    throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
 }
 
 }  // namespace rankview::engine

@@ -9,8 +9,10 @@
 #include <rankview/detail/stream.hpp>
 
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace rankview::transport {
@@ -89,6 +91,20 @@ class Endpoint {
 
   // An empty message, from memory that was used before.
   virtual Message message() { return {}; }
+
+  // What belonged to messages that have left, and may be the user's: for the caller to let go of where it holds no lock.
+  [[nodiscard]] bool anything_sent() const { return !sent_.empty(); }
+  std::vector<std::shared_ptr<const void>> take_sent() { return std::exchange(sent_, {}); }
+
+ protected:
+  // The message has left, or has been taken in.
+  void note_sent(Message& message) {
+    sent_.insert(sent_.end(), std::make_move_iterator(message.kept.begin()), std::make_move_iterator(message.kept.end()));
+    message.kept.clear();
+  }
+
+ private:
+  std::vector<std::shared_ptr<const void>> sent_;
 };
 
 inline bool Endpoint::doze(Idle& idle) {

@@ -56,23 +56,25 @@ class IdleBy {
     looks_ = 0;
   }
 
-  // How long to sleep before the next look: zero while spinning.
+  // How long to sleep before the next look: zero while spinning, which with a limit of zero is one look.
   std::chrono::nanoseconds pause() {
     // Reading the clock costs about as much as a look; what comes soon should not wait for it.
-    if (!slept_ && ++looks_ % looks_per_reading != 0) return {};
+    const unsigned per_reading = spin_.get().count() != 0 ? looks_per_reading : 1;
+    if (!slept_ && ++looks_ % per_reading != 0) return {};
     const auto now = clock::now();
-    if (looks_ == looks_per_reading && !slept_) {
+    if (looks_ == per_reading && !slept_) {
       since_ = now;
       return {};
     }
     const auto waited = now - since_;
     if (waited < spin_.get()) return {};
     slept_ = true;
-    return std::min<std::chrono::nanoseconds>(spin_.limits().sleep, waited / 16);
+    return std::clamp<std::chrono::nanoseconds>(waited / 16, shortest, std::max(shortest, spin_.limits().sleep));
   }
 
  private:
   static constexpr unsigned looks_per_reading = 16;
+  static constexpr std::chrono::nanoseconds shortest{1'000};
 
   SpinTime& spin_;
   unsigned looks_ = 0;

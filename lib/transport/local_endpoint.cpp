@@ -45,6 +45,7 @@ bool LocalEndpoint::poll(FrameHandler& handler) {
     frame.attachment_sizes = sizes;
     frame.local = &message;
     handler.on_frame(frame);
+    note_sent(message);
   }
   return !messages.empty();
 }

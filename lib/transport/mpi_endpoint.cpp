@@ -227,6 +227,7 @@ bool MpiEndpoint::poll_sending() {
     Sending first = std::move(sending_.front());
     sending_.pop_front();
     if (test_all(first.requests)) {
+      note_sent(first.message);
       recycle(std::move(first.message.bytes));
       any = true;
     } else {

@@ -6,11 +6,19 @@
 #include <cstdio>
 
 namespace rankview::transport {
+namespace {
+
+WayOut simulated = nullptr;
+
+}  // namespace
 
 void end_process(int code, const std::string& why) {
+  if (simulated != nullptr) simulated(code, why);
   std::fprintf(stderr, "rankview: %s\n", why.c_str());
   std::fflush(nullptr);
   _exit(code == 0 ? 1 : code);
 }
+
+void set_way_out(WayOut way_out) { simulated = way_out; }
 
 }  // namespace rankview::transport

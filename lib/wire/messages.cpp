@@ -196,6 +196,7 @@ Subtask read_subtask(Reader& in) {
   record.thunk = in.value<CodeAddress>();
   record.function = in.value<CodeAddress>();
   record.parent_call = in.value<std::uint64_t>();
+  record.parent_item = in.value<std::uint64_t>();
   record.stride = in.value<std::uint64_t>();
   record.object = read_bytes(in);
   record.item = read_bytes(in);
@@ -350,6 +351,7 @@ void write(Writer& out, const Subtask& record) {
   out.value(record.thunk);
   out.value(record.function);
   out.value(record.parent_call);
+  out.value(record.parent_item);
   out.value(record.stride);
   write_bytes(out, record.object);
   write_bytes(out, record.item);

@@ -151,7 +151,8 @@ struct Subtask {
   std::uint64_t ticket = 0;
   CodeAddress thunk;
   CodeAddress function{};
-  std::uint64_t parent_call = 0;
+  std::uint64_t parent_call = 0;  // the task that submits it
+  std::uint64_t parent_item = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> object;
   std::span<const std::byte> item;

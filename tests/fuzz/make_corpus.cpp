@@ -59,7 +59,7 @@ void messages() {
   record("recall", [](Writer& out) { wire::write(out, wire::Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}}); });
   record("returned", [](Writer& out) { wire::write(out, wire::Returned{{{5, 6, 7, 0}}}); });
   record("overdue", [](Writer& out) { wire::write(out, wire::Overdue{5, 6}); });
-  record("subtask", [&](Writer& out) { wire::write(out, wire::Subtask{1, {1, 2}, {3, 4}, 5, 0, items, items}); });
+  record("subtask", [&](Writer& out) { wire::write(out, wire::Subtask{1, {1, 2}, {3, 4}, 5, 6, 0, items, items}); });
   record("answer", [&](Writer& out) { wire::write(out, wire::Answer{1, 1, failure.bytes.bytes()}); });
   record("batch_awaits", [&](Writer& out) {
     wire::write(out, wire::Batch{.thunk = {1, 2},

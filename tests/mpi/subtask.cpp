@@ -43,6 +43,23 @@ std::vector<int> quicksort(std::vector<int> v) {
   return sorted;
 }
 
+// Runs until it is told to stop, and says by a file that it has begun.
+int until_stopped(const std::string& opened) {
+  test::Gate::open(opened);
+  const auto end = std::chrono::steady_clock::now() + test::limit;
+  while (!rv::this_task::stop_requested()) {
+    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("nobody told it");
+    std::this_thread::sleep_for(1ms);
+  }
+  return 1;
+}
+
+// Runs until the file is there.
+int until_open(const std::string& awaited) {
+  test::Gate::pass(awaited);
+  return rv::this_task::stop_requested() ? 3 : 2;
+}
+
 }  // namespace
 
 TEST_CASE("tasks fork and join") {
@@ -147,4 +164,27 @@ TEST_CASE("a stop callback, which runs in another thread than the task, cannot s
 
 TEST_CASE("a map_reduce whose tasks submit tasks") {
   CHECK(balanced().map_reduce(fibonacci, std::plus<>(), std::vector<int>(20, 8)).get(test::limit) == 20 * 21);
+}
+
+TEST_CASE("subtasks of an aborted task are told to stop") {
+  const test::Gate begun;
+  const auto parent = [](const std::string& opened) { return rv::this_task::submit(until_stopped, opened).get(); };
+  const auto result = balanced().apply(parent, begun.path());
+  test::Gate::pass(begun.path());
+  result.abort();
+  REQUIRE(result.wait(test::limit));
+  CHECK(result.get() == 1);
+  // One item of several, whose neighbour's subtask goes on.
+  const test::Gate other;
+  const test::Gate let_go;
+  const auto either = [](const std::string& opened, const std::string& gate) {
+    return gate.empty() ? rv::this_task::submit(until_stopped, opened).get() : rv::this_task::submit(until_open, gate).get();
+  };
+  const auto both = balanced().map(either, std::vector<std::string>{other.path(), ""}, std::vector<std::string>{"", let_go.path()});
+  test::Gate::pass(other.path());
+  balanced().abort(both.task_ids()[0]);
+  REQUIRE(client().wait(std::chrono::milliseconds(0)) == false);
+  CHECK(both[0] == 1);
+  let_go.open();
+  CHECK(both[1] == 2);
 }

@@ -63,7 +63,7 @@ void write_all(Writer& out) {
   write(out, Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}});
   write(out, Returned{{{5, 6, 7, 0}}});
   write(out, Overdue{5, 6});
-  write(out, Subtask{1, {1, 2}, {3, 4}, 5, 9, nine_each, std::span(nine_each).first(9)});
+  write(out, Subtask{1, {1, 2}, {3, 4}, 5, 6, 9, nine_each, std::span(nine_each).first(9)});
   write(out, Answer{1, 0, nine_each});
   write(out, Suspended{3});
   write(out,
@@ -287,7 +287,7 @@ TEST_CASE("what is recalled, and what is given back", "[messages]") {
 
 TEST_CASE("tasks that tasks submit, and their answers", "[messages]") {
   Writer out;
-  write(out, Subtask{1, {1, 2}, {3, 4}, 5, 0, nine_each, nine_each});
+  write(out, Subtask{1, {1, 2}, {3, 4}, 5, 6, 0, nine_each, nine_each});
   write(out, Answer{1, 1, nine_each});
   Reader in(out.bytes.bytes());
   const auto subtask = std::get<Subtask>(read(in));
@@ -295,13 +295,15 @@ TEST_CASE("tasks that tasks submit, and their answers", "[messages]") {
   CHECK(subtask.thunk == CodeAddress{1, 2});
   CHECK(subtask.function == CodeAddress{3, 4});
   CHECK(subtask.parent_call == 5);
+  CHECK(subtask.parent_item == 6);
+  CHECK(subtask.parent_call == 5);
   CHECK(text_of(subtask.object) == text_of(nine_each));
   CHECK(text_of(subtask.item) == text_of(nine_each));
   const auto answer = std::get<Answer>(read(in));
   CHECK(answer.failed == 1);
   CHECK(text_of(answer.value) == text_of(nine_each));
   Writer bad;
-  write(bad, Subtask{1, {1, 2}, {}, 5, 8, {}, nine_each});
+  write(bad, Subtask{1, {1, 2}, {}, 5, 6, 8, {}, nine_each});
   Reader refused(bad.bytes.bytes());
   CHECK_THROWS_AS(read(refused), DecodeError);
 }

@@ -24,8 +24,7 @@ struct Sealed {
 template <class R>
 void fill(Results<R>& results, const std::vector<R>& values) {
   results.multiple = true;
-  results.items.resize(values.size());
-  results.grow(values.size());
+  results.grow(values.size(), 0);
   for (std::size_t i = values.size(); i > 0; --i) {
     unit::Writer out;
     unit::codec<R>::save(out, values[i - 1]);
@@ -63,7 +62,7 @@ TEST_CASE("results that are bool", "[results]") {
 
 TEST_CASE("the result of a single task", "[results]") {
   Results<std::string> results;
-  results.grow(1);
+  results.grow(1, 0);
   unit::Writer out;
   out.text("alone");
   unit::Reader in(out.bytes.bytes());
@@ -81,7 +80,7 @@ TEST_CASE("results of a call that grows as it is submitted", "[results]") {
   Results<std::string> results;
   results.multiple = true;
   for (std::uint64_t count = 1; count <= 1000; ++count) {
-    results.grow(count);
+    results.grow(count, 0);
     unit::Writer out;
     out.text(std::to_string(count));
     unit::Reader in(out.bytes.bytes());

@@ -15,8 +15,7 @@ TEST_CASE("results that can only be moved", "[results]") {
   values.push_back(std::make_unique<int>(1));
   values.push_back(nullptr);
   results.multiple = true;
-  results.items.resize(values.size());
-  results.grow(values.size());
+  results.grow(values.size(), 0);
   for (std::size_t i = 0; i < values.size(); ++i) {
     unit::Writer out;
     unit::codec<std::unique_ptr<int>>::save(out, values[i]);

@@ -12,12 +12,11 @@
 #include <rankview/queue_status.hpp>
 #include <rankview/variables.hpp>
 
-#include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -31,8 +30,7 @@ namespace rankview::inline abi_0_1::detail {
 
 class Controller;
 struct CompletionFeed;
-struct ShippedCode;
-struct Uncommon;
+struct CallLife;
 
 using Deadline = std::optional<std::chrono::steady_clock::time_point>;
 
@@ -47,65 +45,6 @@ struct ArgumentBlock {
 
   // The bytes of items [begin, end), counted in the call.
   [[nodiscard]] std::span<const std::byte> items(std::uint64_t begin, std::uint64_t end) const;
-};
-
-// What is known of one item; a map of ten million has ten million of these.
-struct ItemRecord {
-  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
-  std::int64_t completed = 0;
-  std::int64_t received = 0;
-  std::int32_t engine = -1;
-  std::uint16_t attempts = 0;
-  Status status = Status::waiting;
-};
-
-// The records of a call's items. A single one, which most calls have, lies in the call.
-class Items {
- public:
-  Items() = default;
-  Items(const Items&) = delete;
-  Items& operator=(const Items&) = delete;
-
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] bool empty() const { return size_ == 0; }
-  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
-  ItemRecord& operator[](std::size_t i) { return data_[i]; }
-  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
-  [[nodiscard]] const ItemRecord* begin() const { return data_; }
-  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
-
-  void reserve(std::size_t size) {
-    if (size > 1) many_.edit().reserve(size);
-  }
-  // Items come, and never go.
-  void resize(std::size_t size) {
-    if (size > 1) {
-      std::vector<ItemRecord>& many = many_.edit();
-      if (size_ == 1 && many.empty()) many.push_back(one_);
-      many.resize(size);
-      data_ = many.data();
-    }
-    size_ = size;
-  }
-
- private:
-  std::size_t size_ = 0;
-  ItemRecord* data_ = &one_;
-  ItemRecord one_;
-  Rare<std::vector<ItemRecord>> many_;
-};
-
-// On what terms the scheduler may run a call's items; see Flags.
-struct Terms {
-  int retries = 0;
-  std::int64_t timeout = 0;        // nanoseconds, 0 for none
-  std::int64_t queue_timeout = 0;  // likewise
-  std::int32_t priority = 0;
-  std::uint32_t hwm = 0;
-  std::uint8_t policy = 0;
-  bool (*predicate)() = nullptr;
-
-  friend bool operator==(const Terms&, const Terms&) = default;
 };
 
 // What a task has told of itself under a name, as it was encoded.
@@ -125,71 +64,53 @@ class Continuation {
   virtual void run() noexcept = 0;
 };
 
-// One call of a view's verb, from its submission to its last result; the part that does not depend on types. Shared by the handles
-// (AsyncResult) and the controller, whose lock guards everything that changes after the submission.
+// How a call's items are spread over engines.
+enum class Spread : std::uint8_t {
+  blocks,    // each of `engines` has a block of them of its own
+  each,      // each of `engines` has one, with the same arguments
+  together,  // likewise, or with its own arguments; they run them as a team
+  pool,      // any of `engines`, of all of them if none is named, runs any of them
+  teams,     // any of several teams of engines runs any of them, together
+  rank_0,    // there is one, which rank 0 runs
+};
+
+// One call of a view's verb: what is asked, which its maker fills in before the submission and nobody changes afterwards, and, in the
+// classes that derive from it, where the results go. Shared by the handles (AsyncResult) and the controller.
+//
+// What becomes of it is the runtime's business (CallLife). It lies in the call and is not seen here, so that the runtime may change while
+// programs that were compiled stay.
 class Call {
  public:
-  Call();
+  // `plain`: what the virtual functions do runs no code of the user's; see is_plain.
+  explicit Call(bool plain);
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
   virtual ~Call();
 
-  // ---- set before the submission ----
-  std::uint64_t id = 0;
+  std::uint64_t id = 0;  // given by the submission
   std::shared_ptr<Controller> controller;
   Function function;
-  const ShippedCode* code = nullptr;  // of `function`, found when the call is submitted
-  std::vector<int> engines;           // in target order; none for a balanced call means all
-  bool multiple = false;              // a list of results, or one
-  bool ordered = true;                // which is read in order, or as they come
-  bool same_arguments = false;        // block 0 holds one item that is every item's
-  bool nobody = false;                // there is no engine for its items
-  bool balanced = false;              // any of `engines` may run an item, or each has its own block of them
-  bool communicator = false;          // who runs an item together gets a communicator
-  bool together = false;              // one item for each of `engines`, which run them as a team
-  bool composite = false;             // failures are told together, also where there is one result
-  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
-  bool local = false;                 // rank 0 runs its one item itself
-  bool keeps = false;                 // the engine keeps its result for a while if it is long
-  std::uint32_t chunk_size = 1;       // items that are handed out together
-  Rare<RootPart> root;                // what rank 0 does meanwhile
-  Rare<Terms> terms;
-  Rare<Uncommon> more;  // what few calls have
+  std::vector<int> engines;  // in target order
+  Spread spread = Spread::blocks;
+  bool same_arguments = false;  // block 0 holds one item that is every item's
+  bool nobody = false;          // there is no engine for its items
+  bool communicator = false;    // who runs an item together gets a communicator
+  bool multiple = false;        // a list of results, or one
+  bool ordered = true;          // which is read in order, or as they come
+  bool composite = false;       // failures are told together, also where there is one result
+  bool keeps = false;           // the engine keeps its result for a while if it is long
+  bool completes = false;       // complete() makes the result
+  const bool plain;
+  std::uint32_t chunk_size = 1;  // items that are handed out together
+  std::uint64_t view = 0;        // through which it is submitted
+  Rare<RootPart> root;           // what rank 0 does meanwhile
   // The flags', which live until the call has been submitted; null after that.
   const Dependency* after = nullptr;
   const Dependency* follow = nullptr;
-  std::uint64_t view = 0;      // through which it was submitted
-  std::uint64_t flow = 0;      // the thread that submitted it
-  std::int64_t submitted = 0;  // nanoseconds of the wall clock
 
-  // ---- under the controller's lock ----
-  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
-  std::int32_t kept_on = -1;                            // the engine that may still have its only result, which is long
-  std::vector<ArgumentBlock> blocks;
-  Items items;
-  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
-  std::exception_ptr failure;                                // of a collective call as a whole
-  std::uint64_t team = 0;                                    // where the call is handed out to one
-  bool waits = false;                                        // for others
-  bool laid_out = false;                                     // its items are all there
-  bool aborted = false;                                      // given up as a whole
-  bool in_flight = false;                                    // it has not ended
-  bool kept = false;                                         // it gets handles
-  CallSlot* slot = nullptr;
-  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
-  std::atomic<std::uint64_t> ended{0};
-  std::atomic<bool> sealed{false};      // no more items will come, and rank 0's own part is over
-  std::atomic<bool> error_seen{false};  // somebody looked at how it ended
-  bool abandoned = false;               // nobody has a handle any more
-  std::int64_t last_received = 0;
-
-  [[nodiscard]] bool done() const {
-    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
-  }
-
-  // ---- the typed side ----
-  // Makes room for results of `count` items in all.
-  virtual void grow(std::uint64_t count) = 0;
+  // ---- where results go; one of these at a time, and without the controller's lock unless the call is plain ----
+  // Makes room for results of `count` items; `expected` may be as many as there will be.
+  virtual void grow(std::uint64_t count, std::uint64_t expected) = 0;
   // Reads the result of `item` into its place.
   virtual void load(std::uint64_t item, Reader& in) = 0;
   // Drops what results there are.
@@ -198,7 +119,21 @@ class Call {
   virtual std::byte* room(std::uint64_t count);
   // All has arrived, and nothing failed.
   virtual void complete() {}
+
+  // What becomes of it.
+  CallLife& life() { return *reinterpret_cast<CallLife*>(life_); }
+  [[nodiscard]] const CallLife& life() const { return *reinterpret_cast<const CallLife*>(life_); }
+
+ private:
+  static constexpr std::size_t life_bytes = 320;
+  alignas(std::uint64_t) std::byte life_[life_bytes];
 };
+
+// Whether all items have ended, and rank 0's own part.
+bool done(const Call& call) noexcept;
+// How many items it has by now, and how many of these have ended.
+std::size_t item_count(const Call& call) noexcept;
+std::size_t ended_count(const Call& call) noexcept;
 
 // Adds items to a call that is being made. Encodes in the caller's thread and hands over block by block, so that engines begin while the
 // rest is still being read; calls whose layout depends on the number of items wait for finish().
@@ -262,7 +197,9 @@ void set_teams(Call& call, const std::vector<std::vector<int>>& teams);
 void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint64_t first);
 
 // Some of the arguments are results: when these are there, encode() makes the call's one item. Without origins, values are sent along.
-void defer(Call& call, const Dependency& arguments, std::function<void(ArgumentBlock&, Origins*)> encode);
+// `plain`: that runs no code of the user's.
+using EncodeArguments = std::function<void(ArgumentBlock&, Origins*)>;
+void defer(Call& call, const Dependency& arguments, EncodeArguments encode, bool plain);
 
 // Gives a call the terms of its flags, for a view that leaves it to the scheduler where its tasks run, or for one that does not. Throws
 // UsageError.
@@ -292,6 +229,8 @@ bool wait_all(Controller& controller, const Deadline& deadline);
 void spin(Controller& controller);
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines);
 
+// Somebody looks at how it ended.
+void note_error_seen(Call& call) noexcept;
 // Says on stderr that a call failed and nobody looked, once.
 void report_unseen(Call& call) noexcept;
 

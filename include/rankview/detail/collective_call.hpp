@@ -43,6 +43,7 @@ void prepare_verb_call(Call& call, const Caller& caller) {
   set_collective_terms(call, caller.flags);
   call.engines = caller.engines;
   call.composite = caller.composite;
+  call.spread = Spread::each;
   call.same_arguments = true;
 }
 
@@ -50,7 +51,7 @@ void prepare_verb_call(Call& call, const Caller& caller) {
 template <class Verb>
 void prepare_collective(Call& call, const Caller& caller, RootPart::Kind kind) {
   prepare_verb_call<Verb>(call, caller);
-  call.together = true;
+  call.spread = Spread::together;
   call.root.edit().kind = kind;
 }
 

@@ -135,7 +135,7 @@ void finish_fold(Invocation& invocation, Folded<T>& folded) {
 template <class T>
 class FromFirst final : public Results<T> {
  public:
-  void grow(std::uint64_t) override {}
+  void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t item, Reader& in) override {
     if (item == 0) Results<T>::load(0, in);
   }

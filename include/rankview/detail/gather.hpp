@@ -33,7 +33,7 @@ struct Gather {
 template <class T>
 class Gathered final : public Results<std::vector<T>> {
  public:
-  void grow(std::uint64_t) override {}
+  void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t, Reader&) override {}
   std::byte* room(std::uint64_t count) override {
     std::vector<T>& whole = this->slot(0);
@@ -76,8 +76,8 @@ struct GatherEncoded {
 template <class T>
 class GatheredParts final : public Results<std::vector<T>> {
  public:
-  explicit GatheredParts(Distribution dist) : dist_(dist) {}
-  void grow(std::uint64_t count) override { parts_.resize(count); }
+  explicit GatheredParts(Distribution dist) : dist_(dist) { this->completes = true; }
+  void grow(std::uint64_t count, std::uint64_t) override { parts_.resize(count); }
   void load(std::uint64_t item, Reader& in) override { parts_[item] = codec<std::vector<T>>::load(in); }
   void discard() noexcept override {
     parts_.clear();

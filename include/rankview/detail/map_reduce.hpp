@@ -120,9 +120,9 @@ struct MapReduce {
 template <class R, class Op>
 class MapReduced final : public Results<R> {
  public:
-  explicit MapReduced(Op op) : op_(std::move(op)) {}
+  explicit MapReduced(Op op) : op_(std::move(op)) { this->completes = true; }
 
-  void grow(std::uint64_t) override {}
+  void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t item, Reader& in) override {
     if (in.done()) return;
     in.skip(1);

@@ -24,7 +24,7 @@ template <class T>
 class Reduced final : public Results<T> {
  public:
   explicit Reduced(Operation operation) : operation_(operation) {}
-  void grow(std::uint64_t) override {}
+  void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t, Reader&) override {}
   std::byte* room(std::uint64_t count) override {
     auto& slot = this->slot(0);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rankview/detail/call.hpp>
+#include <rankview/detail/plain.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -24,10 +25,12 @@ class Slots : public Call {
   static constexpr bool boxed = std::is_same_v<R, bool> || !std::is_default_constructible_v<R> || !std::is_move_assignable_v<R>;
   using Slot = std::conditional_t<boxed, std::optional<R>, R>;
 
-  void grow(std::uint64_t count) override {
+  Slots() : Call(is_plain<R>::value) {}
+
+  void grow(std::uint64_t count, std::uint64_t expected) override {
     if (!multiple) return;
     std::vector<Slot>& slots = slots_.edit();
-    if (count > slots.capacity()) slots.reserve(std::max<std::size_t>(count, items.capacity()));
+    if (count > slots.capacity()) slots.reserve(std::max(count, expected));
     slots.resize(count);
   }
   void discard() noexcept override {
@@ -103,7 +106,9 @@ class Results : public Slots<R> {
 template <>
 class Results<void> : public Call {
  public:
-  void grow(std::uint64_t) override {}
+  Results() : Call(true) {}
+
+  void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t, Reader&) override {}
   void discard() noexcept override {}
 };
@@ -150,7 +155,7 @@ struct Shape<void> {
   using Reference = std::monostate;
   static constexpr auto npos = static_cast<std::size_t>(-1);
 
-  static std::size_t count(Call& call) { return call.items.size(); }
+  static std::size_t count(Call& call) { return item_count(call); }
   static std::size_t await_count(Call& call, std::size_t) { return count(call); }
   static void await(Call& call, std::size_t i) { wait(call, i, {}); }
   static std::monostate await_element(Call& call, std::size_t i) {
@@ -177,7 +182,7 @@ struct Shape<std::vector<R>> {
   static const std::vector<R>& value(Call& call) { return call.multiple ? many(call).all() : single(call).at(0); }
   static std::vector<R> take(Call& call) { return call.multiple ? many(call).take_all() : single(call).take(0); }
   static std::size_t count(Call& call) {
-    if (call.multiple) return call.items.size();
+    if (call.multiple) return item_count(call);
     return failed(call) ? 1 : value(call).size();
   }
   static std::size_t await_count(Call& call, std::size_t) {

@@ -66,6 +66,20 @@ void save_ready(Parameters<std::pair<W, P>...>, Writer& out, Origins* origins, c
 }
 
 // The same for arguments some of which are results that may not be there yet: they are encoded when they are.
+// Whether encoding such arguments runs no code of the user's.
+template <class A>
+inline constexpr bool is_plain_argument = is_plain<A>::value;
+template <class T>
+inline constexpr bool is_plain_argument<AsyncResult<T>> = is_plain<T>::value;
+template <class W>
+inline constexpr bool is_plain_wire = is_plain<W>::value;
+template <class T>
+inline constexpr bool is_plain_wire<FromResult<T>> = is_plain<T>::value;
+template <class... A, class... W, class... P>
+constexpr bool encodes_plainly(Parameters<std::pair<W, P>...>) {
+  return (is_plain_argument<A> && ...) && (is_plain_wire<W> && ...);
+}
+
 template <class R, class Sig, class... A>
 void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&... arguments) {
   auto kept = std::make_shared<std::tuple<std::decay_t<A>...>>(std::forward<A>(arguments)...);
@@ -78,19 +92,20 @@ void submit_later(const std::shared_ptr<Results<R>>& call, bool unattended, A&&.
         (add(each), ...);
       },
       *kept);
-  defer(*call, results, [kept](ArgumentBlock& block, Origins* origins) {
+  const auto encode = [kept](ArgumentBlock& block, Origins* origins) {
     begin_only_item(block, item_size<Sig>);
     std::apply([&block, origins](const auto&... each) { save_ready(Sig(), block.data, origins, each...); }, *kept);
     block.data.kept.push_back(kept);
     end_only_item(block);
-  });
+  };
+  defer(*call, results, encode, encodes_plainly<std::decay_t<A>...>(Sig()));
   submit_empty(call, unattended);
 }
 
 // One set of arguments, for one task or for one on each engine of `placements`.
 template <class R, class Sig, class... A>
 void submit_apply(const std::shared_ptr<Results<R>>& call, Lifetime lifetime, A&&... arguments) {
-  call->keeps = is_block<R>::value && !call->multiple && !call->together;
+  call->keeps = is_block<R>::value && !call->multiple && call->spread != Spread::together;
   if constexpr (any_result<A...>) {
     submit_later<R, Sig>(call, lifetime == Lifetime::result, std::forward<A>(arguments)...);
   } else {

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include "controller/continuations.hpp"
+#include "controller/local_calls.hpp"
 
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
 
 #include <rankview/errors.hpp>
 
-#include <algorithm>
 #include <mutex>
 #include <utility>
 #include <vector>
 
-// What rank 0 does when calls have ended: whoever drives takes continuations out under the lock and runs them outside of it.
+// Calls that rank 0 runs itself, continuations and coroutines, and what continues calls.
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
-// Continuations that this thread is in.
-thread_local int depth = 0;
-// Calls that rank 0 runs itself that it is in: as continuations, or where they were made.
+// Calls that rank 0 runs itself that this thread is in: as continuations, or where they were made.
 thread_local int local_calls = 0;
 
 std::mutex runs_mutex;
@@ -43,49 +40,49 @@ std::shared_ptr<Controller> running_controller() {
   throw UsageError("there is no run under way in this process: rv::Task and rv::when_all belong to the client's side of one");
 }
 
-// ---- calls that rank 0 runs itself -------------------------------------------------------------------------------------------
-
 void Controller::begin_local(const std::shared_ptr<Call>& call) {
-  call->submitted = now();
-  call->local = true;
+  call->life().submitted = now();
+  call->spread = Spread::rank_0;
   call->same_arguments = true;  // it has none
-  call->items.resize(1);
-  call->grow(1);
-  call->laid_out = true;
-  call->sealed.store(true, std::memory_order_release);
+  call->life().items.resize(1);
+  call->grow(1, 1);
+  call->life().laid_out = true;
+  call->life().sealed.store(true, std::memory_order_release);
   {
-    const std::lock_guard guard(lock_);
-    call->id = next_call_++;
-    call->kept = true;
-    enlist(call);
-    if (!open()) {
-      // What it continues is done, and so will it be.
-      end_flight(*call);
-    }
+    const auto visit = driver_.visit();
+    call->life().has_handles = true;
+    calls_.enlist(call);
+    // What it continues is done, and so will it be.
+    if (!run_.connected()) calls_.end(*call);
   }
-  wake_pulse();
+  driver_.wake_progress_thread();
 }
 
 bool Controller::enter_local(Call& call) {
-  const std::lock_guard guard(lock_);
-  ItemRecord& item = call.items[0];
-  if (item.status != Status::waiting) return false;
-  item.status = Status::handed_out;
-  item.attempts = 1;
-  item.started = now();
+  const auto visit = driver_.visit();
+  if (call.life().items[0].status != Status::waiting) return false;
+  ledger_.granted(call, 0, 1, -1);
+  call.life().items[0].started = now();
   return true;
 }
 
 void Controller::end_local(Call& call, std::exception_ptr error) {
-  const std::lock_guard guard(lock_);
-  ItemRecord& item = call.items[0];
+  const auto visit = driver_.visit();
+  ItemRecord& item = call.life().items[0];
   if (has_ended(item.status)) return;  // with the run
   item.completed = now();
   item.received = item.completed;
-  call.last_received = item.completed;
+  call.life().last_received = item.completed;
   const Status status = error ? Status::failed : Status::completed;
-  end_item(call, 0, status, std::move(error));
-  end_call(call);
+  ledger_.ended(call, 0, status, std::move(error));
+  advance();
+}
+
+bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
+  const auto visit = driver_.visit();
+  if (call.life().done()) return false;
+  call.life().more.edit().continuations.push_back(continuation);
+  return true;
 }
 
 void begin_local(const std::shared_ptr<Call>& call, const std::shared_ptr<Controller>& controller) {
@@ -109,37 +106,6 @@ bool wait_all(Controller& controller, const Deadline& deadline) {
   return controller.drive(
       deadline, [&controller] { return controller.idle(); }, true);
 }
-
-// ---- continuations -----------------------------------------------------------------------------------------------------------
-
-bool Controller::add(Call& call, const std::shared_ptr<Continuation>& continuation) {
-  const std::lock_guard guard(lock_);
-  if (call.done()) return false;
-  call.more.edit().continuations.push_back(continuation);
-  return true;
-}
-
-void Controller::continue_after(Call& call) {
-  for (auto& continuation : call.more.edit().continuations) due_.push_back(std::move(continuation));
-  call.more.edit().continuations.clear();
-}
-
-// Lets go of the lock meanwhile.
-void Controller::run_next(std::unique_lock<controller::SharedLock>& guard) {
-  std::shared_ptr<Continuation> next = std::move(due_.front());
-  due_.pop_front();
-  ++running_;
-  const bool wanted = !giving_up_;
-  guard.unlock();
-  ++depth;
-  if (wanted) next->run();
-  next.reset();
-  --depth;
-  guard.lock();
-  --running_;
-}
-
-int Controller::running_here() { return depth; }
 
 bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuation) {
   // The continuation may run, and the call go, before this returns.

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "transport/endpoint.hpp"
+#include "wire/messages.hpp"
+
+#include <rankview/metadata.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rankview::controller {
+
+// Who an engine is.
+struct EngineInfo {
+  int peer = 0;  // at the controller's endpoint
+  int rank = 0;  // in the cluster's communicator
+  std::string host;
+  long pid = 0;
+  std::uint64_t machine = 0;  // which it is on
+};
+
+// What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
+struct Account {
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+  wire::Memory memory;
+
+  void count(Status ended) { ++(ended == Status::completed ? completed : failed); }
+};
+
+// The engines of a run: who they are, what goes to each of them next, and what is known of them. They are numbered from 0; peers are the
+// endpoint's names for them, which nobody else needs to know.
+//
+// Records for an engine are collected in one message, so that what a round of the controller decides travels together.
+class Engines {
+ public:
+  Engines(transport::Endpoint& endpoint, std::vector<EngineInfo> roster);
+
+  [[nodiscard]] int count() const { return static_cast<int>(all_.size()); }
+  [[nodiscard]] const EngineInfo& operator[](int engine) const { return at(engine).info; }
+  // The engine that a peer is. Throws DecodeError if it is none.
+  [[nodiscard]] int by_peer(int peer) const;
+
+  // The message that the next send() takes to the engine, to write records to.
+  transport::Message& to(int engine);
+  void send(int engine);
+  void send_all();
+
+  [[nodiscard]] Account& account(int engine) { return at(engine).account; }
+  [[nodiscard]] const Account& account(int engine) const { return at(engine).account; }
+
+  // The engine has said that it is done with this run.
+  void left(int engine);
+  [[nodiscard]] bool all_left() const { return left_ == all_.size(); }
+
+ private:
+  struct Engine {
+    EngineInfo info;
+    std::optional<transport::Message> outgoing;
+    Account account;
+    bool left = false;
+  };
+
+  Engine& at(int engine) { return all_[static_cast<std::size_t>(engine)]; }
+  [[nodiscard]] const Engine& at(int engine) const { return all_[static_cast<std::size_t>(engine)]; }
+
+  transport::Endpoint& endpoint_;
+  std::vector<Engine> all_;
+  std::vector<int> by_peer_;  // -1 where a peer is no engine
+  std::vector<int> to_send_;  // engines that something was written to, and perhaps some to which it was sent already
+  std::size_t left_ = 0;
+};
+
+}  // namespace rankview::controller

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+#include "controller/items.hpp"
+#include "controller/subtasks.hpp"
+#include "controller/task_errors.hpp"
+#include "transport/process.hpp"
+#include "wire/error_text.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <exception>
+#include <string>
+#include <utility>
+#include <variant>
+
+// What engines say to rank 0.
+namespace rankview::inline abi_0_1::detail {
+
+void Controller::on_frame(transport::Frame& frame) {
+  try {
+    const int engine = engines_.by_peer(frame.peer);
+    Reader in(frame.records);
+    while (!in.done()) on_record(frame, engine, wire::read(in));
+  } catch (const DecodeError& error) {
+    // Without it some task would never end, and its client wait for ever.
+    transport::end_process(
+        1, "rank 0 received a message from rank " + std::to_string(frame.peer) + " that it cannot read: " + wire::error_text(error));
+  }
+}
+
+void Controller::on_record(transport::Frame& frame, int engine, const wire::Record& record) {
+  if (const auto* results = std::get_if<wire::Results>(&record)) {
+    on_results(frame, engine, *results);
+  } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
+    teams_.on_join(at_join->team, engine);
+  } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
+    engines_.account(engine).memory = *memory;
+  } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
+    on_returned(engine, *returned);
+  } else if (const auto* overdue = std::get_if<wire::Overdue>(&record)) {
+    on_overdue(engine, *overdue);
+  } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
+    on_subtask(engine, *subtask);
+  } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
+    queue_.scheduler().suspended(engine, suspended->items);
+  } else if (const auto* published = std::get_if<wire::Published>(&record)) {
+    on_published(*published);
+  } else if (std::holds_alternative<wire::Bye>(record)) {
+    engines_.left(engine);
+  } else {
+    throw DecodeError("a record that only the controller sends");
+  }
+}
+
+// ---- results -----------------------------------------------------------------------------------------------------------------
+
+void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
+  Call* const call = calls_.find(results.call);
+  if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->life().items.size()))
+    throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
+  const std::int64_t received = now();
+  wire::ResultCursor items(results);
+  std::int64_t started = results.started;
+  std::vector<std::uint64_t> again;
+  for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
+    const wire::ItemResult result = items.next();
+    const std::int64_t began = std::exchange(started, result.completed);
+    if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
+    if (call == nullptr || item >= call->life().items.size())
+      throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
+    ItemRecord& record = call->life().items[item];
+    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
+    if (record.engine == engine) {
+      record.started = began;
+      record.completed = result.completed;
+      record.received = received;
+    }
+    if (result.failed) {
+      if (on_failure(*call, item, engine, result.value)) again.push_back(item);
+    } else if (record.engine == engine) {
+      transfers_.receive(frame, *call, item, result.value);
+    } else {
+      ledger_.finished(*call, item, Status::completed, nullptr);
+    }
+  }
+  transfers_.flush();
+  queue_.scheduler().finished(engine, results.call, results.first, results.first + results.count, started - results.started);
+  if (call == nullptr) return;
+  call->life().last_received = received;
+  // Until finished() the scheduler counts them against the engine.
+  for (const std::uint64_t item : again) resubmit(*call, item);
+}
+
+// An engine says that an item failed there. Whether it is to be run again.
+bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
+  Reader in(value);
+  const wire::Failure failure = wire::read_failure(in);
+  switch (failure.kind) {
+    case wire::FailureKind::stood_back:
+      ++engines_.account(engine).failed;
+      ledger_.finished(call, item, Status::aborted, nullptr);
+      return false;
+    case wire::FailureKind::stopped:
+      ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
+      return false;
+    case wire::FailureKind::refused:
+      controller::RetryPolicy::note_refusal(call, item, engine);
+      ledger_.not_begun(call, item);
+      return true;
+    case wire::FailureKind::gone:
+      // Next time the values of results that are its arguments go along.
+      for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) result.call->life().cached_on = -1;
+      ledger_.not_begun(call, item);
+      return true;
+    default:
+      break;
+  }
+  const std::exception_ptr first = task_error(call, item, engines_[engine], engine, failure, {});
+  if (retries_.retry_after(call, item, engine, first)) {
+    ledger_.failed(call, item);
+    return true;
+  }
+  const auto earlier = controller::RetryPolicy::earlier_errors(call, item);
+  std::exception_ptr error = earlier.empty() ? first : task_error(call, item, engines_[engine], engine, failure, earlier);
+  if (call.communicator) stuck_teams_.note(call, item, now(), error);
+  ledger_.finished(call, item, Status::failed, std::move(error));
+  return false;
+}
+
+// Lets an item wait for an engine again.
+void Controller::resubmit(Call& call, std::uint64_t item) {
+  if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
+  const TaskId task{call.id, item};
+  if (given_up(call, item)) {
+    ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
+  } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item))) {
+    ledger_.ended(call, item, Status::failed,
+                  std::make_exception_ptr(ImpossibleDependency(task, nullptr,
+                                                               "every engine that may run it has refused it (Flags::depend)" +
+                                                                   wire::listed(controller::RetryPolicy::earlier_errors(call, item)))));
+  }
+}
+
+// ---- the rest ----------------------------------------------------------------------------------------------------------------
+
+// An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
+void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
+  Call* const call = calls_.find(overdue.call);
+  const TaskId task{overdue.call, overdue.item};
+  if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
+      call->life().items[overdue.item].engine != engine)
+    throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
+  retries_.note_expired(engine, overdue.call, overdue.item);
+  call->life().last_received = now();
+  if (retries_.retry_after(*call, overdue.item, engine, task_timed_out(*call, task, engine, {}))) {
+    ledger_.failed(*call, overdue.item);
+    resubmit(*call, overdue.item);
+  } else {
+    const auto earlier = controller::RetryPolicy::earlier_errors(*call, overdue.item);
+    ledger_.ended(*call, overdue.item, Status::failed, task_timed_out(*call, task, engine, earlier));
+  }
+}
+
+// An engine gives back what it has not begun.
+void Controller::on_returned(int engine, const wire::Returned& returned) {
+  std::vector<scheduler::Range> ranges;
+  for (const wire::Items& items : returned.items) {
+    Call* const call = calls_.find(items.call);
+    if (call == nullptr || items.first + items.count > call->life().items.size())
+      throw DecodeError("items of call " + std::to_string(items.call) + " were given back that there are not");
+    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) ledger_.returned(*call, item, engine);
+    ranges.push_back({items.call, items.first, items.first + items.count, items.whole != 0});
+  }
+  queue_.scheduler().returned(engine, ranges);
+  for (const wire::Items& items : returned.items) {
+    Call& call = *calls_.find(items.call);
+    if (call.life().aborted) {
+      withdraw(call, "aborted before it ran");
+    } else if (!call.life().more->given_up.empty()) {
+      for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+        if (given_up(call, item)) withdraw_waiting(call, item);
+      }
+    }
+  }
+}
+
+// What is published of a call that is over, or that nobody can ask any more, is dropped.
+void Controller::on_published(const wire::Published& published) {
+  Call* const call = calls_.find(published.call);
+  if (call == nullptr || call->life().abandoned) return;
+  if (published.item >= call->life().items.size())
+    throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
+  call->life().more.edit().published[published.item][published.name] =
+      std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
+}
+
+void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
+  Call* const parent = calls_.find(subtask.parent_call);
+  if (parent == nullptr || given_up(*parent, subtask.parent_item) || !run_.open()) {
+    controller::refuse_subtask(engines_, engine, subtask.ticket,
+                               std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
+    return;
+  }
+  std::shared_ptr<Call> call;
+  try {
+    call = controller::make_subtask(*parent, engine, subtask);
+  } catch (const DecodeError&) {
+    // That rank 0 does not have it is no fault of the message.
+    controller::refuse_subtask(engines_, engine, subtask.ticket, std::current_exception());
+    return;
+  }
+  call->life().submitted = now();
+  const std::uint64_t flow = parent->life().submitter;
+  add(call);
+  call->life().submitter = flow;
+  add(*call, controller::arguments_of(subtask));
+  lay_out(*call);
+  parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);
+}
+
+}  // namespace rankview::detail

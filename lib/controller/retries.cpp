@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/retries.hpp"
+
+#include "controller/items.hpp"
+#include "wire/error_text.hpp"
+
+#include <cstddef>
+
+namespace rankview::controller {
+
+using detail::Attempts;
+using detail::Call;
+
+namespace {
+
+const Attempts& attempts_at(const Call& call, std::uint64_t item) {
+  static const Attempts none;
+  const auto found = call.life().more->attempts.find(item);
+  return found == call.life().more->attempts.end() ? none : found->second;
+}
+
+}  // namespace
+
+bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
+  if (call.life().terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
+  Attempts& attempts = call.life().more.edit().attempts[item];
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) return false;
+  attempts.errors.push_back(wire::error_text(error));
+  attempts.tried.push_back(engine);
+  return true;
+}
+
+void RetryPolicy::note_refusal(Call& call, std::uint64_t item, int engine) {
+  call.life().more.edit().attempts[item].refused.push_back(engine);
+}
+
+scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {
+  const Attempts& attempts = attempts_at(call, item);
+  return {attempts.tried, attempts.refused};
+}
+
+std::vector<std::string> RetryPolicy::earlier_errors(const Call& call, std::uint64_t item) { return attempts_at(call, item).errors; }
+
+}  // namespace rankview::controller

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/controller.hpp"
+#include "controller/items.hpp"
+#include "controller/subtasks.hpp"
+#include "controller/task_errors.hpp"
+
+#include <rankview/detail/caught.hpp>
+#include <rankview/errors.hpp>
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+// The order of a round, and what follows from the ends of items.
+namespace rankview::inline abi_0_1::detail {
+
+bool Controller::round() {
+  if (!run_.connected()) return false;
+  bool any = endpoint_.poll(*this);
+  if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
+  if (!transfers_.empty()) any = transfers_.progress() || any;
+  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
+  if (!timers_.empty()) check_timers();
+  if (queue_.scheduler().unbalanced()) recall();
+  if (!stuck_teams_.empty()) stuck_teams_.check(now());
+  advance();
+  return any;
+}
+
+// Goes on with whatever has become possible, and sends.
+void Controller::advance() {
+  carry_out();
+  if (!run_.connected() || !driver_.may_drive()) return;
+  if (queue_.scheduler().waiting() != 0) {
+    dispatcher_.dispatch();
+    carry_out();
+  }
+  engines_.send_all();
+}
+
+// What follows from the ends of items: calls that waited go on or fail, which may end others in turn, and calls that are over end. In this
+// order, so that a call can still be asked why another that waited for it fails.
+void Controller::carry_out() {
+  for (;;) {
+    if (auto decision = gate_.next()) {
+      if (decision->met) {
+        release(*decision->call, std::move(decision->engines));
+      } else {
+        fail_impossible(*decision->call, decision->cause);
+      }
+    } else if (Call* const over = ledger_.next_over()) {
+      end(*over);
+    } else {
+      return;
+    }
+  }
+}
+
+// A call has been made that nobody is about to wait for. Whoever makes call after call and waits for none keeps things going.
+void Controller::attend(std::int64_t submitted) {
+  constexpr int most_rounds = 8;
+  carry_out();
+  if (driver_.holds_back(submitted, queue_.scheduler().any_idle())) return;
+  advance();
+  driver_.catch_up(most_rounds);
+  // Continuations are for the progress thread.
+  if (continuations_.empty()) driver_.note_attended();
+}
+
+// Asks engines for items that they have not begun and others could run now.
+void Controller::recall() {
+  constexpr std::int64_t period = 100'000;  // nanoseconds between two such questions
+  const std::int64_t time = now();
+  if (time < next_recall_) return;
+  next_recall_ = time + period;
+  while (const auto recall = queue_.scheduler().recall(time)) {
+    wire::Recall record;
+    for (const scheduler::Range& range : recall->ranges)
+      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
+    wire::write(engines_.to(recall->engine), record);
+  }
+}
+
+// Calls whose items have waited for too long.
+void Controller::check_timers() {
+  const std::int64_t time = now();
+  while (const auto due = timers_.next(time)) {
+    Call* const call = calls_.find(*due);
+    if (call == nullptr) continue;
+    withdraw(*call, Status::failed, [&](const TaskId& task) {
+      return std::make_exception_ptr(TimeoutError("task " + to_string(task) + ": waited on rank 0 for longer than its queue_timeout of " +
+                                                  in_seconds(call->life().terms->queue_timeout)));
+    });
+  }
+}
+
+// ---- what follows ------------------------------------------------------------------------------------------------------------
+
+// Encodes the arguments of a call's one item, which are all there now.
+class Controller::FirstEncoding final : public controller::UserWork::Piece {
+ public:
+  FirstEncoding(Controller& controller, const Call& waiting)
+      : Piece(waiting.life().self), controller_(controller), encode_(waiting.life().more->deferred.encode) {
+    block_.count = 1;
+  }
+
+  void run() noexcept override {
+    try {
+      encode_(block_, nullptr);
+    } catch (...) {
+      error_ = caught();
+    }
+  }
+  void finish() override {
+    CallLife& life = call().life();
+    if (!life.in_flight) return;
+    block_.unfinished = life.blocks.front().unfinished;
+    std::swap(life.blocks.front(), block_);
+    controller_.enqueue_released(call(), error_);
+  }
+
+ private:
+  Controller& controller_;
+  EncodeArguments encode_;
+  ArgumentBlock block_;
+  std::exception_ptr error_;
+};
+
+// What the call waited for is there.
+void Controller::release(Call& call, std::vector<int>&& engines) {
+  CallLife& life = call.life();
+  if (life.aborted) return;
+  if (!engines.empty()) call.engines = std::move(engines);
+  const Deferred& deferred = life.more->deferred;
+  std::exception_ptr error;
+  if (deferred.encode && !deferred.plain) {
+    work_.add(std::make_unique<FirstEncoding>(*this, call));
+    return;
+  }
+  if (deferred.encode) {
+    try {
+      deferred.encode(life.blocks.front(), nullptr);
+    } catch (...) {
+      error = caught();
+    }
+  }
+  enqueue_released(call, error);
+}
+
+// What does not go by the number of items may begin before all are there.
+void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
+  CallLife& life = call.life();
+  if (error != nullptr) {
+    ledger_.give_up(call, Status::failed, [&error](const TaskId&) { return error; });
+    return;
+  }
+  if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
+  if (life.laid_out || controller::enqueued_as_they_come(call)) queue_.enqueue(call);
+  if (life.ended == 0) return;
+  // Some were given up meanwhile.
+  for (std::uint64_t item = 0; item < life.items.size(); ++item) {
+    if (has_ended(life.items[item].status)) queue_.withdraw(call, item);
+  }
+}
+
+// What the call waited for will never be there, because of what became of one task.
+void Controller::fail_impossible(Call& call, const TaskId& cause) {
+  const auto error = gate_.impossible(cause);
+  if (call.life().laid_out) {
+    ledger_.give_up(call, Status::failed, error);
+  } else {
+    call.life().more.edit().doomed = error({call.id, 0});
+  }
+}
+
+void Controller::end_root_part(Call& call) {
+  work_.leave(std::move(call.root.edit().kept));
+  call.life().last_received = now();
+  ledger_.seal(call);
+}
+
+// The call is over: lets go of all that was there for it, and has done what was to follow.
+void Controller::end(Call& call) {
+  CallLife& life = call.life();
+  work_.leave(calls_.end(call));
+  if (life.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
+  gate_.forget(call);
+  leave_teams(call);
+  if (run_.connected()) {
+    for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
+    if (life.subtask) controller::answer_subtask(engines_, call);
+  }
+  if (life.subtask) {
+    const TaskId parent = controller::submitter_of(call);
+    if (Call* const waiting = calls_.find(parent.call)) waiting->life().more.edit().subtasks.erase({parent.item, call.id});
+  }
+  if (call.root) {
+    work_.leave(std::move(call.root.edit().kept));
+    call.root.reset();
+  }
+  for (ArgumentBlock& block : life.blocks) work_.leave(std::move(block.data.kept));
+  std::vector<ArgumentBlock>().swap(life.blocks);
+  call.function.object.reset();
+  if (life.more) {
+    Uncommon& more = life.more.edit();
+    if (more.deferred.encode) work_.leave(std::make_shared<const Deferred>(std::exchange(more.deferred, {})));
+    more.attempts.clear();
+  }
+  continuations_.take(call);
+  if (life.abandoned) report_unseen(call);
+}
+
+void Controller::leave_teams(const Call& call) {
+  const CallLife& life = call.life();
+  if (life.team != 0) teams_.leave(life.team);
+  for (const std::vector<int>& team : life.more->teams) {
+    if (const auto number = life.more->team_numbers.find(team.front()); number != life.more->team_numbers.end())
+      teams_.leave(number->second);
+  }
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/task_errors.hpp"
+
+#include "controller/call_life.hpp"
+#include "wire/error_text.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <chrono>
+#include <utility>
+
+namespace rankview::inline abi_0_1::detail {
+
+std::string in_seconds(std::int64_t nanoseconds) {
+  return std::to_string(std::chrono::duration<double>(std::chrono::nanoseconds(nanoseconds)).count()) + " s";
+}
+
+std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
+                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier) {
+  const TaskId task{call.id, item};
+  if (failure.kind == rankview::wire::FailureKind::timed_out) return task_timed_out(call, task, engine, earlier);
+  TaskPlace place{engine, at.rank, at.host, at.pid, task};
+  if (failure.kind == rankview::wire::FailureKind::name)
+    return std::make_exception_ptr(NameError(failure.message, std::move(place), earlier));
+  if (failure.kind == rankview::wire::FailureKind::type)
+    return std::make_exception_ptr(TypeError(failure.message, std::move(place), earlier));
+  return std::make_exception_ptr(RemoteError(std::move(place), failure.type_name, failure.message, earlier));
+}
+
+std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier) {
+  return std::make_exception_ptr(TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) +
+                                              ": ran for longer than its timeout of " + in_seconds(call.life().terms->timeout) +
+                                              rankview::wire::listed(earlier)));
+}
+
+std::exception_ptr task_aborted(const TaskId& task, const std::string& why) {
+  return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why));
+}
+
+}  // namespace rankview::detail

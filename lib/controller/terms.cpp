@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "controller/call_life.hpp"
+
+#include <rankview/errors.hpp>
+#include <rankview/flags.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+
+namespace rankview::inline abi_0_1 {
+
+void Flags::add(Flags more) {
+  const auto take = [](auto& flag, auto& given) {
+    if (given.given()) flag = std::move(given);
+  };
+  take(chunksize, more.chunksize);
+  take(ordered, more.ordered);
+  take(retries, more.retries);
+  take(timeout, more.timeout);
+  take(queue_timeout, more.queue_timeout);
+  take(priority, more.priority);
+  take(label, more.label);
+  take(after, more.after);
+  take(follow, more.follow);
+  take(targets, more.targets);
+  take(depend, more.depend);
+  take(hwm, more.hwm);
+  take(policy, more.policy);
+}
+
+}  // namespace rankview
+
+// On what terms calls run: what views have of flags, and which of them a verb knows.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+void check_not_negative(double value, const char* flag) {
+  if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
+}
+
+std::int64_t nanoseconds(Seconds time) {
+  // Beyond what can be counted is for ever.
+  constexpr double most = 1e18;
+  return time.count() * 1e9 > most ? 0 : std::max<std::int64_t>(time.count() > 0 ? 1 : 0, std::llround(time.count() * 1e9));
+}
+
+}  // namespace
+
+void set_balanced_terms(Call& call, const Flags& flags) {
+  check_not_negative(flags.retries, "retries");
+  check_not_negative(flags.timeout->count(), "timeout");
+  check_not_negative(flags.queue_timeout->count(), "queue_timeout");
+  check_not_negative(flags.hwm, "hwm");
+  Terms terms;
+  terms.retries = flags.retries;
+  terms.timeout = nanoseconds(flags.timeout);
+  terms.queue_timeout = nanoseconds(flags.queue_timeout);
+  terms.priority = flags.priority;
+  terms.hwm = static_cast<std::uint32_t>(flags.hwm);
+  terms.policy = static_cast<std::uint8_t>(flags.policy.value());
+  terms.predicate = flags.depend->function();
+  if (terms != Terms()) call.life().terms.edit() = terms;
+  call.after = &flags.after.value();
+  call.follow = &flags.follow.value();
+}
+
+void set_direct_terms(Call& call, const Flags& flags) {
+  const Flags none;
+  if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
+      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+    throw UsageError(
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
+        "load-balanced views");
+  set_balanced_terms(call, flags);
+}
+
+void set_collective_terms(Call& call, const Flags& flags) {
+  if (flags.timeout->count() != 0)
+    throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
+  set_direct_terms(call, flags);
+}
+
+void check_team_flags(const Flags& flags) {
+  if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
+    throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
+}
+
+}  // namespace rankview::detail

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "engine/inbox.hpp"
+#include "transport/endpoint.hpp"
+#include "wire/messages.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace rankview::engine {
+
+// What other engines deliver to this one: results that are arguments of tasks here.
+//
+// Rank 0 tells the one engine to deliver a result and the other, with the batch whose task it is for, that it will come; both always, so
+// that the second can rely on it, and takes it in even if the task does not run.
+class Deliveries {
+ public:
+  // Either may be known first: that it is wanted, or the message.
+  struct Delivery {
+    bool wanted = true;
+    std::shared_ptr<InMessage> message{};  // null until it is here
+    bool found = false;                    // the other engine had the result
+    std::span<const std::byte> value{};    // in the message
+  };
+  using Messages = std::vector<std::shared_ptr<InMessage>>;
+
+  // The engine has been given the batch.
+  void expect(const wire::Batch& batch);
+  // The batch is over, or will not be run. Gives the messages that came for it and were not taken; others are not wanted when they come.
+  Messages expect_no_more(const wire::Batch& batch);
+  // One has come. Gives its message if it is not wanted.
+  Messages arrived(const wire::Delivery& record, const std::shared_ptr<InMessage>& message);
+
+  // For the task it is for.
+  [[nodiscard]] const Delivery& at(std::uint64_t ticket) const { return known_.at(ticket); }
+  void take(std::uint64_t ticket) { known_.erase(ticket); }
+
+  // Whether something is still to come that is not wanted.
+  [[nodiscard]] bool any_unwanted() const;
+
+ private:
+  void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
+
+  std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
+};
+
+// Attachments that are received for nothing, since whoever sends them waits until they are.
+class UnwantedAttachments {
+ public:
+  // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
+  void receive(transport::Endpoint& endpoint, InMessage& message);
+  // Whether some are on their way.
+  bool progress();
+
+ private:
+  std::vector<std::unique_ptr<transport::Transfer>> transfers_;
+};
+
+}  // namespace rankview::engine

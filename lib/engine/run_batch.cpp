@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "engine/engine.hpp"
+#include "engine/failure.hpp"
+#include "engine/group.hpp"
+#include "transport/process.hpp"
+#include "wire/error_text.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <mutex>
+#include <utility>
+
+// How an engine runs the items of a batch.
+namespace rankview::engine {
+namespace {
+
+// Between short tasks the engine looks so often for messages, in nanoseconds.
+constexpr std::int64_t look_after = 50'000;
+
+}  // namespace
+
+// What a thunk sees of the engine.
+class Engine::Running final : public detail::Invocation {
+ public:
+  Running(Engine& engine, InMessage* message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
+      : Invocation(in, engine.run_->result, code.function, code.object.get(), with, engine.run_->folded),
+        engine_(engine),
+        message_(message),
+        claims_(claims) {}
+
+  void await_attachments() override {
+    if (claims_.sizes().empty()) return;
+    const std::lock_guard held(engine_.lock_);
+    engine_.receive(*message_, claims_.places());
+  }
+
+ private:
+  Engine& engine_;
+  InMessage* message_;
+  detail::Claims& claims_;
+};
+
+void Engine::run(const wire::Batch& batch, InMessage& message) {
+  Code code;
+  wire::ItemCursor items(batch);
+  std::optional<Group> group;
+  if (batch.team != 0) {
+    // Others may need what this engine has done before they can come.
+    outbox_.flush();
+    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
+  } else if (batch.slow) {
+    outbox_.flush();
+  }
+  memory_report_.note_tasks();
+  ItemRun& run = *run_;
+  // What an item left that ran out of time is of another batch's type.
+  if (run.folded != nullptr) left_.push_back(std::move(run.folded));
+  std::int64_t started = settings_.clock.now();
+  run.call = batch.call;
+  run.end = batch.first + batch.count;
+  run.movable = batch.movable && message.attachment_sizes.empty();
+  for (std::uint64_t item = batch.first; item < run.end; ++item) {
+    progress_thread_.note_item();
+    run.result.bytes.clear();
+    run.item = item;
+    const auto arguments = next_arguments(items);
+    // What engines run together is begun by all, or others would wait.
+    if (batch.team == 0 && inbox_.stopped(batch.call, item)) {
+      end_fold(batch.call, code);
+      wire::write(run.result, wire::Failure{wire::FailureKind::stopped, "", ""});
+      outbox_.add_result(batch.call, item, started, started, true, run.result);
+      continue;
+    }
+    const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
+    const std::int64_t completed = settings_.clock.now();
+    if (well && code.thunk->fold != nullptr) {
+      run.folded_items.push_back({item, started, completed});
+    } else {
+      if (!run.folded_items.empty()) fail_fold(batch.call, code);
+      if (well && batch.keep) cache_result(batch);
+      outbox_.add_result(batch.call, item, started, completed, !well, run.result);
+    }
+    if (batch.communicator) settle(*group, well);
+    started = completed;
+    if (completed - last_look_ < look_after) continue;
+    end_fold(batch.call, code);
+    look(completed);
+    if (client_failed() && batch.team == 0) break;
+    outbox_.close_results();
+    started = settings_.clock.now();
+  }
+  end_fold(batch.call, code);
+  run.end = 0;
+  if (code.object.use_count() == 1) left_.push_back(std::move(code.object));
+}
+
+// Whether the item went well; what it gave, or why it failed, is in its result.
+bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
+                      Group* group) {
+  ItemRun& run = *run_;
+  if (run.stop_source) run.stop_source.reset();
+  run.told_overdue = false;
+  run.deadline = batch.timeout != 0 ? started + batch.timeout : 0;
+  show(run.deadline);
+  bool well = true;
+  try {
+    if (batch.communicator) {
+      const EngineLock::Lent lent(lock_);
+      group->prepare();
+    }
+    if (code.thunk == nullptr) code = code_of(batch);
+    run.result.flat = batch.flat;
+    if (code.predicate != nullptr && !accepted(code)) {
+      fail_run({wire::FailureKind::refused, "", ""});
+      well = false;
+    } else {
+      run_task(message, code, arguments, batch.flat, group);
+      if (code.thunk->fold != nullptr && in_time(batch)) fold(code, code.thunk->fold);
+    }
+    if (batch.first_only && group->index() != 0) run.result.rewind({0, 0, 0});
+  } catch (...) {
+    fail_run(describe_current_exception());
+    well = false;
+    if (group != nullptr) {
+      const EngineLock::Lent lent(lock_);
+      group->refuse();
+    }
+  }
+  if (well && !in_time(batch)) {
+    fail_run({wire::FailureKind::timed_out, "", ""});
+    well = false;
+  }
+  run.deadline = 0;
+  deadline_.store(0, std::memory_order_relaxed);
+  run.result.flat = false;
+  return well;
+}
+
+// Whether the task may run here.
+bool Engine::accepted(const Code& code) {
+  const EngineLock::Lent lent(lock_);
+  return code.predicate();
+}
+
+void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group) {
+  detail::Claims claims(message.attachment_sizes);
+  detail::Reader arguments(bytes, &claims);
+  arguments.flat() = flat;
+  Running running(*this, &message, code, arguments, claims, group);
+  {
+    const EngineLock::Lent lent(lock_);
+    code.thunk->run(running);
+  }
+  run_->result_type = running.result_type;
+}
+
+// Has the thunk do something with what has been folded.
+void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
+  detail::Claims none({});
+  detail::Reader nothing({}, &none);
+  Running running(*this, nullptr, code, nothing, none, nullptr);
+  const EngineLock::Lent lent(lock_);
+  step(running);
+}
+
+// The result says why the item failed.
+void Engine::fail_run(const wire::Failure& failure) {
+  for (auto& kept : run_->result.kept) left_.push_back(std::move(kept));
+  run_->result.rewind({0, 0, 0});
+  wire::write(run_->result, failure);
+}
+
+// Tells the others that run the item how it ended here.
+void Engine::settle(Group& group, bool well) {
+  if (!well) outbox_.flush();  // others may be in MPI for good
+  // Others may want something of this engine before they come.
+  const EngineLock::Lent lent(lock_);
+  group.settle(!well, [this] {
+    const std::lock_guard held(lock_);
+    outbox_.flush();
+  });
+}
+
+void Engine::cache_result(const wire::Batch& batch) {
+  for (auto& evicted : cache_.add(batch.call, run_->result, run_->result_type)) left_.push_back(std::move(evicted.value));
+}
+
+// What belongs to the next item of a batch.
+std::span<const std::byte> Engine::next_arguments(wire::ItemCursor& items) const {
+  try {
+    return items.next();
+  } catch (const DecodeError& error) {
+    transport::end_process(1, "engine " + std::to_string(settings_.id) + " received a batch it cannot read: " + wire::error_text(error));
+  }
+}
+
+Engine::Code Engine::code_of(const wire::Batch& batch) {
+  Code code;
+  if (batch.predicate != wire::CodeAddress{})
+    code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
+  if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
+  const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
+  if (batch.has_object) {
+    CallableStates::State* state = callables_.find(batch.call);
+    if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
+    if (state->object == nullptr) {
+      // Meanwhile the call may end, if its task has run out of time.
+      const std::shared_ptr<InMessage> message = state->message;
+      detail::Reader in(state->bytes);
+      {
+        const EngineLock::Lent lent(lock_);
+        code.object = thunk->load(in);
+      }
+      state = callables_.find(batch.call);
+      if (state != nullptr) state->object = code.object;
+    } else {
+      code.object = state->object;
+    }
+  }
+  code.thunk = thunk;
+  return code;
+}
+
+// ---- when the item has to stop -----------------------------------------------------------------------------------------------
+
+// What others see of the item that runs from here on.
+void Engine::show(std::int64_t deadline) {
+  stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
+  deadline_.store(deadline, std::memory_order_relaxed);
+}
+
+bool Engine::in_time(const wire::Batch& batch) const {
+  return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
+}
+
+bool Engine::overdue(std::int64_t now) const {
+  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
+  return deadline != 0 && now > deadline;
+}
+
+// Below MPI_THREAD_MULTIPLE there is no progress thread to receive the request.
+bool Engine::stop_requested() {
+  if (!settings_.progress_thread && on_own_thread()) {
+    endpoint_->poll(*this);
+    if (lock_.try_lock()) {
+      std::stop_source due = due_stop();
+      lock_.unlock();
+      due.request_stop();
+    }
+  }
+  return stop_requested_.load(std::memory_order_acquire) ||
+         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
+}
+
+std::stop_token Engine::stop_token() {
+  std::stop_token token;
+  std::stop_source due(std::nostopstate);
+  {
+    const std::lock_guard held(lock_);
+    if (!run_->stop_source) run_->stop_source.emplace();
+    token = run_->stop_source->get_token();
+    due = due_stop();
+  }
+  due.request_stop();
+  return token;
+}
+
+// Whom to ask to stop. That runs the task's callbacks, so it must be done without the lock, which they may want.
+std::stop_source Engine::due_stop() const {
+  return run_->stop_source && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
+             ? *run_->stop_source
+             : std::stop_source(std::nostopstate);
+}
+
+// Sent at once, unless something was a moment ago: then the progress thread does it. Without one, only the task's own thread may.
+void Engine::publish(std::string_view name, const char* type, std::span<const std::byte> value) {
+  const bool own_thread = on_own_thread();
+  {
+    const std::lock_guard held(lock_);
+    outbox_.write(wire::Published{run_->call, run_->item, std::string(name), type, value});
+    const std::int64_t now = settings_.clock.now();
+    const bool waited = now - last_published_ >= Outbox::flush_after;
+    if (settings_.progress_thread ? waited || outbox_.full() : own_thread) {
+      last_published_ = now;
+      outbox_.flush();
+    }
+  }
+  if (!settings_.progress_thread && own_thread) static_cast<void>(stop_requested());
+}
+
+bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
+
+}  // namespace rankview::engine

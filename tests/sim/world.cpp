@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "world.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <optional>
+
+namespace sim {
+namespace {
+
+namespace transport = rankview::transport;
+
+thread_local World* here = nullptr;
+
+constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+// What a look at the clock or at messages takes.
+constexpr std::int64_t step_time = 500;
+
+}  // namespace
+
+World& world() { return *here; }
+
+World::World(std::uint64_t seed, bool trace) : seed_(seed), random_(seed), trace_(trace), ranks_(most_ranks) {
+  for (Rank& rank : ranks_) rank.next_arrival = never;
+}
+
+World::~World() {
+  for (const auto& strand : strands_) {
+    if (strand->thread.joinable()) strand->thread.join();
+  }
+}
+
+void World::start(int rank, const std::string& name, std::function<void()> body) {
+  auto& strand = *strands_.emplace_back(std::make_unique<Strand>());
+  strand.rank = rank;
+  strand.name = name;
+  strand.body = std::move(body);
+  strand.thread = std::thread([this, &strand] {
+    here = this;
+    strand.go.acquire();
+    try {
+      strand.body();
+    } catch (const std::exception& error) {
+      give_up(strand.name + " of rank " + std::to_string(strand.rank) + ": " + error.what());
+    }
+    strand.over = true;
+    hand_on();
+  });
+}
+
+void World::run(std::uint64_t most_steps) {
+  most_steps_ = most_steps;
+  here = this;
+  current_ = draw(strands_.size());
+  strands_[current_]->go.release();
+  all_over_.acquire();
+  for (const auto& strand : strands_) strand->thread.join();
+}
+
+void World::give_up(const std::string& why) const {
+  std::fprintf(stderr, "seed %llu: %s\n", static_cast<unsigned long long>(seed_), why.c_str());
+  std::fflush(nullptr);
+  _exit(1);
+}
+
+void World::say(const std::string& event) {
+  if (!trace_) return;
+  const Strand& strand = *strands_[current_];
+  std::printf("%9lld us  rank %d %-8s %s\n", static_cast<long long>(now_ / 1000), strand.rank, strand.name.c_str(), event.c_str());
+}
+
+bool World::ready(const Strand& strand) const {
+  if (strand.over) return false;
+  return strand.wake <= now_ || (strand.for_messages && ranks_[static_cast<std::size_t>(strand.rank)].next_arrival <= now_);
+}
+
+void World::note_next_arrival(Rank& rank) {
+  rank.next_arrival = never;
+  for (const auto& [sender, packets] : rank.from) {
+    if (!packets.empty()) rank.next_arrival = std::min(rank.next_arrival, packets.front().arrives);
+  }
+}
+
+// Gives the turn to whoever is drawn, and waits until it comes back, unless this strand is over.
+void World::hand_on() {
+  const std::size_t self = current_;
+  now_ += step_time;
+  candidates_.clear();
+  for (;;) {
+    for (std::size_t i = 0; i < strands_.size(); ++i) {
+      if (ready(*strands_[i])) candidates_.push_back(i);
+    }
+    if (!candidates_.empty()) break;
+    // Nobody has anything to do until then.
+    std::int64_t next = never;
+    for (const auto& strand : strands_) {
+      if (strand->over) continue;
+      next = std::min(next, strand->wake);
+      if (strand->for_messages) next = std::min(next, at(strand->rank).next_arrival);
+    }
+    if (next == never) {
+      all_over_.release();
+      return;
+    }
+    now_ = std::max(now_, next);
+  }
+  if (++steps_ > most_steps_) {
+    std::string unended;
+    for (const auto& strand : strands_) {
+      if (!strand->over) unended += " " + strand->name + " of rank " + std::to_string(strand->rank) + ";";
+    }
+    give_up("after " + std::to_string(most_steps_) + " steps these have not ended:" + unended);
+  }
+  const std::size_t next = candidates_[draw(candidates_.size())];
+  current_ = next;
+  if (next == self) return;
+  // Before this strand's memory may go.
+  const bool over = strands_[self]->over;
+  std::binary_semaphore& go = strands_[self]->go;
+  strands_[next]->go.release();
+  if (!over) go.acquire();
+}
+
+void World::yield() {
+  strands_[current_]->wake = now_;
+  strands_[current_]->for_messages = false;
+  hand_on();
+}
+
+void World::nap(std::chrono::nanoseconds pause) {
+  Strand& strand = *strands_[current_];
+  // Who naps again and again has nothing to do, and need not be woken as often.
+  const std::int64_t shortest = std::max<std::int64_t>(pause.count(), 20'000) << std::min(strand.naps++, 6U);
+  strand.wake = now_ + std::min<std::int64_t>(shortest, 2'000'000);
+  strand.for_messages = true;
+  hand_on();
+}
+
+void World::sleep(std::chrono::nanoseconds time) {
+  const std::int64_t until = now_ + time.count();
+  Strand& strand = *strands_[current_];
+  while (now_ < until) {
+    strand.wake = until;
+    strand.for_messages = false;
+    hand_on();
+  }
+}
+
+// Mostly short, seldom long.
+std::int64_t World::delay() {
+  const std::uint64_t kind = draw(10);
+  return static_cast<std::int64_t>(kind < 7 ? draw(5'000) : kind < 9 ? draw(60'000) : draw(1'000'000));
+}
+
+// ---- messages ----------------------------------------------------------------------------------------------------------------
+
+class SimEndpoint final : public transport::Endpoint {
+ public:
+  SimEndpoint(World& world, int rank) : world_(world), rank_(rank) {}
+
+  void send(int peer, transport::Message&& message) override {
+    World::Rank& to = world_.at(peer);
+    std::deque<World::Packet>& link = to.from[rank_];
+    World::Packet packet;
+    packet.arrives = std::max(world_.now_ + world_.delay(), link.empty() ? 0 : link.back().arrives);
+    packet.tag = world_.next_tag_++;
+    packet.message = std::move(message);
+    world_.say("sends " + std::to_string(packet.message.size()) + " bytes to rank " + std::to_string(peer));
+    link.push_back(std::move(packet));
+    world_.note_next_arrival(to);
+    ++world_.at(rank_).sent;
+  }
+
+  bool poll(transport::FrameHandler& handler) override {
+    bool any = false;
+    World::Rank& own = world_.at(rank_);
+    for (transport::Message& message : std::exchange(own.taken_in, {})) {
+      note_sent(message);
+      any = true;
+    }
+    if (own.next_arrival > world_.now_) return any;
+    std::vector<int> senders;
+    for (const auto& [sender, packets] : own.from) {
+      if (!packets.empty() && packets.front().arrives <= world_.now_) senders.push_back(sender);
+    }
+    const int sender = senders[world_.draw(senders.size())];
+    World::Packet packet = std::move(own.from[sender].front());
+    own.from[sender].pop_front();
+    world_.note_next_arrival(own);
+    world_.strands_[world_.current_]->naps = 0;
+    deliver(handler, sender, packet);
+    --world_.at(sender).sent;
+    world_.at(sender).taken_in.push_back(std::move(packet.message));
+    return true;
+  }
+
+  std::unique_ptr<transport::Transfer> receive(const transport::Frame& frame,
+                                               const std::vector<transport::Claims::Place>& places) override {
+    auto attached = world_.attachments_.extract(frame.tag);
+    if (attached.empty()) throw std::logic_error("attachments are received twice");
+    return std::make_unique<Arriving>(world_, world_.now_ + world_.delay(), std::move(attached.mapped()), places);
+  }
+
+  std::unique_ptr<transport::Team> assemble(std::uint64_t, const std::vector<int>&) override {
+    throw std::logic_error("there are no teams in this simulation");
+  }
+
+  [[nodiscard]] bool flushed() const override { return world_.at(rank_).sent == 0; }
+
+  bool doze(transport::Idle&) override {
+    world_.nap(std::chrono::microseconds(50));
+    return true;
+  }
+
+ private:
+  class Arriving final : public transport::Transfer {
+   public:
+    Arriving(World& world, std::int64_t when, std::vector<std::vector<std::byte>> bytes, std::vector<transport::Claims::Place> places)
+        : world_(world), when_(when), bytes_(std::move(bytes)), places_(std::move(places)) {}
+
+    bool done() override {
+      if (world_.now_ < when_) return false;
+      for (std::size_t i = 0; i < places_.size(); ++i) std::memcpy(places_[i].data, bytes_[i].data(), places_[i].size);
+      places_.clear();
+      return true;
+    }
+
+   private:
+    World& world_;
+    std::int64_t when_;
+    std::vector<std::vector<std::byte>> bytes_;
+    std::vector<transport::Claims::Place> places_;
+  };
+
+  void deliver(transport::FrameHandler& handler, int from, World::Packet& packet) {
+    std::vector<std::uint64_t> sizes;
+    for (const transport::Attachment& attachment : packet.message.attachments) {
+      sizes.push_back(attachment.size);
+      world_.attachments_[packet.tag].emplace_back(attachment.data, attachment.data + attachment.size);
+    }
+    world_.say("takes in " + std::to_string(packet.message.size()) + " bytes from rank " + std::to_string(from));
+    transport::Frame frame;
+    frame.peer = from;
+    frame.records = packet.message.bytes.bytes().subspan(sizeof(transport::FrameHeader));
+    frame.attachment_sizes = sizes;
+    frame.tag = packet.tag;
+    handler.on_frame(frame);
+  }
+
+  World& world_;
+  int rank_;
+};
+
+std::unique_ptr<transport::Endpoint> World::endpoint(int rank) { return std::make_unique<SimEndpoint>(*this, rank); }
+
+}  // namespace sim

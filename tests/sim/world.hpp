@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "transport/clock.hpp"
+#include "transport/endpoint.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+// Ranks in one process, whose every step is drawn from a seed: which of them goes on, and when a message arrives.
+//
+// Each runs in a thread of its own, since the code under test is the one that ships; but only one thread runs at a time, and hands on where
+// it would otherwise wait. Time is virtual, and passes when nobody has anything to do.
+namespace sim {
+
+class World final : public rankview::transport::TimeSource {
+ public:
+  static constexpr int most_ranks = 8;
+
+  // `trace`: whether each event is printed.
+  World(std::uint64_t seed, bool trace);
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  ~World();
+
+  // Before run(), or from a strand: something that goes on by itself; `rank` is for the trace and for messages.
+  void start(int rank, const std::string& name, std::function<void()> body);
+  // Runs until all strands have ended. Gives up after so many steps, or when one throws.
+  void run(std::uint64_t most_steps);
+  // What went wrong cannot be undone: says so with the seed, and ends the process.
+  [[noreturn]] void give_up(const std::string& why) const;
+
+  // ---- for strands ----
+  // Others may go on first.
+  void yield();
+  // Virtual time passes, or a message arrives for the strand's rank.
+  void nap(std::chrono::nanoseconds pause) override;
+  // Virtual time passes.
+  void sleep(std::chrono::nanoseconds time);
+
+  [[nodiscard]] std::int64_t now() const override { return now_; }
+  // Below `below`.
+  std::uint64_t draw(std::uint64_t below) { return std::uniform_int_distribution<std::uint64_t>(0, below - 1)(random_); }
+  bool chance(unsigned percent) { return draw(100) < percent; }
+  void say(const std::string& event);
+  [[nodiscard]] std::uint64_t steps() const { return steps_; }
+
+  // The end of a connection between ranks.
+  std::unique_ptr<rankview::transport::Endpoint> endpoint(int rank);
+
+ private:
+  friend class SimEndpoint;
+
+  struct Strand {
+    int rank = 0;
+    std::string name;
+    std::function<void()> body;
+    std::int64_t wake = 0;      // not before
+    bool for_messages = false;  // or when one arrives
+    unsigned naps = 0;          // since something last arrived
+    bool over = false;
+    std::binary_semaphore go{0};
+    std::thread thread;
+  };
+
+  // A message on its way.
+  struct Packet {
+    std::int64_t arrives = 0;
+    rankview::transport::Message message;
+    std::uint32_t tag = 0;
+  };
+  // What is on its way to a rank, and what it has sent that has been taken in.
+  struct Rank {
+    std::map<int, std::deque<Packet>> from;
+    std::int64_t next_arrival = 0;
+    std::size_t sent = 0;  // messages of it that are on their way
+    std::vector<rankview::transport::Message> taken_in;
+  };
+
+  void hand_on();
+  [[nodiscard]] bool ready(const Strand& strand) const;
+  Rank& at(int rank) { return ranks_[static_cast<std::size_t>(rank)]; }
+  void note_next_arrival(Rank& rank);
+  std::int64_t delay();
+
+  const std::uint64_t seed_;
+  std::mt19937_64 random_;
+  const bool trace_;
+  std::int64_t now_ = 1'000'000;
+  std::uint64_t steps_ = 0;
+  std::uint64_t most_steps_ = 0;
+  std::vector<std::unique_ptr<Strand>> strands_;
+  std::size_t current_ = 0;
+  std::binary_semaphore all_over_{0};
+  std::map<std::uint32_t, std::vector<std::vector<std::byte>>> attachments_;  // by tag, those that have not been received
+  std::uint32_t next_tag_ = 1;
+  std::vector<Rank> ranks_;
+  std::vector<std::size_t> candidates_;  // strands that can go on
+};
+
+// The world that the calling thread belongs to.
+World& world();
+
+}  // namespace sim
