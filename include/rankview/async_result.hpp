@@ -273,7 +273,8 @@ class AsyncResult {
   }
 
   /// Gives the tasks up that have not ended. Those that wait on rank 0 end as TaskAborted at once, those that wait on an engine when their
-  /// turn comes. A task that runs is told, see this_task::stop_requested(), and ends however it ends.
+  /// turn comes. A task that runs is told, see this_task::stop_requested(), and ends however it ends; so are the subtasks that it has
+  /// submitted given up.
   void abort() const { detail::abort(call()); }
 
   /// Has `f` called on rank 0 when this has ended; gives its result. `f` takes the value, `const T&` (nothing for `T = void`), and is then

@@ -387,20 +387,9 @@ class SharedLock {
       mutex_.lock();
       waiting_.fetch_sub(1, std::memory_order_relaxed);
     }
-    owner_.store(self(), std::memory_order_relaxed);
   }
-  bool try_lock() {
-    if (!mutex_.try_lock()) return false;
-    owner_.store(self(), std::memory_order_relaxed);
-    return true;
-  }
-  void unlock() {
-    owner_.store(nullptr, std::memory_order_relaxed);
-    mutex_.unlock();
-  }
-  // Whether the calling thread holds it.
-  [[nodiscard]] bool mine() const { return owner_.load(std::memory_order_relaxed) == self(); }
-
+  bool try_lock() { return mutex_.try_lock(); }
+  void unlock() { mutex_.unlock(); }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
   // Held: lets whoever waits have it, then takes it again.
@@ -408,18 +397,10 @@ class SharedLock {
     unlock();
     for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
     mutex_.lock();
-    owner_.store(self(), std::memory_order_relaxed);
   }
 
  private:
-  // Something that each thread has another of.
-  static const void* self() {
-    static thread_local const char here = 0;
-    return &here;
-  }
-
   std::mutex mutex_;
-  std::atomic<const void*> owner_{nullptr};
   std::atomic<int> waiting_{0};
 };
 
@@ -466,7 +447,6 @@ class UserWork {
     if (thing != nullptr) left_.push_back(std::move(thing));
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things);
-  [[nodiscard]] bool anything_left() const { return !left_.empty(); }
   // So much that its memory is better used again.
   [[nodiscard]] bool much_left() const { return left_.size() >= 32; }
   // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
@@ -2869,12 +2849,13 @@ class Inbox {
 
   // Items that are not wanted any more.
   void stop(const wire::Stop& stop) { stops_.push_back(stop); }
-  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
+  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const { return !stops_.empty() && any_stop(call, item); }
   // All that was here when they were stopped is over.
   void forget_stops() { stops_.clear(); }
 
  private:
   void leave(detail::Writer& local);
+  [[nodiscard]] bool any_stop(std::uint64_t call, std::uint64_t item) const;
 
   std::vector<std::shared_ptr<const void>> left_;
   std::deque<Command> commands_;
@@ -4550,6 +4531,20 @@ std::deque<std::shared_ptr<detail::Continuation>> ContinuationQueue::drop() { re
 
 }  // namespace rankview::controller
 
+// Why tasks fail, as the client is told. `earlier`: how attempts before the last one failed.
+namespace rankview::inline abi_0_1::detail {
+
+// As an engine describes it.
+std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
+                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier);
+std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
+std::exception_ptr task_aborted(const TaskId& task, const std::string& why);
+
+// "1.5 s"
+std::string in_seconds(std::int64_t nanoseconds);
+
+}  // namespace rankview::detail
+
 namespace rankview::inline abi_0_1::detail {
 
 // The code of a call, as every process finds it. Zero where it has none.
@@ -4590,11 +4585,6 @@ std::uint64_t this_submitter() {
   static std::atomic<std::uint64_t> threads{0};
   thread_local const std::uint64_t mine = threads.fetch_add(1, std::memory_order_relaxed);
   return mine;
-}
-
-controller::ItemLedger::MakeError aborted(std::string why) {
-  return
-      [why = std::move(why)](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); };
 }
 
 }  // namespace
@@ -4813,7 +4803,9 @@ void Controller::abort_all(const std::string& why) {
   advance();
 }
 
-void Controller::withdraw(Call& call, const std::string& why) { withdraw(call, Status::aborted, aborted(why)); }
+void Controller::withdraw(Call& call, const std::string& why) {
+  withdraw(call, Status::aborted, [&why](const TaskId& task) { return task_aborted(task, why); });
+}
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
 void Controller::withdraw(Call& call, Status status, const MakeError& error) {
@@ -4826,7 +4818,7 @@ void Controller::withdraw(Call& call, Status status, const MakeError& error) {
 void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
   if (call.life().items[item].status != Status::waiting) return;
   queue_.withdraw(call, item);
-  ledger_.ended(call, item, Status::aborted, aborted("aborted while it waited")({call.id, item}));
+  ledger_.ended(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it waited"));
 }
 
 void Controller::abandon(Call& call) noexcept {
@@ -4912,7 +4904,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
     Call& call = *unended;
     if (call.life().errors->empty()) call.life().error_seen = true;
     for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
-      if (!has_ended(call.life().items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
+      if (!has_ended(call.life().items[item].status))
+        ledger_.ended(call, item, Status::aborted, task_aborted({call.id, item}, "the run ended"));
     }
     ledger_.seal(call);
   }
@@ -5622,20 +5615,6 @@ void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const st
 
 }  // namespace rankview::controller
 
-// Why tasks fail, as the client is told. `earlier`: how attempts before the last one failed.
-namespace rankview::inline abi_0_1::detail {
-
-// As an engine describes it.
-std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
-                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier);
-std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
-std::exception_ptr task_aborted(const TaskId& task, const std::string& why);
-
-// "1.5 s"
-std::string in_seconds(std::int64_t nanoseconds);
-
-}  // namespace rankview::detail
-
 // What engines say to rank 0.
 namespace rankview::inline abi_0_1::detail {
 
@@ -5833,9 +5812,9 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
     return;
   }
   call->life().submitted = now();
-  const std::uint64_t flow = parent->life().submitter;
   add(call);
-  call->life().submitter = flow;
+  // It takes turns with what the client submits elsewhere, as its parent does.
+  call->life().submitter = parent->life().submitter;
   add(*call, controller::arguments_of(subtask));
   lay_out(*call);
   parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);
@@ -6459,9 +6438,10 @@ bool Controller::round() {
   if (!transfers_.empty()) any = transfers_.progress() || any;
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
-  if (queue_.scheduler().unbalanced()) recall();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   advance();
+  // What could be handed out instead has been.
+  if (queue_.scheduler().unbalanced()) recall();
   return any;
 }
 
@@ -6517,6 +6497,7 @@ void Controller::recall() {
       record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
     wire::write(engines_.to(recall->engine), record);
   }
+  engines_.send_all();
 }
 
 // Calls whose items have waited for too long.
@@ -6570,11 +6551,11 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
   if (life.aborted) return;
   if (!engines.empty()) call.engines = std::move(engines);
   const Deferred& deferred = life.more->deferred;
-  std::exception_ptr error;
   if (deferred.encode && !deferred.plain) {
     work_.add(std::make_unique<FirstEncoding>(*this, call));
     return;
   }
+  std::exception_ptr error;
   if (deferred.encode) {
     try {
       deferred.encode(life.blocks.front(), nullptr);
@@ -8379,7 +8360,7 @@ wire::Returned Inbox::give_back_all(ItemRun& running) {
   return give_back(everything, running);
 }
 
-bool Inbox::stopped(std::uint64_t call, std::uint64_t item) const {
+bool Inbox::any_stop(std::uint64_t call, std::uint64_t item) const {
   return std::any_of(stops_.begin(), stops_.end(),
                      [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
 }
@@ -8939,7 +8920,6 @@ class Engine::Nested {
     engine_.run_ = run_.waiting;
     --engine_.suspended_;
     engine_.show(engine_.run_->deadline);
-    engine_.tell_suspended();
   }
 
  private:
@@ -8954,20 +8934,21 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
   outbox_.write(inbox_.give_back_all(*run_));
   outbox_.flush();
 
-  const Nested nested(*this);
-  tell_suspended();
-
-  transport::Idle idle(spin_);
-  while (!subtasks_.answered(ticket) && !client_failed()) {
-    let_go();
-    if (carry_out_next()) {
-      idle.reset();
-      continue;
+  {
+    const Nested nested(*this);
+    tell_suspended();
+    transport::Idle idle(spin_);
+    while (!subtasks_.answered(ticket) && !client_failed()) {
+      let_go();
+      if (carry_out_next()) {
+        idle.reset();
+        continue;
+      }
+      outbox_.flush();
+      poll_or_nap(idle);
     }
-    outbox_.flush();
-    poll_or_nap(idle);
   }
-
+  tell_suspended();
   if (!subtasks_.answered(ticket))
     throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
 }

@@ -3,6 +3,7 @@
 #include "controller/controller.hpp"
 
 #include "controller/items.hpp"
+#include "controller/task_errors.hpp"
 #include "transport/process.hpp"
 #include "wire/shipped_code.hpp"
 
@@ -31,11 +32,6 @@ std::uint64_t this_submitter() {
   static std::atomic<std::uint64_t> threads{0};
   thread_local const std::uint64_t mine = threads.fetch_add(1, std::memory_order_relaxed);
   return mine;
-}
-
-controller::ItemLedger::MakeError aborted(std::string why) {
-  return
-      [why = std::move(why)](const TaskId& task) { return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why)); };
 }
 
 }  // namespace
@@ -254,7 +250,9 @@ void Controller::abort_all(const std::string& why) {
   advance();
 }
 
-void Controller::withdraw(Call& call, const std::string& why) { withdraw(call, Status::aborted, aborted(why)); }
+void Controller::withdraw(Call& call, const std::string& why) {
+  withdraw(call, Status::aborted, [&why](const TaskId& task) { return task_aborted(task, why); });
+}
 
 // Ends what has not been handed out, whether it stands in a queue, waits for others or was never laid out.
 void Controller::withdraw(Call& call, Status status, const MakeError& error) {
@@ -267,7 +265,7 @@ void Controller::withdraw(Call& call, Status status, const MakeError& error) {
 void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
   if (call.life().items[item].status != Status::waiting) return;
   queue_.withdraw(call, item);
-  ledger_.ended(call, item, Status::aborted, aborted("aborted while it waited")({call.id, item}));
+  ledger_.ended(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it waited"));
 }
 
 void Controller::abandon(Call& call) noexcept {
@@ -353,7 +351,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
     Call& call = *unended;
     if (call.life().errors->empty()) call.life().error_seen = true;
     for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
-      if (!has_ended(call.life().items[item].status)) ledger_.ended(call, item, Status::aborted, aborted("the run ended")({call.id, item}));
+      if (!has_ended(call.life().items[item].status))
+        ledger_.ended(call, item, Status::aborted, task_aborted({call.id, item}, "the run ended"));
     }
     ledger_.seal(call);
   }

@@ -211,9 +211,9 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
     return;
   }
   call->life().submitted = now();
-  const std::uint64_t flow = parent->life().submitter;
   add(call);
-  call->life().submitter = flow;
+  // It takes turns with what the client submits elsewhere, as its parent does.
+  call->life().submitter = parent->life().submitter;
   add(*call, controller::arguments_of(subtask));
   lay_out(*call);
   parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);

@@ -18,20 +18,9 @@ class SharedLock {
       mutex_.lock();
       waiting_.fetch_sub(1, std::memory_order_relaxed);
     }
-    owner_.store(self(), std::memory_order_relaxed);
   }
-  bool try_lock() {
-    if (!mutex_.try_lock()) return false;
-    owner_.store(self(), std::memory_order_relaxed);
-    return true;
-  }
-  void unlock() {
-    owner_.store(nullptr, std::memory_order_relaxed);
-    mutex_.unlock();
-  }
-  // Whether the calling thread holds it.
-  [[nodiscard]] bool mine() const { return owner_.load(std::memory_order_relaxed) == self(); }
-
+  bool try_lock() { return mutex_.try_lock(); }
+  void unlock() { mutex_.unlock(); }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
   // Held: lets whoever waits have it, then takes it again.
@@ -39,18 +28,10 @@ class SharedLock {
     unlock();
     for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
     mutex_.lock();
-    owner_.store(self(), std::memory_order_relaxed);
   }
 
  private:
-  // Something that each thread has another of.
-  static const void* self() {
-    static thread_local const char here = 0;
-    return &here;
-  }
-
   std::mutex mutex_;
-  std::atomic<const void*> owner_{nullptr};
   std::atomic<int> waiting_{0};
 };
 

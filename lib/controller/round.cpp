@@ -24,9 +24,10 @@ bool Controller::round() {
   if (!transfers_.empty()) any = transfers_.progress() || any;
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
-  if (queue_.scheduler().unbalanced()) recall();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   advance();
+  // What could be handed out instead has been.
+  if (queue_.scheduler().unbalanced()) recall();
   return any;
 }
 
@@ -82,6 +83,7 @@ void Controller::recall() {
       record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
     wire::write(engines_.to(recall->engine), record);
   }
+  engines_.send_all();
 }
 
 // Calls whose items have waited for too long.
@@ -135,11 +137,11 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
   if (life.aborted) return;
   if (!engines.empty()) call.engines = std::move(engines);
   const Deferred& deferred = life.more->deferred;
-  std::exception_ptr error;
   if (deferred.encode && !deferred.plain) {
     work_.add(std::make_unique<FirstEncoding>(*this, call));
     return;
   }
+  std::exception_ptr error;
   if (deferred.encode) {
     try {
       deferred.encode(life.blocks.front(), nullptr);

@@ -55,7 +55,6 @@ class UserWork {
     if (thing != nullptr) left_.push_back(std::move(thing));
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things);
-  [[nodiscard]] bool anything_left() const { return !left_.empty(); }
   // So much that its memory is better used again.
   [[nodiscard]] bool much_left() const { return left_.size() >= 32; }
   // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.

@@ -106,7 +106,7 @@ wire::Returned Inbox::give_back_all(ItemRun& running) {
   return give_back(everything, running);
 }
 
-bool Inbox::stopped(std::uint64_t call, std::uint64_t item) const {
+bool Inbox::any_stop(std::uint64_t call, std::uint64_t item) const {
   return std::any_of(stops_.begin(), stops_.end(),
                      [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
 }

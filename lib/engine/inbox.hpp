@@ -58,12 +58,13 @@ class Inbox {
 
   // Items that are not wanted any more.
   void stop(const wire::Stop& stop) { stops_.push_back(stop); }
-  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const;
+  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const { return !stops_.empty() && any_stop(call, item); }
   // All that was here when they were stopped is over.
   void forget_stops() { stops_.clear(); }
 
  private:
   void leave(detail::Writer& local);
+  [[nodiscard]] bool any_stop(std::uint64_t call, std::uint64_t item) const;
 
   std::vector<std::shared_ptr<const void>> left_;
   std::deque<Command> commands_;

@@ -9,7 +9,6 @@
 #include <mutex>
 #include <string>
 #include <utility>
-#include <variant>
 
 // Tasks that submit tasks. Who waits for one runs others meanwhile, on the same stack.
 namespace rankview::engine {
@@ -113,7 +112,6 @@ class Engine::Nested {
     engine_.run_ = run_.waiting;
     --engine_.suspended_;
     engine_.show(engine_.run_->deadline);
-    engine_.tell_suspended();
   }
 
  private:
@@ -128,20 +126,21 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
   outbox_.write(inbox_.give_back_all(*run_));
   outbox_.flush();
 
-  const Nested nested(*this);
-  tell_suspended();
-
-  transport::Idle idle(spin_);
-  while (!subtasks_.answered(ticket) && !client_failed()) {
-    let_go();
-    if (carry_out_next()) {
-      idle.reset();
-      continue;
+  {
+    const Nested nested(*this);
+    tell_suspended();
+    transport::Idle idle(spin_);
+    while (!subtasks_.answered(ticket) && !client_failed()) {
+      let_go();
+      if (carry_out_next()) {
+        idle.reset();
+        continue;
+      }
+      outbox_.flush();
+      poll_or_nap(idle);
     }
-    outbox_.flush();
-    poll_or_nap(idle);
   }
-
+  tell_suspended();
   if (!subtasks_.answered(ticket))
     throw TaskAborted("the client has failed (" + end_->reason + "), and what this task waits for will not come");
 }
