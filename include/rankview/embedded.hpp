@@ -90,16 +90,16 @@ struct Uncommon {
   std::vector<std::vector<int>> teams;  // where each item is run by one of these
   Deferred deferred;
 
-  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
-  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
-  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                     // its items cannot run
-  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
+  Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
+  Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
+  Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                           // its items cannot run
+  Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;          // by item
-  std::vector<int> object_holders;                             // engines that hold the callable's state
-  std::set<std::pair<std::uint64_t, std::uint64_t>> subtasks;  // by item, the calls in flight that its task has submitted
+  Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
+  std::vector<int> object_holders;                                   // engines that hold the callable's state
+  Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
 };
 
 }  // namespace rankview::detail
@@ -338,8 +338,7 @@ class CallRegistry {
 
   // Numbers the call. It is in flight from here on.
   void enlist(const std::shared_ptr<detail::Call>& call);
-  // The call is over: it is in flight no longer, and not kept if nobody will ask for it. Gives the call, for the caller to keep while it
-  // has to do with it.
+  // The call is over: it is in flight no longer. If nobody will ask for it, it is not kept any more, but given to the caller; else null.
   std::shared_ptr<detail::Call> end(detail::Call& call);
   // Nobody will ask for the call any more. Gives it, or null if it was not kept.
   std::shared_ptr<detail::Call> drop(detail::Call& call);
@@ -406,8 +405,6 @@ class SharedLock {
 
 }  // namespace rankview::controller
 
-#include <boost/container/small_vector.hpp>
-
 namespace rankview::controller {
 
 // Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
@@ -444,20 +441,36 @@ class UserWork {
 
   // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
   void leave(std::shared_ptr<const void> thing) {
-    if (thing != nullptr) left_.push_back(std::move(thing));
+    if (thing != nullptr) left_.things.push_back(std::move(thing));
   }
-  void leave(std::vector<std::shared_ptr<const void>>&& things);
+  void leave(std::vector<std::shared_ptr<const void>>&& things) {
+    for (auto& thing : things) leave(std::move(thing));
+    things.clear();
+  }
+  // Likewise the results that a call was made of.
+  void leave(detail::Deferred&& deferred) {
+    left_.deferred.push_back(std::move(deferred));
+    deferred.encode = nullptr;
+  }
   // So much that its memory is better used again.
-  [[nodiscard]] bool much_left() const { return left_.size() >= 32; }
-  // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
-  using Left = boost::container::small_vector<std::shared_ptr<const void>, 4>;
-  Left take_left() { return std::exchange(left_, {}); }
+  [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
+
+  [[nodiscard]] bool anything_left() const { return !left_.things.empty() || !left_.deferred.empty(); }
+  // Gives back the lock, and then destroys what is left.
+  void destroy_left_behind(std::unique_lock<SharedLock>& guard);
 
  private:
   friend class Visit;
 
   std::unique_ptr<Piece> begin_next();
   void end(std::unique_ptr<Piece> piece);
+
+  struct Left {
+    std::vector<std::shared_ptr<const void>> things;
+    std::vector<detail::Deferred> deferred;
+  };
+  // Empty, with the memory of what this thread destroyed last: mostly that is a call or two, for which nothing has to be allocated so.
+  static thread_local Left spare_;
 
   std::deque<std::unique_ptr<Piece>> ready_;
   // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
@@ -477,14 +490,17 @@ class Visit {
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
   ~Visit() {
-    if (guard_.owns_lock()) left_ = work_.take_left();
+    if (guard_.owns_lock()) unlock();
   }
 
   explicit operator bool() const { return guard_.owns_lock(); }
   void lock() { guard_.lock(); }
   void unlock() {
-    auto left = work_.take_left();
-    guard_.unlock();
+    if (work_.anything_left()) {
+      work_.destroy_left_behind(guard_);
+    } else {
+      guard_.unlock();
+    }
   }
   // Destroys what is left by now, without the lock.
   void let_go() {
@@ -496,7 +512,6 @@ class Visit {
 
  private:
   UserWork& work_;
-  UserWork::Left left_;  // goes behind the lock
   std::unique_lock<SharedLock> guard_;
 };
 
@@ -624,7 +639,8 @@ class Dependencies {
   // The call is over, and waits for nothing.
   void remove(Node node);
 
-  // The next call whose waiting is over.
+  // Whether there is any whose waiting is over, and the next of them.
+  [[nodiscard]] bool decided() const { return !decisions_.empty(); }
   std::optional<Decision> next();
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 
@@ -676,9 +692,9 @@ class DependencyGate {
     [[nodiscard]] bool waits() const { return takes_arguments || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
   };
 
-  // A call that need not wait any more, or has waited in vain.
+  // A call that need not wait any more, or has waited in vain. It is in flight.
   struct Decision {
-    std::shared_ptr<detail::Call> call;
+    detail::Call* call = nullptr;
     bool met = false;
     std::vector<int> engines{};  // where it may run, if that was found out; none for where it always might
     TaskId cause;                // what it waited for in vain
@@ -696,7 +712,10 @@ class DependencyGate {
   // The call is over: nobody can wait for it any more.
   void forget(detail::Call& call);
 
-  std::optional<Decision> next();
+  // Whether anything has been decided that next() has not given.
+  [[nodiscard]] bool decided() const { return dependencies_.decided(); }
+  // The next decision; one without a call if there is none or it does not wait any more.
+  Decision next();
   // Why a call that depends on this task cannot run, for each of its tasks. Under next(), since it asks the call of that task.
   [[nodiscard]] std::function<std::exception_ptr(const TaskId&)> impossible(const TaskId& cause) const;
 
@@ -1304,7 +1323,10 @@ class Engines {
   // The message that the next send() takes to the engine, to write records to.
   transport::Message& to(int engine);
   void send(int engine);
-  void send_all();
+  [[nodiscard]] bool anything_to_send() const { return !to_send_.empty(); }
+  void send_all() {
+    for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
+  }
 
   [[nodiscard]] Account& account(int engine) { return at(engine).account; }
   [[nodiscard]] const Account& account(int engine) const { return at(engine).account; }
@@ -1342,7 +1364,7 @@ inline bool has_ended(Status status) { return status != Status::waiting && statu
 inline bool in_pool(const Call& call) { return call.spread == Spread::pool || call.spread == Spread::teams; }
 
 // Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up.contains(item); }
+inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up->contains(item); }
 
 // The block that holds the arguments of an item.
 inline auto block_of(Call& call, std::uint64_t item) {
@@ -1387,7 +1409,8 @@ class ItemLedger {
 
   // No more items will come, and rank 0's own part in the call is over.
   void seal(detail::Call& call);
-  // The next call that is over, whose end has to be carried out, or null.
+  // Whether any call is over, whose end has to be carried out, and the next of them, or null.
+  [[nodiscard]] bool any_over() const { return !over_.empty(); }
   detail::Call* next_over();
 
  private:
@@ -1423,7 +1446,8 @@ inline void ItemLedger::ended(detail::Call& call, std::uint64_t item, Status sta
   if (error || life.more) note_end(call, item, std::move(error));
   if (!call.same_arguments) {
     detail::ArgumentBlock& block = *block_of(call, item);
-    if (--block.unfinished == 0) drop_arguments(block);
+    // The only one of a call goes with its end.
+    if (--block.unfinished == 0 && (!life.sealed || life.blocks.size() > 1)) drop_arguments(block);
   }
   if (call.completes && life.sealed && life.ended + 1 == life.items.size() && !detail::failed(call) && !life.abandoned) {
     add_completion(call, item);
@@ -1444,6 +1468,13 @@ inline void ItemLedger::publish_end(detail::Call& call, std::uint64_t item) {
   if (life.done()) over_.push_back(&call);
 }
 
+inline detail::Call* ItemLedger::next_over() {
+  if (next_over_ != over_.size()) return over_[next_over_++];
+  over_.clear();
+  next_over_ = 0;
+  return nullptr;
+}
+
 // A task counts once, by how it ended, on the engine or the team that ran it last.
 inline void ItemLedger::count_end(const detail::Call& call, const detail::ItemRecord& record) {
   if (record.engine < 0 || record.status == Status::aborted) return;
@@ -1455,6 +1486,8 @@ inline void ItemLedger::count_end(const detail::Call& call, const detail::ItemRe
 }
 
 }  // namespace rankview::controller
+
+#include <boost/container/small_vector.hpp>
 
 namespace rankview::scheduler {
 
@@ -2733,6 +2766,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool round() override;
   void advance() override;
   void carry_out();
+  void decide();
+  bool end_calls();
   void attend(std::int64_t submitted);
   void recall();
   void check_timers();
@@ -2836,8 +2871,8 @@ class Inbox {
 
   void push(Command command) { commands_.push_back(std::move(command)); }
   [[nodiscard]] bool empty() const { return commands_.empty(); }
-  // The next one, if there is one.
-  std::optional<Command> pop();
+  // The next one; there has to be one.
+  Command pop();
   // Takes out all batches, but for those that others would miss this engine in.
   std::vector<Command> take_batches();
 
@@ -2983,9 +3018,11 @@ class UnwantedAttachments {
   // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
   void receive(transport::Endpoint& endpoint, InMessage& message);
   // Whether some are on their way.
-  bool progress();
+  bool progress() { return !transfers_.empty() && any_left(); }
 
  private:
+  bool any_left();
+
   std::vector<std::unique_ptr<transport::Transfer>> transfers_;
 };
 
@@ -3088,13 +3125,17 @@ class Outbox {
   void close_results() { results_.close(); }
 
   // Sends all.
-  void flush();
+  void flush() {
+    if (!message_.empty()) send();
+  }
   [[nodiscard]] bool full() const { return message_.size() >= flush_bytes; }
   // Whether there is a result that has waited for long enough.
   [[nodiscard]] bool due(std::int64_t now) const { return oldest_result_ != 0 && now - oldest_result_ >= flush_after; }
   [[nodiscard]] bool has_results() const { return oldest_result_ != 0; }
 
  private:
+  void send();
+
   transport::Endpoint* endpoint_ = nullptr;
   transport::Message message_;
   wire::ResultsWriter results_{message_};
@@ -3341,7 +3382,11 @@ class Engine final : private transport::FrameHandler {
   void look(std::int64_t now);
   void report_memory();
   void leave();
-  void let_go();
+  // What is the user's and nobody needs any more: its destructors may want something of the engine.
+  void let_go() {
+    if (!left_.empty() || inbox_.anything_left() || endpoint_->anything_sent()) destroy_left();
+  }
+  void destroy_left();
   void beat();
 
   // What rank 0 and other engines say.
@@ -3363,10 +3408,20 @@ class Engine final : private transport::FrameHandler {
   void cache_result(const wire::Batch& batch);
   [[nodiscard]] std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
   [[nodiscard]] Code code_of(const wire::Batch& batch);
-  [[nodiscard]] bool in_time(const wire::Batch& batch) const;
-  [[nodiscard]] bool overdue(std::int64_t now) const;
+  // For every item.
+  [[nodiscard]] bool in_time(const wire::Batch& batch) const {
+    return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
+  }
+  [[nodiscard]] bool overdue(std::int64_t now) const {
+    const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
+    return deadline != 0 && now > deadline;
+  }
   [[nodiscard]] std::stop_source due_stop() const;
-  void show(std::int64_t deadline);
+  // What others see of the item that runs from here on.
+  void show(std::int64_t deadline) {
+    stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
+    deadline_.store(deadline, std::memory_order_relaxed);
+  }
 
   // Results that are folded.
   void fold(const Code& code, void (*step)(detail::Invocation&));
@@ -4418,15 +4473,18 @@ class Pool {
 
 constexpr std::size_t largest_block = 1024;
 
+using Pools = std::array<Pool, largest_block / call_alignment>;
+
+template <std::size_t... I>
+Pools& make_pools(std::index_sequence<I...> /*all*/) {
+  return *new Pools{Pool((I + 1) * call_alignment)...};
+}
+
 // The pool for blocks of that size, null if they are too large or are to be watched one by one.
 Pool* pool_for(std::size_t bytes) {
   if (transport::address_sanitized || bytes > largest_block) return nullptr;
   // Calls may go when everything static has gone.
-  static auto& pools = *[] {
-    auto made = std::make_unique<std::deque<Pool> >();
-    for (std::size_t block = call_alignment; block <= largest_block; block += call_alignment) made->emplace_back(block);
-    return made.release();
-  }();
+  static Pools& pools = make_pools(std::make_index_sequence<std::tuple_size_v<Pools>>());
   return &pools[(bytes - 1) / call_alignment];
 }
 
@@ -4473,7 +4531,7 @@ std::shared_ptr<detail::Call> CallRegistry::end(detail::Call& call) {
   --in_flight_;
   // Whoever is still making it may be about to keep it.
   const bool wanted = call.life().has_handles || !call.life().laid_out;
-  return wanted && !call.life().abandoned ? call.life().self : drop(call);
+  return wanted && !call.life().abandoned ? nullptr : drop(call);
 }
 
 std::shared_ptr<detail::Call> CallRegistry::drop(detail::Call& call) {
@@ -4752,7 +4810,7 @@ void Controller::mark_aborted(Call& call) {
     next.life().aborted = true;
     withdraw(next, "aborted while it waited");
     dispatcher_.stop(next, 0, next.life().items.size());
-    for (const auto& [item, number] : next.life().more->subtasks) {
+    for (const auto& [item, number] : *next.life().more->subtasks) {
       if (Call* const subtask = calls_.find(number)) given_up.push_back(subtask);
     }
   }
@@ -4769,9 +4827,9 @@ void Controller::abort(Call& call, std::uint64_t item) {
   if (call.life().items[item].status == Status::waiting) {
     withdraw_waiting(call, item);
   } else {
-    call.life().more.edit().given_up.insert(item);
+    call.life().more.edit().given_up.edit().insert(item);
     dispatcher_.stop(call, item, item + 1);
-    const auto& subtasks = call.life().more->subtasks;
+    const auto& subtasks = *call.life().more->subtasks;
     for (auto at = subtasks.lower_bound({item, 0}); at != subtasks.end() && at->first == item;) {
       Call* const subtask = calls_.find((at++)->second);
       if (subtask != nullptr) mark_aborted(*subtask);
@@ -4822,14 +4880,15 @@ void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
 }
 
 void Controller::abandon(Call& call) noexcept {
+  std::shared_ptr<Call> unwanted;  // goes when the lock has
   const auto visit = driver_.visit();
   CallLife& life = call.life();
   life.abandoned = true;
-  if (life.more) life.more.edit().published.clear();
+  if (life.more->published) life.more.edit().published.reset();
   if (life.done()) report_unseen(call);
   const bool being_filled = life.team != 0 && !life.sealed;
   if (!life.in_flight) {
-    work_.leave(calls_.drop(call));
+    unwanted = calls_.drop(call);
   } else if (!transfers_.writing(call) && !being_filled) {
     controller::discard_results(work_, call);
   }
@@ -5031,16 +5090,11 @@ void DependencyGate::forget(Call& call) {
     dependencies_.remove(std::exchange(call.life().node, scheduler::Dependencies::none));
 }
 
-std::optional<DependencyGate::Decision> DependencyGate::next() {
-  while (auto decision = dependencies_.next()) {
-    Call* const call = calls_.find(decision->call);
-    if (call == nullptr || !std::exchange(call->life().waits, false)) continue;
-    return Decision{call->life().self,
-                    decision->verdict == scheduler::Verdict::met,
-                    std::move(decision->engines),
-                    {decision->cause_call, decision->cause_item}};
-  }
-  return std::nullopt;
+DependencyGate::Decision DependencyGate::next() {
+  auto decision = dependencies_.next();
+  Call* const call = decision ? calls_.find(decision->call) : nullptr;
+  if (call == nullptr || !std::exchange(call->life().waits, false)) return {};
+  return {call, decision->verdict == scheduler::Verdict::met, std::move(decision->engines), {decision->cause_call, decision->cause_item}};
 }
 
 std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(const TaskId& cause) const {
@@ -5109,10 +5163,10 @@ void Dispatcher::enter_team(Call& call, const scheduler::Grant& grant) {
   const auto team = std::find_if(call.life().more->teams.begin(), call.life().more->teams.end(),
                                  [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
   if (team == call.life().more->teams.end()) return;
-  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.life().more.edit().team_items[item].pending = team->size();
-  if (call.life().more->team_numbers.contains(grant.engine)) return;
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.life().more.edit().team_items.edit()[item].pending = team->size();
+  if (call.life().more->team_numbers->contains(grant.engine)) return;
   const std::uint64_t number = teams_.enter(*team, engines_);
-  for (const int engine : *team) call.life().more.edit().team_numbers[engine] = number;
+  for (const int engine : *team) call.life().more.edit().team_numbers.edit()[engine] = number;
 }
 
 // How a task on an engine is to come by a result that is its argument.
@@ -5275,7 +5329,7 @@ void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int e
   batch.first = begin;
   batch.count = end - begin;
   batch.stride = block.stride;
-  batch.team = call.spread != Spread::teams ? call.life().team : call.life().more->team_numbers.at(engine);
+  batch.team = call.spread != Spread::teams ? call.life().team : call.life().more->team_numbers->at(engine);
   batch.communicator = call.communicator;
   batch.first_only = call.spread == Spread::teams;
   batch.predicate = call.life().code->predicate;
@@ -5498,10 +5552,6 @@ void Engines::send(int engine) {
   if (!message) return;
   endpoint_.send(at(engine).info.peer, std::move(*message));
   message.reset();
-}
-
-void Engines::send_all() {
-  for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
 }
 
 void Engines::left(int engine) {
@@ -5778,7 +5828,7 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
     Call& call = *calls_.find(items.call);
     if (call.life().aborted) {
       withdraw(call, "aborted before it ran");
-    } else if (!call.life().more->given_up.empty()) {
+    } else if (!call.life().more->given_up->empty()) {
       for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
         if (given_up(call, item)) withdraw_waiting(call, item);
       }
@@ -5792,7 +5842,7 @@ void Controller::on_published(const wire::Published& published) {
   if (call == nullptr || call->life().abandoned) return;
   if (published.item >= call->life().items.size())
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
-  call->life().more.edit().published[published.item][published.name] =
+  call->life().more.edit().published.edit()[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
@@ -5817,7 +5867,7 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
   call->life().submitter = parent->life().submitter;
   add(*call, controller::arguments_of(subtask));
   lay_out(*call);
-  parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);
+  parent->life().more.edit().subtasks.edit().emplace(subtask.parent_item, call->id);
 }
 
 }  // namespace rankview::detail
@@ -5886,7 +5936,7 @@ void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item
 
 // The status and error that the item ends with, if this was the last of its team to end it.
 bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, std::exception_ptr& error) {
-  auto& team_items = call.life().more.edit().team_items;
+  auto& team_items = call.life().more.edit().team_items.edit();
   const auto found = team_items.find(item);
   detail::TeamItem& running = found->second;
   // The first error stands for all.
@@ -5951,15 +6001,6 @@ void ItemLedger::publish_seal(Call& call) {
     }
   }
   if (life.done()) over_.push_back(&call);
-}
-
-Call* ItemLedger::next_over() {
-  if (next_over_ == over_.size()) {
-    over_.clear();
-    next_over_ = 0;
-    return nullptr;
-  }
-  return over_[next_over_++];
 }
 
 }  // namespace rankview::controller
@@ -6097,8 +6138,8 @@ namespace {
 // Under the controller's lock.
 const PublishedValues& published_of(const Call& call, std::uint64_t item) {
   static const PublishedValues none;
-  const auto found = call.life().more->published.find(item);
-  return found == call.life().more->published.end() ? none : found->second;
+  const auto found = call.life().more->published->find(item);
+  return found == call.life().more->published->end() ? none : found->second;
 }
 
 }  // namespace
@@ -6400,15 +6441,15 @@ namespace {
 
 const Attempts& attempts_at(const Call& call, std::uint64_t item) {
   static const Attempts none;
-  const auto found = call.life().more->attempts.find(item);
-  return found == call.life().more->attempts.end() ? none : found->second;
+  const auto found = call.life().more->attempts->find(item);
+  return found == call.life().more->attempts->end() ? none : found->second;
 }
 
 }  // namespace
 
 bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
   if (call.life().terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
-  Attempts& attempts = call.life().more.edit().attempts[item];
+  Attempts& attempts = call.life().more.edit().attempts.edit()[item];
   if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) return false;
   attempts.errors.push_back(wire::error_text(error));
   attempts.tried.push_back(engine);
@@ -6416,7 +6457,7 @@ bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const 
 }
 
 void RetryPolicy::note_refusal(Call& call, std::uint64_t item, int engine) {
-  call.life().more.edit().attempts[item].refused.push_back(engine);
+  call.life().more.edit().attempts.edit()[item].refused.push_back(engine);
 }
 
 scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {
@@ -6439,39 +6480,53 @@ bool Controller::round() {
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
-  advance();
+  if (gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();
   return any;
 }
 
-// Goes on with whatever has become possible, and sends.
+// Goes on with whatever has become possible, and sends. What waited for a call is on its way before that call's end is seen to.
 void Controller::advance() {
-  carry_out();
-  if (!run_.connected() || !driver_.may_drive()) return;
-  if (queue_.scheduler().waiting() != 0) {
-    dispatcher_.dispatch();
-    carry_out();
-  }
-  engines_.send_all();
+  const bool sends = run_.connected() && driver_.may_drive();
+  do {
+    decide();
+    if (!sends) continue;
+    if (queue_.scheduler().waiting() != 0) dispatcher_.dispatch();
+    engines_.send_all();
+  } while (end_calls());
+  if (sends) engines_.send_all();
 }
 
 // What follows from the ends of items: calls that waited go on or fail, which may end others in turn, and calls that are over end. In this
 // order, so that a call can still be asked why another that waited for it fails.
 void Controller::carry_out() {
-  for (;;) {
-    if (auto decision = gate_.next()) {
-      if (decision->met) {
-        release(*decision->call, std::move(decision->engines));
-      } else {
-        fail_impossible(*decision->call, decision->cause);
-      }
-    } else if (Call* const over = ledger_.next_over()) {
-      end(*over);
+  do {
+    decide();
+  } while (end_calls());
+}
+
+void Controller::decide() {
+  while (gate_.decided()) {
+    auto decision = gate_.next();
+    if (decision.call == nullptr) continue;
+    if (decision.met) {
+      release(*decision.call, std::move(decision.engines));
     } else {
-      return;
+      fail_impossible(*decision.call, decision.cause);
     }
   }
+}
+
+// Ends calls until others may go on or fail because of it. Whether any may.
+bool Controller::end_calls() {
+  if (!ledger_.any_over()) return gate_.decided();
+  while (!gate_.decided()) {
+    Call* const over = ledger_.next_over();
+    if (over == nullptr) return false;
+    end(*over);
+  }
+  return true;
 }
 
 // A call has been made that nobody is about to wait for. Whoever makes call after call and waits for none keeps things going.
@@ -6601,7 +6656,7 @@ void Controller::end_root_part(Call& call) {
 // The call is over: lets go of all that was there for it, and has done what was to follow.
 void Controller::end(Call& call) {
   CallLife& life = call.life();
-  work_.leave(calls_.end(call));
+  std::shared_ptr<Call> unwanted = calls_.end(call);
   if (life.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
   gate_.forget(call);
   leave_teams(call);
@@ -6611,7 +6666,7 @@ void Controller::end(Call& call) {
   }
   if (life.subtask) {
     const TaskId parent = controller::submitter_of(call);
-    if (Call* const waiting = calls_.find(parent.call)) waiting->life().more.edit().subtasks.erase({parent.item, call.id});
+    if (Call* const waiting = calls_.find(parent.call)) waiting->life().more.edit().subtasks.edit().erase({parent.item, call.id});
   }
   if (call.root) {
     work_.leave(std::move(call.root.edit().kept));
@@ -6622,18 +6677,19 @@ void Controller::end(Call& call) {
   call.function.object.reset();
   if (life.more) {
     Uncommon& more = life.more.edit();
-    if (more.deferred.encode) work_.leave(std::make_shared<const Deferred>(std::exchange(more.deferred, {})));
-    more.attempts.clear();
+    if (more.deferred.encode) work_.leave(std::move(more.deferred));
+    more.attempts.reset();
   }
   continuations_.take(call);
   if (life.abandoned) report_unseen(call);
+  work_.leave(std::move(unwanted));
 }
 
 void Controller::leave_teams(const Call& call) {
   const CallLife& life = call.life();
   if (life.team != 0) teams_.leave(life.team);
   for (const std::vector<int>& team : life.more->teams) {
-    if (const auto number = life.more->team_numbers.find(team.front()); number != life.more->team_numbers.end())
+    if (const auto number = life.more->team_numbers->find(team.front()); number != life.more->team_numbers->end())
       teams_.leave(number->second);
   }
 }
@@ -6654,7 +6710,7 @@ void StuckTeams::check(std::int64_t now) {
   std::erase_if(suspects_, [&](const Suspect& suspect) {
     const detail::Call* const call = calls_.find(suspect.call);
     if (call == nullptr) return true;
-    if (call->spread != detail::Spread::together && !call->life().more->team_items.contains(suspect.item)) return true;
+    if (call->spread != detail::Spread::together && !call->life().more->team_items->contains(suspect.item)) return true;
     if (suspect.since > limit) return false;
     transport::end_process(1, wire::error_text(suspect.error) + "\nOther engines have not ended that task " +
                                   std::to_string(grace_.count()) +
@@ -7408,9 +7464,16 @@ void UserWork::end(std::unique_ptr<Piece> piece) {
   leave(std::shared_ptr<const Piece>(std::move(piece)));
 }
 
-void UserWork::leave(std::vector<std::shared_ptr<const void>>&& things) {
-  left_.insert(left_.end(), std::make_move_iterator(things.begin()), std::make_move_iterator(things.end()));
-  things.clear();
+thread_local UserWork::Left UserWork::spare_;
+
+void UserWork::destroy_left_behind(std::unique_lock<SharedLock>& guard) {
+  // A destructor may come here again.
+  Left left = std::move(spare_);
+  std::swap(left, left_);
+  guard.unlock();
+  left.things.clear();
+  left.deferred.clear();
+  spare_ = std::move(left);
 }
 
 void discard_results(UserWork& work, detail::Call& call) {
@@ -7752,7 +7815,7 @@ void UnwantedAttachments::receive(transport::Endpoint& endpoint, InMessage& mess
   transfers_.push_back(endpoint.receive(message.frame, {}));
 }
 
-bool UnwantedAttachments::progress() {
+bool UnwantedAttachments::any_left() {
   std::erase_if(transfers_, [](const auto& transfer) { return transfer->done(); });
   return !transfers_.empty();
 }
@@ -7833,9 +7896,7 @@ void Engine::leave() {
   let_go();
 }
 
-// What is the user's and nobody needs any more: its destructors may want something of the engine.
-void Engine::let_go() {
-  if (left_.empty() && !inbox_.anything_left() && !endpoint_->anything_sent()) return;
+void Engine::destroy_left() {
   auto left = std::exchange(left_, {});
   auto of_messages = inbox_.take_left();
   auto sent = endpoint_->take_sent();
@@ -7846,15 +7907,15 @@ void Engine::let_go() {
 }
 
 bool Engine::carry_out_next() {
-  const std::optional<Inbox::Command> next = inbox_.pop();
-  if (!next) return false;
-  if (const auto* batch = std::get_if<wire::Batch>(&next->what)) {
-    run(*batch, *next->message);
-    done_with(*batch, *next->message);
-  } else if (const auto* join_team = std::get_if<wire::Join>(&next->what)) {
+  if (inbox_.empty()) return false;
+  const Inbox::Command next = inbox_.pop();
+  if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
+    run(*batch, *next.message);
+    done_with(*batch, *next.message);
+  } else if (const auto* join_team = std::get_if<wire::Join>(&next.what)) {
     join(*join_team);
   } else {
-    teams_.erase(std::get<wire::Disband>(next->what).team);
+    teams_.erase(std::get<wire::Disband>(next.what).team);
   }
   return true;
 }
@@ -8299,9 +8360,8 @@ void Inbox::leave(detail::Writer& local) {
   local.kept.clear();
 }
 
-std::optional<Inbox::Command> Inbox::pop() {
-  if (commands_.empty()) return std::nullopt;
-  std::optional<Command> next(std::move(commands_.front()));
+Inbox::Command Inbox::pop() {
+  Command next(std::move(commands_.front()));
   commands_.pop_front();
   return next;
 }
@@ -8381,8 +8441,7 @@ void Outbox::add_result(std::uint64_t call, std::uint64_t item, std::int64_t sta
   flush();
 }
 
-void Outbox::flush() {
-  if (message_.empty()) return;
+void Outbox::send() {
   endpoint_->send(0, std::exchange(message_, endpoint_->message()));
   results_.close();
   oldest_result_ = 0;
@@ -8660,21 +8719,6 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
 }
 
 // ---- when the item has to stop -----------------------------------------------------------------------------------------------
-
-// What others see of the item that runs from here on.
-void Engine::show(std::int64_t deadline) {
-  stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
-  deadline_.store(deadline, std::memory_order_relaxed);
-}
-
-bool Engine::in_time(const wire::Batch& batch) const {
-  return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
-}
-
-bool Engine::overdue(std::int64_t now) const {
-  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
-  return deadline != 0 && now > deadline;
-}
 
 // Below MPI_THREAD_MULTIPLE there is no progress thread to receive the request.
 bool Engine::stop_requested() {

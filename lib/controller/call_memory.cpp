@@ -8,12 +8,13 @@
 #include <boost/intrusive/list.hpp>
 
 #include <sys/mman.h>
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <utility>
 
 namespace rankview::controller {
 
@@ -94,15 +95,18 @@ class Pool {
 
 constexpr std::size_t largest_block = 1024;
 
+using Pools = std::array<Pool, largest_block / call_alignment>;
+
+template <std::size_t... I>
+Pools& make_pools(std::index_sequence<I...> /*all*/) {
+  return *new Pools{Pool((I + 1) * call_alignment)...};
+}
+
 // The pool for blocks of that size, null if they are too large or are to be watched one by one.
 Pool* pool_for(std::size_t bytes) {
   if (transport::address_sanitized || bytes > largest_block) return nullptr;
   // Calls may go when everything static has gone.
-  static auto& pools = *[] {
-    auto made = std::make_unique<std::deque<Pool> >();
-    for (std::size_t block = call_alignment; block <= largest_block; block += call_alignment) made->emplace_back(block);
-    return made.release();
-  }();
+  static Pools& pools = make_pools(std::make_index_sequence<std::tuple_size_v<Pools>>());
   return &pools[(bytes - 1) / call_alignment];
 }
 

@@ -34,7 +34,7 @@ std::shared_ptr<detail::Call> CallRegistry::end(detail::Call& call) {
   --in_flight_;
   // Whoever is still making it may be about to keep it.
   const bool wanted = call.life().has_handles || !call.life().laid_out;
-  return wanted && !call.life().abandoned ? call.life().self : drop(call);
+  return wanted && !call.life().abandoned ? nullptr : drop(call);
 }
 
 std::shared_ptr<detail::Call> CallRegistry::drop(detail::Call& call) {

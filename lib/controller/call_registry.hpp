@@ -22,8 +22,7 @@ class CallRegistry {
 
   // Numbers the call. It is in flight from here on.
   void enlist(const std::shared_ptr<detail::Call>& call);
-  // The call is over: it is in flight no longer, and not kept if nobody will ask for it. Gives the call, for the caller to keep while it
-  // has to do with it.
+  // The call is over: it is in flight no longer. If nobody will ask for it, it is not kept any more, but given to the caller; else null.
   std::shared_ptr<detail::Call> end(detail::Call& call);
   // Nobody will ask for the call any more. Gives it, or null if it was not kept.
   std::shared_ptr<detail::Call> drop(detail::Call& call);

@@ -199,7 +199,7 @@ void Controller::mark_aborted(Call& call) {
     next.life().aborted = true;
     withdraw(next, "aborted while it waited");
     dispatcher_.stop(next, 0, next.life().items.size());
-    for (const auto& [item, number] : next.life().more->subtasks) {
+    for (const auto& [item, number] : *next.life().more->subtasks) {
       if (Call* const subtask = calls_.find(number)) given_up.push_back(subtask);
     }
   }
@@ -216,9 +216,9 @@ void Controller::abort(Call& call, std::uint64_t item) {
   if (call.life().items[item].status == Status::waiting) {
     withdraw_waiting(call, item);
   } else {
-    call.life().more.edit().given_up.insert(item);
+    call.life().more.edit().given_up.edit().insert(item);
     dispatcher_.stop(call, item, item + 1);
-    const auto& subtasks = call.life().more->subtasks;
+    const auto& subtasks = *call.life().more->subtasks;
     for (auto at = subtasks.lower_bound({item, 0}); at != subtasks.end() && at->first == item;) {
       Call* const subtask = calls_.find((at++)->second);
       if (subtask != nullptr) mark_aborted(*subtask);
@@ -269,14 +269,15 @@ void Controller::withdraw_waiting(Call& call, std::uint64_t item) {
 }
 
 void Controller::abandon(Call& call) noexcept {
+  std::shared_ptr<Call> unwanted;  // goes when the lock has
   const auto visit = driver_.visit();
   CallLife& life = call.life();
   life.abandoned = true;
-  if (life.more) life.more.edit().published.clear();
+  if (life.more->published) life.more.edit().published.reset();
   if (life.done()) report_unseen(call);
   const bool being_filled = life.team != 0 && !life.sealed;
   if (!life.in_flight) {
-    work_.leave(calls_.drop(call));
+    unwanted = calls_.drop(call);
   } else if (!transfers_.writing(call) && !being_filled) {
     controller::discard_results(work_, call);
   }

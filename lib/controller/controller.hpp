@@ -148,6 +148,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool round() override;
   void advance() override;
   void carry_out();
+  void decide();
+  bool end_calls();
   void attend(std::int64_t submitted);
   void recall();
   void check_timers();

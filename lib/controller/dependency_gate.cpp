@@ -125,16 +125,11 @@ void DependencyGate::forget(Call& call) {
     dependencies_.remove(std::exchange(call.life().node, scheduler::Dependencies::none));
 }
 
-std::optional<DependencyGate::Decision> DependencyGate::next() {
-  while (auto decision = dependencies_.next()) {
-    Call* const call = calls_.find(decision->call);
-    if (call == nullptr || !std::exchange(call->life().waits, false)) continue;
-    return Decision{call->life().self,
-                    decision->verdict == scheduler::Verdict::met,
-                    std::move(decision->engines),
-                    {decision->cause_call, decision->cause_item}};
-  }
-  return std::nullopt;
+DependencyGate::Decision DependencyGate::next() {
+  auto decision = dependencies_.next();
+  Call* const call = decision ? calls_.find(decision->call) : nullptr;
+  if (call == nullptr || !std::exchange(call->life().waits, false)) return {};
+  return {call, decision->verdict == scheduler::Verdict::met, std::move(decision->engines), {decision->cause_call, decision->cause_item}};
 }
 
 std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(const TaskId& cause) const {

@@ -36,9 +36,9 @@ class DependencyGate {
     [[nodiscard]] bool waits() const { return takes_arguments || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
   };
 
-  // A call that need not wait any more, or has waited in vain.
+  // A call that need not wait any more, or has waited in vain. It is in flight.
   struct Decision {
-    std::shared_ptr<detail::Call> call;
+    detail::Call* call = nullptr;
     bool met = false;
     std::vector<int> engines{};  // where it may run, if that was found out; none for where it always might
     TaskId cause;                // what it waited for in vain
@@ -56,7 +56,10 @@ class DependencyGate {
   // The call is over: nobody can wait for it any more.
   void forget(detail::Call& call);
 
-  std::optional<Decision> next();
+  // Whether anything has been decided that next() has not given.
+  [[nodiscard]] bool decided() const { return dependencies_.decided(); }
+  // The next decision; one without a call if there is none or it does not wait any more.
+  Decision next();
   // Why a call that depends on this task cannot run, for each of its tasks. Under next(), since it asks the call of that task.
   [[nodiscard]] std::function<std::exception_ptr(const TaskId&)> impossible(const TaskId& cause) const;
 

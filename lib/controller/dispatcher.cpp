@@ -51,10 +51,10 @@ void Dispatcher::enter_team(Call& call, const scheduler::Grant& grant) {
   const auto team = std::find_if(call.life().more->teams.begin(), call.life().more->teams.end(),
                                  [&](const std::vector<int>& engines) { return engines.front() == grant.engine; });
   if (team == call.life().more->teams.end()) return;
-  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.life().more.edit().team_items[item].pending = team->size();
-  if (call.life().more->team_numbers.contains(grant.engine)) return;
+  for (std::uint64_t item = grant.begin; item < grant.end; ++item) call.life().more.edit().team_items.edit()[item].pending = team->size();
+  if (call.life().more->team_numbers->contains(grant.engine)) return;
   const std::uint64_t number = teams_.enter(*team, engines_);
-  for (const int engine : *team) call.life().more.edit().team_numbers[engine] = number;
+  for (const int engine : *team) call.life().more.edit().team_numbers.edit()[engine] = number;
 }
 
 // How a task on an engine is to come by a result that is its argument.
@@ -217,7 +217,7 @@ void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int e
   batch.first = begin;
   batch.count = end - begin;
   batch.stride = block.stride;
-  batch.team = call.spread != Spread::teams ? call.life().team : call.life().more->team_numbers.at(engine);
+  batch.team = call.spread != Spread::teams ? call.life().team : call.life().more->team_numbers->at(engine);
   batch.communicator = call.communicator;
   batch.first_only = call.spread == Spread::teams;
   batch.predicate = call.life().code->predicate;

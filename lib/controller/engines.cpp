@@ -42,10 +42,6 @@ void Engines::send(int engine) {
   message.reset();
 }
 
-void Engines::send_all() {
-  for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
-}
-
 void Engines::left(int engine) {
   if (std::exchange(at(engine).left, true)) throw DecodeError("engine " + std::to_string(engine) + " said goodbye twice");
   ++left_;

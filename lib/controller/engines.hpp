@@ -49,7 +49,10 @@ class Engines {
   // The message that the next send() takes to the engine, to write records to.
   transport::Message& to(int engine);
   void send(int engine);
-  void send_all();
+  [[nodiscard]] bool anything_to_send() const { return !to_send_.empty(); }
+  void send_all() {
+    for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
+  }
 
   [[nodiscard]] Account& account(int engine) { return at(engine).account; }
   [[nodiscard]] const Account& account(int engine) const { return at(engine).account; }

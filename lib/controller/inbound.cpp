@@ -177,7 +177,7 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
     Call& call = *calls_.find(items.call);
     if (call.life().aborted) {
       withdraw(call, "aborted before it ran");
-    } else if (!call.life().more->given_up.empty()) {
+    } else if (!call.life().more->given_up->empty()) {
       for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
         if (given_up(call, item)) withdraw_waiting(call, item);
       }
@@ -191,7 +191,7 @@ void Controller::on_published(const wire::Published& published) {
   if (call == nullptr || call->life().abandoned) return;
   if (published.item >= call->life().items.size())
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
-  call->life().more.edit().published[published.item][published.name] =
+  call->life().more.edit().published.edit()[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
 }
 
@@ -216,7 +216,7 @@ void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
   call->life().submitter = parent->life().submitter;
   add(*call, controller::arguments_of(subtask));
   lay_out(*call);
-  parent->life().more.edit().subtasks.emplace(subtask.parent_item, call->id);
+  parent->life().more.edit().subtasks.edit().emplace(subtask.parent_item, call->id);
 }
 
 }  // namespace rankview::detail

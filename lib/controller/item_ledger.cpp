@@ -76,7 +76,7 @@ void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item
 
 // The status and error that the item ends with, if this was the last of its team to end it.
 bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, std::exception_ptr& error) {
-  auto& team_items = call.life().more.edit().team_items;
+  auto& team_items = call.life().more.edit().team_items.edit();
   const auto found = team_items.find(item);
   detail::TeamItem& running = found->second;
   // The first error stands for all.
@@ -141,15 +141,6 @@ void ItemLedger::publish_seal(Call& call) {
     }
   }
   if (life.done()) over_.push_back(&call);
-}
-
-Call* ItemLedger::next_over() {
-  if (next_over_ == over_.size()) {
-    over_.clear();
-    next_over_ = 0;
-    return nullptr;
-  }
-  return over_[next_over_++];
 }
 
 }  // namespace rankview::controller

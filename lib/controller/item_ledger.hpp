@@ -49,7 +49,8 @@ class ItemLedger {
 
   // No more items will come, and rank 0's own part in the call is over.
   void seal(detail::Call& call);
-  // The next call that is over, whose end has to be carried out, or null.
+  // Whether any call is over, whose end has to be carried out, and the next of them, or null.
+  [[nodiscard]] bool any_over() const { return !over_.empty(); }
   detail::Call* next_over();
 
  private:
@@ -85,7 +86,8 @@ inline void ItemLedger::ended(detail::Call& call, std::uint64_t item, Status sta
   if (error || life.more) note_end(call, item, std::move(error));
   if (!call.same_arguments) {
     detail::ArgumentBlock& block = *block_of(call, item);
-    if (--block.unfinished == 0) drop_arguments(block);
+    // The only one of a call goes with its end.
+    if (--block.unfinished == 0 && (!life.sealed || life.blocks.size() > 1)) drop_arguments(block);
   }
   if (call.completes && life.sealed && life.ended + 1 == life.items.size() && !detail::failed(call) && !life.abandoned) {
     add_completion(call, item);
@@ -104,6 +106,13 @@ inline void ItemLedger::publish_end(detail::Call& call, std::uint64_t item) {
   if (life.node != scheduler::Dependencies::none && (life.sealed || call.root->kind == detail::RootPart::Kind::none))
     gate_.ended(call, item);
   if (life.done()) over_.push_back(&call);
+}
+
+inline detail::Call* ItemLedger::next_over() {
+  if (next_over_ != over_.size()) return over_[next_over_++];
+  over_.clear();
+  next_over_ = 0;
+  return nullptr;
 }
 
 // A task counts once, by how it ended, on the engine or the team that ran it last.

@@ -19,7 +19,7 @@ inline bool has_ended(Status status) { return status != Status::waiting && statu
 inline bool in_pool(const Call& call) { return call.spread == Spread::pool || call.spread == Spread::teams; }
 
 // Whether the client has given it up: it, or the call.
-inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up.contains(item); }
+inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up->contains(item); }
 
 // The block that holds the arguments of an item.
 inline auto block_of(Call& call, std::uint64_t item) {

@@ -137,8 +137,8 @@ namespace {
 // Under the controller's lock.
 const PublishedValues& published_of(const Call& call, std::uint64_t item) {
   static const PublishedValues none;
-  const auto found = call.life().more->published.find(item);
-  return found == call.life().more->published.end() ? none : found->second;
+  const auto found = call.life().more->published->find(item);
+  return found == call.life().more->published->end() ? none : found->second;
 }
 
 }  // namespace

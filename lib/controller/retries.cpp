@@ -16,15 +16,15 @@ namespace {
 
 const Attempts& attempts_at(const Call& call, std::uint64_t item) {
   static const Attempts none;
-  const auto found = call.life().more->attempts.find(item);
-  return found == call.life().more->attempts.end() ? none : found->second;
+  const auto found = call.life().more->attempts->find(item);
+  return found == call.life().more->attempts->end() ? none : found->second;
 }
 
 }  // namespace
 
 bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
   if (call.life().terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
-  Attempts& attempts = call.life().more.edit().attempts[item];
+  Attempts& attempts = call.life().more.edit().attempts.edit()[item];
   if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) return false;
   attempts.errors.push_back(wire::error_text(error));
   attempts.tried.push_back(engine);
@@ -32,7 +32,7 @@ bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const 
 }
 
 void RetryPolicy::note_refusal(Call& call, std::uint64_t item, int engine) {
-  call.life().more.edit().attempts[item].refused.push_back(engine);
+  call.life().more.edit().attempts.edit()[item].refused.push_back(engine);
 }
 
 scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {

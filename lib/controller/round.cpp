@@ -25,39 +25,53 @@ bool Controller::round() {
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
-  advance();
+  if (gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();
   return any;
 }
 
-// Goes on with whatever has become possible, and sends.
+// Goes on with whatever has become possible, and sends. What waited for a call is on its way before that call's end is seen to.
 void Controller::advance() {
-  carry_out();
-  if (!run_.connected() || !driver_.may_drive()) return;
-  if (queue_.scheduler().waiting() != 0) {
-    dispatcher_.dispatch();
-    carry_out();
-  }
-  engines_.send_all();
+  const bool sends = run_.connected() && driver_.may_drive();
+  do {
+    decide();
+    if (!sends) continue;
+    if (queue_.scheduler().waiting() != 0) dispatcher_.dispatch();
+    engines_.send_all();
+  } while (end_calls());
+  if (sends) engines_.send_all();
 }
 
 // What follows from the ends of items: calls that waited go on or fail, which may end others in turn, and calls that are over end. In this
 // order, so that a call can still be asked why another that waited for it fails.
 void Controller::carry_out() {
-  for (;;) {
-    if (auto decision = gate_.next()) {
-      if (decision->met) {
-        release(*decision->call, std::move(decision->engines));
-      } else {
-        fail_impossible(*decision->call, decision->cause);
-      }
-    } else if (Call* const over = ledger_.next_over()) {
-      end(*over);
+  do {
+    decide();
+  } while (end_calls());
+}
+
+void Controller::decide() {
+  while (gate_.decided()) {
+    auto decision = gate_.next();
+    if (decision.call == nullptr) continue;
+    if (decision.met) {
+      release(*decision.call, std::move(decision.engines));
     } else {
-      return;
+      fail_impossible(*decision.call, decision.cause);
     }
   }
+}
+
+// Ends calls until others may go on or fail because of it. Whether any may.
+bool Controller::end_calls() {
+  if (!ledger_.any_over()) return gate_.decided();
+  while (!gate_.decided()) {
+    Call* const over = ledger_.next_over();
+    if (over == nullptr) return false;
+    end(*over);
+  }
+  return true;
 }
 
 // A call has been made that nobody is about to wait for. Whoever makes call after call and waits for none keeps things going.
@@ -187,7 +201,7 @@ void Controller::end_root_part(Call& call) {
 // The call is over: lets go of all that was there for it, and has done what was to follow.
 void Controller::end(Call& call) {
   CallLife& life = call.life();
-  work_.leave(calls_.end(call));
+  std::shared_ptr<Call> unwanted = calls_.end(call);
   if (life.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
   gate_.forget(call);
   leave_teams(call);
@@ -197,7 +211,7 @@ void Controller::end(Call& call) {
   }
   if (life.subtask) {
     const TaskId parent = controller::submitter_of(call);
-    if (Call* const waiting = calls_.find(parent.call)) waiting->life().more.edit().subtasks.erase({parent.item, call.id});
+    if (Call* const waiting = calls_.find(parent.call)) waiting->life().more.edit().subtasks.edit().erase({parent.item, call.id});
   }
   if (call.root) {
     work_.leave(std::move(call.root.edit().kept));
@@ -208,18 +222,19 @@ void Controller::end(Call& call) {
   call.function.object.reset();
   if (life.more) {
     Uncommon& more = life.more.edit();
-    if (more.deferred.encode) work_.leave(std::make_shared<const Deferred>(std::exchange(more.deferred, {})));
-    more.attempts.clear();
+    if (more.deferred.encode) work_.leave(std::move(more.deferred));
+    more.attempts.reset();
   }
   continuations_.take(call);
   if (life.abandoned) report_unseen(call);
+  work_.leave(std::move(unwanted));
 }
 
 void Controller::leave_teams(const Call& call) {
   const CallLife& life = call.life();
   if (life.team != 0) teams_.leave(life.team);
   for (const std::vector<int>& team : life.more->teams) {
-    if (const auto number = life.more->team_numbers.find(team.front()); number != life.more->team_numbers.end())
+    if (const auto number = life.more->team_numbers->find(team.front()); number != life.more->team_numbers->end())
       teams_.leave(number->second);
   }
 }

@@ -23,7 +23,7 @@ void StuckTeams::check(std::int64_t now) {
   std::erase_if(suspects_, [&](const Suspect& suspect) {
     const detail::Call* const call = calls_.find(suspect.call);
     if (call == nullptr) return true;
-    if (call->spread != detail::Spread::together && !call->life().more->team_items.contains(suspect.item)) return true;
+    if (call->spread != detail::Spread::together && !call->life().more->team_items->contains(suspect.item)) return true;
     if (suspect.since > limit) return false;
     transport::end_process(1, wire::error_text(suspect.error) + "\nOther engines have not ended that task " +
                                   std::to_string(grace_.count()) +

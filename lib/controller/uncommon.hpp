@@ -62,16 +62,16 @@ struct Uncommon {
   std::vector<std::vector<int>> teams;  // where each item is run by one of these
   Deferred deferred;
 
-  std::map<int, std::uint64_t> team_numbers;     // of these teams, by engine
-  std::map<std::uint64_t, TeamItem> team_items;  // those that are being run
-  std::map<std::uint64_t, Attempts> attempts;    // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                     // its items cannot run
-  std::set<std::uint64_t> given_up;              // items that were given up one by one when an engine had them
+  Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
+  Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
+  Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                           // its items cannot run
+  Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
-  std::map<std::uint64_t, PublishedValues> published;          // by item
-  std::vector<int> object_holders;                             // engines that hold the callable's state
-  std::set<std::pair<std::uint64_t, std::uint64_t>> subtasks;  // by item, the calls in flight that its task has submitted
+  Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
+  std::vector<int> object_holders;                                   // engines that hold the callable's state
+  Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
 };
 
 }  // namespace rankview::detail

@@ -4,8 +4,6 @@
 
 #include "controller/call_life.hpp"
 
-#include <iterator>
-
 namespace rankview::controller {
 namespace {
 
@@ -43,9 +41,16 @@ void UserWork::end(std::unique_ptr<Piece> piece) {
   leave(std::shared_ptr<const Piece>(std::move(piece)));
 }
 
-void UserWork::leave(std::vector<std::shared_ptr<const void>>&& things) {
-  left_.insert(left_.end(), std::make_move_iterator(things.begin()), std::make_move_iterator(things.end()));
-  things.clear();
+thread_local UserWork::Left UserWork::spare_;
+
+void UserWork::destroy_left_behind(std::unique_lock<SharedLock>& guard) {
+  // A destructor may come here again.
+  Left left = std::move(spare_);
+  std::swap(left, left_);
+  guard.unlock();
+  left.things.clear();
+  left.deferred.clear();
+  spare_ = std::move(left);
 }
 
 void discard_results(UserWork& work, detail::Call& call) {

@@ -3,10 +3,9 @@
 #pragma once
 
 #include "controller/lock.hpp"
+#include "controller/uncommon.hpp"
 
 #include <rankview/detail/call.hpp>
-
-#include <boost/container/small_vector.hpp>
 
 #include <cstddef>
 #include <deque>
@@ -52,20 +51,36 @@ class UserWork {
 
   // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
   void leave(std::shared_ptr<const void> thing) {
-    if (thing != nullptr) left_.push_back(std::move(thing));
+    if (thing != nullptr) left_.things.push_back(std::move(thing));
   }
-  void leave(std::vector<std::shared_ptr<const void>>&& things);
+  void leave(std::vector<std::shared_ptr<const void>>&& things) {
+    for (auto& thing : things) leave(std::move(thing));
+    things.clear();
+  }
+  // Likewise the results that a call was made of.
+  void leave(detail::Deferred&& deferred) {
+    left_.deferred.push_back(std::move(deferred));
+    deferred.encode = nullptr;
+  }
   // So much that its memory is better used again.
-  [[nodiscard]] bool much_left() const { return left_.size() >= 32; }
-  // For whoever gives the lock back next. Mostly that is one call, for which nothing should have to be allocated.
-  using Left = boost::container::small_vector<std::shared_ptr<const void>, 4>;
-  Left take_left() { return std::exchange(left_, {}); }
+  [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
+
+  [[nodiscard]] bool anything_left() const { return !left_.things.empty() || !left_.deferred.empty(); }
+  // Gives back the lock, and then destroys what is left.
+  void destroy_left_behind(std::unique_lock<SharedLock>& guard);
 
  private:
   friend class Visit;
 
   std::unique_ptr<Piece> begin_next();
   void end(std::unique_ptr<Piece> piece);
+
+  struct Left {
+    std::vector<std::shared_ptr<const void>> things;
+    std::vector<detail::Deferred> deferred;
+  };
+  // Empty, with the memory of what this thread destroyed last: mostly that is a call or two, for which nothing has to be allocated so.
+  static thread_local Left spare_;
 
   std::deque<std::unique_ptr<Piece>> ready_;
   // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
@@ -85,14 +100,17 @@ class Visit {
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
   ~Visit() {
-    if (guard_.owns_lock()) left_ = work_.take_left();
+    if (guard_.owns_lock()) unlock();
   }
 
   explicit operator bool() const { return guard_.owns_lock(); }
   void lock() { guard_.lock(); }
   void unlock() {
-    auto left = work_.take_left();
-    guard_.unlock();
+    if (work_.anything_left()) {
+      work_.destroy_left_behind(guard_);
+    } else {
+      guard_.unlock();
+    }
   }
   // Destroys what is left by now, without the lock.
   void let_go() {
@@ -104,7 +122,6 @@ class Visit {
 
  private:
   UserWork& work_;
-  UserWork::Left left_;  // goes behind the lock
   std::unique_lock<SharedLock> guard_;
 };
 

@@ -47,7 +47,7 @@ void UnwantedAttachments::receive(transport::Endpoint& endpoint, InMessage& mess
   transfers_.push_back(endpoint.receive(message.frame, {}));
 }
 
-bool UnwantedAttachments::progress() {
+bool UnwantedAttachments::any_left() {
   std::erase_if(transfers_, [](const auto& transfer) { return transfer->done(); });
   return !transfers_.empty();
 }

@@ -56,9 +56,11 @@ class UnwantedAttachments {
   // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
   void receive(transport::Endpoint& endpoint, InMessage& message);
   // Whether some are on their way.
-  bool progress();
+  bool progress() { return !transfers_.empty() && any_left(); }
 
  private:
+  bool any_left();
+
   std::vector<std::unique_ptr<transport::Transfer>> transfers_;
 };
 

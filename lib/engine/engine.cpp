@@ -89,9 +89,7 @@ void Engine::leave() {
   let_go();
 }
 
-// What is the user's and nobody needs any more: its destructors may want something of the engine.
-void Engine::let_go() {
-  if (left_.empty() && !inbox_.anything_left() && !endpoint_->anything_sent()) return;
+void Engine::destroy_left() {
   auto left = std::exchange(left_, {});
   auto of_messages = inbox_.take_left();
   auto sent = endpoint_->take_sent();
@@ -102,15 +100,15 @@ void Engine::let_go() {
 }
 
 bool Engine::carry_out_next() {
-  const std::optional<Inbox::Command> next = inbox_.pop();
-  if (!next) return false;
-  if (const auto* batch = std::get_if<wire::Batch>(&next->what)) {
-    run(*batch, *next->message);
-    done_with(*batch, *next->message);
-  } else if (const auto* join_team = std::get_if<wire::Join>(&next->what)) {
+  if (inbox_.empty()) return false;
+  const Inbox::Command next = inbox_.pop();
+  if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
+    run(*batch, *next.message);
+    done_with(*batch, *next.message);
+  } else if (const auto* join_team = std::get_if<wire::Join>(&next.what)) {
     join(*join_team);
   } else {
-    teams_.erase(std::get<wire::Disband>(next->what).team);
+    teams_.erase(std::get<wire::Disband>(next.what).team);
   }
   return true;
 }

@@ -117,7 +117,11 @@ class Engine final : private transport::FrameHandler {
   void look(std::int64_t now);
   void report_memory();
   void leave();
-  void let_go();
+  // What is the user's and nobody needs any more: its destructors may want something of the engine.
+  void let_go() {
+    if (!left_.empty() || inbox_.anything_left() || endpoint_->anything_sent()) destroy_left();
+  }
+  void destroy_left();
   void beat();
 
   // What rank 0 and other engines say.
@@ -139,10 +143,20 @@ class Engine final : private transport::FrameHandler {
   void cache_result(const wire::Batch& batch);
   [[nodiscard]] std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
   [[nodiscard]] Code code_of(const wire::Batch& batch);
-  [[nodiscard]] bool in_time(const wire::Batch& batch) const;
-  [[nodiscard]] bool overdue(std::int64_t now) const;
+  // For every item.
+  [[nodiscard]] bool in_time(const wire::Batch& batch) const {
+    return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
+  }
+  [[nodiscard]] bool overdue(std::int64_t now) const {
+    const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
+    return deadline != 0 && now > deadline;
+  }
   [[nodiscard]] std::stop_source due_stop() const;
-  void show(std::int64_t deadline);
+  // What others see of the item that runs from here on.
+  void show(std::int64_t deadline) {
+    stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
+    deadline_.store(deadline, std::memory_order_relaxed);
+  }
 
   // Results that are folded.
   void fold(const Code& code, void (*step)(detail::Invocation&));

@@ -45,9 +45,8 @@ void Inbox::leave(detail::Writer& local) {
   local.kept.clear();
 }
 
-std::optional<Inbox::Command> Inbox::pop() {
-  if (commands_.empty()) return std::nullopt;
-  std::optional<Command> next(std::move(commands_.front()));
+Inbox::Command Inbox::pop() {
+  Command next(std::move(commands_.front()));
   commands_.pop_front();
   return next;
 }

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -45,8 +44,8 @@ class Inbox {
 
   void push(Command command) { commands_.push_back(std::move(command)); }
   [[nodiscard]] bool empty() const { return commands_.empty(); }
-  // The next one, if there is one.
-  std::optional<Command> pop();
+  // The next one; there has to be one.
+  Command pop();
   // Takes out all batches, but for those that others would miss this engine in.
   std::vector<Command> take_batches();
 

@@ -16,8 +16,7 @@ void Outbox::add_result(std::uint64_t call, std::uint64_t item, std::int64_t sta
   flush();
 }
 
-void Outbox::flush() {
-  if (message_.empty()) return;
+void Outbox::send() {
   endpoint_->send(0, std::exchange(message_, endpoint_->message()));
   results_.close();
   oldest_result_ = 0;

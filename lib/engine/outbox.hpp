@@ -32,13 +32,17 @@ class Outbox {
   void close_results() { results_.close(); }
 
   // Sends all.
-  void flush();
+  void flush() {
+    if (!message_.empty()) send();
+  }
   [[nodiscard]] bool full() const { return message_.size() >= flush_bytes; }
   // Whether there is a result that has waited for long enough.
   [[nodiscard]] bool due(std::int64_t now) const { return oldest_result_ != 0 && now - oldest_result_ >= flush_after; }
   [[nodiscard]] bool has_results() const { return oldest_result_ != 0; }
 
  private:
+  void send();
+
   transport::Endpoint* endpoint_ = nullptr;
   transport::Message message_;
   wire::ResultsWriter results_{message_};

@@ -224,21 +224,6 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
 
 // ---- when the item has to stop -----------------------------------------------------------------------------------------------
 
-// What others see of the item that runs from here on.
-void Engine::show(std::int64_t deadline) {
-  stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
-  deadline_.store(deadline, std::memory_order_relaxed);
-}
-
-bool Engine::in_time(const wire::Batch& batch) const {
-  return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
-}
-
-bool Engine::overdue(std::int64_t now) const {
-  const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
-  return deadline != 0 && now > deadline;
-}
-
 // Below MPI_THREAD_MULTIPLE there is no progress thread to receive the request.
 bool Engine::stop_requested() {
   if (!settings_.progress_thread && on_own_thread()) {

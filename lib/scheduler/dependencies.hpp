@@ -100,7 +100,8 @@ class Dependencies {
   // The call is over, and waits for nothing.
   void remove(Node node);
 
-  // The next call whose waiting is over.
+  // Whether there is any whose waiting is over, and the next of them.
+  [[nodiscard]] bool decided() const { return !decisions_.empty(); }
   std::optional<Decision> next();
   [[nodiscard]] std::size_t waiting() const { return waiting_; }
 

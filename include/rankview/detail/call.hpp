@@ -125,7 +125,7 @@ class Call {
   [[nodiscard]] const CallLife& life() const { return *reinterpret_cast<const CallLife*>(life_); }
 
  private:
-  static constexpr std::size_t life_bytes = 320;
+  static constexpr std::size_t life_bytes = 224;
   alignas(std::uint64_t) std::byte life_[life_bytes];
 };
 
