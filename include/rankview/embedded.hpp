@@ -1746,6 +1746,14 @@ class Scheduler {
     std::vector<Range> stranded;
   };
   Lost lose_engine(int engine);
+  // The engine does not answer: it is handed nothing, and what only it may run waits, until take_back() or lose_engine(). Gives what it had
+  // in hand, which counts against it no longer; not so what it says of that from here on.
+  std::vector<Range> set_aside(int engine);
+  // It answers again, and has nothing in hand.
+  void take_back(int engine);
+  // Hands out nothing until resume().
+  void pause() { paused_ = true; }
+  void resume() { paused_ = false; }
 
   // False if there is no engine that may run it. What was tried everywhere may be tried again.
   bool submit(const Work& work, const Placement& placement = {});
@@ -1778,6 +1786,8 @@ class Scheduler {
   // Priorities of which it knows how far their turns have come: those that have work, and a few.
   [[nodiscard]] std::size_t priorities() const { return turns_.size(); }
   [[nodiscard]] bool live(int engine) const;
+  [[nodiscard]] bool aside(int id) const { return engine(id).aside; }
+  [[nodiscard]] bool paused() const { return paused_; }
 
  private:
   struct Lane;
@@ -1839,6 +1849,7 @@ class Scheduler {
     int id = -1;
     std::uint32_t suspended = 0;
     bool live = false;
+    bool aside = false;       // see set_aside()
     bool overdue = false;     // sits in a long item
     bool recalling = false;   // has been asked to give back
     bool watched = false;     // since Rest::watched_since
@@ -1850,6 +1861,7 @@ class Scheduler {
     std::uint64_t ended = 0;
 
     [[nodiscard]] bool idle() const { return items == suspended; }
+    [[nodiscard]] bool present() const { return live && !aside; }
   };
 
   // What an engine has in hand but for the oldest hand-out, in the order in which it runs them.
@@ -2082,6 +2094,8 @@ class Scheduler {
   void let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end);
   void set_items(Engine& engine, std::uint64_t items);
   void note_idle(Engine& engine, bool was_idle);
+  std::vector<Range> take_in_hand(Engine& engine);
+  [[nodiscard]] bool team_present(const Lane& lane, const Engine& first) const;
 
   // Recall.
   [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now);
@@ -2109,8 +2123,10 @@ class Scheduler {
   std::uint64_t waiting_ = 0;
   std::uint64_t hand_outs_ = 0;
   std::size_t live_ = 0;
+  std::size_t aside_ = 0;  // of these
+  bool paused_ = false;
   double stretch_ = 1;    // of the limits, for so many engines
-  std::size_t idle_ = 0;  // live engines that have nothing in hand
+  std::size_t idle_ = 0;  // engines that are present and have nothing in hand
   IdSet crowded_;         // those that have more than one item
   int next_watched_ = 0;  // where recall() goes on
   std::minstd_rand random_;
@@ -9580,7 +9596,7 @@ void Scheduler::drop_unused_lanes() {
 
 }  // namespace rankview::scheduler
 
-// An engine goes: what it had, what only it could have run, and what others now have to run where they did not.
+// An engine goes, for good or for a while: what it had, what only it could have run, and what others now have to run where they did not.
 namespace rankview::scheduler {
 
 Scheduler::Lost Scheduler::lose_engine(int id) {
@@ -9623,21 +9639,12 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       set_runnable(lane);
     }
   }
-  if (gone.idle()) --idle_;
+  if (gone.aside) --aside_;
+  if (!gone.aside && gone.idle()) --idle_;
   set_live(live_ - 1);
-  gone.live = false;
-  gone.overdue = gone.recalling = gone.watched = false;
+  gone.live = gone.aside = false;
   gone.listed = {};
-  for (std::size_t i = 0; i < hand_outs(gone); ++i) {
-    const Held& part = held(gone, i);
-    lost.in_hand.push_back({part.call, part.first, part.end()});
-    --part.terms->lane->in_hand;
-  }
-  gone.oldest = {};
-  gone.more = false;
-  rest(gone).behind = {};
-  set_items(gone, 0);
-  gone.suspended = 0;
+  lost.in_hand = take_in_hand(gone);
 
   const auto shrink = [&](Lane& lane) {
     --lane.engines;
@@ -9686,6 +9693,58 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   rest(gone).lanes.clear();
   gone.joined = false;
   return lost;
+}
+
+// ---- for a while -------------------------------------------------------------------------------------------------------------
+
+std::vector<Range> Scheduler::set_aside(int id) {
+  Engine& silent = engine(id);
+  if (silent.idle()) --idle_;
+  silent.aside = true;
+  ++aside_;
+  // Its turn with others comes when it is back.
+  if (Lane* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->held, false))
+    --bound->queues.front()->entries.front().gang->ready;
+  return take_in_hand(silent);
+}
+
+void Scheduler::take_back(int id) {
+  Engine& back = engine(id);
+  back.aside = false;
+  --aside_;
+  ++idle_;
+  offer(back);
+  // Teams that it follows in.
+  for (const auto& known : by_teams_) {
+    Lane& lane = *known.second;
+    for (const auto& [first, others] : lane.followers) {
+      if (std::find(others.begin(), others.end(), id) != others.end()) offer(lane, engine(first));
+    }
+  }
+}
+
+// Whether all of the team that the engine stands for can be handed something.
+bool Scheduler::team_present(const Lane& lane, const Engine& first) const {
+  const auto team = lane.followers.find(first.id);
+  return team == lane.followers.end() ||
+         std::all_of(team->second.begin(), team->second.end(), [this](int follower) { return engine(follower).present(); });
+}
+
+std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
+  std::vector<Range> ranges;
+  for (std::size_t i = 0; i < hand_outs(engine); ++i) {
+    const Held& part = held(engine, i);
+    ranges.push_back({part.call, part.first, part.end(), part.whole()});
+    --part.terms->lane->in_hand;
+  }
+  std::erase_if(ready_, [&engine](const Grant& grant) { return grant.engine == engine.id; });
+  engine.oldest = {};
+  engine.more = false;
+  rest(engine).behind = {};
+  set_items(engine, 0);
+  engine.suspended = 0;
+  engine.overdue = engine.recalling = engine.watched = false;
+  return ranges;
 }
 
 }  // namespace rankview::scheduler
@@ -10037,7 +10096,7 @@ bool Scheduler::overloaded(const Engine& engine) const {
 bool Scheduler::has_taker(Lane& lane, const Avoid* avoid) {
   if (idle_ == 0) return lane.engines > 1;
   const auto kept_from = [](const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
-  const auto idles = [this](int id) { return engine(id).live && engine(id).idle(); };
+  const auto idles = [this](int id) { return engine(id).present() && engine(id).idle(); };
   while (!lane.idle.empty() && !idles(lane.idle.front())) {
     Engine& stale = engine(lane.idle.front());
     lane.idle.pop_front();
@@ -10084,7 +10143,7 @@ std::optional<Recall> Scheduler::recall(Nanoseconds now) {
 
 void Scheduler::returned(int id, const std::vector<Range>& ranges) {
   Engine& from = engine(id);
-  if (!from.live) return;
+  if (!from.present()) return;
   from.recalling = false;
   from.watched = false;
   // It is not to be asked again before something has changed.
@@ -10231,7 +10290,7 @@ void Scheduler::cut(Engine& engine, std::size_t index, std::uint64_t first, std:
 
 // Whether an engine should get more from this lane now.
 bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
-  if (!engine.live) return false;
+  if (!engine.present() || (aside_ != 0 && !team_present(lane, engine))) return false;
   if (engine.idle()) return true;
   if (lane.bound && engine.items < limits_.bound_items) return true;
   if (engine.items < lane.hwm) return true;
@@ -10289,7 +10348,7 @@ int Scheduler::take_first(Queue& queue, std::deque<int>& list, bool idle) {
   Lane& lane = *queue.lane;
   for (std::size_t i = 0; i < list.size();) {
     Engine& candidate = engine(list[i]);
-    const bool belongs = idle ? candidate.live && candidate.idle() : wants(lane, candidate);
+    const bool belongs = (!idle || candidate.idle()) && wants(lane, candidate);
     const bool taken = belongs && accepts(candidate, queue, queue.entries.front());
     if (belongs && !taken) {
       ++i;
@@ -10401,6 +10460,7 @@ void Scheduler::hold(Queue& queue, Gang& gang) {
 }
 
 bool Scheduler::next(Grant& grant) {
+  if (paused_) return false;
   while (ready_.empty() && !runnable_.empty()) {
     const auto [key, top] = runnable_.top();
     Queue& queue = *top;
@@ -10468,7 +10528,7 @@ void Scheduler::set_items(Engine& engine, std::uint64_t items) {
 }
 
 void Scheduler::note_idle(Engine& engine, bool was_idle) {
-  if (engine.idle() == was_idle || !engine.live) return;
+  if (engine.idle() == was_idle || !engine.present()) return;
   if (was_idle) {
     --idle_;
     engine.watched = false;

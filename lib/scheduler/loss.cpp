@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-// An engine goes: what it had, what only it could have run, and what others now have to run where they did not.
+// An engine goes, for good or for a while: what it had, what only it could have run, and what others now have to run where they did not.
 namespace rankview::scheduler {
 
 Scheduler::Lost Scheduler::lose_engine(int id) {
@@ -50,21 +50,12 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       set_runnable(lane);
     }
   }
-  if (gone.idle()) --idle_;
+  if (gone.aside) --aside_;
+  if (!gone.aside && gone.idle()) --idle_;
   set_live(live_ - 1);
-  gone.live = false;
-  gone.overdue = gone.recalling = gone.watched = false;
+  gone.live = gone.aside = false;
   gone.listed = {};
-  for (std::size_t i = 0; i < hand_outs(gone); ++i) {
-    const Held& part = held(gone, i);
-    lost.in_hand.push_back({part.call, part.first, part.end()});
-    --part.terms->lane->in_hand;
-  }
-  gone.oldest = {};
-  gone.more = false;
-  rest(gone).behind = {};
-  set_items(gone, 0);
-  gone.suspended = 0;
+  lost.in_hand = take_in_hand(gone);
 
   const auto shrink = [&](Lane& lane) {
     --lane.engines;
@@ -113,6 +104,58 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   rest(gone).lanes.clear();
   gone.joined = false;
   return lost;
+}
+
+// ---- for a while -------------------------------------------------------------------------------------------------------------
+
+std::vector<Range> Scheduler::set_aside(int id) {
+  Engine& silent = engine(id);
+  if (silent.idle()) --idle_;
+  silent.aside = true;
+  ++aside_;
+  // Its turn with others comes when it is back.
+  if (Lane* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->held, false))
+    --bound->queues.front()->entries.front().gang->ready;
+  return take_in_hand(silent);
+}
+
+void Scheduler::take_back(int id) {
+  Engine& back = engine(id);
+  back.aside = false;
+  --aside_;
+  ++idle_;
+  offer(back);
+  // Teams that it follows in.
+  for (const auto& known : by_teams_) {
+    Lane& lane = *known.second;
+    for (const auto& [first, others] : lane.followers) {
+      if (std::find(others.begin(), others.end(), id) != others.end()) offer(lane, engine(first));
+    }
+  }
+}
+
+// Whether all of the team that the engine stands for can be handed something.
+bool Scheduler::team_present(const Lane& lane, const Engine& first) const {
+  const auto team = lane.followers.find(first.id);
+  return team == lane.followers.end() ||
+         std::all_of(team->second.begin(), team->second.end(), [this](int follower) { return engine(follower).present(); });
+}
+
+std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
+  std::vector<Range> ranges;
+  for (std::size_t i = 0; i < hand_outs(engine); ++i) {
+    const Held& part = held(engine, i);
+    ranges.push_back({part.call, part.first, part.end(), part.whole()});
+    --part.terms->lane->in_hand;
+  }
+  std::erase_if(ready_, [&engine](const Grant& grant) { return grant.engine == engine.id; });
+  engine.oldest = {};
+  engine.more = false;
+  rest(engine).behind = {};
+  set_items(engine, 0);
+  engine.suspended = 0;
+  engine.overdue = engine.recalling = engine.watched = false;
+  return ranges;
 }
 
 }  // namespace rankview::scheduler

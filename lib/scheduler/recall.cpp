@@ -38,7 +38,7 @@ bool Scheduler::overloaded(const Engine& engine) const {
 bool Scheduler::has_taker(Lane& lane, const Avoid* avoid) {
   if (idle_ == 0) return lane.engines > 1;
   const auto kept_from = [](const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
-  const auto idles = [this](int id) { return engine(id).live && engine(id).idle(); };
+  const auto idles = [this](int id) { return engine(id).present() && engine(id).idle(); };
   while (!lane.idle.empty() && !idles(lane.idle.front())) {
     Engine& stale = engine(lane.idle.front());
     lane.idle.pop_front();
@@ -85,7 +85,7 @@ std::optional<Recall> Scheduler::recall(Nanoseconds now) {
 
 void Scheduler::returned(int id, const std::vector<Range>& ranges) {
   Engine& from = engine(id);
-  if (!from.live) return;
+  if (!from.present()) return;
   from.recalling = false;
   from.watched = false;
   // It is not to be asked again before something has changed.

@@ -126,7 +126,7 @@ void Scheduler::cut(Engine& engine, std::size_t index, std::uint64_t first, std:
 
 // Whether an engine should get more from this lane now.
 bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
-  if (!engine.live) return false;
+  if (!engine.present() || (aside_ != 0 && !team_present(lane, engine))) return false;
   if (engine.idle()) return true;
   if (lane.bound && engine.items < limits_.bound_items) return true;
   if (engine.items < lane.hwm) return true;
@@ -184,7 +184,7 @@ int Scheduler::take_first(Queue& queue, std::deque<int>& list, bool idle) {
   Lane& lane = *queue.lane;
   for (std::size_t i = 0; i < list.size();) {
     Engine& candidate = engine(list[i]);
-    const bool belongs = idle ? candidate.live && candidate.idle() : wants(lane, candidate);
+    const bool belongs = (!idle || candidate.idle()) && wants(lane, candidate);
     const bool taken = belongs && accepts(candidate, queue, queue.entries.front());
     if (belongs && !taken) {
       ++i;
@@ -296,6 +296,7 @@ void Scheduler::hold(Queue& queue, Gang& gang) {
 }
 
 bool Scheduler::next(Grant& grant) {
+  if (paused_) return false;
   while (ready_.empty() && !runnable_.empty()) {
     const auto [key, top] = runnable_.top();
     Queue& queue = *top;
@@ -363,7 +364,7 @@ void Scheduler::set_items(Engine& engine, std::uint64_t items) {
 }
 
 void Scheduler::note_idle(Engine& engine, bool was_idle) {
-  if (engine.idle() == was_idle || !engine.live) return;
+  if (engine.idle() == was_idle || !engine.present()) return;
   if (was_idle) {
     --idle_;
     engine.watched = false;

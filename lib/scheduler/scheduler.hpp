@@ -152,6 +152,14 @@ class Scheduler {
     std::vector<Range> stranded;
   };
   Lost lose_engine(int engine);
+  // The engine does not answer: it is handed nothing, and what only it may run waits, until take_back() or lose_engine(). Gives what it had
+  // in hand, which counts against it no longer; not so what it says of that from here on.
+  std::vector<Range> set_aside(int engine);
+  // It answers again, and has nothing in hand.
+  void take_back(int engine);
+  // Hands out nothing until resume().
+  void pause() { paused_ = true; }
+  void resume() { paused_ = false; }
 
   // False if there is no engine that may run it. What was tried everywhere may be tried again.
   bool submit(const Work& work, const Placement& placement = {});
@@ -184,6 +192,8 @@ class Scheduler {
   // Priorities of which it knows how far their turns have come: those that have work, and a few.
   [[nodiscard]] std::size_t priorities() const { return turns_.size(); }
   [[nodiscard]] bool live(int engine) const;
+  [[nodiscard]] bool aside(int id) const { return engine(id).aside; }
+  [[nodiscard]] bool paused() const { return paused_; }
 
  private:
   struct Lane;
@@ -245,6 +255,7 @@ class Scheduler {
     int id = -1;
     std::uint32_t suspended = 0;
     bool live = false;
+    bool aside = false;       // see set_aside()
     bool overdue = false;     // sits in a long item
     bool recalling = false;   // has been asked to give back
     bool watched = false;     // since Rest::watched_since
@@ -256,6 +267,7 @@ class Scheduler {
     std::uint64_t ended = 0;
 
     [[nodiscard]] bool idle() const { return items == suspended; }
+    [[nodiscard]] bool present() const { return live && !aside; }
   };
 
   // What an engine has in hand but for the oldest hand-out, in the order in which it runs them.
@@ -488,6 +500,8 @@ class Scheduler {
   void let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end);
   void set_items(Engine& engine, std::uint64_t items);
   void note_idle(Engine& engine, bool was_idle);
+  std::vector<Range> take_in_hand(Engine& engine);
+  [[nodiscard]] bool team_present(const Lane& lane, const Engine& first) const;
 
   // Recall.
   [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now);
@@ -515,8 +529,10 @@ class Scheduler {
   std::uint64_t waiting_ = 0;
   std::uint64_t hand_outs_ = 0;
   std::size_t live_ = 0;
+  std::size_t aside_ = 0;  // of these
+  bool paused_ = false;
   double stretch_ = 1;    // of the limits, for so many engines
-  std::size_t idle_ = 0;  // live engines that have nothing in hand
+  std::size_t idle_ = 0;  // engines that are present and have nothing in hand
   IdSet crowded_;         // those that have more than one item
   int next_watched_ = 0;  // where recall() goes on
   std::minstd_rand random_;

@@ -145,7 +145,7 @@ TEST_CASE("a team's item ends with the last of its engines, and with the first e
   const auto call = rooms.call(1);
   call->spread = rankview::detail::Spread::teams;
   call->life().more.edit().teams = {{0, 1}};
-  call->life().more.edit().team_items[0].pending = 2;
+  call->life().more.edit().team_items.edit()[0].pending = 2;
   rooms.ledger.granted(*call, 0, 1, 0);
   rooms.ledger.granted(*call, 0, 1, 1);
   CHECK(call->life().items[0].engine == 0);

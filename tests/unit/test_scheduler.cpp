@@ -518,3 +518,49 @@ TEST_CASE("a hundred thousand engines", "[scheduler]") {
   CHECK(*std::max_element(per_engine.begin(), per_engine.end()) == 2);
   CHECK(*std::min_element(per_engine.begin(), per_engine.end()) == 2);
 }
+
+TEST_CASE("an engine that is set aside gives what it has in hand, and gets nothing before it is back", "[scheduler]") {
+  DrivenScheduler scheduler(2);
+  scheduler.submit(items(1, 2));
+  const auto grants = scheduler.drain();
+  REQUIRE(grants.size() == 2);
+  const Grant& of_first = grants[0].engine == 0 ? grants[0] : grants[1];
+  CHECK(scheduler.set_aside(0) == std::vector<Range>{{1, of_first.begin, of_first.end, false}});
+  CHECK(scheduler.load(0).handed_out == 0);
+  scheduler.submit_bound(items(2, 1), 0);
+  scheduler.submit(items(3, 2));
+  CHECK(scheduler.drain().empty());
+  scheduler.finished(1, 1, 1, ms);
+  for (const Grant& grant : scheduler.drain()) CHECK(grant.engine == 1);
+  scheduler.take_back(0);
+  std::set<std::uint64_t> calls;
+  for (const Grant& grant : scheduler.drain()) {
+    if (grant.engine == 0) calls.insert(grant.call);
+  }
+  CHECK(calls.contains(2));
+}
+
+TEST_CASE("an engine that was set aside can be lost", "[scheduler]") {
+  DrivenScheduler scheduler(2);
+  scheduler.set_aside(0);
+  scheduler.submit_bound(items(1, 1), 0);
+  const Scheduler::Lost lost = scheduler.lose_engine(0);
+  CHECK(lost.in_hand.empty());
+  CHECK(lost.stranded == std::vector<Range>{{1, 0, 1, false}});
+  CHECK(scheduler.any_idle());
+  scheduler.submit(items(2, 1));
+  CHECK(scheduler.drain().size() == 1);
+  CHECK_FALSE(scheduler.any_idle());
+}
+
+TEST_CASE("in a pause nothing is handed out, and what runs can end", "[scheduler]") {
+  DrivenScheduler scheduler(1);
+  scheduler.submit(items(1, 2));
+  REQUIRE(scheduler.drain().size() == 1);
+  scheduler.pause();
+  scheduler.finished(0, 1, 1, ms);
+  CHECK(scheduler.drain().empty());
+  CHECK(scheduler.waiting() == 1);
+  scheduler.resume();
+  CHECK(scheduler.drain().size() == 1);
+}

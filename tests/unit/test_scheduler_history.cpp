@@ -63,6 +63,9 @@ struct Seen {
   std::uint64_t met = 0;
   std::uint64_t followed = 0;
   std::uint64_t impossible = 0;
+  std::uint64_t aside = 0;
+  std::uint64_t back = 0;
+  std::uint64_t paused = 0;
 };
 
 class History {
@@ -97,17 +100,21 @@ class History {
           break;
         case 9:
           if (any(12) == 0) lose();
+          if (any(6) == 0) set_aside();
+          if (any(3) == 0) take_back();
+          if (any(6) == 0) pause();
           break;
         default:
           end_something();
       }
       check_conditions();
     }
+    scheduler_.resume();
     for (int rounds = 0;; ++rounds) {
       require(rounds < 100'000, "it comes to an end");
       hand_out();
       if (any(8) == 0) now_ += 1 * ms, recall();
-      if (!end_something()) break;
+      if (!end_something() && !take_back()) break;
     }
     check_conditions();
     for (const auto& [number, call] : calls_) {
@@ -324,6 +331,8 @@ class History {
       Call& call = calls_.at(grant->call);
       auto& held = held_[static_cast<std::size_t>(grant->engine)];
       require(scheduler_.live(grant->engine), "only who lives is handed something");
+      require(!scheduler_.aside(grant->engine), "nothing is handed to who does not answer");
+      require(!scheduler_.paused(), "in a pause nothing is handed out");
       require(grant->begin < grant->end && grant->end <= call.tasks.size(), "a hand-out is of tasks that there are");
       require(!call.after || call.kind == Placement::Kind::bound || judge_started(call), "what waits for others is not handed out");
       if (!call.split) {
@@ -346,6 +355,7 @@ class History {
         if (task.state != State::waiting) continue;
         ++waiting;
         for (const int id : live()) {
+          if (scheduler_.aside(id) || scheduler_.paused()) continue;
           const bool starved = held_[static_cast<std::size_t>(id)].empty() && may_run(call, task, id);
           require(!starved, "no task waits while an engine that may run it has nothing to do");
         }
@@ -486,18 +496,13 @@ class History {
     decide();
   }
 
-  void lose() {
-    const std::vector<int> alive = live();
-    if (alive.size() < 2) return;
-    const int id = alive[any(alive.size())];
-    const Scheduler::Lost lost = scheduler_.lose(id);
-    ++seen_.lost;
-    seen_.stranded += lost.stranded.size();
+  // Each kind of task fails with its engine, or runs elsewhere.
+  template <class MayRunAgain>
+  void let_go(int id, const std::vector<Range>& in_hand, MayRunAgain may_run_again) {
     auto& held = held_[static_cast<std::size_t>(id)];
-    std::uint64_t in_hand = 0;
-    for (const Range& range : lost.in_hand) in_hand += range.end - range.begin;
-    require(in_hand == held.size(), "what it had in hand is told");
-    // Each kind of task fails with its engine, or runs elsewhere.
+    std::uint64_t count = 0;
+    for (const Range& range : in_hand) count += range.end - range.begin;
+    require(count == held.size(), "what it had in hand is told");
     for (const auto& [number, item] : std::exchange(held, {})) {
       Call& call = calls_.at(number);
       Task& task = call.tasks[item];
@@ -512,8 +517,48 @@ class History {
       work.first = item;
       work.count = work.chunks = 1;
       work.avoid = std::make_shared<Avoid>(Avoid{task.tried, task.refused});
-      if (call.kind == Placement::Kind::bound || !scheduler_.submit(work, call.placement())) end(call, item, State::failed, id);
+      if (!may_run_again(call) || !scheduler_.submit(work, call.placement())) end(call, item, State::failed, id);
     }
+  }
+
+  void set_aside() {
+    const std::vector<int> alive = live();
+    const int id = alive[any(alive.size())];
+    if (scheduler_.aside(id)) return;
+    ++seen_.aside;
+    scheduler_.forget(id);
+    let_go(id, scheduler_.set_aside(id), [](const Call&) { return true; });
+    decide();
+  }
+
+  // Whether there was one to take back.
+  bool take_back() {
+    for (const int id : live()) {
+      if (!scheduler_.aside(id)) continue;
+      ++seen_.back;
+      scheduler_.take_back(id);
+      return true;
+    }
+    return false;
+  }
+
+  void pause() {
+    ++seen_.paused;
+    if (scheduler_.paused()) {
+      scheduler_.resume();
+    } else {
+      scheduler_.pause();
+    }
+  }
+
+  void lose() {
+    const std::vector<int> alive = live();
+    if (alive.size() < 2) return;
+    const int id = alive[any(alive.size())];
+    const Scheduler::Lost lost = scheduler_.lose(id);
+    ++seen_.lost;
+    seen_.stranded += lost.stranded.size();
+    let_go(id, lost.in_hand, [](const Call& call) { return call.kind != Placement::Kind::bound; });
     for (const Range& range : lost.stranded) {
       for (std::uint64_t item = range.begin; item < range.end; ++item) {
         require(calls_.at(range.call).tasks[item].state == State::waiting, "what is stranded has waited");
@@ -556,7 +601,7 @@ TEST_CASE("five thousand random histories", "[scheduler_history]") {
     History(seed, seen).run();
   }
   if (count < 1000) return;
-  for (const std::uint64_t times :
-       {seen.again, seen.recalled, seen.lost, seen.stranded, seen.withdrawn, seen.met, seen.followed, seen.impossible})
+  for (const std::uint64_t times : {seen.again, seen.recalled, seen.lost, seen.stranded, seen.withdrawn, seen.met, seen.followed,
+                                    seen.impossible, seen.aside, seen.back, seen.paused})
     CHECK(times > count / 100);
 }

@@ -193,3 +193,47 @@ TEST_CASE("what teams run is handed to all of a team, once to a team", "[schedul
   }
   CHECK(scheduler.load(0).handed_out == scheduler.load(1).handed_out);
 }
+
+TEST_CASE("a gang waits for an engine that was set aside, and for no other", "[scheduler_together]") {
+  DrivenScheduler scheduler(3);
+  scheduler.set_aside(1);
+  scheduler.submit_together(items(1, 2), {0, 1});
+  scheduler.submit_together(items(2, 2), {0, 2});
+  CHECK(scheduler.drain().empty());
+  scheduler.take_back(1);
+  std::map<int, std::vector<std::uint64_t>> order;
+  for (const Grant& grant : scheduler.drain()) order[grant.engine].push_back(grant.call);
+  CHECK(order[0] == std::vector<std::uint64_t>{1, 2});
+  CHECK(order[1] == std::vector<std::uint64_t>{1});
+  CHECK(order[2] == std::vector<std::uint64_t>{2});
+}
+
+TEST_CASE("an engine that is set aside when its turn with others had come takes another", "[scheduler_together]") {
+  DrivenScheduler scheduler(2, {.bound_items = 1});
+  scheduler.submit_bound(items(1, 1), 0);
+  const auto first = scheduler.drain();
+  REQUIRE(first.size() == 1);
+  // Engine 1 has come to it, engine 0 has not.
+  scheduler.submit_together(items(2, 2), {0, 1});
+  CHECK(scheduler.drain().empty());
+  scheduler.set_aside(1);
+  scheduler.finished(first.front(), ms);
+  CHECK(scheduler.drain().empty());
+  scheduler.take_back(1);
+  CHECK(scheduler.drain().size() == 2);
+  CHECK(scheduler.waiting() == 0);
+}
+
+TEST_CASE("a team one of which was set aside is handed nothing", "[scheduler_together]") {
+  DrivenScheduler scheduler(4);
+  const std::vector<std::vector<int>> teams{{0, 1}, {2, 3}};
+  scheduler.set_aside(1);
+  scheduler.submit_to_teams(items(1, 2), teams);
+  const auto grants = scheduler.drain();
+  REQUIRE(grants.size() == 2);
+  for (const Grant& grant : grants) CHECK(grant.engine >= 2);
+  scheduler.take_back(1);
+  const auto later = scheduler.drain();
+  REQUIRE(later.size() == 2);
+  for (const Grant& grant : later) CHECK(grant.engine < 2);
+}
