@@ -51,7 +51,7 @@ class UserWork {
 
   // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
   void leave(std::shared_ptr<const void> thing) {
-    if (thing != nullptr) left_.things.push_back(std::move(thing));
+    if (thing.use_count() != 0) left_.things.push_back(std::move(thing));
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things) {
     for (auto& thing : things) leave(std::move(thing));
