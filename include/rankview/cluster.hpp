@@ -14,6 +14,13 @@
 
 namespace rankview::inline abi_0_1 {
 
+/// For programs that initialise MPI themselves and have tasks with `isolation = rv::process`: makes the small process that these are
+/// started from, which sees the program as it is now. To be called before MPI_Init, on every rank, by the main thread, while the program
+/// has no other; further calls do nothing. Throws UsageError behind MPI_Init, Error if the system refuses. rv::run() does it by itself.
+///
+/// Cost: some tenths of a millisecond, and a process a rank that shares its memory with the rank for as long as neither changes it.
+void prepare_isolation();
+
 /// rankview inside a code that owns MPI: rank 0 of a communicator as controller and client, its other ranks as engines, for as long as
 /// run() takes. Engine variables live as long as the Cluster.
 ///

@@ -20,6 +20,7 @@ struct Effective {
   std::chrono::milliseconds shutdown_grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward_results = ForwardResults::when_nearer;
+  bool task_server = true;
   bool banner = false;
 };
 
@@ -168,6 +169,9 @@ struct Terms {
   std::uint32_t hwm = 0;
   std::uint8_t policy = 0;
   bool (*predicate)() = nullptr;
+  Isolation isolation = Isolation::none;
+  std::uint64_t memory_limit = 0;  // bytes, 0 for none
+  double memory_growth = 1;        // from one attempt to the next
 
   friend bool operator==(const Terms&, const Terms&) = default;
 };
@@ -177,6 +181,7 @@ struct CallLife {
   Rare<Terms> terms;
   const ShippedCode* code = nullptr;  // of the function
   bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
+  bool answered = false;              // it has got it
   std::uint64_t submitter = 0;        // the thread that submitted it
   std::int64_t submitted = 0;         // nanoseconds of the wall clock
   Rare<Uncommon> more;                // what few calls have
@@ -441,7 +446,7 @@ class UserWork {
 
   // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
   void leave(std::shared_ptr<const void> thing) {
-    if (thing != nullptr) left_.things.push_back(std::move(thing));
+    if (thing.use_count() != 0) left_.things.push_back(std::move(thing));
   }
   void leave(std::vector<std::shared_ptr<const void>>&& things) {
     for (auto& thing : things) leave(std::move(thing));
@@ -1025,17 +1030,20 @@ struct Batch {
   std::uint64_t count = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> items;
-  std::uint64_t team = 0;     // the engines that run it together, or 0
-  std::uint64_t votes = 0;    // each of them tells rank 0 first whether it can take part, in so many rounds
-  bool communicator = false;  // each item is run with a communicator of the team
-  bool first_only = false;    // only the result of the team's first engine is wanted
-  CodeAddress predicate{};    // a bool() to be asked before each item, or zero
-  std::int64_t timeout = 0;   // nanoseconds that an item may run, or 0
-  bool flat = false;          // arguments and results lie in the message, whatever their size
-  bool movable = false;       // other engines may run what has not begun
-  bool slow = false;          // it may take long: results of what went before are sent first
-  bool keep = false;          // if the result is long, it may be wanted here as an argument
-  bool awaits = false;        // other engines deliver some of the arguments, under the tickets that follow each other from the first on
+  std::uint64_t team = 0;          // the engines that run it together, or 0
+  std::uint64_t votes = 0;         // each of them tells rank 0 first whether it can take part, in so many rounds
+  bool communicator = false;       // each item is run with a communicator of the team
+  bool first_only = false;         // only the result of the team's first engine is wanted
+  CodeAddress predicate{};         // a bool() to be asked before each item, or zero
+  std::int64_t timeout = 0;        // nanoseconds that an item may run, or 0
+  bool flat = false;               // arguments and results lie in the message, whatever their size
+  bool movable = false;            // other engines may run what has not begun
+  bool slow = false;               // it may take long: results of what went before are sent first
+  bool keep = false;               // if the result is long, it may be wanted here as an argument
+  bool isolated = false;           // each item runs in a process of its own
+  bool forked = false;             // which is a child of the engine, and has its variables
+  std::uint64_t memory_limit = 0;  // isolated: bytes that an item may use, or 0
+  bool awaits = false;  // other engines deliver some of the arguments, under the tickets that follow each other from the first on
   std::uint64_t first_ticket = 0;
   std::uint64_t tickets = 0;
 };
@@ -1274,12 +1282,16 @@ class ResultsWriter {
 // What is sent of an exception.
 // `stood_back`: the engine itself could have taken part in a collective that did not come about. `stopped`: it was told in time not to
 // begin. `refused`: its predicate said no. `timed_out`: it ran for too long.
-enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out, gone };
+enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out, gone, crashed, killed };
 
 struct Failure {
   FailureKind kind = FailureKind::exception;
   std::string type_name;
   std::string message;
+  // crashed: how the process ended, and how much memory it had at most.
+  std::int32_t signal = 0;
+  std::int32_t exit_status = 0;
+  std::uint64_t peak_memory = 0;
 };
 
 void write(Writer& out, const Failure& failure);
@@ -1411,6 +1423,10 @@ class ItemLedger {
   void seal(detail::Call& call);
   // Whether any call is over, whose end has to be carried out, and the next of them, or null.
   [[nodiscard]] bool any_over() const { return !over_.empty(); }
+  template <class F>
+  void for_each_over(F f) const {
+    for (std::size_t i = next_over_; i < over_.size(); ++i) f(*over_[i]);
+  }
   detail::Call* next_over();
 
  private:
@@ -2783,6 +2799,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void advance() override;
   void carry_out();
   void decide();
+  void answer_subtasks();
   bool end_calls();
   void attend(std::int64_t submitted);
   void recall();
@@ -2956,30 +2973,30 @@ class CallableStates {
 
 namespace rankview::engine {
 
-class Engine;
+class TaskHost;
 
-// The engine that runs the calling thread's task, null if there is none.
-Engine* current();
+// Where the calling thread's task runs, null if it has none.
+TaskHost* current();
 // The same, but not for threads that tasks have started.
-Engine* running_here();
+TaskHost* running_here();
 
-// While it lives, the calling thread is one of the engine's.
+// While it lives, the calling thread is one of the host's.
 class RunningHere {
  public:
-  explicit RunningHere(Engine* engine);
+  explicit RunningHere(TaskHost* host);
   RunningHere(const RunningHere&) = delete;
   RunningHere& operator=(const RunningHere&) = delete;
   ~RunningHere();
 
  private:
-  Engine* before_;
+  TaskHost* before_;
 };
 
-// While it lives, the engine serves in the calling thread.
+// While it lives, the host runs tasks in the calling thread.
 class ServingHere {
  public:
   // `own_process`: and so any thread of the process belongs to a task of its, unlike the client of a run of one rank.
-  ServingHere(Engine& engine, bool own_process);
+  ServingHere(TaskHost& host, bool own_process);
   ServingHere(const ServingHere&) = delete;
   ServingHere& operator=(const ServingHere&) = delete;
   ~ServingHere();
@@ -3322,6 +3339,104 @@ class SubtaskResults {
 
 namespace rankview::engine {
 
+// What a task can ask of where it runs: an engine, or a process that an engine had made for it.
+class TaskHost {
+ public:
+  TaskHost() = default;
+  TaskHost(const TaskHost&) = delete;
+  TaskHost& operator=(const TaskHost&) = delete;
+  virtual ~TaskHost() = default;
+
+  [[nodiscard]] virtual int id() const = 0;    // of the engine
+  [[nodiscard]] virtual int size() const = 0;  // how many engines there are
+  virtual Variables& variables() = 0;
+
+  // Whether the running task has been given up. For the task's threads.
+  [[nodiscard]] virtual bool stop_requested() = 0;
+  // The same as a token, on which callbacks can be set.
+  [[nodiscard]] virtual std::stop_token stop_token() = 0;
+  // Tells rank 0 a value of the running task. For the task's threads.
+  virtual void publish(std::string_view name, const char* type, std::span<const std::byte> value) = 0;
+
+  // For the task's own thread: submits a task, waits for it while it runs others, and forgets it.
+  virtual std::uint64_t submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) = 0;
+  [[nodiscard]] virtual bool answered(std::uint64_t ticket) = 0;
+  virtual std::vector<std::byte> await(std::uint64_t ticket) = 0;
+  virtual void forget(std::uint64_t ticket) = 0;
+
+  // The long result of a call that was made here, if it is still there and of that type, or null. For the task's own thread.
+  [[nodiscard]] virtual std::shared_ptr<const void> cached(std::uint64_t call, const std::type_info& type) const = 0;
+  // What another engine delivers under a ticket of the running task's; waits for it. For the task's own thread.
+  virtual std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket) = 0;
+
+  // Whether the calling thread is the one that runs tasks.
+  [[nodiscard]] virtual bool on_own_thread() const = 0;
+  // For a child that the task has forked: it must not come back.
+  virtual void withhold() = 0;
+};
+
+}  // namespace rankview::engine
+
+// Tasks that run in a process of their own, so that what becomes of that is no engine's concern.
+namespace rankview::isolation {
+
+// What a child is to run, and on what terms.
+struct Task {
+  wire::CodeAddress thunk;
+  wire::CodeAddress function{};  // zero where the callable is no function pointer
+  bool has_object = false;
+  std::span<const std::byte> object;  // the callable's state
+  std::span<const std::byte> arguments;
+  std::vector<std::span<const std::byte>> attachments;  // of the arguments
+  bool flat = false;                                    // see wire::Batch
+  int engine = 0;
+  int engines = 1;
+  std::int64_t timeout = 0;        // nanoseconds, 0 for none
+  std::uint64_t memory_limit = 0;  // bytes of the child and what it starts, 0 for none
+};
+
+// How it ended.
+struct Outcome {
+  enum class Kind : std::uint8_t {
+    value,      // `bytes` and `attachments` are its result
+    failed,     // `failure` says why: what it threw, or how the process ended
+    timed_out,  // it was killed
+    aborted,    // likewise
+  };
+  Kind kind = Kind::failed;
+  std::vector<std::byte> bytes{};
+  std::vector<std::vector<std::byte>> attachments{};
+  wire::Failure failure{};
+};
+
+// Whoever waits for it.
+class Watcher {
+ public:
+  // Whether the task has been given up.
+  [[nodiscard]] virtual bool stop_requested() = 0;
+  // It has told a value.
+  virtual void published(std::string_view name, const char* type, std::span<const std::byte> value) = 0;
+
+ protected:
+  ~Watcher() = default;
+};
+
+// Runs tasks in children, one at a time. Interface, since a simulation does it without processes.
+class Runner {
+ public:
+  Runner() = default;
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+  virtual ~Runner() = default;
+
+  // Returns when the child has given a result or has ended. Throws Error if there can be no child.
+  virtual Outcome run(const Task& task, Watcher& watcher) = 0;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::engine {
+
 class Group;
 
 struct Settings {
@@ -3335,52 +3450,46 @@ struct Settings {
   bool progress_thread = false;
   // After the client has failed, so long may the running task go on before the process is ended.
   std::chrono::milliseconds grace{10'000};
+  // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
+  isolation::Runner* in_process = nullptr;
+  isolation::Runner* in_fork = nullptr;
 };
 
 // Runs what the controller sends, one task after the other, and keeps the variables.
 //
 // The progress thread does for a long task what the loop does between short ones: sends finished results, receives messages, and ends the
 // process when the client has failed and the task does not stop. Which of the two may touch what is here is settled by the lock.
-class Engine final : private transport::FrameHandler {
+class Engine final : public TaskHost, private transport::FrameHandler {
  public:
   Engine(const Settings& settings, Variables& variables);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
-  ~Engine() = default;
+  ~Engine() override = default;
 
   // Serves until the controller says that it is over; returns how it ended.
   wire::End serve(transport::Endpoint& endpoint);
 
-  // Whether the running task has been given up. For the task's threads.
-  [[nodiscard]] bool stop_requested();
-  // The same as a token, on which callbacks can be set.
-  [[nodiscard]] std::stop_token stop_token();
-  // For the task's own thread: submits a task, waits for it while it runs others, and forgets it.
-  std::uint64_t submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride);
-  [[nodiscard]] bool answered(std::uint64_t ticket);
-  std::vector<std::byte> await(std::uint64_t ticket);
-  void forget(std::uint64_t ticket);
-
-  // Tells rank 0 a value of the running task. For the task's threads.
-  void publish(std::string_view name, const char* type, std::span<const std::byte> value);
-
-  // The long result of a call that was made here, if it is still there and of that type, or null. For the task's own thread.
-  [[nodiscard]] std::shared_ptr<const void> cached(std::uint64_t call, const std::type_info& type) const;
-  // What another engine delivers under a ticket of the running task's; waits for it. For the task's own thread.
-  std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket);
-
-  // For a child that the task has forked: it must not come back.
-  void withhold() { lock_.withhold(); }
-
-  // Whether the calling thread is the one that runs tasks.
-  [[nodiscard]] bool on_own_thread() const;
-  [[nodiscard]] const Settings& settings() const { return settings_; }
-  [[nodiscard]] Variables& variables() { return variables_; }
+  // What the running task asks; see TaskHost.
+  [[nodiscard]] int id() const override { return settings_.id; }
+  [[nodiscard]] int size() const override { return settings_.size; }
+  Variables& variables() override { return variables_; }
+  [[nodiscard]] bool stop_requested() override;
+  [[nodiscard]] std::stop_token stop_token() override;
+  void publish(std::string_view name, const char* type, std::span<const std::byte> value) override;
+  std::uint64_t submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) override;
+  [[nodiscard]] bool answered(std::uint64_t ticket) override;
+  std::vector<std::byte> await(std::uint64_t ticket) override;
+  void forget(std::uint64_t ticket) override;
+  [[nodiscard]] std::shared_ptr<const void> cached(std::uint64_t call, const std::type_info& type) const override;
+  std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket) override;
+  [[nodiscard]] bool on_own_thread() const override;
+  void withhold() override { lock_.withhold(); }
 
  private:
   class Running;
   class Arrival;
   class Nested;
+  class Watching;
 
   // What runs the items of a batch, as found in this process.
   struct Code {
@@ -3418,6 +3527,7 @@ class Engine final : private transport::FrameHandler {
   bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
   void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
+  bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
   void fail_run(const wire::Failure& failure);
   void settle(Group& group, bool well);
   bool accepted(const Code& code);
@@ -3491,6 +3601,121 @@ class Engine final : private transport::FrameHandler {
 };
 
 }  // namespace rankview::engine
+
+#include <unistd.h>
+
+namespace rankview::isolation {
+
+// Owns a file descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int number) : number_(number) {}
+  Fd(Fd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  ~Fd() { reset(); }
+
+  [[nodiscard]] int get() const { return number_; }
+  explicit operator bool() const { return number_ >= 0; }
+  void reset() {
+    if (number_ >= 0) ::close(std::exchange(number_, -1));
+  }
+
+ private:
+  int number_ = -1;
+};
+
+// Two ends that are connected; both are closed in programs that are started from here. Throws std::system_error.
+std::pair<Fd, Fd> socket_pair(int type);
+std::pair<Fd, Fd> pipe_pair();  // to be read from, and written to
+
+// All of it, whatever interrupts. False if the other end has gone. Never raises SIGPIPE, for which a pipe must not be passed.
+bool send_all(int socket, std::span<const std::byte> bytes);
+bool receive_all(int socket, std::span<std::byte> bytes);
+
+// One message of fixed size with file descriptors beside it, over a SOCK_SEQPACKET socket.
+bool send_message(int socket, const void* message, std::size_t size, std::span<const int> fds);
+// How many bytes there were, nothing if the other end has gone.
+std::optional<std::size_t> receive_message(int socket, void* message, std::size_t size, std::vector<Fd>& fds);
+
+}  // namespace rankview::isolation
+
+#include <sys/types.h>
+
+namespace rankview::isolation {
+
+// How a child ended.
+struct ChildEnd {
+  int status = 0;                // as waitpid() gives it
+  std::uint64_t peak_bytes = 0;  // of memory that it had at most
+};
+
+// Makes a child and says how it ends. One at a time: start() forgets the one before it, which then ends by itself or is killed.
+//
+// A child leads a process group of its own. When it ends, whatever is left of the group is killed.
+class Forker {
+ public:
+  Forker() = default;
+  Forker(const Forker&) = delete;
+  Forker& operator=(const Forker&) = delete;
+  virtual ~Forker() = default;
+
+  // The child runs run_child() with the socket; what it writes to stderr goes to `errors`. Throws Error.
+  virtual pid_t start(int socket, int errors) = 0;
+  // Kills the group.
+  virtual void kill() = 0;
+  // Readable when end() may have something.
+  [[nodiscard]] virtual int events() const = 0;
+  // How it ended, once; nothing while it runs. Does not wait. Throws Error if that will never be known.
+  virtual std::optional<ChildEnd> end() = 0;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// Forks this process, so that the child has the engine's variables as they are. Costs in proportion to the memory of this process.
+class DirectForker final : public Forker {
+ public:
+  explicit DirectForker(Variables& variables) : variables_(variables) {}
+  // Kills a child that has not ended.
+  ~DirectForker() override;
+
+  pid_t start(int socket, int errors) override;
+  void kill() override;
+  [[nodiscard]] int events() const override { return process_.get(); }
+  std::optional<ChildEnd> end() override;
+
+ private:
+  void forget();
+
+  Variables& variables_;
+  pid_t child_ = 0;  // that has not been waited for
+  Fd process_;       // the child, as a file descriptor
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// Runs tasks in children that a forker makes, and sees to it that each ends.
+class ProcessRunner final : public Runner {
+ public:
+  // The forker outlives it.
+  explicit ProcessRunner(Forker& forker) : forker_(forker) {}
+
+  Outcome run(const Task& task, Watcher& watcher) override;
+
+ private:
+  class Run;
+
+  Forker& forker_;
+};
+
+}  // namespace rankview::isolation
 
 #include <mpi.h>
 
@@ -3654,6 +3879,9 @@ struct Cluster::State {
   transport::ThreadLevel level = transport::ThreadLevel::single;
   std::unique_ptr<transport::MpiEndpoint> endpoint;  // null with one rank
   Variables variables;                               // of this rank's engine
+  isolation::DirectForker forker{variables};
+  isolation::ProcessRunner in_fork{forker};                // runs isolated tasks in copies of this process
+  std::unique_ptr<isolation::ProcessRunner> in_process{};  // the same in children of the task server, if there is one
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;  // on rank 0
 
@@ -3662,7 +3890,7 @@ struct Cluster::State {
   void tell_level() const;
   [[nodiscard]] bool has_world() const;
   [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines);
-  [[nodiscard]] engine::Settings engine_settings(int id, int engines) const;
+  [[nodiscard]] engine::Settings engine_settings(int id, int engines);
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
 
@@ -3670,6 +3898,42 @@ struct Cluster::State {
   detail::Controller* controller_ = nullptr;  // while f runs
   engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed
 };
+
+}  // namespace rankview
+
+namespace rankview::isolation {
+
+// A process beside this one that forks a child for each isolated task. It is made before MPI is initialised, so it has no MPI, one thread
+// and little memory, and the code of this process at the same addresses: a fork of it is quick and safe. It ends with this process, and its
+// children with it.
+class TaskServer final : public Forker {
+ public:
+  // Throws std::system_error.
+  static std::unique_ptr<TaskServer> fork();
+  // Waits for its end.
+  ~TaskServer() override;
+
+  pid_t start(int socket, int errors) override;
+  void kill() override;
+  [[nodiscard]] int events() const override { return control_.get(); }
+  std::optional<ChildEnd> end() override;
+
+ private:
+  TaskServer(Fd control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
+
+  Fd control_;
+  pid_t pid_;
+  std::uint64_t number_ = 0;  // of the last child
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::inline abi_0_1 {
+
+// This process's, null if it has none. A child that was forked has none.
+isolation::TaskServer* task_server();
+// Ends it, and waits for that.
+void drop_task_server();
 
 }  // namespace rankview
 
@@ -3700,7 +3964,6 @@ class UnderWay {
 
 }  // namespace rankview
 
-#include <sys/types.h>
 #include <condition_variable>
 
 namespace rankview::inline abi_0_1 {
@@ -3857,7 +4120,6 @@ void set_way_out(WayOut way_out);
 
 }  // namespace rankview::transport
 
-#include <unistd.h>
 #include <cstdio>
 
 namespace rankview::inline abi_0_1 {
@@ -3889,6 +4151,13 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   level = transport::thread_level();
   if (rank == 0) tell_level();
 
+  if (isolation::TaskServer* const server = task_server()) {
+    if (rank != 0 || size == 1) {
+      in_process = std::make_unique<isolation::ProcessRunner>(*server);
+    } else {
+      drop_task_server();
+    }
+  }
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
@@ -3945,7 +4214,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   return settings;
 }
 
-engine::Settings Cluster::State::engine_settings(int id, int engines) const {
+engine::Settings Cluster::State::engine_settings(int id, int engines) {
   engine::Settings settings;
   settings.id = id;
   settings.size = engines;
@@ -3954,6 +4223,8 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
   settings.own_process = size > 1;
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
+  settings.in_process = in_process.get();
+  settings.in_fork = &in_fork;
   return settings;
 }
 
@@ -4068,12 +4339,37 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
 
+// One option: what is to be known of it but for its default, which Effective has.
 template <class T>
-void decide(T& effective, const std::optional<T>& programmed, const char* name, std::int64_t most) {
-  if (programmed) {
-    effective = *programmed;
-  } else if (const auto set = from_environment(name, most)) {
-    effective = T(*set);
+struct Described {
+  const char* variable;
+  std::optional<T> Options::*programmed;
+  T Effective::*value;
+  std::int64_t most;
+};
+
+constexpr std::tuple all_options{
+    Described{"RANKVIEW_IDLE_SPIN_US", &Options::idle_spin, &Effective::idle_spin, hour_in_us},
+    Described{"RANKVIEW_IDLE_SLEEP_US", &Options::idle_sleep, &Effective::idle_sleep, hour_in_us},
+    Described{"RANKVIEW_PULSE", &Options::pulse, &Effective::pulse, 1},
+    Described{"RANKVIEW_SHUTDOWN_GRACE_MS", &Options::shutdown_grace, &Effective::shutdown_grace, hour_in_us},
+    Described{"RANKVIEW_TEAM_GRACE_MS", &Options::team_grace, &Effective::team_grace, hour_in_us},
+    Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
+    Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
+    Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
+};
+
+template <class F>
+void for_each_option(F f) {
+  std::apply([&f](const auto&... option) { (f(option), ...); }, all_options);
+}
+
+template <class T>
+std::string text(const T& value) {
+  if constexpr (requires { value.count(); }) {
+    return std::to_string(value.count());
+  } else {
+    return std::to_string(static_cast<int>(value));
   }
 }
 
@@ -4081,24 +4377,20 @@ void decide(T& effective, const std::optional<T>& programmed, const char* name, 
 
 Effective decide(const Options& options) {
   Effective effective;
-  decide(effective.idle_spin, options.idle_spin, "RANKVIEW_IDLE_SPIN_US", hour_in_us);
-  decide(effective.idle_sleep, options.idle_sleep, "RANKVIEW_IDLE_SLEEP_US", hour_in_us);
-  decide(effective.pulse, options.pulse, "RANKVIEW_PULSE", 1);
-  decide(effective.shutdown_grace, options.shutdown_grace, "RANKVIEW_SHUTDOWN_GRACE_MS", hour_in_us);
-  decide(effective.team_grace, options.team_grace, "RANKVIEW_TEAM_GRACE_MS", hour_in_us);
-  decide(effective.forward_results, options.forward_results, "RANKVIEW_FORWARD_RESULTS", 2);
-  decide(effective.banner, options.banner, "RANKVIEW_BANNER", 1);
+  for_each_option([&]<class T>(const Described<T>& option) {
+    if (const auto& programmed = options.*option.programmed) {
+      effective.*option.value = *programmed;
+    } else if (const auto set = from_environment(option.variable, option.most)) {
+      effective.*option.value = T(*set);
+    }
+  });
   return effective;
 }
 
 std::string to_string(const Effective& options) {
-  return "  RANKVIEW_IDLE_SPIN_US=" + std::to_string(options.idle_spin.count()) +
-         "\n  RANKVIEW_IDLE_SLEEP_US=" + std::to_string(options.idle_sleep.count()) +
-         "\n  RANKVIEW_PULSE=" + std::to_string(static_cast<int>(options.pulse)) +
-         "\n  RANKVIEW_SHUTDOWN_GRACE_MS=" + std::to_string(options.shutdown_grace.count()) +
-         "\n  RANKVIEW_TEAM_GRACE_MS=" + std::to_string(options.team_grace.count()) +
-         "\n  RANKVIEW_FORWARD_RESULTS=" + std::to_string(static_cast<int>(options.forward_results)) +
-         "\n  RANKVIEW_BANNER=" + std::to_string(static_cast<int>(options.banner)) + "\n";
+  std::string lines;
+  for_each_option([&](const auto& option) { lines += std::string("  ") + option.variable + "=" + text(options.*option.value) + "\n"; });
+  return lines;
 }
 
 }  // namespace rankview::detail
@@ -4157,6 +4449,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
           "make a rankview::Cluster between them");
     launch::start_under_mpirun(argc, argv);
     owns_mpi = !transport::mpi_running();
+    if (owns_mpi && detail::decide(options).task_server) prepare_isolation();
     if (owns_mpi) transport::initialise(argc, argv);
   } catch (const Error& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
@@ -4182,6 +4475,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     program.on_exit = nullptr;
     program.cluster.reset();
     if (owns_mpi) transport::finalise();
+    drop_task_server();
   };
   program.process = getpid();
   static const int registered = on_exit(at_exit, nullptr);
@@ -4216,6 +4510,41 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 }
 
 }  // namespace rankview::detail
+
+#include <system_error>
+
+namespace rankview::inline abi_0_1 {
+namespace {
+
+struct Owned {
+  pid_t process = 0;
+  std::unique_ptr<isolation::TaskServer> server;
+};
+
+// Never destroyed: it ends with the process, as seen from its side.
+Owned& owned = *std::make_unique<Owned>().release();
+
+}  // namespace
+
+isolation::TaskServer* task_server() { return owned.process == ::getpid() ? owned.server.get() : nullptr; }
+
+void drop_task_server() {
+  if (task_server() != nullptr) owned.server.reset();
+}
+
+void prepare_isolation() {
+  if (task_server() != nullptr) return;
+  if (transport::mpi_running() || transport::mpi_finalised())
+    throw UsageError("rv::prepare_isolation() behind MPI_Init: it comes before, so that the processes of isolated tasks have no MPI");
+  try {
+    owned.server = isolation::TaskServer::fork();
+    owned.process = ::getpid();
+  } catch (const std::system_error& error) {
+    throw Error(std::string("the process that isolated tasks are started from cannot be made: ") + error.what());
+  }
+}
+
+}  // namespace rankview
 
 namespace rankview::inline abi_0_1 {
 namespace {
@@ -5142,6 +5471,8 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
 
 }  // namespace rankview::controller
 
+#include <cmath>
+
 namespace rankview::controller {
 
 using detail::ArgumentBlock;
@@ -5151,6 +5482,16 @@ using detail::Origin;
 using detail::Prerequisite;
 using detail::RootPart;
 using detail::Spread;
+
+namespace {
+
+// What an attempt may use that is the so-manieth.
+std::uint64_t memory_of_attempt(const detail::Terms& terms, unsigned attempt) {
+  const double limit = static_cast<double>(terms.memory_limit) * std::pow(terms.memory_growth, attempt == 0 ? 0 : attempt - 1);
+  return limit < 1e18 ? static_cast<std::uint64_t>(limit) : 0;
+}
+
+}  // namespace
 
 Dispatcher::Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, UserWork& work, Teams& teams,
                        Forwarding forwarding)
@@ -5291,7 +5632,9 @@ void Dispatcher::grant(const scheduler::Grant& grant) {
 bool Dispatcher::encode_for(Call& call, const scheduler::Grant& grant) {
   const detail::Deferred& deferred = call.life().more->deferred;
   // What several engines run, all begin with the same, or some would wait for others.
-  if (!deferred.encode || call.life().items.size() != 1 || call.spread == Spread::together || call.spread == Spread::teams) return false;
+  if (!deferred.encode || call.life().terms->isolation != Isolation::none || call.life().items.size() != 1 ||
+      call.spread == Spread::together || call.spread == Spread::teams)
+    return false;
   const auto& results = deferred.arguments.tasks();
   const bool by_value = std::all_of(results.begin(), results.end(),
                                     [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
@@ -5349,10 +5692,14 @@ void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int e
   batch.communicator = call.communicator;
   batch.first_only = call.spread == Spread::teams;
   batch.predicate = call.life().code->predicate;
-  batch.timeout = call.life().terms->timeout;
+  const detail::Terms& terms = *call.life().terms;
+  batch.timeout = terms.timeout;
+  batch.isolated = terms.isolation != Isolation::none;
+  batch.forked = terms.isolation == Isolation::fork;
+  if (terms.memory_limit != 0) batch.memory_limit = memory_of_attempt(terms, call.life().items[begin].attempts);
   batch.flat = call.life().subtask;
   batch.slow = slow;
-  batch.keep = call.keeps;
+  batch.keep = call.keeps && !batch.isolated;
   batch.first_ticket = call.life().more->deferred.first_ticket;
   batch.tickets = call.life().more->deferred.tickets;
   batch.awaits = batch.tickets != 0;
@@ -5770,6 +6117,10 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       return false;
     case wire::FailureKind::stopped:
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
+      return false;
+    case wire::FailureKind::killed:
+      ++engines_.account(engine).failed;
+      ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
       return false;
     case wire::FailureKind::refused:
       controller::RetryPolicy::note_refusal(call, item, engine);
@@ -6502,12 +6853,14 @@ bool Controller::round() {
   return any;
 }
 
-// Goes on with whatever has become possible, and sends. What waited for a call is on its way before that call's end is seen to.
+// Goes on with whatever has become possible, and sends. What waited for a call is on its way before that call's end is seen to; but a task
+// that waits for a subtask goes on before its engine is given others.
 void Controller::advance() {
   const bool sends = run_.connected() && driver_.may_drive();
   do {
     decide();
     if (!sends) continue;
+    answer_subtasks();
     if (queue_.scheduler().waiting() != 0) dispatcher_.dispatch();
     engines_.send_all();
   } while (end_calls());
@@ -6532,6 +6885,14 @@ void Controller::decide() {
       fail_impossible(*decision.call, decision.cause);
     }
   }
+}
+
+// Tells engines what their tasks wait for, of calls that are over.
+void Controller::answer_subtasks() {
+  ledger_.for_each_over([this](Call& over) {
+    if (!over.life().subtask || std::exchange(over.life().answered, true)) return;
+    controller::answer_subtask(engines_, over);
+  });
 }
 
 // Ends calls until others may go on or fail because of it. Whether any may.
@@ -6678,7 +7039,7 @@ void Controller::end(Call& call) {
   leave_teams(call);
   if (run_.connected()) {
     for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
-    if (life.subtask) controller::answer_subtask(engines_, call);
+    if (life.subtask && !life.answered) controller::answer_subtask(engines_, call);
   }
   if (life.subtask) {
     const TaskId parent = controller::submitter_of(call);
@@ -7022,6 +7383,9 @@ std::exception_ptr task_error(const Call& call, std::uint64_t item, const contro
     return std::make_exception_ptr(NameError(failure.message, std::move(place), earlier));
   if (failure.kind == rankview::wire::FailureKind::type)
     return std::make_exception_ptr(TypeError(failure.message, std::move(place), earlier));
+  if (failure.kind == rankview::wire::FailureKind::crashed)
+    return std::make_exception_ptr(TaskCrashed(failure.message, failure.signal, failure.exit_status,
+                                               static_cast<std::size_t>(failure.peak_memory), std::move(place), earlier));
   return std::make_exception_ptr(RemoteError(std::move(place), failure.type_name, failure.message, earlier));
 }
 
@@ -7361,8 +7725,6 @@ void Teams::decide(Part& part) {
 
 }  // namespace rankview::controller
 
-#include <cmath>
-
 namespace rankview::inline abi_0_1 {
 
 void Flags::add(Flags more) {
@@ -7382,12 +7744,16 @@ void Flags::add(Flags more) {
   take(depend, more.depend);
   take(hwm, more.hwm);
   take(policy, more.policy);
+  take(isolation, more.isolation);
+  take(memory_limit, more.memory_limit);
+  take(memory_growth, more.memory_growth);
 }
 
 }  // namespace rankview
 
 // On what terms calls run: what views have of flags, and which of them a verb knows.
 namespace rankview::inline abi_0_1::detail {
+
 namespace {
 
 void check_not_negative(double value, const char* flag) {
@@ -7415,6 +7781,12 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
   terms.policy = static_cast<std::uint8_t>(flags.policy.value());
   terms.predicate = flags.depend->function();
+  terms.isolation = flags.isolation;
+  terms.memory_limit = flags.memory_limit;
+  terms.memory_growth = flags.memory_growth;
+  if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));
+  if (terms.memory_limit != 0 && terms.isolation == Isolation::none)
+    throw UsageError("memory_limit is for isolated tasks, whose memory is theirs alone: add isolation = rv::process");
   if (terms != Terms()) call.life().terms.edit() = terms;
   call.after = &flags.after.value();
   call.follow = &flags.follow.value();
@@ -7425,18 +7797,24 @@ void set_direct_terms(Call& call, const Flags& flags) {
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
       flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
     throw UsageError(
-        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
-        "load-balanced views");
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation and memory_limit; the "
+        "others are for load-balanced views");
   set_balanced_terms(call, flags);
 }
 
 void set_collective_terms(Call& call, const Flags& flags) {
   if (flags.timeout->count() != 0)
     throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
+  check_not_isolated(flags, "what engines do together they do by MPI, which the process of an isolated task does not have");
   set_direct_terms(call, flags);
 }
 
+void check_not_isolated(const Flags& flags, const char* why_not) {
+  if (flags.isolation != Isolation::none) throw UsageError(std::string("isolation is for apply() and map(): ") + why_not);
+}
+
 void check_team_flags(const Flags& flags) {
+  check_not_isolated(flags, "teams run tasks by MPI, which the process of an isolated task does not have");
   if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
 }
@@ -7749,14 +8127,14 @@ void Engine::drop(const Deliveries::Messages& messages) {
 namespace rankview::inline abi_0_1::detail {
 
 std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
-  const engine::Engine* const here = engine::current();
+  const engine::TaskHost* const here = engine::current();
   auto value = here == nullptr ? nullptr : here->cached(call, type);
   if (value == nullptr) throw ResultGone();
   return value;
 }
 
 std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
-  engine::Engine* const here = engine::current();
+  engine::TaskHost* const here = engine::current();
   if (here == nullptr) throw ResultGone();
   return here->take_delivery(ticket);
 }
@@ -7766,21 +8144,21 @@ std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
 namespace rankview::engine {
 namespace {
 
-thread_local Engine* of_this_thread = nullptr;
-std::atomic<Engine*> of_this_process{nullptr};
+thread_local TaskHost* of_this_thread = nullptr;
+std::atomic<TaskHost*> of_this_process{nullptr};
 
 }  // namespace
 
-Engine* current() { return of_this_thread != nullptr ? of_this_thread : of_this_process.load(std::memory_order_acquire); }
+TaskHost* current() { return of_this_thread != nullptr ? of_this_thread : of_this_process.load(std::memory_order_acquire); }
 
-Engine* running_here() { return of_this_thread; }
+TaskHost* running_here() { return of_this_thread; }
 
-RunningHere::RunningHere(Engine* engine) : before_(std::exchange(of_this_thread, engine)) {}
+RunningHere::RunningHere(TaskHost* host) : before_(std::exchange(of_this_thread, host)) {}
 
 RunningHere::~RunningHere() { of_this_thread = before_; }
 
-ServingHere::ServingHere(Engine& engine, bool own_process) : here_(&engine), own_process_(own_process) {
-  if (own_process_) of_this_process.store(&engine, std::memory_order_release);
+ServingHere::ServingHere(TaskHost& host, bool own_process) : here_(&host), own_process_(own_process) {
+  if (own_process_) of_this_process.store(&host, std::memory_order_release);
 }
 
 ServingHere::~ServingHere() {
@@ -7850,7 +8228,7 @@ void EngineLock::wait() const {
 Engine::Engine(const Settings& settings, Variables& variables)
     : settings_(settings), variables_(variables), spin_(settings.idle), progress_thread_([this] { beat(); }) {
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
-    if (Engine* const here = running_here()) here->withhold();
+    if (TaskHost* const here = running_here()) here->withhold();
   });
   static_cast<void>(registered);
   if (settings_.progress_thread) progress_thread_.start();
@@ -8133,11 +8511,11 @@ namespace rankview::inline abi_0_1::detail {
 
 std::exception_ptr caught() noexcept {
   if (std::exception_ptr exception = std::current_exception()) return exception;
-  const engine::Engine* const engine = engine::current();
+  const engine::TaskHost* const host = engine::current();
   transport::end_process(
-      1, engine == nullptr
+      1, host == nullptr
              ? "the client's thread was ended by pthread_exit or pthread_cancel, and with it the program; return instead"
-             : "a task left engine " + std::to_string(engine->settings().id) +
+             : "a task left engine " + std::to_string(host->id()) +
                    " by pthread_exit, or cancelled its thread: the engine cannot go on without it; return from the task instead");
 }
 
@@ -8443,6 +8821,85 @@ bool Inbox::any_stop(std::uint64_t call, std::uint64_t item) const {
 
 }  // namespace rankview::engine
 
+// Items that run in a process of their own.
+namespace rankview::engine {
+
+class Engine::Watching final : public isolation::Watcher {
+ public:
+  explicit Watching(Engine& engine) : engine_(engine) {}
+
+  [[nodiscard]] bool stop_requested() override { return engine_.stop_requested(); }
+  void published(std::string_view name, const char* type, std::span<const std::byte> value) override { engine_.publish(name, type, value); }
+
+ private:
+  Engine& engine_;
+};
+
+// Whether it went well; what it gave, or why it failed, is in its result.
+bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments) {
+  isolation::Runner* const runner = batch.forked ? settings_.in_fork : settings_.in_process;
+  if (runner == nullptr)
+    throw UsageError(
+        "isolation = rv::process needs a process that was made before MPI was initialised, and there is none: start the program with "
+        "rv::run(), or use rv::fork");
+  isolation::Task task;
+  task.thunk = batch.thunk;
+  task.function = batch.function;
+  task.flat = batch.flat;
+  task.engine = settings_.id;
+  task.engines = settings_.size;
+  task.timeout = batch.timeout;
+  task.memory_limit = batch.memory_limit;
+  task.arguments = arguments;
+  std::shared_ptr<InMessage> of_object;
+  if (batch.has_object) {
+    const CallableStates::State* const state = callables_.find(batch.call);
+    if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
+    of_object = state->message;
+    task.has_object = true;
+    task.object = state->bytes;
+  }
+  std::vector<std::vector<std::byte>> attachments;
+  std::vector<detail::Claims::Place> places;
+  for (const std::uint64_t size : message.attachment_sizes) {
+    std::vector<std::byte>& attachment = attachments.emplace_back(size);
+    places.push_back({attachment.data(), attachment.size()});
+  }
+  if (!message.received) receive(message, places);
+  for (const auto& attachment : attachments) task.attachments.emplace_back(attachment);
+
+  isolation::Outcome outcome;
+  {
+    // What has been done before is not to wait for it.
+    outbox_.flush();
+    Watching watching(*this);
+    const EngineLock::Lent lent(lock_);
+    outcome = runner->run(task, watching);
+  }
+  switch (outcome.kind) {
+    case isolation::Outcome::Kind::value: {
+      detail::Writer& result = run_->result;
+      result.raw(outcome.bytes.data(), outcome.bytes.size());
+      const auto kept = std::make_shared<const std::vector<std::vector<std::byte>>>(std::move(outcome.attachments));
+      for (const std::vector<std::byte>& attachment : *kept) result.attachments.push_back({attachment.data(), attachment.size()});
+      if (!kept->empty()) result.kept.push_back(kept);
+      return true;
+    }
+    case isolation::Outcome::Kind::timed_out:
+      fail_run({wire::FailureKind::timed_out, "", ""});
+      return false;
+    case isolation::Outcome::Kind::aborted:
+      fail_run({wire::FailureKind::killed, "", ""});
+      return false;
+    case isolation::Outcome::Kind::failed:
+      break;
+  }
+  fail_run(outcome.failure);
+  return false;
+}
+
+}  // namespace rankview::engine
+
 namespace rankview::engine {
 
 void Outbox::add_result(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed,
@@ -8613,7 +9070,8 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   ItemRun& run = *run_;
   if (run.stop_source) run.stop_source.reset();
   run.told_overdue = false;
-  run.deadline = batch.timeout != 0 ? started + batch.timeout : 0;
+  // An isolated one is killed when its time is over.
+  run.deadline = batch.timeout != 0 && !batch.isolated ? started + batch.timeout : 0;
   show(run.deadline);
   bool well = true;
   try {
@@ -8626,6 +9084,8 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     if (code.predicate != nullptr && !accepted(code)) {
       fail_run({wire::FailureKind::refused, "", ""});
       well = false;
+    } else if (batch.isolated) {
+      well = run_isolated(batch, message, arguments);
     } else {
       run_task(message, code, arguments, batch.flat, group);
       if (code.thunk->fold != nullptr && in_time(batch)) fold(code, code.thunk->fold);
@@ -8713,7 +9173,7 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
     code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
   if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
   const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
-  if (batch.has_object) {
+  if (batch.has_object && !batch.isolated) {
     CallableStates::State* state = callables_.find(batch.call);
     if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
     if (state->object == nullptr) {
@@ -8791,7 +9251,6 @@ bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get
 }  // namespace rankview::engine
 
 #include <sys/resource.h>
-#include <system_error>
 
 namespace rankview::engine {
 namespace {
@@ -9018,8 +9477,8 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
-engine::Engine& own() {
-  engine::Engine* const here = engine::current();
+engine::TaskHost& own() {
+  engine::TaskHost* const here = engine::current();
   if (here == nullptr) throw UsageError("rv::this_task::submit() is for tasks; a client submits with a view");
   if (!here->on_own_thread()) throw UsageError("rv::this_task::submit() and rv::Subtask are for the task's own thread");
   return *here;
@@ -9036,7 +9495,7 @@ bool subtask_ready(std::uint64_t ticket) { return own().answered(ticket); }
 std::vector<std::byte> await_subtask(std::uint64_t ticket) { return own().await(ticket); }
 
 void forget_subtask(std::uint64_t ticket) noexcept {
-  if (engine::Engine* const here = engine::current(); here != nullptr && here->on_own_thread()) here->forget(ticket);
+  if (engine::TaskHost* const here = engine::current(); here != nullptr && here->on_own_thread()) here->forget(ticket);
 }
 
 }  // namespace rankview::detail
@@ -9048,18 +9507,18 @@ void forget_subtask(std::uint64_t ticket) noexcept {
 namespace rankview::inline abi_0_1 {
 namespace {
 
-engine::Engine& here() {
-  engine::Engine* const engine = engine::current();
-  if (engine == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
-  return *engine;
+engine::TaskHost& here() {
+  engine::TaskHost* const host = engine::current();
+  if (host == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
+  return *host;
 }
 
 }  // namespace
 
 namespace this_engine {
 
-int id() { return here().settings().id; }
-int size() { return here().settings().size; }
+int id() { return here().id(); }
+int size() { return here().size(); }
 Variables& vars() { return here().variables(); }
 
 }  // namespace this_engine
@@ -9170,6 +9629,988 @@ void* Variables::at(std::string_view name, const std::type_info& type) const {
 
 }  // namespace rankview
 
+// What is said between an engine and the child that runs a task of its, over a stream socket: first the task; then, one byte, that it is
+// to stop; and what the child tells, frame by frame.
+namespace rankview::isolation {
+
+enum class FrameKind : std::uint64_t {
+  published,  // name, type, value
+  value,      // the sizes of what is attached, and the result; then what is attached
+  failed,     // a wire::Failure
+  trace,      // it has crashed: addresses, of what was being called
+};
+
+struct FrameHead {
+  FrameKind kind = FrameKind::value;
+  std::uint64_t size = 0;  // of what follows, but for attachments
+};
+
+// The task but for what is attached: what to send first. `task` has to outlive what is sent.
+std::vector<std::byte> task_head(const Task& task);
+
+// In the child: takes the task from the socket, runs it, and says how it ended. `variables`: the engine's, null where the child does not
+// have them.
+[[noreturn]] void run_child(int socket, Variables* variables);
+
+// Loads what a crash handler needs, which must not happen in it.
+void prime_traces();
+
+}  // namespace rankview::isolation
+
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <sys/socket.h>
+#include <cerrno>
+#include <csignal>
+
+namespace rankview::isolation {
+namespace {
+
+// ---- code --------------------------------------------------------------------------------------------------------------------
+
+// The file that the code was loaded from, empty for the executable, which every child has.
+std::string module_of(const wire::CodeAddress& code) {
+  if (code == wire::CodeAddress{} || code.module == detail::executable_id()) return {};
+  Dl_info info{};
+  return dladdr(detail::local_address(code), &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
+}
+
+// What was loaded after the child's parent was made is loaded here as well.
+const void* find(const wire::CodeAddress& code, const std::string& module) {
+  try {
+    return detail::local_address(code);
+  } catch (const DecodeError&) {
+    if (module.empty() || dlopen(module.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) throw;
+    return detail::local_address(code);
+  }
+}
+
+// ---- crashes -----------------------------------------------------------------------------------------------------------------
+
+// Where the handler writes to, how many calls led to run_child(), and the stack that the handler runs on.
+std::atomic<int> trace_socket{-1};
+int calls_before = 0;
+std::array<std::byte, 64 * 1024> handler_stack;
+
+constexpr std::array<int, 6> crashes{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS};
+
+// Says where it happened, by addresses alone, and then lets it happen.
+void on_crash(int signal) {
+  struct {
+    FrameHead head;
+    std::array<void*, 64> addresses;
+  } message{};
+  constexpr int own = 2;  // this handler, and what the system has called it by
+  const int count = backtrace(message.addresses.data(), static_cast<int>(message.addresses.size()));
+  const bool whole = count < static_cast<int>(message.addresses.size());
+  const int told = std::max(0, count - own - (whole ? calls_before : 0));
+  std::copy_n(message.addresses.begin() + std::min(own, count), told, message.addresses.begin());
+  message.head = {FrameKind::trace, static_cast<std::uint64_t>(told) * sizeof(void*)};
+  // Nothing can be done if it does not get there.
+  static_cast<void>(::send(trace_socket, &message, sizeof(FrameHead) + message.head.size, MSG_NOSIGNAL | MSG_DONTWAIT));
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+// But not where the program has a handler of its own.
+void watch_for_crashes(int socket) {
+  trace_socket = socket;
+  std::array<void*, 64> addresses{};
+  calls_before = backtrace(addresses.data(), static_cast<int>(addresses.size())) - 1;
+  stack_t stack{};
+  stack.ss_sp = handler_stack.data();
+  stack.ss_size = handler_stack.size();
+  sigaltstack(&stack, nullptr);
+  for (const int signal : crashes) {
+    struct sigaction before {};
+    sigaction(signal, nullptr, &before);
+    if (before.sa_handler != SIG_DFL) continue;
+    struct sigaction action {};
+    action.sa_handler = on_crash;
+    action.sa_flags = SA_ONSTACK | SA_NODEFER;
+    sigaction(signal, &action, nullptr);
+  }
+}
+
+// ---- the task ----------------------------------------------------------------------------------------------------------------
+
+// What was read of the task.
+struct Received {
+  const detail::Thunk* thunk = nullptr;
+  const void* function = nullptr;
+  bool has_object = false;
+  bool flat = false;
+  int engine = 0;
+  int engines = 1;
+  std::vector<std::uint64_t> attachment_sizes;
+  std::vector<std::byte> object;
+  std::vector<std::byte> arguments;
+};
+
+[[noreturn]] void leave(int status) {
+  std::fflush(nullptr);
+  ::_exit(status);
+}
+
+std::vector<std::byte> receive(int socket, std::uint64_t size) {
+  std::vector<std::byte> bytes(size);
+  // Whoever was to send it has gone.
+  if (!receive_all(socket, bytes)) leave(1);
+  return bytes;
+}
+
+Received receive_task(int socket) {
+  std::uint64_t size = 0;
+  if (!receive_all(socket, std::as_writable_bytes(std::span(&size, 1)))) leave(1);
+  const std::vector<std::byte> head = receive(socket, size);
+  detail::Reader in(head);
+  Received task;
+  const auto thunk = in.value<wire::CodeAddress>();
+  const auto function = in.value<wire::CodeAddress>();
+  const std::string thunk_module(in.text());
+  const std::string function_module(in.text());
+  task.has_object = in.value<bool>();
+  task.flat = in.value<bool>();
+  task.engine = in.value<std::int32_t>();
+  task.engines = in.value<std::int32_t>();
+  task.attachment_sizes.resize(in.count(sizeof(std::uint64_t)));
+  in.raw(task.attachment_sizes.data(), task.attachment_sizes.size() * sizeof(std::uint64_t));
+  task.object = receive(socket, in.value<std::uint64_t>());
+  task.arguments = receive(socket, in.value<std::uint64_t>());
+  task.thunk = static_cast<const detail::Thunk*>(find(thunk, thunk_module));
+  if (function != wire::CodeAddress{}) task.function = find(function, function_module);
+  return task;
+}
+
+// Where the task runs, as it sees it.
+class Host final : public engine::TaskHost {
+ public:
+  Host(int socket, const Received& task, Variables* variables)
+      : socket_(socket), engine_(task.engine), engines_(task.engines), variables_(variables != nullptr ? *variables : own_) {}
+
+  [[nodiscard]] int id() const override { return engine_; }
+  [[nodiscard]] int size() const override { return engines_; }
+  Variables& variables() override { return variables_; }
+
+  bool stop_requested() override {
+    char stop = 0;
+    if (has_input_ && !listener_.joinable() && ::recv(socket_, &stop, 1, MSG_DONTWAIT) == 1) request_stop();
+    return stop_requested_;
+  }
+  std::stop_token stop_token() override {
+    const std::lock_guard guard(mutex_);
+    if (!listener_.joinable()) {
+      listener_ = std::thread([this] {
+        char stop = 0;
+        if (::recv(socket_, &stop, 1, 0) == 1) request_stop();
+      });
+    }
+    return source_.get_token();
+  }
+  void publish(std::string_view name, const char* type, std::span<const std::byte> value) override {
+    detail::Writer out;
+    out.text(name);
+    out.text(type);
+    out.raw(value.data(), value.size());
+    tell(FrameKind::published, out.bytes.bytes());
+  }
+
+  [[nodiscard]] std::shared_ptr<const void> cached(std::uint64_t /*call*/, const std::type_info& /*type*/) const override {
+    return nullptr;
+  }
+  std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t /*ticket*/) override { throw detail::ResultGone(); }
+  std::uint64_t submit(const detail::Function& /*function*/, std::span<const std::byte> /*arguments*/, std::size_t /*stride*/) override {
+    throw UsageError("a task that runs isolated cannot submit others: its process has no MPI");
+  }
+  bool answered(std::uint64_t /*ticket*/) override { return false; }
+  std::vector<std::byte> await(std::uint64_t /*ticket*/) override { return {}; }
+  void forget(std::uint64_t /*ticket*/) override {}
+  [[nodiscard]] bool on_own_thread() const override { return thread_ == std::this_thread::get_id(); }
+  void withhold() override {}
+
+  // All that was sent has been read: what comes now is that it is to stop.
+  void note_all_received() { has_input_ = true; }
+  void tell(FrameKind kind, std::span<const std::byte> bytes) {
+    const FrameHead head{kind, bytes.size()};
+    const std::lock_guard guard(mutex_);
+    // An engine that has gone is waited for by nobody.
+    if (!send_all(socket_, std::as_bytes(std::span(&head, 1))) || !send_all(socket_, bytes)) leave(1);
+  }
+
+ private:
+  void request_stop() {
+    stop_requested_ = true;
+    source_.request_stop();
+  }
+
+  const int socket_;
+  const int engine_;
+  const int engines_;
+  const std::thread::id thread_ = std::this_thread::get_id();
+  Variables own_;
+  Variables& variables_;
+  std::mutex mutex_;
+  std::atomic<bool> has_input_{false};
+  std::atomic<bool> stop_requested_{false};
+  std::stop_source source_;
+  std::thread listener_;
+};
+
+class Running final : public detail::Invocation {
+ public:
+  Running(int socket, Host& host, const Received& task, const void* state, detail::Reader& in, detail::Claims& claims, detail::Writer& out,
+          std::shared_ptr<void>& kept)
+      : Invocation(in, out, task.function, state, nullptr, kept), socket_(socket), host_(host), claims_(claims) {}
+
+  void await_attachments() override {
+    for (const detail::Claims::Place& place : claims_.places()) {
+      if (!receive_all(socket_, {place.data, place.size})) leave(1);
+    }
+    host_.note_all_received();
+  }
+
+ private:
+  int socket_;
+  Host& host_;
+  detail::Claims& claims_;
+};
+
+void send_value(int socket, Host& host, const detail::Writer& result) {
+  detail::Writer out;
+  out.value(static_cast<std::uint64_t>(result.attachments.size()));
+  for (const detail::Attachment& attachment : result.attachments) out.value(static_cast<std::uint64_t>(attachment.size));
+  out.raw(result.bytes.data(), result.bytes.size());
+  std::fflush(nullptr);
+  host.tell(FrameKind::value, out.bytes.bytes());
+  for (const detail::Attachment& attachment : result.attachments) {
+    if (!send_all(socket, {attachment.data, attachment.size})) leave(1);
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> task_head(const Task& task) {
+  detail::Writer out;
+  out.value(std::uint64_t{0});
+  out.value(task.thunk);
+  out.value(task.function);
+  out.text(module_of(task.thunk));
+  out.text(module_of(task.function));
+  out.value(task.has_object);
+  out.value(task.flat);
+  out.value(static_cast<std::int32_t>(task.engine));
+  out.value(static_cast<std::int32_t>(task.engines));
+  out.value(static_cast<std::uint64_t>(task.attachments.size()));
+  for (const auto& attachment : task.attachments) out.value(static_cast<std::uint64_t>(attachment.size()));
+  out.value(static_cast<std::uint64_t>(task.object.size()));
+  out.value(static_cast<std::uint64_t>(task.arguments.size()));
+  std::vector<std::byte> head(out.bytes.bytes().begin(), out.bytes.bytes().end());
+  const std::uint64_t size = head.size() - sizeof(size);
+  std::memcpy(head.data(), &size, sizeof(size));
+  return head;
+}
+
+void prime_traces() {
+  std::array<void*, 4> addresses{};
+  static_cast<void>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
+}
+
+void run_child(int socket, Variables* variables) {
+  watch_for_crashes(socket);
+  std::optional<Received> task;
+  detail::Writer failure;
+  try {
+    task = receive_task(socket);
+  } catch (const Error& error) {
+    wire::write(failure, wire::Failure{wire::FailureKind::exception, "rankview::DecodeError", error.what()});
+    const FrameHead head{FrameKind::failed, failure.bytes.size()};
+    static_cast<void>(send_all(socket, std::as_bytes(std::span(&head, 1))) && send_all(socket, failure.bytes.bytes()));
+    leave(1);
+  }
+  Host& host = *new Host(socket, *task, variables);  // threads of the task may outlive it
+  const engine::ServingHere here(host, true);
+  try {
+    if (task->attachment_sizes.empty()) host.note_all_received();
+    std::shared_ptr<const void> object;
+    if (task->has_object) {
+      detail::Reader in(task->object);
+      object = task->thunk->load(in);
+    }
+    detail::Claims claims(task->attachment_sizes);
+    detail::Reader arguments(task->arguments, &claims);
+    arguments.flat() = task->flat;
+    detail::Writer result;
+    result.flat = task->flat;
+    std::shared_ptr<void> folded;
+    Running running(socket, host, *task, object.get(), arguments, claims, result, folded);
+    task->thunk->run(running);
+    send_value(socket, host, result);
+  } catch (...) {
+    std::fflush(nullptr);
+    wire::write(failure, engine::describe_current_exception());
+    host.tell(FrameKind::failed, failure.bytes.bytes());
+  }
+  // Nothing of the program is destroyed: it is its parent's.
+  ::_exit(0);
+}
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`.
+void become_child(int errors);
+
+// How a child of this process that leads a group ended, nothing while it runs. What is left of the group is killed before the child's
+// number can be another's.
+std::optional<ChildEnd> end_of(pid_t child);
+
+// What the process and its descendants have of memory that is theirs alone, in bytes.
+std::uint64_t memory_of(pid_t process);
+
+}  // namespace rankview::isolation
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+namespace rankview::isolation {
+
+DirectForker::~DirectForker() { forget(); }
+
+pid_t DirectForker::start(int socket, int errors) {
+  forget();
+  prime_traces();
+  std::fflush(nullptr);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    become_child(errors);
+    run_child(socket, &variables_);
+  }
+  if (pid < 0) throw Error(std::string("an isolated task cannot be started: ") + std::strerror(errno));
+  ::setpgid(pid, pid);
+  child_ = pid;
+  process_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  return pid;
+}
+
+void DirectForker::kill() {
+  if (child_ != 0) ::kill(-child_, SIGKILL);
+}
+
+std::optional<ChildEnd> DirectForker::end() {
+  if (child_ == 0) return std::nullopt;
+  const auto end = end_of(child_);
+  if (end) {
+    child_ = 0;
+    process_.reset();
+  }
+  return end;
+}
+
+// Its child is on its way out, or nobody waits for it.
+void DirectForker::forget() {
+  if (child_ == 0) return;
+  kill();
+  while (::waitpid(std::exchange(child_, 0), nullptr, 0) < 0 && errno == EINTR) continue;
+  process_.reset();
+}
+
+}  // namespace rankview::isolation
+
+#include <fcntl.h>
+
+namespace rankview::isolation {
+namespace {
+
+// So many file descriptors come with a message at most.
+constexpr std::size_t most_fds = 4;
+
+}  // namespace
+
+std::pair<Fd, Fd> socket_pair(int type) {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    throw std::system_error(errno, std::generic_category(), "socketpair");
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+std::pair<Fd, Fd> pipe_pair() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe");
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+bool send_all(int socket, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(sent));
+  }
+  return true;
+}
+
+bool receive_all(int socket, std::span<std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t got = ::recv(socket, bytes.data(), bytes.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(got));
+  }
+  return true;
+}
+
+bool send_message(int socket, const void* message, std::size_t size, std::span<const int> fds) {
+  iovec part{const_cast<void*>(message), size};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * most_fds)> control{};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  if (!fds.empty()) {
+    header.msg_control = control.data();
+    header.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* const first = CMSG_FIRSTHDR(&header);
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(first), fds.data(), fds.size_bytes());
+  }
+  for (;;) {
+    if (::sendmsg(socket, &header, MSG_NOSIGNAL) >= 0) return true;
+    if (errno != EINTR) return false;
+  }
+}
+
+std::optional<std::size_t> receive_message(int socket, void* message, std::size_t size, std::vector<Fd>& fds) {
+  iovec part{message, size};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * most_fds)> control{};
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  ssize_t got = 0;
+  do {
+    got = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got <= 0) return std::nullopt;
+  for (const cmsghdr* part_of = CMSG_FIRSTHDR(&header); part_of != nullptr; part_of = CMSG_NXTHDR(&header, const_cast<cmsghdr*>(part_of))) {
+    if (part_of->cmsg_level != SOL_SOCKET || part_of->cmsg_type != SCM_RIGHTS) continue;
+    std::array<int, most_fds> numbers{};
+    const std::size_t bytes = part_of->cmsg_len - CMSG_LEN(0);
+    std::memcpy(numbers.data(), CMSG_DATA(part_of), bytes);
+    for (std::size_t i = 0; i < bytes / sizeof(int); ++i) fds.emplace_back(numbers[i]);
+  }
+  return static_cast<std::size_t>(got);
+}
+
+}  // namespace rankview::isolation
+
+#include <sys/prctl.h>
+#include <fstream>
+
+namespace rankview::isolation {
+
+void become_child(int errors) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (const int nothing = ::open("/dev/null", O_RDONLY); nothing >= 0) {
+    ::dup2(nothing, STDIN_FILENO);
+    ::close(nothing);
+  }
+  ::dup2(errors, STDERR_FILENO);
+}
+
+std::optional<ChildEnd> end_of(pid_t child) {
+  siginfo_t info{};
+  if (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return std::nullopt;
+  ::kill(-child, SIGKILL);
+  ChildEnd end;
+  rusage usage{};
+  ::wait4(child, &end.status, 0, &usage);
+  end.peak_bytes = static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+  return end;
+}
+
+std::uint64_t memory_of(pid_t process) {
+  const std::string proc = "/proc/" + std::to_string(process);
+  std::uint64_t bytes = 0;
+  if (std::ifstream in(proc + "/statm"); in) {
+    std::uint64_t size = 0;
+    std::uint64_t resident = 0;
+    std::uint64_t shared = 0;
+    in >> size >> resident >> shared;
+    bytes = (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  }
+  if (std::ifstream in(proc + "/task/" + std::to_string(process) + "/children"); in) {
+    for (pid_t child = 0; in >> child;) bytes += memory_of(child);
+  }
+  return bytes;
+}
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// What was being called, a line each, the innermost first: names where the module tells them, else the place in its file. The addresses are
+// of a process that has the code where this one has it.
+std::string trace_text(std::span<void* const> addresses);
+
+}  // namespace rankview::isolation
+
+#include <poll.h>
+
+namespace rankview::isolation {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// So often it is seen whether the task has been given up, and how much memory it has.
+constexpr std::chrono::milliseconds look_every{10};
+// A task that was given up may go on for so long.
+constexpr std::chrono::milliseconds stop_grace{1000};
+// A child that was killed has gone by then.
+constexpr std::chrono::seconds gone_within{30};
+// So much of the end of what it wrote to stderr is told.
+constexpr std::size_t told_of_stderr = 2000;
+
+std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
+
+}  // namespace
+
+// One child.
+class ProcessRunner::Run {
+ public:
+  Run(Forker& forker, const Task& task, Watcher& watcher) : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task)) {
+    auto [mine, its] = socket_pair(SOCK_STREAM);
+    auto [errors, to_errors] = pipe_pair();
+    for (const int own : {mine.get(), errors.get()}) ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) | O_NONBLOCK);
+    to_send_.emplace_back(head_);
+    to_send_.emplace_back(task.object);
+    to_send_.emplace_back(task.arguments);
+    for (const auto& attachment : task.attachments) to_send_.push_back(attachment);
+    pid_ = forker_.start(its.get(), to_errors.get());
+    socket_ = std::move(mine);
+    errors_ = std::move(errors);
+  }
+
+  Outcome outcome() {
+    while (!outcome_ && !end_) {
+      wait();
+      watch();
+    }
+    // It may have ended behind its result.
+    if (!outcome_) receive();
+    if (!outcome_) outcome_ = crashed();
+    forward_errors();
+    return std::move(*outcome_);
+  }
+
+ private:
+  // Until something happens, or it is time to look.
+  void wait() {
+    auto pause = std::chrono::duration_cast<std::chrono::milliseconds>(look_every);
+    if (task_.timeout != 0) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(begun_ + std::chrono::nanoseconds(task_.timeout) - Clock::now());
+      pause = std::clamp(left, std::chrono::milliseconds(0), pause);
+    }
+    const short wanted = to_send_.empty() ? POLLIN : POLLIN | POLLOUT;
+    std::array<pollfd, 3> fds{{{forker_.events(), POLLIN, 0}, {errors_.get(), POLLIN, 0}, {socket_.get(), wanted, 0}}};
+    if (::poll(fds.data(), fds.size(), static_cast<int>(pause.count())) < 0 && errno != EINTR)
+      throw std::system_error(errno, std::generic_category(), "poll");
+    if ((fds[2].revents & POLLOUT) != 0) send();
+    if (fds[2].revents != 0) receive();
+    if (fds[1].revents != 0) forward_errors();
+    if (!outcome_ && (fds[0].revents != 0 || forker_.events() < 0)) end_ = forker_.end();
+  }
+
+  void watch() {
+    if (outcome_ || end_) return;
+    const auto now = Clock::now();
+    if (task_.timeout != 0 && now - begun_ >= std::chrono::nanoseconds(task_.timeout)) {
+      kill({Outcome::Kind::timed_out});
+    } else if (task_.memory_limit != 0 && measure() > task_.memory_limit) {
+      Outcome too_much;
+      too_much.failure = failure("used " + in_megabytes(peak_) + " of memory, with its children, where its memory_limit is " +
+                                 in_megabytes(task_.memory_limit) + "; it was killed");
+      kill(std::move(too_much));
+    } else if (watcher_.stop_requested()) {
+      if (!stopped_) {
+        stopped_ = now;
+        static_cast<void>(::send(socket_.get(), "s", 1, MSG_NOSIGNAL));
+      } else if (now - *stopped_ > stop_grace) {
+        kill({Outcome::Kind::aborted});
+      }
+    }
+  }
+
+  std::uint64_t measure() {
+    const std::uint64_t memory = memory_of(pid_);
+    peak_ = std::max(peak_, memory);
+    return memory;
+  }
+
+  // With all that it has started; returns when it has gone.
+  void kill(Outcome outcome) {
+    forker_.kill();
+    const auto limit = Clock::now() + gone_within;
+    while (!(end_ = forker_.end()) && Clock::now() < limit) {
+      pollfd events{forker_.events(), POLLIN, 0};
+      ::poll(&events, 1, 100);
+    }
+    if (!end_) throw Error("a child of an isolated task (process " + std::to_string(pid_) + ") was killed and does not go");
+    forward_errors();
+    outcome_ = std::move(outcome);
+  }
+
+  void send() {
+    while (!to_send_.empty()) {
+      if (to_send_.front().empty()) {
+        to_send_.pop_front();
+        continue;
+      }
+      const ssize_t sent = ::send(socket_.get(), to_send_.front().data(), to_send_.front().size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0) {
+        // Whoever does not read any more ends.
+        if (errno != EAGAIN && errno != EINTR) to_send_.clear();
+        return;
+      }
+      to_send_.front() = to_send_.front().subspan(static_cast<std::size_t>(sent));
+    }
+  }
+
+  void receive() {
+    std::array<std::byte, 64 * 1024> part;
+    for (;;) {
+      const ssize_t got = ::recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT);
+      if (got <= 0) return;
+      received_.insert(received_.end(), part.begin(), part.begin() + got);
+      while (take_frame()) continue;
+      if (outcome_) return;
+    }
+  }
+
+  // Whether there was a whole one.
+  bool take_frame() {
+    FrameHead head;
+    if (received_.size() < sizeof(head)) return false;
+    std::memcpy(&head, received_.data(), sizeof(head));
+    if (received_.size() - sizeof(head) < head.size) return false;
+    const std::span<const std::byte> frame = std::span(received_).subspan(sizeof(head), head.size);
+    detail::Reader in(frame);
+    std::size_t taken = sizeof(head) + head.size;
+    switch (head.kind) {
+      case FrameKind::published: {
+        const std::string name(in.text());
+        const std::string type(in.text());
+        watcher_.published(name, type.c_str(), frame.subspan(frame.size() - in.remaining()));
+        break;
+      }
+      case FrameKind::failed:
+        outcome_.emplace();
+        outcome_->failure = wire::read_failure(in);
+        break;
+      case FrameKind::trace: {
+        std::vector<void*> addresses(frame.size() / sizeof(void*));
+        in.raw(addresses.data(), frame.size());
+        trace_ = trace_text(addresses);
+        break;
+      }
+      case FrameKind::value: {
+        std::vector<std::uint64_t> sizes(in.count(sizeof(std::uint64_t)));
+        in.raw(sizes.data(), sizes.size() * sizeof(std::uint64_t));
+        std::uint64_t attached = 0;
+        for (const std::uint64_t size : sizes) attached += size;
+        if (received_.size() - taken < attached) return false;
+        outcome_.emplace();
+        outcome_->kind = Outcome::Kind::value;
+        const auto bytes = frame.subspan(frame.size() - in.remaining());
+        outcome_->bytes.assign(bytes.begin(), bytes.end());
+        for (const std::uint64_t size : sizes) {
+          const auto begin = received_.begin() + static_cast<std::ptrdiff_t>(taken);
+          outcome_->attachments.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(size));
+          taken += size;
+        }
+        break;
+      }
+      default:
+        throw DecodeError("a child of an isolated task says what no child says");
+    }
+    received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(taken));
+    return true;
+  }
+
+  // To where the engine's own goes.
+  void forward_errors() {
+    std::array<char, 4096> part;
+    for (;;) {
+      const ssize_t got = ::read(errors_.get(), part.data(), part.size());
+      if (got <= 0) return;
+      const auto size = static_cast<std::size_t>(got);
+      std::fwrite(part.data(), 1, size, stderr);
+      last_errors_.append(part.data(), size);
+      if (last_errors_.size() > 2 * told_of_stderr) last_errors_.erase(0, last_errors_.size() - told_of_stderr);
+    }
+  }
+
+  [[nodiscard]] Outcome crashed() {
+    forward_errors();
+    peak_ = std::max(peak_, end_->peak_bytes);
+    std::string how;
+    if (WIFSIGNALED(end_->status)) {
+      const int signal = WTERMSIG(end_->status);
+      how = "was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+    } else {
+      how = "left its process with exit status " + std::to_string(WEXITSTATUS(end_->status));
+    }
+    Outcome outcome;
+    outcome.failure = failure(how);
+    outcome.failure.signal = WIFSIGNALED(end_->status) ? WTERMSIG(end_->status) : 0;
+    outcome.failure.exit_status = WIFEXITED(end_->status) ? WEXITSTATUS(end_->status) : 0;
+    return outcome;
+  }
+
+  [[nodiscard]] wire::Failure failure(const std::string& how) const {
+    const std::chrono::duration<double> ran = Clock::now() - begun_;
+    wire::Failure failure;
+    failure.kind = wire::FailureKind::crashed;
+    failure.type_name = "rankview::TaskCrashed";
+    failure.message =
+        "the task " + how + ", after " + std::to_string(ran.count()) + " s and with at most " + in_megabytes(peak_) + " of memory";
+    if (!last_errors_.empty()) {
+      const std::size_t from = last_errors_.size() - std::min(last_errors_.size(), told_of_stderr);
+      failure.message += "; its stderr ends:\n" + last_errors_.substr(from);
+      if (failure.message.back() == '\n') failure.message.pop_back();
+    }
+    failure.message += trace_;
+    failure.peak_memory = peak_;
+    return failure;
+  }
+
+  Forker& forker_;
+  const Task& task_;
+  Watcher& watcher_;
+  const std::vector<std::byte> head_;
+  const Clock::time_point begun_ = Clock::now();
+  std::deque<std::span<const std::byte>> to_send_;
+  pid_t pid_ = 0;
+  Fd socket_;
+  Fd errors_;
+  std::vector<std::byte> received_;
+  std::string last_errors_;
+  std::string trace_;
+  std::uint64_t peak_ = 0;
+  std::optional<Clock::time_point> stopped_;  // when it was told
+  std::optional<Outcome> outcome_;
+  std::optional<ChildEnd> end_;
+};
+
+Outcome ProcessRunner::run(const Task& task, Watcher& watcher) {
+  try {
+    return Run(forker_, task, watcher).outcome();
+  } catch (const std::system_error& error) {
+    throw Error(std::string("an isolated task cannot be started: ") + wire::error_text(error));
+  }
+}
+
+}  // namespace rankview::isolation
+
+#include <sys/signalfd.h>
+
+namespace rankview::isolation {
+namespace {
+
+struct Request {
+  enum class Kind : std::uint64_t { start, kill } kind = Kind::start;
+  std::uint64_t number = 0;
+};
+
+struct Report {
+  enum class Kind : std::uint64_t { started, refused, ended } kind = Kind::started;
+  std::uint64_t number = 0;
+  std::int64_t pid = 0;
+  ChildEnd end;  // refused: `status` is errno
+};
+
+// The server itself.
+class Server {
+ public:
+  explicit Server(Fd control) : control_(std::move(control)) {
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &ends, &mask_);
+    signals_ = Fd(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
+    std::signal(SIGCHLD, SIG_DFL);
+  }
+
+  // Until the engine's process has gone.
+  void serve() {
+    for (;;) {
+      std::array<pollfd, 2> fds{{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
+      if (fds[1].revents != 0) {
+        signalfd_siginfo info{};
+        while (::read(signals_.get(), &info, sizeof(info)) > 0) continue;
+        reap();
+      }
+      if (fds[0].revents != 0 && !carry_out_next()) break;
+    }
+    for (const auto& [number, pid] : children_) ::kill(-pid, SIGKILL);
+  }
+
+ private:
+  bool carry_out_next() {
+    Request request;
+    std::vector<Fd> fds;
+    const auto got = receive_message(control_.get(), &request, sizeof(request), fds);
+    if (!got) return false;
+    if (request.kind == Request::Kind::start && fds.size() == 2) {
+      start(request.number, fds[0].get(), fds[1].get());
+    } else if (const auto child = children_.find(request.number); child != children_.end()) {
+      ::kill(-child->second, SIGKILL);
+    }
+    return true;
+  }
+
+  void start(std::uint64_t number, int socket, int errors) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      sigprocmask(SIG_SETMASK, &mask_, nullptr);
+      control_.reset();
+      signals_.reset();
+      become_child(errors);
+      run_child(socket, nullptr);
+    }
+    if (pid < 0) {
+      tell({Report::Kind::refused, number, 0, {errno, 0}});
+      return;
+    }
+    ::setpgid(pid, pid);
+    children_[number] = pid;
+    tell({Report::Kind::started, number, pid, {}});
+  }
+
+  // Who has ended: children, and what they have left behind, which comes to this process.
+  void reap() {
+    for (siginfo_t info{}; ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0; info = {}) {
+      const pid_t pid = info.si_pid;
+      const auto child = std::find_if(children_.begin(), children_.end(), [pid](const auto& known) { return known.second == pid; });
+      if (child == children_.end()) {
+        ::waitpid(pid, nullptr, 0);
+        continue;
+      }
+      if (const auto end = end_of(pid)) tell({Report::Kind::ended, child->first, pid, *end});
+      children_.erase(child);
+      if (children_.empty()) kill_orphans();
+    }
+  }
+
+  // What has left the group of its child, too.
+  static void kill_orphans() {
+    std::ifstream in("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+    for (pid_t orphan = 0; in >> orphan;) ::kill(orphan, SIGKILL);
+  }
+
+  void tell(const Report& report) { static_cast<void>(send_message(control_.get(), &report, sizeof(report), {})); }
+
+  Fd control_;
+  Fd signals_;
+  sigset_t mask_{};
+  std::map<std::uint64_t, pid_t> children_;
+};
+
+}  // namespace
+
+std::unique_ptr<TaskServer> TaskServer::fork() {
+  auto [mine, its] = socket_pair(SOCK_SEQPACKET);
+  prime_traces();
+  // What the program has printed so far is printed once.
+  std::fflush(nullptr);
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid == 0) {
+    mine.reset();
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(0);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::prctl(PR_SET_NAME, "rankview-tasks");
+    Server(std::move(its)).serve();
+    ::_exit(0);
+  }
+  return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine), pid));
+}
+
+TaskServer::~TaskServer() {
+  control_.reset();
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+pid_t TaskServer::start(int socket, int errors) {
+  const Request request{Request::Kind::start, ++number_};
+  const std::array<int, 2> fds{socket, errors};
+  if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error("the process that starts isolated tasks has gone");
+  for (;;) {
+    Report report;
+    std::vector<Fd> none;
+    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
+    if (report.number != number_) continue;  // the end of an earlier one
+    if (report.kind == Report::Kind::started) return static_cast<pid_t>(report.pid);
+    throw Error(std::string("an isolated task cannot be started: ") + std::strerror(report.end.status));
+  }
+}
+
+void TaskServer::kill() {
+  const Request request{Request::Kind::kill, number_};
+  static_cast<void>(send_message(control_.get(), &request, sizeof(request), {}));
+}
+
+std::optional<ChildEnd> TaskServer::end() {
+  for (;;) {
+    pollfd control{control_.get(), POLLIN, 0};
+    if (::poll(&control, 1, 0) <= 0) return std::nullopt;
+    Report report;
+    std::vector<Fd> none;
+    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
+    if (report.number == number_ && report.kind == Report::Kind::ended) return report.end;
+  }
+}
+
+}  // namespace rankview::isolation
+
+#include <iomanip>
+#include <sstream>
+
+namespace rankview::isolation {
+namespace {
+
+std::string demangled(const char* name) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
+  return status == 0 ? text.get() : name;
+}
+
+}  // namespace
+
+std::string trace_text(std::span<void* const> addresses) {
+  std::ostringstream out;
+  for (const void* const address : addresses) {
+    Dl_info info{};
+    out << "\n  at ";
+    if (dladdr(address, &info) == 0) {
+      out << address;
+      continue;
+    }
+    if (info.dli_sname != nullptr) out << demangled(info.dli_sname) << ' ';
+    const auto offset = reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+    out << '(' << (info.dli_fname != nullptr ? info.dli_fname : "?") << "+0x" << std::hex << offset << std::dec << ')';
+  }
+  return out.str();
+}
+
+}  // namespace rankview::isolation
+
 #include <elf.h>
 #include <link.h>
 
@@ -9252,8 +10693,6 @@ void refuse_copies() {
 }
 
 }  // namespace rankview::launch
-
-#include <cerrno>
 
 namespace rankview::launch {
 namespace {
@@ -10808,8 +12247,6 @@ std::size_t size_of(Element element) {
 
 }  // namespace rankview::detail
 
-#include <sys/prctl.h>
-
 namespace rankview::transport {
 
 void nap(std::chrono::nanoseconds pause) {
@@ -11023,8 +12460,6 @@ void LocalTeam::make_communicator() {
 
 }  // namespace rankview::transport
 
-#include <fstream>
-
 namespace rankview::transport {
 namespace {
 
@@ -11175,10 +12610,6 @@ bool is_main_thread() {
 }
 
 }  // namespace rankview::transport
-
-#include <dlfcn.h>
-#include <execinfo.h>
-#include <csignal>
 
 namespace rankview::transport {
 namespace {
@@ -12190,6 +13621,13 @@ NameError::NameError(std::string message, TaskPlace place, std::vector<std::stri
 TypeError::TypeError(std::string message, TaskPlace place, std::vector<std::string> earlier)
     : RemoteError(std::move(place), "rankview::TypeError", std::move(message), std::move(earlier)) {}
 
+TaskCrashed::TaskCrashed(std::string message, int signal, int exit_status, std::size_t peak_memory, TaskPlace place,
+                         std::vector<std::string> earlier)
+    : RemoteError(std::move(place), "rankview::TaskCrashed", std::move(message), std::move(earlier)),
+      signal_(signal),
+      exit_status_(exit_status),
+      peak_memory_(peak_memory) {}
+
 ImpossibleDependency::Link::Link(const TaskId& of, std::shared_ptr<const Link> cause, std::string error)
     : task(of),
       next(std::move(cause)),
@@ -12301,8 +13739,8 @@ void check_items(std::uint64_t first, std::uint64_t count, const char* record) {
 }
 
 // What a batch says with yes or no, a bit each.
-constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,
-                                        &Batch::movable,    &Batch::slow,         &Batch::keep,       &Batch::awaits};
+constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,     &Batch::movable,
+                                        &Batch::slow,       &Batch::keep,         &Batch::awaits,     &Batch::isolated, &Batch::forked};
 
 std::uint64_t flags_of(const Batch& record) {
   std::uint64_t bits = 0;
@@ -12332,6 +13770,7 @@ Batch read_batch(Reader& in) {
     record.first_ticket = in.value<std::uint64_t>();
     record.tickets = in.value<std::uint64_t>();
   }
+  if (record.isolated) record.memory_limit = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   // Each is for an argument.
@@ -12480,6 +13919,7 @@ void write(Writer& out, const Batch& record) {
     out.value(record.first_ticket);
     out.value(record.tickets);
   }
+  if (record.isolated) out.value(record.memory_limit);
   write_bytes(out, record.items);
 }
 
@@ -12682,15 +14122,24 @@ void write(Writer& out, const Failure& failure) {
   out.value(failure.kind);
   write_text(out, failure.type_name);
   write_text(out, failure.message);
+  if (failure.kind != FailureKind::crashed) return;
+  out.value(failure.signal);
+  out.value(failure.exit_status);
+  out.value(failure.peak_memory);
 }
 
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::gone)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::killed)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);
+  if (failure.kind == FailureKind::crashed) {
+    failure.signal = in.value<std::int32_t>();
+    failure.exit_status = in.value<std::int32_t>();
+    failure.peak_memory = in.value<std::uint64_t>();
+  }
   return failure;
 }
 

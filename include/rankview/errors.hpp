@@ -143,6 +143,26 @@ class TypeError : public RemoteError {
   explicit TypeError(std::string message, TaskPlace place = {}, std::vector<std::string> earlier = {});
 };
 
+/// A task's process ended before the task did, or was ended since it used too much memory; see Flags::isolation. The message says how,
+/// after how long, with how much memory, what it last wrote to stderr, and what was being called.
+class TaskCrashed : public RemoteError {
+ public:
+  TaskCrashed(std::string message, int signal, int exit_status, std::size_t peak_memory, TaskPlace place = {},
+              std::vector<std::string> earlier = {});
+
+  /// The signal that ended it, 0 if none did.
+  [[nodiscard]] int signal() const noexcept { return signal_; }
+  /// With what it left the process, 0 if a signal ended it.
+  [[nodiscard]] int exit_status() const noexcept { return exit_status_; }
+  /// The most memory that it had, in bytes.
+  [[nodiscard]] std::size_t peak_memory() const noexcept { return peak_memory_; }
+
+ private:
+  int signal_;
+  int exit_status_;
+  std::size_t peak_memory_;
+};
+
 /// Several tasks were asked for, and some failed.
 class CompositeError : public Error {
  public:

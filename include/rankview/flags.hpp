@@ -77,6 +77,15 @@ enum class Policy : std::uint8_t {
   weighted,    ///< drawn with the inverse of the number of tasks they have as weight
 };
 
+/// Where a task runs.
+enum class Isolation : std::uint8_t {
+  none,     ///< in its engine
+  process,  ///< in a process of its own, which sees the program as it was when rv::run() was called, and the task's arguments
+  fork,     ///< in a copy of its engine's process, which sees that engine's variables as they are; what it changes is lost
+};
+inline constexpr Isolation process = Isolation::process;
+inline constexpr Isolation fork = Isolation::fork;
+
 /// A question to an engine, whether a task may run there: a function without arguments, or a lambda without captures, that returns bool.
 class Predicate {
  public:
@@ -101,7 +110,7 @@ class Predicate {
 };
 
 /// How a view makes its calls; `view.with({...})` adds those that are named to those that the view has. A direct view knows `after`,
-/// `queue_timeout`, `label`, and for apply() and map() `timeout`; the others are for load-balanced views.
+/// `queue_timeout`, `label`, and for apply() and map() `timeout`, `isolation` and `memory_limit`; the others are for load-balanced views.
 struct Flags {
   /// `map`: how many items are handed out together, as balanced blocks: 10 items by 3 are 3, 3, 2, 2. Zero or less is a usage error. The
   /// default of 1 leaves the grouping to the scheduler, which measures how long items take.
@@ -113,7 +122,7 @@ struct Flags {
   Flag<int> retries = detail::not_given;
   /// How long one attempt may run; 0 for as long as it wants. When the time is over the task sees `rv::this_task::stop_requested()`, and
   /// the attempt has failed with TimeoutError. Rank 0 learns of it some milliseconds later under `MPI_THREAD_MULTIPLE`, else when the task
-  /// ends. The engine is busy until then in any case.
+  /// ends. The engine is busy until then in any case, unless the task is isolated: then it is killed, with whatever it has started.
   Flag<Seconds> timeout = detail::not_given;
   /// How long a task may wait on rank 0, for an engine or for others; 0 for as long as it takes. Then it fails with TimeoutError.
   Flag<Seconds> queue_timeout = detail::not_given;
@@ -134,6 +143,19 @@ struct Flags {
   Flag<int> hwm = detail::not_given;
   /// See Policy.
   Flag<Policy> policy = detail::not_given;
+  /// Runs each task of apply() and map() in a process of its own, so that a crash, an exit(), or too much memory or time of it is that
+  /// task's error, TaskCrashed or TimeoutError, and nothing else happens. There it has neither MPI nor subtasks, and its variables are its
+  /// own. A task that is aborted is told, and killed a second later.
+  ///
+  /// Cost: `process` some tenths of a millisecond a task; `fork` likewise, and 0.1 ms for each megabyte that the engine has. What a fork of
+  /// a process with MPI means, your MPI says: Open MPI warns of it over InfiniBand. `process` needs rv::run(), or under a Cluster
+  /// rv::prepare_isolation() before MPI_Init.
+  Flag<Isolation> isolation = detail::not_given;
+  /// Isolated: so many bytes of memory the task may use, with the processes that it has started; above that they are killed and it fails
+  /// with TaskCrashed. 0 for as many as there are. It is measured some hundred times a second.
+  Flag<std::uint64_t> memory_limit = detail::not_given;
+  /// With `retries`: each attempt may use so many times the memory of the one before it. At least 1.
+  Flag<double, 1> memory_growth = detail::not_given;
 
   /// Takes on the flags that were given of `more`, in place of its own.
   void add(Flags more);

@@ -207,6 +207,7 @@ class BalancedVerbs {
     static_assert(std::is_same_v<View, LoadBalancedView>, "rankview: teams do not fold; use map()");
     View::template check<F>();
     check_open(*controller_);
+    check_not_isolated(flags_, "map_reduce() folds on engines what tasks return; use map(), and fold what it gives");
     auto call = make_call<MapReduced<R, Op>>(op);
     call->controller = controller_;
     call->function = MapReduce<F, Op, Sig, R>::function(f, op);

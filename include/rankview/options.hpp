@@ -32,6 +32,9 @@ struct Options {
   std::optional<std::chrono::milliseconds> team_grace{};
   /// `RANKVIEW_FORWARD_RESULTS` (1): 0 for never, 1 for when_nearer, 2 for always. Needs the pulse.
   std::optional<ForwardResults> forward_results{};
+  /// `RANKVIEW_TASK_SERVER` (1): whether rv::run() makes, on each rank and before it initialises MPI, the small process that tasks with
+  /// `isolation = rv::process` are started from.
+  std::optional<bool> task_server{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "cluster/task_server.hpp"
 #include "cluster/under_way.hpp"
 #include "cluster/watch.hpp"
 #include "controller/local_calls.hpp"
@@ -48,6 +49,13 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   level = transport::thread_level();
   if (rank == 0) tell_level();
 
+  if (isolation::TaskServer* const server = task_server()) {
+    if (rank != 0 || size == 1) {
+      in_process = std::make_unique<isolation::ProcessRunner>(*server);
+    } else {
+      drop_task_server();
+    }
+  }
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
@@ -104,7 +112,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   return settings;
 }
 
-engine::Settings Cluster::State::engine_settings(int id, int engines) const {
+engine::Settings Cluster::State::engine_settings(int id, int engines) {
   engine::Settings settings;
   settings.id = id;
   settings.size = engines;
@@ -113,6 +121,8 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) const {
   settings.own_process = size > 1;
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
+  settings.in_process = in_process.get();
+  settings.in_fork = &in_fork;
   return settings;
 }
 

@@ -6,6 +6,8 @@
 #include "controller/controller.hpp"
 #include "engine/engine.hpp"
 #include "engine/stack.hpp"
+#include "isolation/direct_forker.hpp"
+#include "isolation/process_runner.hpp"
 #include "transport/mpi.hpp"
 #include "transport/mpi_endpoint.hpp"
 
@@ -45,6 +47,9 @@ struct Cluster::State {
   transport::ThreadLevel level = transport::ThreadLevel::single;
   std::unique_ptr<transport::MpiEndpoint> endpoint;  // null with one rank
   Variables variables;                               // of this rank's engine
+  isolation::DirectForker forker{variables};
+  isolation::ProcessRunner in_fork{forker};                // runs isolated tasks in copies of this process
+  std::unique_ptr<isolation::ProcessRunner> in_process{};  // the same in children of the task server, if there is one
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;  // on rank 0
 
@@ -53,7 +58,7 @@ struct Cluster::State {
   void tell_level() const;
   [[nodiscard]] bool has_world() const;
   [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines);
-  [[nodiscard]] engine::Settings engine_settings(int id, int engines) const;
+  [[nodiscard]] engine::Settings engine_settings(int id, int engines);
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
 

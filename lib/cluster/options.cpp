@@ -10,6 +10,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <tuple>
 
 namespace rankview::inline abi_0_1::detail {
 namespace {
@@ -27,12 +28,37 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
 
+// One option: what is to be known of it but for its default, which Effective has.
 template <class T>
-void decide(T& effective, const std::optional<T>& programmed, const char* name, std::int64_t most) {
-  if (programmed) {
-    effective = *programmed;
-  } else if (const auto set = from_environment(name, most)) {
-    effective = T(*set);
+struct Described {
+  const char* variable;
+  std::optional<T> Options::*programmed;
+  T Effective::*value;
+  std::int64_t most;
+};
+
+constexpr std::tuple all_options{
+    Described{"RANKVIEW_IDLE_SPIN_US", &Options::idle_spin, &Effective::idle_spin, hour_in_us},
+    Described{"RANKVIEW_IDLE_SLEEP_US", &Options::idle_sleep, &Effective::idle_sleep, hour_in_us},
+    Described{"RANKVIEW_PULSE", &Options::pulse, &Effective::pulse, 1},
+    Described{"RANKVIEW_SHUTDOWN_GRACE_MS", &Options::shutdown_grace, &Effective::shutdown_grace, hour_in_us},
+    Described{"RANKVIEW_TEAM_GRACE_MS", &Options::team_grace, &Effective::team_grace, hour_in_us},
+    Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
+    Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
+    Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
+};
+
+template <class F>
+void for_each_option(F f) {
+  std::apply([&f](const auto&... option) { (f(option), ...); }, all_options);
+}
+
+template <class T>
+std::string text(const T& value) {
+  if constexpr (requires { value.count(); }) {
+    return std::to_string(value.count());
+  } else {
+    return std::to_string(static_cast<int>(value));
   }
 }
 
@@ -40,24 +66,20 @@ void decide(T& effective, const std::optional<T>& programmed, const char* name, 
 
 Effective decide(const Options& options) {
   Effective effective;
-  decide(effective.idle_spin, options.idle_spin, "RANKVIEW_IDLE_SPIN_US", hour_in_us);
-  decide(effective.idle_sleep, options.idle_sleep, "RANKVIEW_IDLE_SLEEP_US", hour_in_us);
-  decide(effective.pulse, options.pulse, "RANKVIEW_PULSE", 1);
-  decide(effective.shutdown_grace, options.shutdown_grace, "RANKVIEW_SHUTDOWN_GRACE_MS", hour_in_us);
-  decide(effective.team_grace, options.team_grace, "RANKVIEW_TEAM_GRACE_MS", hour_in_us);
-  decide(effective.forward_results, options.forward_results, "RANKVIEW_FORWARD_RESULTS", 2);
-  decide(effective.banner, options.banner, "RANKVIEW_BANNER", 1);
+  for_each_option([&]<class T>(const Described<T>& option) {
+    if (const auto& programmed = options.*option.programmed) {
+      effective.*option.value = *programmed;
+    } else if (const auto set = from_environment(option.variable, option.most)) {
+      effective.*option.value = T(*set);
+    }
+  });
   return effective;
 }
 
 std::string to_string(const Effective& options) {
-  return "  RANKVIEW_IDLE_SPIN_US=" + std::to_string(options.idle_spin.count()) +
-         "\n  RANKVIEW_IDLE_SLEEP_US=" + std::to_string(options.idle_sleep.count()) +
-         "\n  RANKVIEW_PULSE=" + std::to_string(static_cast<int>(options.pulse)) +
-         "\n  RANKVIEW_SHUTDOWN_GRACE_MS=" + std::to_string(options.shutdown_grace.count()) +
-         "\n  RANKVIEW_TEAM_GRACE_MS=" + std::to_string(options.team_grace.count()) +
-         "\n  RANKVIEW_FORWARD_RESULTS=" + std::to_string(static_cast<int>(options.forward_results)) +
-         "\n  RANKVIEW_BANNER=" + std::to_string(static_cast<int>(options.banner)) + "\n";
+  std::string lines;
+  for_each_option([&](const auto& option) { lines += std::string("  ") + option.variable + "=" + text(options.*option.value) + "\n"; });
+  return lines;
 }
 
 }  // namespace rankview::detail

@@ -17,6 +17,7 @@ struct Effective {
   std::chrono::milliseconds shutdown_grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward_results = ForwardResults::when_nearer;
+  bool task_server = true;
   bool banner = false;
 };
 

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "cluster/task_server.hpp"
 #include "cluster/under_way.hpp"
 #include "engine/failure.hpp"
 #include "launch/self_start.hpp"
@@ -52,6 +53,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
           "make a rankview::Cluster between them");
     launch::start_under_mpirun(argc, argv);
     owns_mpi = !transport::mpi_running();
+    if (owns_mpi && detail::decide(options).task_server) prepare_isolation();
     if (owns_mpi) transport::initialise(argc, argv);
   } catch (const Error& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
@@ -77,6 +79,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     program.on_exit = nullptr;
     program.cluster.reset();
     if (owns_mpi) transport::finalise();
+    drop_task_server();
   };
   program.process = getpid();
   static const int registered = on_exit(at_exit, nullptr);

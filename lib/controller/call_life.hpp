@@ -75,6 +75,9 @@ struct Terms {
   std::uint32_t hwm = 0;
   std::uint8_t policy = 0;
   bool (*predicate)() = nullptr;
+  Isolation isolation = Isolation::none;
+  std::uint64_t memory_limit = 0;  // bytes, 0 for none
+  double memory_growth = 1;        // from one attempt to the next
 
   friend bool operator==(const Terms&, const Terms&) = default;
 };
@@ -84,6 +87,7 @@ struct CallLife {
   Rare<Terms> terms;
   const ShippedCode* code = nullptr;  // of the function
   bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
+  bool answered = false;              // it has got it
   std::uint64_t submitter = 0;        // the thread that submitted it
   std::int64_t submitted = 0;         // nanoseconds of the wall clock
   Rare<Uncommon> more;                // what few calls have

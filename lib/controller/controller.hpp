@@ -149,6 +149,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void advance() override;
   void carry_out();
   void decide();
+  void answer_subtasks();
   bool end_calls();
   void attend(std::int64_t submitted);
   void recall();

@@ -9,6 +9,7 @@
 #include <rankview/detail/caught.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -23,6 +24,16 @@ using detail::Origin;
 using detail::Prerequisite;
 using detail::RootPart;
 using detail::Spread;
+
+namespace {
+
+// What an attempt may use that is the so-manieth.
+std::uint64_t memory_of_attempt(const detail::Terms& terms, unsigned attempt) {
+  const double limit = static_cast<double>(terms.memory_limit) * std::pow(terms.memory_growth, attempt == 0 ? 0 : attempt - 1);
+  return limit < 1e18 ? static_cast<std::uint64_t>(limit) : 0;
+}
+
+}  // namespace
 
 Dispatcher::Dispatcher(const CallRegistry& calls, TaskQueue& queue, Engines& engines, ItemLedger& ledger, UserWork& work, Teams& teams,
                        Forwarding forwarding)
@@ -163,7 +174,9 @@ void Dispatcher::grant(const scheduler::Grant& grant) {
 bool Dispatcher::encode_for(Call& call, const scheduler::Grant& grant) {
   const detail::Deferred& deferred = call.life().more->deferred;
   // What several engines run, all begin with the same, or some would wait for others.
-  if (!deferred.encode || call.life().items.size() != 1 || call.spread == Spread::together || call.spread == Spread::teams) return false;
+  if (!deferred.encode || call.life().terms->isolation != Isolation::none || call.life().items.size() != 1 ||
+      call.spread == Spread::together || call.spread == Spread::teams)
+    return false;
   const auto& results = deferred.arguments.tasks();
   const bool by_value = std::all_of(results.begin(), results.end(),
                                     [&](const Prerequisite& result) { return origin(*result.call, grant.engine) == Origin::Kind::value; });
@@ -221,10 +234,14 @@ void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int e
   batch.communicator = call.communicator;
   batch.first_only = call.spread == Spread::teams;
   batch.predicate = call.life().code->predicate;
-  batch.timeout = call.life().terms->timeout;
+  const detail::Terms& terms = *call.life().terms;
+  batch.timeout = terms.timeout;
+  batch.isolated = terms.isolation != Isolation::none;
+  batch.forked = terms.isolation == Isolation::fork;
+  if (terms.memory_limit != 0) batch.memory_limit = memory_of_attempt(terms, call.life().items[begin].attempts);
   batch.flat = call.life().subtask;
   batch.slow = slow;
-  batch.keep = call.keeps;
+  batch.keep = call.keeps && !batch.isolated;
   batch.first_ticket = call.life().more->deferred.first_ticket;
   batch.tickets = call.life().more->deferred.tickets;
   batch.awaits = batch.tickets != 0;

@@ -104,6 +104,10 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
     case wire::FailureKind::stopped:
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
       return false;
+    case wire::FailureKind::killed:
+      ++engines_.account(engine).failed;
+      ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
+      return false;
     case wire::FailureKind::refused:
       controller::RetryPolicy::note_refusal(call, item, engine);
       ledger_.not_begun(call, item);

@@ -51,6 +51,10 @@ class ItemLedger {
   void seal(detail::Call& call);
   // Whether any call is over, whose end has to be carried out, and the next of them, or null.
   [[nodiscard]] bool any_over() const { return !over_.empty(); }
+  template <class F>
+  void for_each_over(F f) const {
+    for (std::size_t i = next_over_; i < over_.size(); ++i) f(*over_[i]);
+  }
   detail::Call* next_over();
 
  private:

@@ -31,12 +31,14 @@ bool Controller::round() {
   return any;
 }
 
-// Goes on with whatever has become possible, and sends. What waited for a call is on its way before that call's end is seen to.
+// Goes on with whatever has become possible, and sends. What waited for a call is on its way before that call's end is seen to; but a task
+// that waits for a subtask goes on before its engine is given others.
 void Controller::advance() {
   const bool sends = run_.connected() && driver_.may_drive();
   do {
     decide();
     if (!sends) continue;
+    answer_subtasks();
     if (queue_.scheduler().waiting() != 0) dispatcher_.dispatch();
     engines_.send_all();
   } while (end_calls());
@@ -61,6 +63,14 @@ void Controller::decide() {
       fail_impossible(*decision.call, decision.cause);
     }
   }
+}
+
+// Tells engines what their tasks wait for, of calls that are over.
+void Controller::answer_subtasks() {
+  ledger_.for_each_over([this](Call& over) {
+    if (!over.life().subtask || std::exchange(over.life().answered, true)) return;
+    controller::answer_subtask(engines_, over);
+  });
 }
 
 // Ends calls until others may go on or fail because of it. Whether any may.
@@ -207,7 +217,7 @@ void Controller::end(Call& call) {
   leave_teams(call);
   if (run_.connected()) {
     for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
-    if (life.subtask) controller::answer_subtask(engines_, call);
+    if (life.subtask && !life.answered) controller::answer_subtask(engines_, call);
   }
   if (life.subtask) {
     const TaskId parent = controller::submitter_of(call);

@@ -25,6 +25,9 @@ std::exception_ptr task_error(const Call& call, std::uint64_t item, const contro
     return std::make_exception_ptr(NameError(failure.message, std::move(place), earlier));
   if (failure.kind == rankview::wire::FailureKind::type)
     return std::make_exception_ptr(TypeError(failure.message, std::move(place), earlier));
+  if (failure.kind == rankview::wire::FailureKind::crashed)
+    return std::make_exception_ptr(TaskCrashed(failure.message, failure.signal, failure.exit_status,
+                                               static_cast<std::size_t>(failure.peak_memory), std::move(place), earlier));
   return std::make_exception_ptr(RemoteError(std::move(place), failure.type_name, failure.message, earlier));
 }
 

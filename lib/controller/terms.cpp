@@ -29,12 +29,16 @@ void Flags::add(Flags more) {
   take(depend, more.depend);
   take(hwm, more.hwm);
   take(policy, more.policy);
+  take(isolation, more.isolation);
+  take(memory_limit, more.memory_limit);
+  take(memory_growth, more.memory_growth);
 }
 
 }  // namespace rankview
 
 // On what terms calls run: what views have of flags, and which of them a verb knows.
 namespace rankview::inline abi_0_1::detail {
+
 namespace {
 
 void check_not_negative(double value, const char* flag) {
@@ -62,6 +66,12 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.hwm = static_cast<std::uint32_t>(flags.hwm);
   terms.policy = static_cast<std::uint8_t>(flags.policy.value());
   terms.predicate = flags.depend->function();
+  terms.isolation = flags.isolation;
+  terms.memory_limit = flags.memory_limit;
+  terms.memory_growth = flags.memory_growth;
+  if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));
+  if (terms.memory_limit != 0 && terms.isolation == Isolation::none)
+    throw UsageError("memory_limit is for isolated tasks, whose memory is theirs alone: add isolation = rv::process");
   if (terms != Terms()) call.life().terms.edit() = terms;
   call.after = &flags.after.value();
   call.follow = &flags.follow.value();
@@ -72,18 +82,24 @@ void set_direct_terms(Call& call, const Flags& flags) {
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
       flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
     throw UsageError(
-        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout; the others are for "
-        "load-balanced views");
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation and memory_limit; the "
+        "others are for load-balanced views");
   set_balanced_terms(call, flags);
 }
 
 void set_collective_terms(Call& call, const Flags& flags) {
   if (flags.timeout->count() != 0)
     throw UsageError("timeout is not for what engines do together: one that gave up would leave the others waiting for it");
+  check_not_isolated(flags, "what engines do together they do by MPI, which the process of an isolated task does not have");
   set_direct_terms(call, flags);
 }
 
+void check_not_isolated(const Flags& flags, const char* why_not) {
+  if (flags.isolation != Isolation::none) throw UsageError(std::string("isolation is for apply() and map(): ") + why_not);
+}
+
 void check_team_flags(const Flags& flags) {
+  check_not_isolated(flags, "teams run tasks by MPI, which the process of an isolated task does not have");
   if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
 }

@@ -101,14 +101,14 @@ void Engine::drop(const Deliveries::Messages& messages) {
 namespace rankview::inline abi_0_1::detail {
 
 std::shared_ptr<const void> kept_result(std::uint64_t call, const std::type_info& type) {
-  const engine::Engine* const here = engine::current();
+  const engine::TaskHost* const here = engine::current();
   auto value = here == nullptr ? nullptr : here->cached(call, type);
   if (value == nullptr) throw ResultGone();
   return value;
 }
 
 std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
-  engine::Engine* const here = engine::current();
+  engine::TaskHost* const here = engine::current();
   if (here == nullptr) throw ResultGone();
   return here->take_delivery(ticket);
 }

@@ -4,30 +4,30 @@
 
 namespace rankview::engine {
 
-class Engine;
+class TaskHost;
 
-// The engine that runs the calling thread's task, null if there is none.
-Engine* current();
+// Where the calling thread's task runs, null if it has none.
+TaskHost* current();
 // The same, but not for threads that tasks have started.
-Engine* running_here();
+TaskHost* running_here();
 
-// While it lives, the calling thread is one of the engine's.
+// While it lives, the calling thread is one of the host's.
 class RunningHere {
  public:
-  explicit RunningHere(Engine* engine);
+  explicit RunningHere(TaskHost* host);
   RunningHere(const RunningHere&) = delete;
   RunningHere& operator=(const RunningHere&) = delete;
   ~RunningHere();
 
  private:
-  Engine* before_;
+  TaskHost* before_;
 };
 
-// While it lives, the engine serves in the calling thread.
+// While it lives, the host runs tasks in the calling thread.
 class ServingHere {
  public:
   // `own_process`: and so any thread of the process belongs to a task of its, unlike the client of a run of one rank.
-  ServingHere(Engine& engine, bool own_process);
+  ServingHere(TaskHost& host, bool own_process);
   ServingHere(const ServingHere&) = delete;
   ServingHere& operator=(const ServingHere&) = delete;
   ~ServingHere();

@@ -27,7 +27,7 @@ void EngineLock::wait() const {
 Engine::Engine(const Settings& settings, Variables& variables)
     : settings_(settings), variables_(variables), spin_(settings.idle), progress_thread_([this] { beat(); }) {
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
-    if (Engine* const here = running_here()) here->withhold();
+    if (TaskHost* const here = running_here()) here->withhold();
   });
   static_cast<void>(registered);
   if (settings_.progress_thread) progress_thread_.start();

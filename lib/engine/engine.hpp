@@ -14,6 +14,8 @@
 #include "engine/result_cache.hpp"
 #include "engine/stack.hpp"
 #include "engine/subtask_results.hpp"
+#include "engine/task_host.hpp"
+#include "isolation/runner.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
 #include "transport/idle.hpp"
@@ -54,52 +56,46 @@ struct Settings {
   bool progress_thread = false;
   // After the client has failed, so long may the running task go on before the process is ended.
   std::chrono::milliseconds grace{10'000};
+  // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
+  isolation::Runner* in_process = nullptr;
+  isolation::Runner* in_fork = nullptr;
 };
 
 // Runs what the controller sends, one task after the other, and keeps the variables.
 //
 // The progress thread does for a long task what the loop does between short ones: sends finished results, receives messages, and ends the
 // process when the client has failed and the task does not stop. Which of the two may touch what is here is settled by the lock.
-class Engine final : private transport::FrameHandler {
+class Engine final : public TaskHost, private transport::FrameHandler {
  public:
   Engine(const Settings& settings, Variables& variables);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
-  ~Engine() = default;
+  ~Engine() override = default;
 
   // Serves until the controller says that it is over; returns how it ended.
   wire::End serve(transport::Endpoint& endpoint);
 
-  // Whether the running task has been given up. For the task's threads.
-  [[nodiscard]] bool stop_requested();
-  // The same as a token, on which callbacks can be set.
-  [[nodiscard]] std::stop_token stop_token();
-  // For the task's own thread: submits a task, waits for it while it runs others, and forgets it.
-  std::uint64_t submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride);
-  [[nodiscard]] bool answered(std::uint64_t ticket);
-  std::vector<std::byte> await(std::uint64_t ticket);
-  void forget(std::uint64_t ticket);
-
-  // Tells rank 0 a value of the running task. For the task's threads.
-  void publish(std::string_view name, const char* type, std::span<const std::byte> value);
-
-  // The long result of a call that was made here, if it is still there and of that type, or null. For the task's own thread.
-  [[nodiscard]] std::shared_ptr<const void> cached(std::uint64_t call, const std::type_info& type) const;
-  // What another engine delivers under a ticket of the running task's; waits for it. For the task's own thread.
-  std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket);
-
-  // For a child that the task has forked: it must not come back.
-  void withhold() { lock_.withhold(); }
-
-  // Whether the calling thread is the one that runs tasks.
-  [[nodiscard]] bool on_own_thread() const;
-  [[nodiscard]] const Settings& settings() const { return settings_; }
-  [[nodiscard]] Variables& variables() { return variables_; }
+  // What the running task asks; see TaskHost.
+  [[nodiscard]] int id() const override { return settings_.id; }
+  [[nodiscard]] int size() const override { return settings_.size; }
+  Variables& variables() override { return variables_; }
+  [[nodiscard]] bool stop_requested() override;
+  [[nodiscard]] std::stop_token stop_token() override;
+  void publish(std::string_view name, const char* type, std::span<const std::byte> value) override;
+  std::uint64_t submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) override;
+  [[nodiscard]] bool answered(std::uint64_t ticket) override;
+  std::vector<std::byte> await(std::uint64_t ticket) override;
+  void forget(std::uint64_t ticket) override;
+  [[nodiscard]] std::shared_ptr<const void> cached(std::uint64_t call, const std::type_info& type) const override;
+  std::unique_ptr<detail::Delivered> take_delivery(std::uint64_t ticket) override;
+  [[nodiscard]] bool on_own_thread() const override;
+  void withhold() override { lock_.withhold(); }
 
  private:
   class Running;
   class Arrival;
   class Nested;
+  class Watching;
 
   // What runs the items of a batch, as found in this process.
   struct Code {
@@ -137,6 +133,7 @@ class Engine final : private transport::FrameHandler {
   bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
   void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
+  bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
   void fail_run(const wire::Failure& failure);
   void settle(Group& group, bool well);
   bool accepted(const Code& code);

@@ -2,7 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/failure.hpp"
 
-#include "engine/engine.hpp"
+#include "engine/current.hpp"
+#include "engine/task_host.hpp"
 #include "engine/type_name.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
@@ -75,11 +76,11 @@ namespace rankview::inline abi_0_1::detail {
 
 std::exception_ptr caught() noexcept {
   if (std::exception_ptr exception = std::current_exception()) return exception;
-  const engine::Engine* const engine = engine::current();
+  const engine::TaskHost* const host = engine::current();
   transport::end_process(
-      1, engine == nullptr
+      1, host == nullptr
              ? "the client's thread was ended by pthread_exit or pthread_cancel, and with it the program; return instead"
-             : "a task left engine " + std::to_string(engine->settings().id) +
+             : "a task left engine " + std::to_string(host->id()) +
                    " by pthread_exit, or cancelled its thread: the engine cannot go on without it; return from the task instead");
 }
 

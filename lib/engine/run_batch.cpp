@@ -101,7 +101,8 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   ItemRun& run = *run_;
   if (run.stop_source) run.stop_source.reset();
   run.told_overdue = false;
-  run.deadline = batch.timeout != 0 ? started + batch.timeout : 0;
+  // An isolated one is killed when its time is over.
+  run.deadline = batch.timeout != 0 && !batch.isolated ? started + batch.timeout : 0;
   show(run.deadline);
   bool well = true;
   try {
@@ -114,6 +115,8 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     if (code.predicate != nullptr && !accepted(code)) {
       fail_run({wire::FailureKind::refused, "", ""});
       well = false;
+    } else if (batch.isolated) {
+      well = run_isolated(batch, message, arguments);
     } else {
       run_task(message, code, arguments, batch.flat, group);
       if (code.thunk->fold != nullptr && in_time(batch)) fold(code, code.thunk->fold);
@@ -201,7 +204,7 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
     code.predicate = reinterpret_cast<bool (*)()>(const_cast<void*>(detail::local_address(batch.predicate)));
   if (batch.function != wire::CodeAddress{}) code.function = detail::local_address(batch.function);
   const auto* thunk = static_cast<const detail::Thunk*>(detail::local_address(batch.thunk));
-  if (batch.has_object) {
+  if (batch.has_object && !batch.isolated) {
     CallableStates::State* state = callables_.find(batch.call);
     if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
     if (state->object == nullptr) {

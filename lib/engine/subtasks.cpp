@@ -150,8 +150,8 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
-engine::Engine& own() {
-  engine::Engine* const here = engine::current();
+engine::TaskHost& own() {
+  engine::TaskHost* const here = engine::current();
   if (here == nullptr) throw UsageError("rv::this_task::submit() is for tasks; a client submits with a view");
   if (!here->on_own_thread()) throw UsageError("rv::this_task::submit() and rv::Subtask are for the task's own thread");
   return *here;
@@ -168,7 +168,7 @@ bool subtask_ready(std::uint64_t ticket) { return own().answered(ticket); }
 std::vector<std::byte> await_subtask(std::uint64_t ticket) { return own().await(ticket); }
 
 void forget_subtask(std::uint64_t ticket) noexcept {
-  if (engine::Engine* const here = engine::current(); here != nullptr && here->on_own_thread()) here->forget(ticket);
+  if (engine::TaskHost* const here = engine::current(); here != nullptr && here->on_own_thread()) here->forget(ticket);
 }
 
 }  // namespace rankview::detail

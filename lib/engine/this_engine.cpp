@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include "engine/engine.hpp"
+#include "engine/current.hpp"
+#include "engine/task_host.hpp"
 
 #include <rankview/errors.hpp>
 #include <rankview/this_engine.hpp>
@@ -12,18 +13,18 @@
 namespace rankview::inline abi_0_1 {
 namespace {
 
-engine::Engine& here() {
-  engine::Engine* const engine = engine::current();
-  if (engine == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
-  return *engine;
+engine::TaskHost& here() {
+  engine::TaskHost* const host = engine::current();
+  if (host == nullptr) throw UsageError("rv::this_engine and rv::this_task are only known inside a task that runs on an engine");
+  return *host;
 }
 
 }  // namespace
 
 namespace this_engine {
 
-int id() { return here().settings().id; }
-int size() { return here().settings().size; }
+int id() { return here().id(); }
+int size() { return here().size(); }
 Variables& vars() { return here().variables(); }
 
 }  // namespace this_engine

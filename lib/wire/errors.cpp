@@ -84,6 +84,13 @@ NameError::NameError(std::string message, TaskPlace place, std::vector<std::stri
 TypeError::TypeError(std::string message, TaskPlace place, std::vector<std::string> earlier)
     : RemoteError(std::move(place), "rankview::TypeError", std::move(message), std::move(earlier)) {}
 
+TaskCrashed::TaskCrashed(std::string message, int signal, int exit_status, std::size_t peak_memory, TaskPlace place,
+                         std::vector<std::string> earlier)
+    : RemoteError(std::move(place), "rankview::TaskCrashed", std::move(message), std::move(earlier)),
+      signal_(signal),
+      exit_status_(exit_status),
+      peak_memory_(peak_memory) {}
+
 ImpossibleDependency::Link::Link(const TaskId& of, std::shared_ptr<const Link> cause, std::string error)
     : task(of),
       next(std::move(cause)),

@@ -71,8 +71,8 @@ void check_items(std::uint64_t first, std::uint64_t count, const char* record) {
 }
 
 // What a batch says with yes or no, a bit each.
-constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,
-                                        &Batch::movable,    &Batch::slow,         &Batch::keep,       &Batch::awaits};
+constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,     &Batch::movable,
+                                        &Batch::slow,       &Batch::keep,         &Batch::awaits,     &Batch::isolated, &Batch::forked};
 
 std::uint64_t flags_of(const Batch& record) {
   std::uint64_t bits = 0;
@@ -102,6 +102,7 @@ Batch read_batch(Reader& in) {
     record.first_ticket = in.value<std::uint64_t>();
     record.tickets = in.value<std::uint64_t>();
   }
+  if (record.isolated) record.memory_limit = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   // Each is for an argument.
@@ -250,6 +251,7 @@ void write(Writer& out, const Batch& record) {
     out.value(record.first_ticket);
     out.value(record.tickets);
   }
+  if (record.isolated) out.value(record.memory_limit);
   write_bytes(out, record.items);
 }
 
@@ -452,15 +454,24 @@ void write(Writer& out, const Failure& failure) {
   out.value(failure.kind);
   write_text(out, failure.type_name);
   write_text(out, failure.message);
+  if (failure.kind != FailureKind::crashed) return;
+  out.value(failure.signal);
+  out.value(failure.exit_status);
+  out.value(failure.peak_memory);
 }
 
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::gone)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::killed)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);
+  if (failure.kind == FailureKind::crashed) {
+    failure.signal = in.value<std::int32_t>();
+    failure.exit_status = in.value<std::int32_t>();
+    failure.peak_memory = in.value<std::uint64_t>();
+  }
   return failure;
 }
 

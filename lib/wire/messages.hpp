@@ -32,17 +32,20 @@ struct Batch {
   std::uint64_t count = 0;
   std::uint64_t stride = 0;
   std::span<const std::byte> items;
-  std::uint64_t team = 0;     // the engines that run it together, or 0
-  std::uint64_t votes = 0;    // each of them tells rank 0 first whether it can take part, in so many rounds
-  bool communicator = false;  // each item is run with a communicator of the team
-  bool first_only = false;    // only the result of the team's first engine is wanted
-  CodeAddress predicate{};    // a bool() to be asked before each item, or zero
-  std::int64_t timeout = 0;   // nanoseconds that an item may run, or 0
-  bool flat = false;          // arguments and results lie in the message, whatever their size
-  bool movable = false;       // other engines may run what has not begun
-  bool slow = false;          // it may take long: results of what went before are sent first
-  bool keep = false;          // if the result is long, it may be wanted here as an argument
-  bool awaits = false;        // other engines deliver some of the arguments, under the tickets that follow each other from the first on
+  std::uint64_t team = 0;          // the engines that run it together, or 0
+  std::uint64_t votes = 0;         // each of them tells rank 0 first whether it can take part, in so many rounds
+  bool communicator = false;       // each item is run with a communicator of the team
+  bool first_only = false;         // only the result of the team's first engine is wanted
+  CodeAddress predicate{};         // a bool() to be asked before each item, or zero
+  std::int64_t timeout = 0;        // nanoseconds that an item may run, or 0
+  bool flat = false;               // arguments and results lie in the message, whatever their size
+  bool movable = false;            // other engines may run what has not begun
+  bool slow = false;               // it may take long: results of what went before are sent first
+  bool keep = false;               // if the result is long, it may be wanted here as an argument
+  bool isolated = false;           // each item runs in a process of its own
+  bool forked = false;             // which is a child of the engine, and has its variables
+  std::uint64_t memory_limit = 0;  // isolated: bytes that an item may use, or 0
+  bool awaits = false;  // other engines deliver some of the arguments, under the tickets that follow each other from the first on
   std::uint64_t first_ticket = 0;
   std::uint64_t tickets = 0;
 };
@@ -281,12 +284,16 @@ class ResultsWriter {
 // What is sent of an exception.
 // `stood_back`: the engine itself could have taken part in a collective that did not come about. `stopped`: it was told in time not to
 // begin. `refused`: its predicate said no. `timed_out`: it ran for too long.
-enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out, gone };
+enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out, gone, crashed, killed };
 
 struct Failure {
   FailureKind kind = FailureKind::exception;
   std::string type_name;
   std::string message;
+  // crashed: how the process ended, and how much memory it had at most.
+  std::int32_t signal = 0;
+  std::int32_t exit_status = 0;
+  std::uint64_t peak_memory = 0;
 };
 
 void write(Writer& out, const Failure& failure);

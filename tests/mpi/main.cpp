@@ -31,7 +31,10 @@ int main(int argc, char** argv) {
   const std::map<std::string, int> levels = {
       {"single", MPI_THREAD_SINGLE}, {"funneled", MPI_THREAD_FUNNELED}, {"serialized", MPI_THREAD_SERIALIZED}};
   int provided = 0;
-  if (level != nullptr) MPI_Init_thread(&argc, &argv, levels.at(level), &provided);
+  if (level != nullptr) {
+    rv::prepare_isolation();
+    MPI_Init_thread(&argc, &argv, levels.at(level), &provided);
+  }
   std::signal(SIGALRM, too_late);
   const char* const seconds = std::getenv("RANKVIEW_TEST_SECONDS");
   alarm(seconds != nullptr ? static_cast<unsigned>(std::stoul(seconds)) : 280);

@@ -78,6 +78,15 @@ TEST_CASE("tasks fork and join") {
   for (const auto& engine : client().queue_status().engines) CHECK(engine.handed_out == 0);
 }
 
+TEST_CASE("of many tasks that each wait for one, few are begun before others end") {
+  const auto parent = [](int n) { return rv::this_task::submit([](int m) { return 2 * m; }, n).get(); };
+  std::vector<int> numbers(3000);
+  std::iota(numbers.begin(), numbers.end(), 0);
+  std::vector<int> doubled = numbers;
+  for (int& number : doubled) number *= 2;
+  CHECK(balanced().map(parent, numbers).get(test::limit) == doubled);
+}
+
 TEST_CASE("what a subtask throws reaches who waits for it") {
   const auto result = balanced().apply([] {
     auto failing = rv::this_task::submit(

@@ -47,6 +47,7 @@ struct Clean {
   Environment pulse{"RANKVIEW_PULSE", ""};
   Environment grace{"RANKVIEW_SHUTDOWN_GRACE_MS", ""};
   Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
+  Environment server{"RANKVIEW_TASK_SERVER", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
   Environment banner{"RANKVIEW_BANNER", ""};
 };
@@ -115,5 +116,6 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_SHUTDOWN_GRACE_MS=10000\n"
         "  RANKVIEW_TEAM_GRACE_MS=60000\n"
         "  RANKVIEW_FORWARD_RESULTS=1\n"
+        "  RANKVIEW_TASK_SERVER=1\n"
         "  RANKVIEW_BANNER=1\n");
 }

@@ -222,6 +222,8 @@ int resolve(const Controller& controller, int target);
 // These engines of a view, or UsageError if one is none of it.
 std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines);
 void check_team_flags(const Flags& flags);
+// Throws UsageError if tasks are to be isolated, with that as the reason against it.
+void check_not_isolated(const Flags& flags, const char* why_not);
 // Throws UsageError when the run that the controller belonged to has ended.
 void check_open(const Controller& controller);
 // Throws UsageError where a call that rank 0 runs would wait for itself.

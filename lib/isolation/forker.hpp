@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "isolation/fd.hpp"
+
+#include <sys/types.h>
+#include <cstdint>
+#include <optional>
+
+namespace rankview::isolation {
+
+// How a child ended.
+struct ChildEnd {
+  int status = 0;                // as waitpid() gives it
+  std::uint64_t peak_bytes = 0;  // of memory that it had at most
+};
+
+// Makes a child and says how it ends. One at a time: start() forgets the one before it, which then ends by itself or is killed.
+//
+// A child leads a process group of its own. When it ends, whatever is left of the group is killed.
+class Forker {
+ public:
+  Forker() = default;
+  Forker(const Forker&) = delete;
+  Forker& operator=(const Forker&) = delete;
+  virtual ~Forker() = default;
+
+  // The child runs run_child() with the socket; what it writes to stderr goes to `errors`. Throws Error.
+  virtual pid_t start(int socket, int errors) = 0;
+  // Kills the group.
+  virtual void kill() = 0;
+  // Readable when end() may have something.
+  [[nodiscard]] virtual int events() const = 0;
+  // How it ended, once; nothing while it runs. Does not wait. Throws Error if that will never be known.
+  virtual std::optional<ChildEnd> end() = 0;
+};
+
+}  // namespace rankview::isolation

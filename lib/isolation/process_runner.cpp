@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "isolation/process_runner.hpp"
+
+#include "isolation/child.hpp"
+#include "isolation/process_end.hpp"
+#include "isolation/trace.hpp"
+#include "wire/error_text.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace rankview::isolation {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// So often it is seen whether the task has been given up, and how much memory it has.
+constexpr std::chrono::milliseconds look_every{10};
+// A task that was given up may go on for so long.
+constexpr std::chrono::milliseconds stop_grace{1000};
+// A child that was killed has gone by then.
+constexpr std::chrono::seconds gone_within{30};
+// So much of the end of what it wrote to stderr is told.
+constexpr std::size_t told_of_stderr = 2000;
+
+std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
+
+}  // namespace
+
+// One child.
+class ProcessRunner::Run {
+ public:
+  Run(Forker& forker, const Task& task, Watcher& watcher) : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task)) {
+    auto [mine, its] = socket_pair(SOCK_STREAM);
+    auto [errors, to_errors] = pipe_pair();
+    for (const int own : {mine.get(), errors.get()}) ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) | O_NONBLOCK);
+    to_send_.emplace_back(head_);
+    to_send_.emplace_back(task.object);
+    to_send_.emplace_back(task.arguments);
+    for (const auto& attachment : task.attachments) to_send_.push_back(attachment);
+    pid_ = forker_.start(its.get(), to_errors.get());
+    socket_ = std::move(mine);
+    errors_ = std::move(errors);
+  }
+
+  Outcome outcome() {
+    while (!outcome_ && !end_) {
+      wait();
+      watch();
+    }
+    // It may have ended behind its result.
+    if (!outcome_) receive();
+    if (!outcome_) outcome_ = crashed();
+    forward_errors();
+    return std::move(*outcome_);
+  }
+
+ private:
+  // Until something happens, or it is time to look.
+  void wait() {
+    auto pause = std::chrono::duration_cast<std::chrono::milliseconds>(look_every);
+    if (task_.timeout != 0) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(begun_ + std::chrono::nanoseconds(task_.timeout) - Clock::now());
+      pause = std::clamp(left, std::chrono::milliseconds(0), pause);
+    }
+    const short wanted = to_send_.empty() ? POLLIN : POLLIN | POLLOUT;
+    std::array<pollfd, 3> fds{{{forker_.events(), POLLIN, 0}, {errors_.get(), POLLIN, 0}, {socket_.get(), wanted, 0}}};
+    if (::poll(fds.data(), fds.size(), static_cast<int>(pause.count())) < 0 && errno != EINTR)
+      throw std::system_error(errno, std::generic_category(), "poll");
+    if ((fds[2].revents & POLLOUT) != 0) send();
+    if (fds[2].revents != 0) receive();
+    if (fds[1].revents != 0) forward_errors();
+    if (!outcome_ && (fds[0].revents != 0 || forker_.events() < 0)) end_ = forker_.end();
+  }
+
+  void watch() {
+    if (outcome_ || end_) return;
+    const auto now = Clock::now();
+    if (task_.timeout != 0 && now - begun_ >= std::chrono::nanoseconds(task_.timeout)) {
+      kill({Outcome::Kind::timed_out});
+    } else if (task_.memory_limit != 0 && measure() > task_.memory_limit) {
+      Outcome too_much;
+      too_much.failure = failure("used " + in_megabytes(peak_) + " of memory, with its children, where its memory_limit is " +
+                                 in_megabytes(task_.memory_limit) + "; it was killed");
+      kill(std::move(too_much));
+    } else if (watcher_.stop_requested()) {
+      if (!stopped_) {
+        stopped_ = now;
+        static_cast<void>(::send(socket_.get(), "s", 1, MSG_NOSIGNAL));
+      } else if (now - *stopped_ > stop_grace) {
+        kill({Outcome::Kind::aborted});
+      }
+    }
+  }
+
+  std::uint64_t measure() {
+    const std::uint64_t memory = memory_of(pid_);
+    peak_ = std::max(peak_, memory);
+    return memory;
+  }
+
+  // With all that it has started; returns when it has gone.
+  void kill(Outcome outcome) {
+    forker_.kill();
+    const auto limit = Clock::now() + gone_within;
+    while (!(end_ = forker_.end()) && Clock::now() < limit) {
+      pollfd events{forker_.events(), POLLIN, 0};
+      ::poll(&events, 1, 100);
+    }
+    if (!end_) throw Error("a child of an isolated task (process " + std::to_string(pid_) + ") was killed and does not go");
+    forward_errors();
+    outcome_ = std::move(outcome);
+  }
+
+  void send() {
+    while (!to_send_.empty()) {
+      if (to_send_.front().empty()) {
+        to_send_.pop_front();
+        continue;
+      }
+      const ssize_t sent = ::send(socket_.get(), to_send_.front().data(), to_send_.front().size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0) {
+        // Whoever does not read any more ends.
+        if (errno != EAGAIN && errno != EINTR) to_send_.clear();
+        return;
+      }
+      to_send_.front() = to_send_.front().subspan(static_cast<std::size_t>(sent));
+    }
+  }
+
+  void receive() {
+    std::array<std::byte, 64 * 1024> part;
+    for (;;) {
+      const ssize_t got = ::recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT);
+      if (got <= 0) return;
+      received_.insert(received_.end(), part.begin(), part.begin() + got);
+      while (take_frame()) continue;
+      if (outcome_) return;
+    }
+  }
+
+  // Whether there was a whole one.
+  bool take_frame() {
+    FrameHead head;
+    if (received_.size() < sizeof(head)) return false;
+    std::memcpy(&head, received_.data(), sizeof(head));
+    if (received_.size() - sizeof(head) < head.size) return false;
+    const std::span<const std::byte> frame = std::span(received_).subspan(sizeof(head), head.size);
+    detail::Reader in(frame);
+    std::size_t taken = sizeof(head) + head.size;
+    switch (head.kind) {
+      case FrameKind::published: {
+        const std::string name(in.text());
+        const std::string type(in.text());
+        watcher_.published(name, type.c_str(), frame.subspan(frame.size() - in.remaining()));
+        break;
+      }
+      case FrameKind::failed:
+        outcome_.emplace();
+        outcome_->failure = wire::read_failure(in);
+        break;
+      case FrameKind::trace: {
+        std::vector<void*> addresses(frame.size() / sizeof(void*));
+        in.raw(addresses.data(), frame.size());
+        trace_ = trace_text(addresses);
+        break;
+      }
+      case FrameKind::value: {
+        std::vector<std::uint64_t> sizes(in.count(sizeof(std::uint64_t)));
+        in.raw(sizes.data(), sizes.size() * sizeof(std::uint64_t));
+        std::uint64_t attached = 0;
+        for (const std::uint64_t size : sizes) attached += size;
+        if (received_.size() - taken < attached) return false;
+        outcome_.emplace();
+        outcome_->kind = Outcome::Kind::value;
+        const auto bytes = frame.subspan(frame.size() - in.remaining());
+        outcome_->bytes.assign(bytes.begin(), bytes.end());
+        for (const std::uint64_t size : sizes) {
+          const auto begin = received_.begin() + static_cast<std::ptrdiff_t>(taken);
+          outcome_->attachments.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(size));
+          taken += size;
+        }
+        break;
+      }
+      default:
+        throw DecodeError("a child of an isolated task says what no child says");
+    }
+    received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(taken));
+    return true;
+  }
+
+  // To where the engine's own goes.
+  void forward_errors() {
+    std::array<char, 4096> part;
+    for (;;) {
+      const ssize_t got = ::read(errors_.get(), part.data(), part.size());
+      if (got <= 0) return;
+      const auto size = static_cast<std::size_t>(got);
+      std::fwrite(part.data(), 1, size, stderr);
+      last_errors_.append(part.data(), size);
+      if (last_errors_.size() > 2 * told_of_stderr) last_errors_.erase(0, last_errors_.size() - told_of_stderr);
+    }
+  }
+
+  [[nodiscard]] Outcome crashed() {
+    forward_errors();
+    peak_ = std::max(peak_, end_->peak_bytes);
+    std::string how;
+    if (WIFSIGNALED(end_->status)) {
+      const int signal = WTERMSIG(end_->status);
+      how = "was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+    } else {
+      how = "left its process with exit status " + std::to_string(WEXITSTATUS(end_->status));
+    }
+    Outcome outcome;
+    outcome.failure = failure(how);
+    outcome.failure.signal = WIFSIGNALED(end_->status) ? WTERMSIG(end_->status) : 0;
+    outcome.failure.exit_status = WIFEXITED(end_->status) ? WEXITSTATUS(end_->status) : 0;
+    return outcome;
+  }
+
+  [[nodiscard]] wire::Failure failure(const std::string& how) const {
+    const std::chrono::duration<double> ran = Clock::now() - begun_;
+    wire::Failure failure;
+    failure.kind = wire::FailureKind::crashed;
+    failure.type_name = "rankview::TaskCrashed";
+    failure.message =
+        "the task " + how + ", after " + std::to_string(ran.count()) + " s and with at most " + in_megabytes(peak_) + " of memory";
+    if (!last_errors_.empty()) {
+      const std::size_t from = last_errors_.size() - std::min(last_errors_.size(), told_of_stderr);
+      failure.message += "; its stderr ends:\n" + last_errors_.substr(from);
+      if (failure.message.back() == '\n') failure.message.pop_back();
+    }
+    failure.message += trace_;
+    failure.peak_memory = peak_;
+    return failure;
+  }
+
+  Forker& forker_;
+  const Task& task_;
+  Watcher& watcher_;
+  const std::vector<std::byte> head_;
+  const Clock::time_point begun_ = Clock::now();
+  std::deque<std::span<const std::byte>> to_send_;
+  pid_t pid_ = 0;
+  Fd socket_;
+  Fd errors_;
+  std::vector<std::byte> received_;
+  std::string last_errors_;
+  std::string trace_;
+  std::uint64_t peak_ = 0;
+  std::optional<Clock::time_point> stopped_;  // when it was told
+  std::optional<Outcome> outcome_;
+  std::optional<ChildEnd> end_;
+};
+
+Outcome ProcessRunner::run(const Task& task, Watcher& watcher) {
+  try {
+    return Run(forker_, task, watcher).outcome();
+  } catch (const std::system_error& error) {
+    throw Error(std::string("an isolated task cannot be started: ") + wire::error_text(error));
+  }
+}
+
+}  // namespace rankview::isolation

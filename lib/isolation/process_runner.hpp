@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "isolation/forker.hpp"
+#include "isolation/runner.hpp"
+
+namespace rankview::isolation {
+
+// Runs tasks in children that a forker makes, and sees to it that each ends.
+class ProcessRunner final : public Runner {
+ public:
+  // The forker outlives it.
+  explicit ProcessRunner(Forker& forker) : forker_(forker) {}
+
+  Outcome run(const Task& task, Watcher& watcher) override;
+
+ private:
+  class Run;
+
+  Forker& forker_;
+};
+
+}  // namespace rankview::isolation

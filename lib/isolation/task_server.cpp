@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "isolation/task_server.hpp"
+
+#include "isolation/child.hpp"
+#include "isolation/process_end.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace rankview::isolation {
+namespace {
+
+struct Request {
+  enum class Kind : std::uint64_t { start, kill } kind = Kind::start;
+  std::uint64_t number = 0;
+};
+
+struct Report {
+  enum class Kind : std::uint64_t { started, refused, ended } kind = Kind::started;
+  std::uint64_t number = 0;
+  std::int64_t pid = 0;
+  ChildEnd end;  // refused: `status` is errno
+};
+
+// The server itself.
+class Server {
+ public:
+  explicit Server(Fd control) : control_(std::move(control)) {
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &ends, &mask_);
+    signals_ = Fd(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
+    std::signal(SIGCHLD, SIG_DFL);
+  }
+
+  // Until the engine's process has gone.
+  void serve() {
+    for (;;) {
+      std::array<pollfd, 2> fds{{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
+      if (fds[1].revents != 0) {
+        signalfd_siginfo info{};
+        while (::read(signals_.get(), &info, sizeof(info)) > 0) continue;
+        reap();
+      }
+      if (fds[0].revents != 0 && !carry_out_next()) break;
+    }
+    for (const auto& [number, pid] : children_) ::kill(-pid, SIGKILL);
+  }
+
+ private:
+  bool carry_out_next() {
+    Request request;
+    std::vector<Fd> fds;
+    const auto got = receive_message(control_.get(), &request, sizeof(request), fds);
+    if (!got) return false;
+    if (request.kind == Request::Kind::start && fds.size() == 2) {
+      start(request.number, fds[0].get(), fds[1].get());
+    } else if (const auto child = children_.find(request.number); child != children_.end()) {
+      ::kill(-child->second, SIGKILL);
+    }
+    return true;
+  }
+
+  void start(std::uint64_t number, int socket, int errors) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      sigprocmask(SIG_SETMASK, &mask_, nullptr);
+      control_.reset();
+      signals_.reset();
+      become_child(errors);
+      run_child(socket, nullptr);
+    }
+    if (pid < 0) {
+      tell({Report::Kind::refused, number, 0, {errno, 0}});
+      return;
+    }
+    ::setpgid(pid, pid);
+    children_[number] = pid;
+    tell({Report::Kind::started, number, pid, {}});
+  }
+
+  // Who has ended: children, and what they have left behind, which comes to this process.
+  void reap() {
+    for (siginfo_t info{}; ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0; info = {}) {
+      const pid_t pid = info.si_pid;
+      const auto child = std::find_if(children_.begin(), children_.end(), [pid](const auto& known) { return known.second == pid; });
+      if (child == children_.end()) {
+        ::waitpid(pid, nullptr, 0);
+        continue;
+      }
+      if (const auto end = end_of(pid)) tell({Report::Kind::ended, child->first, pid, *end});
+      children_.erase(child);
+      if (children_.empty()) kill_orphans();
+    }
+  }
+
+  // What has left the group of its child, too.
+  static void kill_orphans() {
+    std::ifstream in("/proc/self/task/" + std::to_string(::getpid()) + "/children");
+    for (pid_t orphan = 0; in >> orphan;) ::kill(orphan, SIGKILL);
+  }
+
+  void tell(const Report& report) { static_cast<void>(send_message(control_.get(), &report, sizeof(report), {})); }
+
+  Fd control_;
+  Fd signals_;
+  sigset_t mask_{};
+  std::map<std::uint64_t, pid_t> children_;
+};
+
+}  // namespace
+
+std::unique_ptr<TaskServer> TaskServer::fork() {
+  auto [mine, its] = socket_pair(SOCK_SEQPACKET);
+  prime_traces();
+  // What the program has printed so far is printed once.
+  std::fflush(nullptr);
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (pid == 0) {
+    mine.reset();
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(0);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::prctl(PR_SET_NAME, "rankview-tasks");
+    Server(std::move(its)).serve();
+    ::_exit(0);
+  }
+  return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine), pid));
+}
+
+TaskServer::~TaskServer() {
+  control_.reset();
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+pid_t TaskServer::start(int socket, int errors) {
+  const Request request{Request::Kind::start, ++number_};
+  const std::array<int, 2> fds{socket, errors};
+  if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error("the process that starts isolated tasks has gone");
+  for (;;) {
+    Report report;
+    std::vector<Fd> none;
+    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
+    if (report.number != number_) continue;  // the end of an earlier one
+    if (report.kind == Report::Kind::started) return static_cast<pid_t>(report.pid);
+    throw Error(std::string("an isolated task cannot be started: ") + std::strerror(report.end.status));
+  }
+}
+
+void TaskServer::kill() {
+  const Request request{Request::Kind::kill, number_};
+  static_cast<void>(send_message(control_.get(), &request, sizeof(request), {}));
+}
+
+std::optional<ChildEnd> TaskServer::end() {
+  for (;;) {
+    pollfd control{control_.get(), POLLIN, 0};
+    if (::poll(&control, 1, 0) <= 0) return std::nullopt;
+    Report report;
+    std::vector<Fd> none;
+    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
+    if (report.number == number_ && report.kind == Report::Kind::ended) return report.end;
+  }
+}
+
+}  // namespace rankview::isolation
