@@ -453,10 +453,7 @@ class UserWork {
     things.clear();
   }
   // Likewise the results that a call was made of.
-  void leave(detail::Deferred&& deferred) {
-    left_.deferred.push_back(std::move(deferred));
-    deferred.encode = nullptr;
-  }
+  void leave(detail::Deferred&& deferred) { std::swap(left_.deferred.emplace_back(), deferred); }
   // So much that its memory is better used again.
   [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
 
@@ -4347,6 +4344,9 @@ struct Described {
   T Effective::*value;
   std::int64_t most;
 };
+
+template <class T>
+Described(const char*, std::optional<T> Options::*, T Effective::*, std::int64_t) -> Described<T>;
 
 constexpr std::tuple all_options{
     Described{"RANKVIEW_IDLE_SPIN_US", &Options::idle_spin, &Effective::idle_spin, hour_in_us},

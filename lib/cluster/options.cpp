@@ -37,6 +37,9 @@ struct Described {
   std::int64_t most;
 };
 
+template <class T>
+Described(const char*, std::optional<T> Options::*, T Effective::*, std::int64_t) -> Described<T>;
+
 constexpr std::tuple all_options{
     Described{"RANKVIEW_IDLE_SPIN_US", &Options::idle_spin, &Effective::idle_spin, hour_in_us},
     Described{"RANKVIEW_IDLE_SLEEP_US", &Options::idle_sleep, &Effective::idle_sleep, hour_in_us},

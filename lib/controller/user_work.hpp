@@ -58,10 +58,7 @@ class UserWork {
     things.clear();
   }
   // Likewise the results that a call was made of.
-  void leave(detail::Deferred&& deferred) {
-    left_.deferred.push_back(std::move(deferred));
-    deferred.encode = nullptr;
-  }
+  void leave(detail::Deferred&& deferred) { std::swap(left_.deferred.emplace_back(), deferred); }
   // So much that its memory is better used again.
   [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
 
