@@ -10159,6 +10159,7 @@ std::string trace_text(std::span<void* const> addresses);
 }  // namespace rankview::isolation
 
 #include <poll.h>
+#include <sstream>
 
 namespace rankview::isolation {
 namespace {
@@ -10231,8 +10232,8 @@ class ProcessRunner::Run {
       kill({Outcome::Kind::timed_out});
     } else if (task_.memory_limit != 0 && measure() > task_.memory_limit) {
       Outcome too_much;
-      too_much.failure = failure("used " + in_megabytes(peak_) + " of memory, with its children, where its memory_limit is " +
-                                 in_megabytes(task_.memory_limit) + "; it was killed");
+      too_much.failure = failure("was killed after " + ran() + ": with its children it had " + in_megabytes(peak_) +
+                                 " of memory, and its memory_limit is " + in_megabytes(task_.memory_limit));
       kill(std::move(too_much));
     } else if (watcher_.stop_requested()) {
       if (!stopped_) {
@@ -10363,6 +10364,7 @@ class ProcessRunner::Run {
     } else {
       how = "left its process with exit status " + std::to_string(WEXITSTATUS(end_->status));
     }
+    how += " after " + ran() + ", with at most " + in_megabytes(peak_) + " of memory";
     Outcome outcome;
     outcome.failure = failure(how);
     outcome.failure.signal = WIFSIGNALED(end_->status) ? WTERMSIG(end_->status) : 0;
@@ -10370,17 +10372,18 @@ class ProcessRunner::Run {
     return outcome;
   }
 
+  [[nodiscard]] std::string ran() const { return std::to_string(std::chrono::duration<double>(Clock::now() - begun_).count()) + " s"; }
+
   [[nodiscard]] wire::Failure failure(const std::string& how) const {
-    const std::chrono::duration<double> ran = Clock::now() - begun_;
     wire::Failure failure;
     failure.kind = wire::FailureKind::crashed;
     failure.type_name = "rankview::TaskCrashed";
-    failure.message =
-        "the task " + how + ", after " + std::to_string(ran.count()) + " s and with at most " + in_megabytes(peak_) + " of memory";
+    failure.message = "the task " + how;
     if (!last_errors_.empty()) {
       const std::size_t from = last_errors_.size() - std::min(last_errors_.size(), told_of_stderr);
-      failure.message += "; its stderr ends:\n" + last_errors_.substr(from);
-      if (failure.message.back() == '\n') failure.message.pop_back();
+      failure.message += "; its stderr ends:";
+      std::istringstream lines(last_errors_.substr(from));
+      for (std::string line; std::getline(lines, line);) failure.message += "\n  " + line;
     }
     failure.message += trace_;
     failure.peak_memory = peak_;
@@ -10436,27 +10439,33 @@ struct Report {
 class Server {
  public:
   explicit Server(Fd control) : control_(std::move(control)) {
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &ends, &mask_);
-    signals_ = Fd(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
-    std::signal(SIGCHLD, SIG_DFL);
+    sigset_t taken;
+    sigemptyset(&taken);
+    for (const int signal : {SIGCHLD, SIGTERM}) {
+      sigaddset(&taken, signal);
+      std::signal(signal, SIG_DFL);
+    }
+    sigprocmask(SIG_BLOCK, &taken, &mask_);
+    signals_ = Fd(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
-  // Until the engine's process has gone.
+  // Until the engine's process has gone, which shows by its end of the socket, or, where others have that, by a signal.
   void serve() {
-    for (;;) {
+    for (bool told = false; !told;) {
       std::array<pollfd, 2> fds{{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
       if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
       if (fds[1].revents != 0) {
         signalfd_siginfo info{};
-        while (::read(signals_.get(), &info, sizeof(info)) > 0) continue;
+        while (::read(signals_.get(), &info, sizeof(info)) > 0) told = told || info.ssi_signo == SIGTERM;
         reap();
       }
       if (fds[0].revents != 0 && !carry_out_next()) break;
     }
     for (const auto& [number, pid] : children_) ::kill(-pid, SIGKILL);
+    // What these leave behind comes here.
+    do {
+      kill_children();
+    } while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR);
   }
 
  private:
@@ -10502,14 +10511,14 @@ class Server {
       }
       if (const auto end = end_of(pid)) tell({Report::Kind::ended, child->first, pid, *end});
       children_.erase(child);
-      if (children_.empty()) kill_orphans();
+      // What has left the group of its child, too.
+      if (children_.empty()) kill_children();
     }
   }
 
-  // What has left the group of its child, too.
-  static void kill_orphans() {
+  static void kill_children() {
     std::ifstream in("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-    for (pid_t orphan = 0; in >> orphan;) ::kill(orphan, SIGKILL);
+    for (pid_t child = 0; in >> child;) ::kill(child, SIGKILL);
   }
 
   void tell(const Report& report) { static_cast<void>(send_message(control_.get(), &report, sizeof(report), {})); }
@@ -10532,11 +10541,14 @@ std::unique_ptr<TaskServer> TaskServer::fork() {
   if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (pid == 0) {
     mine.reset();
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    Server server(std::move(its));
+    // Whoever kills the group of the rank is not to keep this from killing what children have started.
+    ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) ::_exit(0);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::prctl(PR_SET_NAME, "rankview-tasks");
-    Server(std::move(its)).serve();
+    server.serve();
     ::_exit(0);
   }
   return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine), pid));
@@ -10580,7 +10592,6 @@ std::optional<ChildEnd> TaskServer::end() {
 }  // namespace rankview::isolation
 
 #include <iomanip>
-#include <sstream>
 
 namespace rankview::isolation {
 namespace {

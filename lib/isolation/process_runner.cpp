@@ -22,6 +22,7 @@
 #include <cstring>
 #include <deque>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -97,8 +98,8 @@ class ProcessRunner::Run {
       kill({Outcome::Kind::timed_out});
     } else if (task_.memory_limit != 0 && measure() > task_.memory_limit) {
       Outcome too_much;
-      too_much.failure = failure("used " + in_megabytes(peak_) + " of memory, with its children, where its memory_limit is " +
-                                 in_megabytes(task_.memory_limit) + "; it was killed");
+      too_much.failure = failure("was killed after " + ran() + ": with its children it had " + in_megabytes(peak_) +
+                                 " of memory, and its memory_limit is " + in_megabytes(task_.memory_limit));
       kill(std::move(too_much));
     } else if (watcher_.stop_requested()) {
       if (!stopped_) {
@@ -229,6 +230,7 @@ class ProcessRunner::Run {
     } else {
       how = "left its process with exit status " + std::to_string(WEXITSTATUS(end_->status));
     }
+    how += " after " + ran() + ", with at most " + in_megabytes(peak_) + " of memory";
     Outcome outcome;
     outcome.failure = failure(how);
     outcome.failure.signal = WIFSIGNALED(end_->status) ? WTERMSIG(end_->status) : 0;
@@ -236,17 +238,18 @@ class ProcessRunner::Run {
     return outcome;
   }
 
+  [[nodiscard]] std::string ran() const { return std::to_string(std::chrono::duration<double>(Clock::now() - begun_).count()) + " s"; }
+
   [[nodiscard]] wire::Failure failure(const std::string& how) const {
-    const std::chrono::duration<double> ran = Clock::now() - begun_;
     wire::Failure failure;
     failure.kind = wire::FailureKind::crashed;
     failure.type_name = "rankview::TaskCrashed";
-    failure.message =
-        "the task " + how + ", after " + std::to_string(ran.count()) + " s and with at most " + in_megabytes(peak_) + " of memory";
+    failure.message = "the task " + how;
     if (!last_errors_.empty()) {
       const std::size_t from = last_errors_.size() - std::min(last_errors_.size(), told_of_stderr);
-      failure.message += "; its stderr ends:\n" + last_errors_.substr(from);
-      if (failure.message.back() == '\n') failure.message.pop_back();
+      failure.message += "; its stderr ends:";
+      std::istringstream lines(last_errors_.substr(from));
+      for (std::string line; std::getline(lines, line);) failure.message += "\n  " + line;
     }
     failure.message += trace_;
     failure.peak_memory = peak_;

@@ -46,27 +46,33 @@ struct Report {
 class Server {
  public:
   explicit Server(Fd control) : control_(std::move(control)) {
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &ends, &mask_);
-    signals_ = Fd(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
-    std::signal(SIGCHLD, SIG_DFL);
+    sigset_t taken;
+    sigemptyset(&taken);
+    for (const int signal : {SIGCHLD, SIGTERM}) {
+      sigaddset(&taken, signal);
+      std::signal(signal, SIG_DFL);
+    }
+    sigprocmask(SIG_BLOCK, &taken, &mask_);
+    signals_ = Fd(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
-  // Until the engine's process has gone.
+  // Until the engine's process has gone, which shows by its end of the socket, or, where others have that, by a signal.
   void serve() {
-    for (;;) {
+    for (bool told = false; !told;) {
       std::array<pollfd, 2> fds{{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
       if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
       if (fds[1].revents != 0) {
         signalfd_siginfo info{};
-        while (::read(signals_.get(), &info, sizeof(info)) > 0) continue;
+        while (::read(signals_.get(), &info, sizeof(info)) > 0) told = told || info.ssi_signo == SIGTERM;
         reap();
       }
       if (fds[0].revents != 0 && !carry_out_next()) break;
     }
     for (const auto& [number, pid] : children_) ::kill(-pid, SIGKILL);
+    // What these leave behind comes here.
+    do {
+      kill_children();
+    } while (::waitpid(-1, nullptr, 0) > 0 || errno == EINTR);
   }
 
  private:
@@ -112,14 +118,14 @@ class Server {
       }
       if (const auto end = end_of(pid)) tell({Report::Kind::ended, child->first, pid, *end});
       children_.erase(child);
-      if (children_.empty()) kill_orphans();
+      // What has left the group of its child, too.
+      if (children_.empty()) kill_children();
     }
   }
 
-  // What has left the group of its child, too.
-  static void kill_orphans() {
+  static void kill_children() {
     std::ifstream in("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-    for (pid_t orphan = 0; in >> orphan;) ::kill(orphan, SIGKILL);
+    for (pid_t child = 0; in >> child;) ::kill(child, SIGKILL);
   }
 
   void tell(const Report& report) { static_cast<void>(send_message(control_.get(), &report, sizeof(report), {})); }
@@ -142,11 +148,14 @@ std::unique_ptr<TaskServer> TaskServer::fork() {
   if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (pid == 0) {
     mine.reset();
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    Server server(std::move(its));
+    // Whoever kills the group of the rank is not to keep this from killing what children have started.
+    ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) ::_exit(0);
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::prctl(PR_SET_NAME, "rankview-tasks");
-    Server(std::move(its)).serve();
+    server.serve();
     ::_exit(0);
   }
   return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine), pid));

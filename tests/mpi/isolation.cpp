@@ -97,7 +97,7 @@ TEST_CASE("an isolated task gets its arguments and gives its result") {
   CHECK(isolated().map(twice, std::vector<int>{1, 2, 3}).get(test::limit) == std::vector<int>{2, 4, 6});
   const Point point{"here", {1, 2, 3}};
   CHECK(isolated().apply([](const Point& p) { return p; }, point).get(test::limit) == point);
-  const int factor = 6;
+  int factor = 6;
   CHECK(isolated().apply(rv::by_value([factor](int n) { return n * factor; }), 7).get(test::limit) == 42);
   isolated().apply([] {}).get(test::limit);
   CHECK(client()[0].with({.isolation = rv::process}).apply([] { return rv::this_engine::id(); }).get(test::limit) == 0);
