@@ -4,6 +4,7 @@
 // rankview_sim [--seed N] [--histories N] [--trace]
 // Runs the controller and engines that ship, in one process, under so many schedules, each drawn from a seed; the first one from N. A
 // failure names its seed, with which it happens again.
+#include "children.hpp"
 #include "workload.hpp"
 #include "world.hpp"
 
@@ -62,6 +63,7 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
     });
   }
 
+  sim::Children children;
   std::vector<std::unique_ptr<rv::Variables>> variables;
   std::vector<std::unique_ptr<rv::engine::Engine>> serving;
   for (int id = 0; id < engines; ++id) {
@@ -71,6 +73,7 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
     engine_settings.idle.spin = {};
     engine_settings.clock = clock;
     engine_settings.own_process = false;
+    engine_settings.in_process = &children;
     variables.push_back(std::make_unique<rv::Variables>());
     serving.push_back(std::make_unique<rv::engine::Engine>(engine_settings, *variables.back()));
     world.start(id + 1, "engine", [&, id] { serving[static_cast<std::size_t>(id)]->serve(*endpoints[static_cast<std::size_t>(id) + 1]); });

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "workload.hpp"
 
+#include <csignal>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -115,11 +116,11 @@ class Work {
 
   void step() {
     using Verb = void (Work::*)();
-    static constexpr Verb verbs[] = {&Work::apply,        &Work::apply,  &Work::map,         &Work::map,        &Work::direct_map,
-                                     &Work::direct_apply, &Work::fold,   &Work::chain,       &Work::dependency, &Work::failure,
-                                     &Work::retries,      &Work::values, &Work::subtasks,    &Work::abort,      &Work::abort,
-                                     &Work::look,         &Work::look,   &Work::then,        &Work::streaming,  &Work::forget,
-                                     &Work::idle,         &Work::stop,   &Work::queue_status};
+    static constexpr Verb verbs[] = {&Work::apply,        &Work::apply,  &Work::map,          &Work::map,        &Work::direct_map,
+                                     &Work::direct_apply, &Work::fold,   &Work::chain,        &Work::dependency, &Work::failure,
+                                     &Work::retries,      &Work::values, &Work::subtasks,     &Work::abort,      &Work::abort,
+                                     &Work::look,         &Work::look,   &Work::then,         &Work::streaming,  &Work::forget,
+                                     &Work::idle,         &Work::stop,   &Work::queue_status, &Work::isolated,   &Work::crashing};
     (this->*verbs[world().draw(std::size(verbs))])();
   }
 
@@ -297,6 +298,34 @@ class Work {
     world().sleep(std::chrono::microseconds(world().draw(500)));
     result.abort();
     keep(result, [](const auto& stopped) { check_value(stopped, [](int value) { return value == 1; }); });
+  }
+  // Tasks in processes of their own, which are tried again until they have not crashed.
+  void isolated() {
+    const int n = number();
+    const auto careful = pool().with({.retries = 50, .isolation = rv::process});
+    keep(careful.apply(twice, n), [n](const auto& result) { check_value(result, [n](int value) { return value == 2 * n; }); });
+    const auto values = careful.apply(long_vector, n);
+    keep(careful.apply(total, values),
+         [n](const auto& result) { check_value(result, [n](double value) { return value == 5'000.0 * n; }); });
+  }
+  void crashing() {
+    const int n = static_cast<int>(world().draw(20));
+    keep(pool().with({.timeout = 1s, .isolation = rv::process}).map(twice, std::views::iota(0, n)), [n](const auto& result) {
+      result.wait();
+      for (int i = 0; i < n; ++i) {
+        try {
+          expect(result[static_cast<std::size_t>(i)] == 2 * i, "an item");
+        } catch (const rv::TaskCrashed& crash) {
+          expect(crash.signal() == SIGSEGV, "how it crashed");
+        } catch (const rv::RemoteError& error) {
+          expect(error.message() == "no process can be made", error.what());
+        } catch (const rv::TaskAborted&) {
+          continue;
+        } catch (const rv::TimeoutError&) {
+          continue;
+        }
+      }
+    });
   }
   void queue_status() { expect(client_.queue_status().engines.size() == client_.size(), "an entry for each engine"); }
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "children.hpp"
+
+#include "world.hpp"
+
+#include <rankview/detail/callable.hpp>
+#include <rankview/detail/code_address.hpp>
+#include <rankview/errors.hpp>
+
+#include <csignal>
+#include <cstring>
+#include <memory>
+
+namespace sim {
+namespace {
+
+namespace rv = rankview;
+using Kind = rv::isolation::Outcome::Kind;
+
+// What a task has of the child that would run it.
+class Running final : public rv::detail::Invocation {
+ public:
+  Running(const rv::isolation::Task& task, const void* code, const void* state, rv::detail::Reader& in, const rv::detail::Claims& claims,
+          rv::detail::Writer& out, std::shared_ptr<void>& kept)
+      : Invocation(in, out, code, state, nullptr, kept), task_(task), claims_(claims) {}
+
+  void await_attachments() override {
+    for (std::size_t i = 0; i < claims_.places().size(); ++i)
+      std::memcpy(claims_.places()[i].data, task_.attachments[i].data(), claims_.places()[i].size);
+  }
+
+ private:
+  const rv::isolation::Task& task_;
+  const rv::detail::Claims& claims_;
+};
+
+rv::isolation::Outcome run_here(const rv::isolation::Task& task) {
+  const auto* const thunk = static_cast<const rv::detail::Thunk*>(rv::detail::local_address(task.thunk));
+  const void* const code = task.function == rv::wire::CodeAddress{} ? nullptr : rv::detail::local_address(task.function);
+  std::shared_ptr<const void> object;
+  if (task.has_object) {
+    rv::detail::Reader in(task.object);
+    object = thunk->load(in);
+  }
+  std::vector<std::uint64_t> sizes;
+  for (const auto& attachment : task.attachments) sizes.push_back(attachment.size());
+  rv::detail::Claims claims(sizes);
+  rv::detail::Reader arguments(task.arguments, &claims);
+  arguments.flat() = task.flat;
+  rv::detail::Writer result;
+  result.flat = task.flat;
+  std::shared_ptr<void> folded;
+  Running running(task, code, object.get(), arguments, claims, result, folded);
+  thunk->run(running);
+  rv::isolation::Outcome outcome{Kind::value};
+  outcome.bytes.assign(result.bytes.bytes().begin(), result.bytes.bytes().end());
+  for (const rv::detail::Attachment& attachment : result.attachments)
+    outcome.attachments.emplace_back(attachment.data, attachment.data + attachment.size);
+  return outcome;
+}
+
+}  // namespace
+
+rv::isolation::Outcome Children::run(const rv::isolation::Task& task, rv::isolation::Watcher& watcher) {
+  World& here = world();
+  const std::uint64_t fate = here.draw(20);
+  if (fate == 0) throw rv::Error("no process can be made");
+  here.sleep(std::chrono::nanoseconds(here.draw(500'000)));
+  if (watcher.stop_requested()) return {Kind::aborted};
+  if (fate == 1 && task.timeout != 0) return {Kind::timed_out};
+  if (fate < 4) {
+    rv::isolation::Outcome crash;
+    crash.failure.kind = rv::wire::FailureKind::crashed;
+    crash.failure.message = "the task was ended by a signal that the world has drawn";
+    crash.failure.signal = SIGSEGV;
+    return crash;
+  }
+  return run_here(task);
+}
+
+}  // namespace sim
