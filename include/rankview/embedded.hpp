@@ -21,6 +21,7 @@ struct Effective {
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward_results = ForwardResults::when_nearer;
   bool task_server = true;
+  bool crash_report = true;
   bool banner = false;
 };
 
@@ -3330,6 +3331,7 @@ class SubtaskResults {
 }  // namespace rankview::engine
 
 #include <rankview/detail/callable.hpp>
+#include <rankview/task_id.hpp>
 #include <rankview/variables.hpp>
 
 #include <string_view>
@@ -3347,6 +3349,8 @@ class TaskHost {
   [[nodiscard]] virtual int id() const = 0;    // of the engine
   [[nodiscard]] virtual int size() const = 0;  // how many engines there are
   virtual Variables& variables() = 0;
+  // The task that runs, or ran last; 0.0 if there is none. Safe in a signal handler.
+  [[nodiscard]] virtual TaskId running() const = 0;
 
   // Whether the running task has been given up. For the task's threads.
   [[nodiscard]] virtual bool stop_requested() = 0;
@@ -3470,6 +3474,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] int id() const override { return settings_.id; }
   [[nodiscard]] int size() const override { return settings_.size; }
   Variables& variables() override { return variables_; }
+  [[nodiscard]] TaskId running() const override { return run_->end == 0 ? TaskId{} : TaskId{run_->call, run_->item}; }
   [[nodiscard]] bool stop_requested() override;
   [[nodiscard]] std::stop_token stop_token() override;
   void publish(std::string_view name, const char* type, std::span<const std::byte> value) override;
@@ -4356,6 +4361,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_TEAM_GRACE_MS", &Options::team_grace, &Effective::team_grace, hour_in_us},
     Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
+    Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -4394,6 +4400,32 @@ std::string to_string(const Effective& options) {
 }
 
 }  // namespace rankview::detail
+
+namespace rankview::engine {
+
+// Before MPI is initialised: notes for which signals of crashes the program has handlers of its own.
+void note_crash_handlers();
+
+// Behind that: from here on a crash of this process is told on stderr, with the task that ran, before whoever else has a handler, such as
+// MPI, gets it. Not for signals for which the program had one.
+void report_crashes();
+// In a child that was forked: its crashes are told by whoever waits for it.
+void report_no_crashes();
+
+// The stack that the calling thread's signal handlers run on, so that they can tell of a stack that was too short.
+class HandlerStack {
+ public:
+  HandlerStack();
+  HandlerStack(const HandlerStack&) = delete;
+  HandlerStack& operator=(const HandlerStack&) = delete;
+  ~HandlerStack();
+
+ private:
+  struct Memory;
+  std::unique_ptr<Memory> memory_;  // none where the thread had one
+};
+
+}  // namespace rankview::engine
 
 namespace rankview::launch {
 
@@ -4449,8 +4481,13 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
           "make a rankview::Cluster between them");
     launch::start_under_mpirun(argc, argv);
     owns_mpi = !transport::mpi_running();
-    if (owns_mpi && detail::decide(options).task_server) prepare_isolation();
-    if (owns_mpi) transport::initialise(argc, argv);
+    if (owns_mpi) {
+      const Effective effective = decide(options);
+      if (effective.crash_report) engine::note_crash_handlers();
+      if (effective.task_server) prepare_isolation();
+      transport::initialise(argc, argv);
+      if (effective.crash_report) engine::report_crashes();
+    }
   } catch (const Error& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
     return 1;
@@ -8141,6 +8178,140 @@ std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
 
 }  // namespace rankview::detail
 
+#include <csignal>
+
+namespace rankview::engine {
+namespace {
+
+struct Crash {
+  int signal;
+  const char* name;
+  bool reported = false;         // by this
+  bool programs = false;         // the program has a handler
+  struct sigaction before = {};  // who comes behind this
+};
+
+std::array<Crash, 5> crashes{{{SIGSEGV, "segmentation fault"},
+                              {SIGBUS, "bus error"},
+                              {SIGFPE, "arithmetic error"},
+                              {SIGILL, "illegal instruction"},
+                              {SIGABRT, "abort"}}};
+
+// Text that is put together where nothing may be allocated.
+class Line {
+ public:
+  Line& operator<<(std::string_view text) {
+    const std::size_t count = std::min(text.size(), text_.size() - size_);
+    std::copy_n(text.begin(), count, text_.begin() + static_cast<std::ptrdiff_t>(size_));
+    size_ += count;
+    return *this;
+  }
+  Line& number(std::uint64_t value, int base = 10) {
+    std::array<char, 24> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, base).ptr;
+    return *this << std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
+  }
+  void write() const {
+    // Nothing can be done about it if that fails.
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text_.data(), size_);
+  }
+
+ private:
+  std::array<char, 400> text_{};
+  std::size_t size_ = 0;
+};
+
+void tell(const Crash& crash, const siginfo_t* info) {
+  Line line;
+  line << "rankview: process ";
+  line.number(static_cast<std::uint64_t>(::getpid()));
+  const TaskHost* const host = current();
+  const TaskId task = host == nullptr ? TaskId{} : host->running();
+  if (host != nullptr) {
+    line << ", engine ";
+    line.number(static_cast<std::uint64_t>(host->id()));
+  }
+  line << ", gets signal ";
+  line.number(static_cast<std::uint64_t>(crash.signal));
+  line << " (" << crash.name << ")";
+  if (crash.signal != SIGABRT && info != nullptr) {
+    line << " at address 0x";
+    line.number(reinterpret_cast<std::uintptr_t>(info->si_addr), 16);
+  }
+  if (task.call != 0) {
+    line << " in task ";
+    line.number(task.call) << ".";
+    line.number(task.item) << "; with isolation = rv::process that would have been the error of this task alone";
+  }
+  line << "\n";
+  line.write();
+}
+
+void on_crash(int signal, siginfo_t* info, void* context) {
+  auto* const crash = std::find_if(crashes.begin(), crashes.end(), [signal](const Crash& known) { return known.signal == signal; });
+  const struct sigaction& before = crash->before;
+  // A crash in here goes on.
+  ::sigaction(signal, &before, nullptr);
+  tell(*crash, info);
+  if ((before.sa_flags & SA_SIGINFO) != 0) {
+    before.sa_sigaction(signal, info, context);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(signal);
+  } else {
+    std::raise(signal);
+  }
+}
+
+}  // namespace
+
+void note_crash_handlers() {
+  for (Crash& crash : crashes) {
+    struct sigaction there = {};
+    ::sigaction(crash.signal, nullptr, &there);
+    crash.programs = !crash.reported && ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_DFL);
+  }
+}
+
+void report_crashes() {
+  for (Crash& crash : crashes) {
+    if (crash.programs || crash.reported) continue;
+    struct sigaction action = {};
+    action.sa_sigaction = &on_crash;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    crash.reported = ::sigaction(crash.signal, &action, &crash.before) == 0;
+  }
+}
+
+void report_no_crashes() {
+  for (const Crash& crash : crashes) {
+    if (crash.reported) std::signal(crash.signal, SIG_DFL);
+  }
+}
+
+struct HandlerStack::Memory {
+  std::array<std::byte, std::size_t{64} * 1024> bytes;
+};
+
+HandlerStack::HandlerStack() {
+  stack_t there{};
+  ::sigaltstack(nullptr, &there);
+  if ((there.ss_flags & SS_DISABLE) == 0) return;
+  memory_ = std::make_unique<Memory>();
+  stack_t stack{};
+  stack.ss_sp = memory_->bytes.data();
+  stack.ss_size = memory_->bytes.size();
+  ::sigaltstack(&stack, nullptr);
+}
+
+HandlerStack::~HandlerStack() {
+  if (memory_ == nullptr) return;
+  stack_t none{};
+  none.ss_flags = SS_DISABLE;
+  ::sigaltstack(&none, nullptr);
+}
+
+}  // namespace rankview::engine
+
 namespace rankview::engine {
 namespace {
 
@@ -8239,6 +8410,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   outbox_.attach(endpoint);
   own_thread_ = std::this_thread::get_id();
   const ServingHere here(*this, settings_.own_process);
+  const HandlerStack handler_stack;
 
   stack_.reset();
   memory_report_.reset();
@@ -9661,7 +9833,6 @@ void prime_traces();
 #include <execinfo.h>
 #include <sys/socket.h>
 #include <cerrno>
-#include <csignal>
 
 namespace rankview::isolation {
 namespace {
@@ -9791,6 +9962,7 @@ class Host final : public engine::TaskHost {
   [[nodiscard]] int id() const override { return engine_; }
   [[nodiscard]] int size() const override { return engines_; }
   Variables& variables() override { return variables_; }
+  [[nodiscard]] TaskId running() const override { return {}; }  // a crash is told by whoever waits for it
 
   bool stop_requested() override {
     char stop = 0;
@@ -9916,6 +10088,7 @@ void prime_traces() {
 }
 
 void run_child(int socket, Variables* variables) {
+  engine::report_no_crashes();
   watch_for_crashes(socket);
   std::optional<Received> task;
   detail::Writer failure;

@@ -35,6 +35,9 @@ struct Options {
   /// `RANKVIEW_TASK_SERVER` (1): whether rv::run() makes, on each rank and before it initialises MPI, the small process that tasks with
   /// `isolation = rv::process` are started from.
   std::optional<bool> task_server{};
+  /// `RANKVIEW_CRASH_REPORT` (1): whether rv::run(), where it initialises MPI, has a crash of a rank told on stderr with the signal and the
+  /// task that ran, before MPI tells of it. Not for signals for which the program has a handler.
+  std::optional<bool> crash_report{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

@@ -48,6 +48,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_TEAM_GRACE_MS", &Options::team_grace, &Effective::team_grace, hour_in_us},
     Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
+    Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 

@@ -18,6 +18,7 @@ struct Effective {
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward_results = ForwardResults::when_nearer;
   bool task_server = true;
+  bool crash_report = true;
   bool banner = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include "cluster/task_server.hpp"
 #include "cluster/under_way.hpp"
+#include "engine/crash_report.hpp"
 #include "engine/failure.hpp"
 #include "launch/self_start.hpp"
 #include "transport/process.hpp"
@@ -53,8 +54,13 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
           "make a rankview::Cluster between them");
     launch::start_under_mpirun(argc, argv);
     owns_mpi = !transport::mpi_running();
-    if (owns_mpi && detail::decide(options).task_server) prepare_isolation();
-    if (owns_mpi) transport::initialise(argc, argv);
+    if (owns_mpi) {
+      const Effective effective = decide(options);
+      if (effective.crash_report) engine::note_crash_handlers();
+      if (effective.task_server) prepare_isolation();
+      transport::initialise(argc, argv);
+      if (effective.crash_report) engine::report_crashes();
+    }
   } catch (const Error& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
     return 1;

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/engine.hpp"
 
+#include "engine/crash_report.hpp"
 #include "engine/current.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
@@ -38,6 +39,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   outbox_.attach(endpoint);
   own_thread_ = std::this_thread::get_id();
   const ServingHere here(*this, settings_.own_process);
+  const HandlerStack handler_stack;
 
   stack_.reset();
   memory_report_.reset();

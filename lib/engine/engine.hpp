@@ -79,6 +79,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] int id() const override { return settings_.id; }
   [[nodiscard]] int size() const override { return settings_.size; }
   Variables& variables() override { return variables_; }
+  [[nodiscard]] TaskId running() const override { return run_->end == 0 ? TaskId{} : TaskId{run_->call, run_->item}; }
   [[nodiscard]] bool stop_requested() override;
   [[nodiscard]] std::stop_token stop_token() override;
   void publish(std::string_view name, const char* type, std::span<const std::byte> value) override;

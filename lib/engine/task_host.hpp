@@ -4,6 +4,7 @@
 
 #include <rankview/detail/callable.hpp>
 #include <rankview/detail/kept_result.hpp>
+#include <rankview/task_id.hpp>
 #include <rankview/variables.hpp>
 
 #include <cstddef>
@@ -28,6 +29,8 @@ class TaskHost {
   [[nodiscard]] virtual int id() const = 0;    // of the engine
   [[nodiscard]] virtual int size() const = 0;  // how many engines there are
   virtual Variables& variables() = 0;
+  // The task that runs, or ran last; 0.0 if there is none. Safe in a signal handler.
+  [[nodiscard]] virtual TaskId running() const = 0;
 
   // Whether the running task has been given up. For the task's threads.
   [[nodiscard]] virtual bool stop_requested() = 0;

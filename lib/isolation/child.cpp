@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "isolation/child.hpp"
 
+#include "engine/crash_report.hpp"
 #include "engine/current.hpp"
 #include "engine/failure.hpp"
 #include "engine/task_host.hpp"
@@ -159,6 +160,7 @@ class Host final : public engine::TaskHost {
   [[nodiscard]] int id() const override { return engine_; }
   [[nodiscard]] int size() const override { return engines_; }
   Variables& variables() override { return variables_; }
+  [[nodiscard]] TaskId running() const override { return {}; }  // a crash is told by whoever waits for it
 
   bool stop_requested() override {
     char stop = 0;
@@ -284,6 +286,7 @@ void prime_traces() {
 }
 
 void run_child(int socket, Variables* variables) {
+  engine::report_no_crashes();
   watch_for_crashes(socket);
   std::optional<Received> task;
   detail::Writer failure;

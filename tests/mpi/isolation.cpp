@@ -137,6 +137,7 @@ TEST_CASE("however its process ends, that is its error, and the engines go on") 
     CHECK(segv.peak_memory() > 100'000);
     CHECK_FALSE(segv.host().empty());
     CHECK(crash("abort").signal() == SIGABRT);
+    CHECK(test::contains(crash("segv", rv::fork).what(), "\n  at "));
   }
   CHECK(crash("kill").signal() == SIGKILL);
   CHECK(crash("_exit").exit_status() == 4);

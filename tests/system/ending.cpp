@@ -46,6 +46,12 @@ int stack_use(int n) {
   return room[4096 * 100];
 }
 
+// Calls itself for ever.
+int overflow(int n) {
+  volatile int here = n;
+  return n == 0 ? 0 : overflow(here + 1) + here;
+}
+
 void say(const std::string& text) {
   std::fputs((text + "\n").c_str(), stdout);
   std::fflush(stdout);
@@ -79,6 +85,18 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
     return 0;
   }
   if (how == "seven") return 7;
+  if (how == "crash") {
+    rc[-1].apply_sync(
+        [](int) {
+          const volatile int* const nowhere = nullptr;
+          return *nowhere;
+        },
+        1);
+  }
+  if (how == "overflow") {
+    rc[-1].apply_sync([](int) { return overflow(1); }, 1);
+  }
+  if (how == "crash_client") std::abort();
   if (how == "desert") {
     const auto lonely = [](const boost::mpi::communicator& comm) {
       if (comm.rank() == 0) throw std::runtime_error("left the others alone");

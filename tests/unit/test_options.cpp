@@ -48,6 +48,7 @@ struct Clean {
   Environment grace{"RANKVIEW_SHUTDOWN_GRACE_MS", ""};
   Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
   Environment server{"RANKVIEW_TASK_SERVER", ""};
+  Environment report{"RANKVIEW_CRASH_REPORT", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
   Environment banner{"RANKVIEW_BANNER", ""};
 };
@@ -117,5 +118,6 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_TEAM_GRACE_MS=60000\n"
         "  RANKVIEW_FORWARD_RESULTS=1\n"
         "  RANKVIEW_TASK_SERVER=1\n"
+        "  RANKVIEW_CRASH_REPORT=1\n"
         "  RANKVIEW_BANNER=1\n");
 }
