@@ -5,735 +5,9 @@
 // Boost.MPI and Boost.Serialization. Made from lib/ by lib/embed.sh.
 #pragma once
 
-#include <rankview/options.hpp>
-
-#include <chrono>
-#include <string>
-
-namespace rankview::inline abi_0_1::detail {
-
-// Options with everything decided.
-struct Effective {
-  std::chrono::microseconds idle_spin{50};
-  std::chrono::microseconds idle_sleep{1000};
-  bool pulse = true;
-  std::chrono::milliseconds shutdown_grace{10'000};
-  std::chrono::milliseconds team_grace{60'000};
-  ForwardResults forward_results = ForwardResults::when_nearer;
-  bool task_server = true;
-  bool crash_report = true;
-  bool banner = false;
-};
-
-// The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.
-Effective decide(const Options& options);
-
-// One line for each option: its variable and its effective value.
-std::string to_string(const Effective& options);
-
-}  // namespace rankview::detail
-
-#include <rankview/detail/call.hpp>
-
-#include <cstddef>
-#include <cstdint>
-#include <deque>
-#include <exception>
-#include <functional>
-#include <map>
-#include <memory>
-#include <set>
-#include <utility>
-#include <vector>
-
-// What the controller knows of few calls.
-namespace rankview::inline abi_0_1::detail {
-
-// An item that a team of engines runs, while some of them have not ended it.
-struct TeamItem {
-  std::size_t pending = 0;
-  std::exception_ptr error;
-};
-
-// How an item has fared so far that was not run to its end the first time.
-struct Attempts {
-  std::vector<int> tried;    // engines where it failed
-  std::vector<int> refused;  // engines whose predicate said no
-  std::vector<std::string> errors;
-};
-
-// A call some of whose arguments are results: when these are there, encode() makes its one item.
-struct Deferred {
-  Dependency arguments{};
-  EncodeArguments encode{};
-  bool plain = false;    // which runs no code of the user's
-  bool by_value = true;  // as it is encoded now
-  std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
-  int placed = -1;            // the engine that it was left to, which has a long argument
-};
-
-using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
-
-// Indices of items in the order in which they end, for whoever reads them so.
-struct CompletionFeed {
-  std::deque<std::uint64_t> ended;
-};
-
-// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
-struct Feeding {
-  std::weak_ptr<CompletionFeed> feed;
-  std::uint64_t first = 0;
-};
-
-// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
-struct Uncommon {
-  std::string label;
-  std::vector<std::vector<int>> teams;  // where each item is run by one of these
-  Deferred deferred;
-
-  Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
-  Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
-  Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
-  std::exception_ptr doomed;                           // its items cannot run
-  Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
-  std::vector<Feeding> feeds;
-  std::vector<std::shared_ptr<Continuation>> continuations;
-  Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
-  std::vector<int> object_holders;                                   // engines that hold the callable's state
-  Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
-};
-
-}  // namespace rankview::detail
-
-#include <rankview/metadata.hpp>
-
-#include <atomic>
-
-// What the runtime knows of a call.
-namespace rankview::inline abi_0_1::detail {
-
-struct ShippedCode;
-
-// What is known of one item; a map of ten million has ten million of these.
-struct ItemRecord {
-  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
-  std::int64_t completed = 0;
-  std::int64_t received = 0;
-  std::int32_t engine = -1;
-  std::uint16_t attempts = 0;
-  Status status = Status::waiting;
-};
-
-// The records of a call's items. A single one, which most calls have, lies in the call.
-class Items {
- public:
-  Items() = default;
-  Items(const Items&) = delete;
-  Items& operator=(const Items&) = delete;
-
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] bool empty() const { return size_ == 0; }
-  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
-  ItemRecord& operator[](std::size_t i) { return data_[i]; }
-  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
-  [[nodiscard]] const ItemRecord* begin() const { return data_; }
-  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
-
-  void reserve(std::size_t size) {
-    if (size > 1) many_.edit().reserve(size);
-  }
-  // Items come, and never go.
-  void resize(std::size_t size) {
-    if (size > 1) {
-      std::vector<ItemRecord>& many = many_.edit();
-      if (size_ == 1 && many.empty()) many.push_back(one_);
-      many.resize(size);
-      data_ = many.data();
-    }
-    size_ = size;
-  }
-
- private:
-  std::size_t size_ = 0;
-  ItemRecord* data_ = &one_;
-  ItemRecord one_;
-  Rare<std::vector<ItemRecord>> many_;
-};
-
-// On what terms the scheduler may run a call's items; see Flags.
-struct Terms {
-  int retries = 0;
-  std::int64_t timeout = 0;        // nanoseconds, 0 for none
-  std::int64_t queue_timeout = 0;  // likewise
-  std::int32_t priority = 0;
-  std::uint32_t hwm = 0;
-  std::uint8_t policy = 0;
-  bool (*predicate)() = nullptr;
-  Isolation isolation = Isolation::none;
-  std::uint64_t memory_limit = 0;  // bytes, 0 for none
-  double memory_growth = 1;        // from one attempt to the next
-
-  friend bool operator==(const Terms&, const Terms&) = default;
-};
-
-// What becomes of a call. The first few are set before the submission; the rest is under the controller's lock, but for what is atomic.
-struct CallLife {
-  Rare<Terms> terms;
-  const ShippedCode* code = nullptr;  // of the function
-  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
-  bool answered = false;              // it has got it
-  std::uint64_t submitter = 0;        // the thread that submitted it
-  std::int64_t submitted = 0;         // nanoseconds of the wall clock
-  Rare<Uncommon> more;                // what few calls have
-
-  std::vector<ArgumentBlock> blocks;
-  Items items;
-  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
-  std::exception_ptr failure;                                // of a collective call as a whole
-  std::uint64_t team = 0;                                    // where the call is handed out to one
-  std::int64_t last_received = 0;
-  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
-  std::int32_t cached_on = -1;                          // the engine that may still have its only result, which is long
-  bool waits = false;                                   // for others
-  bool laid_out = false;                                // its items are all there
-  bool aborted = false;                                 // given up as a whole
-  bool in_flight = false;                               // it has not ended
-  bool has_handles = false;                             // an AsyncResult will refer to it; false for `_sync`, whose call goes at its end
-  bool abandoned = false;                               // nobody has a handle any more
-  std::atomic<bool> sealed{false};                      // no more items will come, and rank 0's own part is over
-  std::atomic<bool> error_seen{false};                  // somebody looked at how it ended
-  std::atomic<std::uint64_t> ended{0};
-  CallSlot* slot = nullptr;
-  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
-
-  [[nodiscard]] bool done() const {
-    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
-  }
-};
-
-}  // namespace rankview::detail
-
-#include <cstdlib>
-
-namespace rankview::controller {
-
-// As large as a huge page, and aligned as one.
-inline constexpr std::size_t slab_bytes = std::size_t{2} << 20;
-
-struct FreeSlab {
-  void operator()(void* slab) const noexcept { std::free(slab); }
-};
-using Slab = std::unique_ptr<void, FreeSlab>;
-
-// `huge`: it will be filled, so that the system may back it with a huge page. Throws std::bad_alloc.
-Slab new_slab(bool huge);
-
-}  // namespace rankview::controller
-
-#include <rankview/detail/handle.hpp>
-
-#include <array>
-#include <unordered_map>
-
-namespace rankview::inline abi_0_1::detail {
-
-// Calls by number. Numbers are given in turn, so those of about the same time lie side by side, in pages, and these in slabs, so that a
-// million calls are a few thousand pages of memory. Does not own the calls; slots stay where they are.
-//
-// Cost: constant. Memory: 16 bytes for each call where all stay, a page for each that stays alone; slabs are kept to the end.
-class CallTable {
- public:
-  // Numbers only grow.
-  CallSlot& add(std::uint64_t id, Call& call) {
-    if (newest_ == nullptr || newest_number_ != id / page_size) turn_page(id / page_size);
-    ++newest_->used;
-    CallSlot& slot = newest_->slots[id % page_size];
-    slot.call = &call;
-    return slot;
-  }
-
-  // Null if there is none of that number.
-  [[nodiscard]] Call* find(std::uint64_t id) const {
-    const Page* const at = page(id / page_size);
-    return at == nullptr ? nullptr : at->slots[id % page_size].call;
-  }
-
-  void remove(std::uint64_t id) {
-    Page* const at = page(id / page_size);
-    if (at == nullptr || at->slots[id % page_size].call == nullptr) return;
-    at->slots[id % page_size].call = nullptr;
-    if (--at->used == 0 && at != newest_) drop(id / page_size, at);
-  }
-
-  // Calls must not be added or removed meanwhile.
-  template <class F>
-  void for_each(F f) const {
-    for (const auto& [number, page] : pages_) {
-      for (const CallSlot& slot : page->slots) {
-        if (slot.call != nullptr) f(*slot.call);
-      }
-    }
-  }
-
- private:
-  static constexpr std::uint64_t page_size = 64;
-  struct Page {
-    std::array<CallSlot, page_size> slots{};
-    std::uint64_t used = 0;
-  };
-
-  // The page of a number, which is then the last one looked up.
-  Page* page(std::uint64_t number) const {
-    if (last_ == nullptr || last_number_ != number) {
-      const auto found = pages_.find(number);
-      if (found == pages_.end()) return nullptr;
-      last_ = found->second;
-      last_number_ = number;
-    }
-    return last_;
-  }
-
-  // The next call is the first of another page.
-  void turn_page(std::uint64_t number) {
-    if (newest_ != nullptr && newest_->used == 0) drop(newest_number_, newest_);
-    newest_ = new_page();
-    newest_number_ = number;
-    pages_.emplace(number, newest_);
-  }
-
-  void drop(std::uint64_t number, Page* page) {
-    free_.push_back(page);
-    pages_.erase(number);
-    if (last_ == page) last_ = nullptr;
-  }
-
-  Page* new_page() {
-    if (!free_.empty()) {
-      Page* const page = free_.back();
-      free_.pop_back();
-      return std::construct_at(page);
-    }
-    if (slabs_.empty() || begun_ == controller::slab_bytes / sizeof(Page)) {
-      slabs_.push_back(controller::new_slab(!slabs_.empty()));
-      begun_ = 0;
-    }
-    return std::construct_at(static_cast<Page*>(slabs_.back().get()) + begun_++);
-  }
-
-  std::vector<controller::Slab> slabs_;
-  std::size_t begun_ = 0;                           // pages of the last slab that were ever in use
-  std::vector<Page*> free_;                         // those that no longer are
-  std::unordered_map<std::uint64_t, Page*> pages_;  // in use
-  Page* newest_ = nullptr;
-  std::uint64_t newest_number_ = 0;
-  mutable Page* last_ = nullptr;
-  mutable std::uint64_t last_number_ = 0;
-};
-
-}  // namespace rankview::detail
-
-namespace rankview::controller {
-
-// The calls of a run by their numbers: those that have not ended, and those that have and that somebody may still ask for.
-//
-// Keeps a call alive from enlist() until it has ended and nobody asks for it any more.
-class CallRegistry {
- public:
-  CallRegistry();
-
-  // Numbers the call. It is in flight from here on.
-  void enlist(const std::shared_ptr<detail::Call>& call);
-  // The call is over: it is in flight no longer. If nobody will ask for it, it is not kept any more, but given to the caller; else null.
-  std::shared_ptr<detail::Call> end(detail::Call& call);
-  // Nobody will ask for the call any more. Gives it, or null if it was not kept.
-  std::shared_ptr<detail::Call> drop(detail::Call& call);
-
-  // A call that is in flight, or null.
-  [[nodiscard]] detail::Call* find(std::uint64_t number) const;
-  // The same for one that may have ended.
-  [[nodiscard]] detail::Call* known(std::uint64_t number) const { return calls_.find(number); }
-  // Calls `f` with those in flight, in no order.
-  template <class F>
-  void for_each(F f) const {
-    calls_.for_each([&f](detail::Call& call) {
-      if (call.life().in_flight) f(call);
-    });
-  }
-  // Those in flight, in the order in which they were made.
-  [[nodiscard]] std::vector<std::shared_ptr<detail::Call>> unfinished() const;
-
-  [[nodiscard]] std::uint64_t in_flight() const { return in_flight_; }
-  [[nodiscard]] std::uint64_t next_number() const { return next_number_; }
-  // A number of this registry, of which others of the process have another; they come round after some ten thousand.
-  [[nodiscard]] std::uint16_t run() const { return run_; }
-
- private:
-  const std::uint16_t run_;
-  detail::CallTable calls_;
-  std::uint64_t in_flight_ = 0;
-  std::uint64_t next_number_ = 1;
-};
-
-}  // namespace rankview::controller
-
-#include <mutex>
-#include <thread>
-
-namespace rankview::controller {
-
-// A mutex whose holder can see that others want it. Whoever drives the progress loop holds the lock most of the time, and lets others in
-// between two rounds; a plain mutex would mostly be won by the driver again.
-class SharedLock {
- public:
-  void lock() {
-    if (!mutex_.try_lock()) {
-      waiting_.fetch_add(1, std::memory_order_relaxed);
-      mutex_.lock();
-      waiting_.fetch_sub(1, std::memory_order_relaxed);
-    }
-  }
-  bool try_lock() { return mutex_.try_lock(); }
-  void unlock() { mutex_.unlock(); }
-  [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
-
-  // Held: lets whoever waits have it, then takes it again.
-  void let_others_in() {
-    unlock();
-    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
-    mutex_.lock();
-  }
-
- private:
-  std::mutex mutex_;
-  std::atomic<int> waiting_{0};
-};
-
-}  // namespace rankview::controller
-
-namespace rankview::controller {
-
-// Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
-// library, so it is put down here under the controller's lock, and run without.
-//
-// Pieces that belong to one call are run one after the other, in the order in which they came.
-class UserWork {
- public:
-  class Piece {
-   public:
-    explicit Piece(std::shared_ptr<detail::Call> call) : call_(std::move(call)) {}
-    Piece(const Piece&) = delete;
-    Piece& operator=(const Piece&) = delete;
-    virtual ~Piece() = default;
-
-    // Without the lock.
-    virtual void run() noexcept = 0;
-    // Then, with the lock: what follows from it.
-    virtual void finish() = 0;
-
-    [[nodiscard]] detail::Call& call() const { return *call_; }
-
-   private:
-    friend UserWork;
-    std::shared_ptr<detail::Call> call_;
-  };
-
-  void add(std::unique_ptr<Piece> piece);
-  // Whether there is none that could be begun.
-  [[nodiscard]] bool empty() const { return ready_.empty(); }
-  // Whether any has not been finished, or any of the call.
-  [[nodiscard]] bool busy() const { return !behind_.empty(); }
-  [[nodiscard]] bool busy(const detail::Call& call) const { return behind_.contains(&call); }
-
-  // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
-  void leave(std::shared_ptr<const void> thing) {
-    if (thing.use_count() != 0) left_.things.push_back(std::move(thing));
-  }
-  void leave(std::vector<std::shared_ptr<const void>>&& things) {
-    for (auto& thing : things) leave(std::move(thing));
-    things.clear();
-  }
-  // Likewise the results that a call was made of.
-  void leave(detail::Deferred&& deferred) { std::swap(left_.deferred.emplace_back(), deferred); }
-  // So much that its memory is better used again.
-  [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
-
-  [[nodiscard]] bool anything_left() const { return !left_.things.empty() || !left_.deferred.empty(); }
-  // Gives back the lock, and then destroys what is left.
-  void destroy_left_behind(std::unique_lock<SharedLock>& guard);
-
- private:
-  friend class Visit;
-
-  std::unique_ptr<Piece> begin_next();
-  void end(std::unique_ptr<Piece> piece);
-
-  struct Left {
-    std::vector<std::shared_ptr<const void>> things;
-    std::vector<detail::Deferred> deferred;
-  };
-  // Empty, with the memory of what this thread destroyed last: mostly that is a call or two, for which nothing has to be allocated so.
-  static thread_local Left spare_;
-
-  std::deque<std::unique_ptr<Piece>> ready_;
-  // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
-  std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
-  Left left_;
-};
-
-// Drops what results the call has.
-void discard_results(UserWork& work, detail::Call& call);
-
-// A stay under the controller's lock. What is left behind under it is destroyed when the lock has been given back.
-class Visit {
- public:
-  Visit(SharedLock& lock, UserWork& work) : work_(work), guard_(lock) {}
-  // Only if nobody else has it.
-  Visit(SharedLock& lock, UserWork& work, std::try_to_lock_t only_if_free) : work_(work), guard_(lock, only_if_free) {}
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
-  ~Visit() {
-    if (guard_.owns_lock()) unlock();
-  }
-
-  explicit operator bool() const { return guard_.owns_lock(); }
-  void lock() { guard_.lock(); }
-  void unlock() {
-    if (work_.anything_left()) {
-      work_.destroy_left_behind(guard_);
-    } else {
-      guard_.unlock();
-    }
-  }
-  // Destroys what is left by now, without the lock.
-  void let_go() {
-    unlock();
-    lock();
-  }
-  // Runs the next piece of work, without the lock.
-  void run_next_piece();
-
- private:
-  UserWork& work_;
-  std::unique_lock<SharedLock> guard_;
-};
-
-}  // namespace rankview::controller
-
-namespace rankview::controller {
-
-// What is to be run because calls have ended. It is the client's code, so whoever drives takes it out under the controller's lock and runs
-// it without.
-class ContinuationQueue {
- public:
-  // The call has ended: what continues it is due.
-  void take(detail::Call& call);
-
-  [[nodiscard]] bool empty() const { return due_.empty(); }
-  // Whether any is due, or is being run by somebody else than the calling thread.
-  [[nodiscard]] bool busy() const { return !due_.empty() || running_ > running_here(); }
-  // How many the calling thread is in: one may wait, and run others meanwhile.
-  [[nodiscard]] static int running_here();
-
-  // Runs the first, and lets go of the lock meanwhile.
-  void run_next(Visit& visit);
-  // The client has failed: what is due from here on is dropped when its turn comes.
-  void stop() { stopped_ = true; }
-  // Gives what nobody will run.
-  std::deque<std::shared_ptr<detail::Continuation>> drop();
-
- private:
-  std::deque<std::shared_ptr<detail::Continuation>> due_;
-  int running_ = 0;
-  bool stopped_ = false;
-};
-
-}  // namespace rankview::controller
-
-#include <optional>
-
-// Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
-namespace rankview::scheduler {
-
-// What somebody who waits for tasks wants to have become of them: of all or of any, that they went well, or failed, or either.
-struct Rule {
-  bool all = true;
-  bool success = true;
-  bool failure = false;
-};
-
-enum class Verdict : std::uint8_t { waiting, met, impossible };
-
-// How the tasks that a call is to run after have ended so far.
-class After {
- public:
-  After() = default;
-  explicit After(Rule rule) : rule_(rule) {}
-
-  void expect(std::uint64_t tasks) { total_ += tasks; }
-  void ended(bool well) { ++(well ? succeeded_ : failed_); }
-  [[nodiscard]] Verdict verdict() const;
-
- private:
-  Rule rule_;
-  std::uint64_t total_ = 0;
-  std::uint64_t succeeded_ = 0;
-  std::uint64_t failed_ = 0;
-};
-
-// The same by engine, for a call that is to run where they ran.
-class Follow {
- public:
-  // `targets`: the engines that may run the call; none for all.
-  Follow(Rule rule, std::vector<int> targets) : rule_(rule), targets_(std::move(targets)) {}
-
-  void expect(std::uint64_t tasks) { total_ += tasks; }
-  // `engine`: -1 where it never ran.
-  void ended(int engine, bool well);
-  [[nodiscard]] Verdict verdict() const;
-  // Where the rule is met. Empty with Verdict::met: anywhere, since there was nothing to follow.
-  [[nodiscard]] std::vector<int> engines() const;
-
- private:
-  Rule rule_;
-  std::vector<int> targets_;
-  std::uint64_t total_ = 0;
-  std::uint64_t ended_ = 0;
-  std::vector<std::pair<int, std::uint64_t>> at_;  // how many tasks that count ended on which engine
-};
-
-// Calls are nodes: those that wait, and those whose tasks somebody waits for.
-//
-// Cost: constant for each dependency, when it is made and when its task ends.
-class Dependencies {
- public:
-  using Node = std::uint32_t;
-  static constexpr Node none = static_cast<Node>(-1);
-  static constexpr std::uint64_t every = static_cast<std::uint64_t>(-1);
-
-  // How the waiting of a call ended.
-  struct Decision {
-    std::uint64_t call = 0;
-    Verdict verdict = Verdict::waiting;
-    std::vector<int> engines{};  // where it may run, none for anywhere
-    // Where impossible: the task that made it so.
-    std::uint64_t cause_call = 0;
-    std::uint64_t cause_item = 0;
-  };
-
-  // What a call waits for: all of these have to be met.
-  struct Needs {
-    After after{Rule()};
-    After arguments{Rule()};
-    std::optional<Follow> follow;
-  };
-  enum class Need : std::uint8_t { after, argument, follow };
-
-  Node add(std::uint64_t call);
-  // The call waits from here on. Its needs have been told what has ended already, and expect the rest; depend() says where it comes from.
-  void wait(Node node, Needs needs);
-  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`.
-  void depend(Node node, Node on, std::uint64_t item, Need need);
-  // All of the node's dependencies have been told. Decides if there is nothing to wait for. The cause to name if they cannot be met.
-  void settle(Node node, std::uint64_t cause_call = 0, std::uint64_t cause_item = 0);
-
-  // A task of a node ended on an engine, -1 if it never ran.
-  void ended(Node node, std::uint64_t item, int engine, bool well);
-  // The call is over, and waits for nothing.
-  void remove(Node node);
-
-  // Whether there is any whose waiting is over, and the next of them.
-  [[nodiscard]] bool decided() const { return !decisions_.empty(); }
-  std::optional<Decision> next();
-  [[nodiscard]] std::size_t waiting() const { return waiting_; }
-
- private:
-  struct Edge {
-    Node node;
-    Need need;
-    std::uint64_t call;  // of the node, which may have been removed since
-  };
-  using Edges = std::vector<Edge>;
-  struct Vertex {
-    std::uint64_t call = 0;
-    std::unique_ptr<Needs> needs;
-    Edges on_every;
-    std::unique_ptr<std::unordered_map<std::uint64_t, Edges>> on_item;
-  };
-
-  void tell(const Edges& edges, std::uint64_t call, std::uint64_t item, int engine, bool well);
-  void decide(Vertex& vertex, std::uint64_t cause_call, std::uint64_t cause_item);
-
-  std::deque<Vertex> vertices_;
-  std::vector<Node> free_;
-  std::deque<Decision> decisions_;
-  std::size_t waiting_ = 0;
-};
-
-}  // namespace rankview::scheduler
-
-namespace rankview::controller {
-
-// Holds calls back until the tasks that they depend on have ended, and finds out when they may go on or never will.
-//
-// What a task's end decides is not carried out here: next() gives one decision after the other, so that a chain of failures is a loop.
-class DependencyGate {
- public:
-  // What a call is to wait for.
-  struct Waiting {
-    struct On {
-      detail::Call* call;
-      std::uint64_t item;
-      scheduler::Dependencies::Need need;
-    };
-
-    scheduler::Dependencies::Needs needs;
-    std::vector<On> open;          // what has not ended
-    TaskId bad;                    // a task that has ended, and not as asked for
-    bool takes_arguments = false;  // results are among its arguments, which are encoded when all of them are there
-
-    [[nodiscard]] bool waits() const { return takes_arguments || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
-  };
-
-  // A call that need not wait any more, or has waited in vain. It is in flight.
-  struct Decision {
-    detail::Call* call = nullptr;
-    bool met = false;
-    std::vector<int> engines{};  // where it may run, if that was found out; none for where it always might
-    TaskId cause;                // what it waited for in vain
-  };
-
-  // `run`: whose calls these are.
-  DependencyGate(const detail::Controller* run, const CallRegistry& calls) : run_(run), calls_(calls) {}
-
-  // Looks up what the call's flags and arguments name. Throws InvalidDependency or UsageError, and then nothing has changed.
-  Waiting look_up(detail::Call& call) const;
-  void hold(detail::Call& call, Waiting&& waiting);
-
-  // A task has ended, and its call may be waited for.
-  void ended(const detail::Call& call, std::uint64_t item);
-  // The call is over: nobody can wait for it any more.
-  void forget(detail::Call& call);
-
-  // Whether anything has been decided that next() has not given.
-  [[nodiscard]] bool decided() const { return dependencies_.decided(); }
-  // The next decision; one without a call if there is none or it does not wait any more.
-  Decision next();
-  // Why a call that depends on this task cannot run, for each of its tasks. Under next(), since it asks the call of that task.
-  [[nodiscard]] std::function<std::exception_ptr(const TaskId&)> impossible(const TaskId& cause) const;
-
- private:
-  [[nodiscard]] detail::Call& resolve(const detail::Prerequisite& prerequisite) const;
-  void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need) const;
-
-  const detail::Controller* const run_;
-  const CallRegistry& calls_;
-  scheduler::Dependencies dependencies_;
-};
-
-}  // namespace rankview::controller
-
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 namespace rankview::transport {
 
@@ -829,6 +103,9 @@ class Transfer {
 #include <rankview/detail/buffer.hpp>
 #include <rankview/detail/collective.hpp>
 
+#include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <span>
 
 namespace rankview::transport {
@@ -901,6 +178,8 @@ class Team {
 #include <rankview/detail/stream.hpp>
 
 #include <iterator>
+#include <utility>
+#include <vector>
 
 namespace rankview::transport {
 
@@ -1005,6 +284,7 @@ inline bool Endpoint::doze(Idle& idle) {
 
 #include <rankview/detail/code_address.hpp>
 
+#include <string>
 #include <variant>
 
 // What controller and engines say to each other. A message is a sequence of records; this is their layout, in native byte order,
@@ -1297,6 +577,10 @@ Failure read_failure(Reader& in);
 
 }  // namespace rankview::wire
 
+#include <rankview/metadata.hpp>
+
+#include <optional>
+
 namespace rankview::controller {
 
 // Who an engine is.
@@ -1365,6 +649,831 @@ class Engines {
 
 }  // namespace rankview::controller
 
+#include <rankview/detail/call.hpp>
+
+namespace rankview::controller {
+
+// Hears what happens to items, ranges of them at a time, and to the run. Called with the controller's lock, so it must neither wait nor
+// call back; what it is given may be looked at only meanwhile.
+class Recorder {
+ public:
+  Recorder() = default;
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+  virtual ~Recorder() = default;
+
+  // These are the engines.
+  virtual void run_begins(const std::vector<EngineInfo>& engines) = 0;
+  // All items of the call are known. Some may have been granted before.
+  virtual void submitted(const detail::Call& call) = 0;
+  // An engine has been given items [begin, end), or rank 0, which is -1, has begun them.
+  virtual void granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) = 0;
+  // An attempt at an item has failed, and there will be another.
+  virtual void retried(const detail::Call& call, std::uint64_t item) = 0;
+  // Items [begin, end) have ended; their records say how.
+  virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
+  // The call is over: nothing more will be said of it.
+  virtual void over(const detail::Call& call) = 0;
+  // Nothing more will be submitted. `failed`: the client has, for that reason.
+  virtual void run_ends(bool failed, const std::string& reason) = 0;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::transport {
+
+// Where a clock of a simulated run gets its time from.
+class TimeSource {
+ public:
+  [[nodiscard]] virtual std::int64_t now() const = 0;
+  virtual void nap(std::chrono::nanoseconds pause) = 0;
+
+ protected:
+  ~TimeSource() = default;
+};
+
+// Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
+// that share an anchor agree to the nanosecond; hosts agree as well as their wall clocks did at the start.
+class Clock {
+ public:
+  Clock() : anchor_(wall() - steady()) {}
+  explicit Clock(std::int64_t anchor) : anchor_(anchor) {}
+  // A simulated one.
+  explicit Clock(TimeSource& source) : anchor_(0), source_(&source) {}
+
+  [[nodiscard]] std::int64_t now() const { return source_ == nullptr ? anchor_ + steady() : source_->now(); }
+  [[nodiscard]] std::int64_t anchor() const { return anchor_; }
+  // Sleeps for so long.
+  void nap(std::chrono::nanoseconds pause) const { source_ == nullptr ? transport::nap(pause) : source_->nap(pause); }
+
+ private:
+  static std::int64_t steady() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+  static std::int64_t wall() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  }
+
+  std::int64_t anchor_;
+  TimeSource* source_ = nullptr;
+};
+
+}  // namespace rankview::transport
+
+#include <cstdio>
+
+namespace rankview::inline abi_0_1 {
+
+// Tells the story of a run, a line an event.
+class EventLog final : public controller::Recorder {
+ public:
+  // `setting`, as RANKVIEW_LOG says it: `info`, calls and what goes wrong; `debug`, also who is given what and what has ended; behind a
+  // colon the name of a file to add to, instead of stderr. Throws UsageError.
+  static void check(const std::string& setting);
+  // Null for an empty setting, which check() has taken. A file that cannot be written to is said to be so, and stderr takes its place.
+  static std::unique_ptr<EventLog> make(const std::string& setting, const transport::Clock& clock);
+
+  void run_begins(const std::vector<controller::EngineInfo>& engines) override;
+  void submitted(const detail::Call& call) override;
+  void granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) override;
+  void retried(const detail::Call& call, std::uint64_t item) override;
+  void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
+  void over(const detail::Call& call) override;
+  void run_ends(bool failed, const std::string& reason) override;
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const {
+      if (file != stderr) std::fclose(file);
+    }
+  };
+  using File = std::unique_ptr<std::FILE, Close>;
+
+  EventLog(File file, bool details, const transport::Clock& clock)
+      : file_(std::move(file)), details_(details), clock_(clock), began_(clock.now()) {}
+  void say(const std::string& event);
+
+  File file_;
+  const bool details_;
+  transport::Clock clock_;
+  std::int64_t began_;
+};
+
+}  // namespace rankview
+
+#include <rankview/options.hpp>
+
+namespace rankview::inline abi_0_1::detail {
+
+// Options with everything decided.
+struct Effective {
+  std::chrono::microseconds idle_spin{50};
+  std::chrono::microseconds idle_sleep{1000};
+  bool pulse = true;
+  std::chrono::milliseconds shutdown_grace{10'000};
+  std::chrono::milliseconds team_grace{60'000};
+  ForwardResults forward_results = ForwardResults::when_nearer;
+  bool task_server = true;
+  bool crash_report = true;
+  bool banner = false;
+};
+
+// The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.
+Effective decide(const Options& options);
+
+// One line for each option: its variable and its effective value.
+std::string to_string(const Effective& options);
+
+}  // namespace rankview::detail
+
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
+#include <set>
+
+// What the controller knows of few calls.
+namespace rankview::inline abi_0_1::detail {
+
+// An item that a team of engines runs, while some of them have not ended it.
+struct TeamItem {
+  std::size_t pending = 0;
+  std::exception_ptr error;
+};
+
+// How an item has fared so far that was not run to its end the first time.
+struct Attempts {
+  std::vector<int> tried;    // engines where it failed
+  std::vector<int> refused;  // engines whose predicate said no
+  std::vector<std::string> errors;
+};
+
+// A call some of whose arguments are results: when these are there, encode() makes its one item.
+struct Deferred {
+  Dependency arguments{};
+  EncodeArguments encode{};
+  bool plain = false;    // which runs no code of the user's
+  bool by_value = true;  // as it is encoded now
+  std::uint64_t first_ticket = 0;
+  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
+  int placed = -1;            // the engine that it was left to, which has a long argument
+};
+
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
+
+// Indices of items in the order in which they end, for whoever reads them so.
+struct CompletionFeed {
+  std::deque<std::uint64_t> ended;
+};
+
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
+// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+struct Uncommon {
+  std::string label;
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  Deferred deferred;
+
+  Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
+  Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
+  Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
+  std::exception_ptr doomed;                           // its items cannot run
+  Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
+  std::vector<int> object_holders;                                   // engines that hold the callable's state
+  Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
+};
+
+}  // namespace rankview::detail
+
+#include <atomic>
+
+// What the runtime knows of a call.
+namespace rankview::inline abi_0_1::detail {
+
+struct ShippedCode;
+
+// What is known of one item; a map of ten million has ten million of these.
+struct ItemRecord {
+  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
+  std::int64_t completed = 0;
+  std::int64_t received = 0;
+  std::int32_t engine = -1;
+  std::uint16_t attempts = 0;
+  Status status = Status::waiting;
+};
+
+// The records of a call's items. A single one, which most calls have, lies in the call.
+class Items {
+ public:
+  Items() = default;
+  Items(const Items&) = delete;
+  Items& operator=(const Items&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
+  ItemRecord& operator[](std::size_t i) { return data_[i]; }
+  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
+  [[nodiscard]] const ItemRecord* begin() const { return data_; }
+  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
+
+  void reserve(std::size_t size) {
+    if (size > 1) many_.edit().reserve(size);
+  }
+  // Items come, and never go.
+  void resize(std::size_t size) {
+    if (size > 1) {
+      std::vector<ItemRecord>& many = many_.edit();
+      if (size_ == 1 && many.empty()) many.push_back(one_);
+      many.resize(size);
+      data_ = many.data();
+    }
+    size_ = size;
+  }
+
+ private:
+  std::size_t size_ = 0;
+  ItemRecord* data_ = &one_;
+  ItemRecord one_;
+  Rare<std::vector<ItemRecord>> many_;
+};
+
+// On what terms the scheduler may run a call's items; see Flags.
+struct Terms {
+  int retries = 0;
+  std::int64_t timeout = 0;        // nanoseconds, 0 for none
+  std::int64_t queue_timeout = 0;  // likewise
+  std::int32_t priority = 0;
+  std::uint32_t hwm = 0;
+  std::uint8_t policy = 0;
+  bool (*predicate)() = nullptr;
+  Isolation isolation = Isolation::none;
+  std::uint64_t memory_limit = 0;  // bytes, 0 for none
+  double memory_growth = 1;        // from one attempt to the next
+
+  friend bool operator==(const Terms&, const Terms&) = default;
+};
+
+// What becomes of a call. The first few are set before the submission; the rest is under the controller's lock, but for what is atomic.
+struct CallLife {
+  Rare<Terms> terms;
+  const ShippedCode* code = nullptr;  // of the function
+  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
+  bool answered = false;              // it has got it
+  std::uint64_t submitter = 0;        // the thread that submitted it
+  std::int64_t submitted = 0;         // nanoseconds of the wall clock
+  Rare<Uncommon> more;                // what few calls have
+
+  std::vector<ArgumentBlock> blocks;
+  Items items;
+  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
+  std::exception_ptr failure;                                // of a collective call as a whole
+  std::uint64_t team = 0;                                    // where the call is handed out to one
+  std::int64_t last_received = 0;
+  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
+  std::int32_t cached_on = -1;                          // the engine that may still have its only result, which is long
+  bool waits = false;                                   // for others
+  bool laid_out = false;                                // its items are all there
+  bool aborted = false;                                 // given up as a whole
+  bool in_flight = false;                               // it has not ended
+  bool has_handles = false;                             // an AsyncResult will refer to it; false for `_sync`, whose call goes at its end
+  bool abandoned = false;                               // nobody has a handle any more
+  std::atomic<bool> sealed{false};                      // no more items will come, and rank 0's own part is over
+  std::atomic<bool> error_seen{false};                  // somebody looked at how it ended
+  std::atomic<std::uint64_t> ended{0};
+  CallSlot* slot = nullptr;
+  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
+
+  [[nodiscard]] bool done() const {
+    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
+  }
+};
+
+}  // namespace rankview::detail
+
+#include <cstdlib>
+
+namespace rankview::controller {
+
+// As large as a huge page, and aligned as one.
+inline constexpr std::size_t slab_bytes = std::size_t{2} << 20;
+
+struct FreeSlab {
+  void operator()(void* slab) const noexcept { std::free(slab); }
+};
+using Slab = std::unique_ptr<void, FreeSlab>;
+
+// `huge`: it will be filled, so that the system may back it with a huge page. Throws std::bad_alloc.
+Slab new_slab(bool huge);
+
+}  // namespace rankview::controller
+
+#include <rankview/detail/handle.hpp>
+
+#include <array>
+#include <unordered_map>
+
+namespace rankview::inline abi_0_1::detail {
+
+// Calls by number. Numbers are given in turn, so those of about the same time lie side by side, in pages, and these in slabs, so that a
+// million calls are a few thousand pages of memory. Does not own the calls; slots stay where they are.
+//
+// Cost: constant. Memory: 16 bytes for each call where all stay, a page for each that stays alone; slabs are kept to the end.
+class CallTable {
+ public:
+  // Numbers only grow.
+  CallSlot& add(std::uint64_t id, Call& call) {
+    if (newest_ == nullptr || newest_number_ != id / page_size) turn_page(id / page_size);
+    ++newest_->used;
+    CallSlot& slot = newest_->slots[id % page_size];
+    slot.call = &call;
+    return slot;
+  }
+
+  // Null if there is none of that number.
+  [[nodiscard]] Call* find(std::uint64_t id) const {
+    const Page* const at = page(id / page_size);
+    return at == nullptr ? nullptr : at->slots[id % page_size].call;
+  }
+
+  void remove(std::uint64_t id) {
+    Page* const at = page(id / page_size);
+    if (at == nullptr || at->slots[id % page_size].call == nullptr) return;
+    at->slots[id % page_size].call = nullptr;
+    if (--at->used == 0 && at != newest_) drop(id / page_size, at);
+  }
+
+  // Calls must not be added or removed meanwhile.
+  template <class F>
+  void for_each(F f) const {
+    for (const auto& [number, page] : pages_) {
+      for (const CallSlot& slot : page->slots) {
+        if (slot.call != nullptr) f(*slot.call);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t page_size = 64;
+  struct Page {
+    std::array<CallSlot, page_size> slots{};
+    std::uint64_t used = 0;
+  };
+
+  // The page of a number, which is then the last one looked up.
+  Page* page(std::uint64_t number) const {
+    if (last_ == nullptr || last_number_ != number) {
+      const auto found = pages_.find(number);
+      if (found == pages_.end()) return nullptr;
+      last_ = found->second;
+      last_number_ = number;
+    }
+    return last_;
+  }
+
+  // The next call is the first of another page.
+  void turn_page(std::uint64_t number) {
+    if (newest_ != nullptr && newest_->used == 0) drop(newest_number_, newest_);
+    newest_ = new_page();
+    newest_number_ = number;
+    pages_.emplace(number, newest_);
+  }
+
+  void drop(std::uint64_t number, Page* page) {
+    free_.push_back(page);
+    pages_.erase(number);
+    if (last_ == page) last_ = nullptr;
+  }
+
+  Page* new_page() {
+    if (!free_.empty()) {
+      Page* const page = free_.back();
+      free_.pop_back();
+      return std::construct_at(page);
+    }
+    if (slabs_.empty() || begun_ == controller::slab_bytes / sizeof(Page)) {
+      slabs_.push_back(controller::new_slab(!slabs_.empty()));
+      begun_ = 0;
+    }
+    return std::construct_at(static_cast<Page*>(slabs_.back().get()) + begun_++);
+  }
+
+  std::vector<controller::Slab> slabs_;
+  std::size_t begun_ = 0;                           // pages of the last slab that were ever in use
+  std::vector<Page*> free_;                         // those that no longer are
+  std::unordered_map<std::uint64_t, Page*> pages_;  // in use
+  Page* newest_ = nullptr;
+  std::uint64_t newest_number_ = 0;
+  mutable Page* last_ = nullptr;
+  mutable std::uint64_t last_number_ = 0;
+};
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+
+// The calls of a run by their numbers: those that have not ended, and those that have and that somebody may still ask for.
+//
+// Keeps a call alive from enlist() until it has ended and nobody asks for it any more.
+class CallRegistry {
+ public:
+  CallRegistry();
+
+  // Numbers the call. It is in flight from here on.
+  void enlist(const std::shared_ptr<detail::Call>& call);
+  // The call is over: it is in flight no longer. If nobody will ask for it, it is not kept any more, but given to the caller; else null.
+  std::shared_ptr<detail::Call> end(detail::Call& call);
+  // Nobody will ask for the call any more. Gives it, or null if it was not kept.
+  std::shared_ptr<detail::Call> drop(detail::Call& call);
+
+  // A call that is in flight, or null.
+  [[nodiscard]] detail::Call* find(std::uint64_t number) const;
+  // The same for one that may have ended.
+  [[nodiscard]] detail::Call* known(std::uint64_t number) const { return calls_.find(number); }
+  // Calls `f` with those in flight, in no order.
+  template <class F>
+  void for_each(F f) const {
+    calls_.for_each([&f](detail::Call& call) {
+      if (call.life().in_flight) f(call);
+    });
+  }
+  // Those in flight, in the order in which they were made.
+  [[nodiscard]] std::vector<std::shared_ptr<detail::Call>> unfinished() const;
+
+  [[nodiscard]] std::uint64_t in_flight() const { return in_flight_; }
+  [[nodiscard]] std::uint64_t next_number() const { return next_number_; }
+  // A number of this registry, of which others of the process have another; they come round after some ten thousand.
+  [[nodiscard]] std::uint16_t run() const { return run_; }
+
+ private:
+  const std::uint16_t run_;
+  detail::CallTable calls_;
+  std::uint64_t in_flight_ = 0;
+  std::uint64_t next_number_ = 1;
+};
+
+}  // namespace rankview::controller
+
+#include <mutex>
+
+namespace rankview::controller {
+
+// A mutex whose holder can see that others want it. Whoever drives the progress loop holds the lock most of the time, and lets others in
+// between two rounds; a plain mutex would mostly be won by the driver again.
+class SharedLock {
+ public:
+  void lock() {
+    if (!mutex_.try_lock()) {
+      waiting_.fetch_add(1, std::memory_order_relaxed);
+      mutex_.lock();
+      waiting_.fetch_sub(1, std::memory_order_relaxed);
+    }
+  }
+  bool try_lock() { return mutex_.try_lock(); }
+  void unlock() { mutex_.unlock(); }
+  [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
+
+  // Held: lets whoever waits have it, then takes it again.
+  void let_others_in() {
+    unlock();
+    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
+    mutex_.lock();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<int> waiting_{0};
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
+// library, so it is put down here under the controller's lock, and run without.
+//
+// Pieces that belong to one call are run one after the other, in the order in which they came.
+class UserWork {
+ public:
+  class Piece {
+   public:
+    explicit Piece(std::shared_ptr<detail::Call> call) : call_(std::move(call)) {}
+    Piece(const Piece&) = delete;
+    Piece& operator=(const Piece&) = delete;
+    virtual ~Piece() = default;
+
+    // Without the lock.
+    virtual void run() noexcept = 0;
+    // Then, with the lock: what follows from it.
+    virtual void finish() = 0;
+
+    [[nodiscard]] detail::Call& call() const { return *call_; }
+
+   private:
+    friend UserWork;
+    std::shared_ptr<detail::Call> call_;
+  };
+
+  void add(std::unique_ptr<Piece> piece);
+  // Whether there is none that could be begun.
+  [[nodiscard]] bool empty() const { return ready_.empty(); }
+  // Whether any has not been finished, or any of the call.
+  [[nodiscard]] bool busy() const { return !behind_.empty(); }
+  [[nodiscard]] bool busy(const detail::Call& call) const { return behind_.contains(&call); }
+
+  // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
+  void leave(std::shared_ptr<const void> thing) {
+    if (thing.use_count() != 0) left_.things.push_back(std::move(thing));
+  }
+  void leave(std::vector<std::shared_ptr<const void>>&& things) {
+    for (auto& thing : things) leave(std::move(thing));
+    things.clear();
+  }
+  // Likewise the results that a call was made of.
+  void leave(detail::Deferred&& deferred) { std::swap(left_.deferred.emplace_back(), deferred); }
+  // So much that its memory is better used again.
+  [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
+
+  [[nodiscard]] bool anything_left() const { return !left_.things.empty() || !left_.deferred.empty(); }
+  // Gives back the lock, and then destroys what is left.
+  void destroy_left_behind(std::unique_lock<SharedLock>& guard);
+
+ private:
+  friend class Visit;
+
+  std::unique_ptr<Piece> begin_next();
+  void end(std::unique_ptr<Piece> piece);
+
+  struct Left {
+    std::vector<std::shared_ptr<const void>> things;
+    std::vector<detail::Deferred> deferred;
+  };
+  // Empty, with the memory of what this thread destroyed last: mostly that is a call or two, for which nothing has to be allocated so.
+  static thread_local Left spare_;
+
+  std::deque<std::unique_ptr<Piece>> ready_;
+  // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
+  std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
+  Left left_;
+};
+
+// Drops what results the call has.
+void discard_results(UserWork& work, detail::Call& call);
+
+// A stay under the controller's lock. What is left behind under it is destroyed when the lock has been given back.
+class Visit {
+ public:
+  Visit(SharedLock& lock, UserWork& work) : work_(work), guard_(lock) {}
+  // Only if nobody else has it.
+  Visit(SharedLock& lock, UserWork& work, std::try_to_lock_t only_if_free) : work_(work), guard_(lock, only_if_free) {}
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() {
+    if (guard_.owns_lock()) unlock();
+  }
+
+  explicit operator bool() const { return guard_.owns_lock(); }
+  void lock() { guard_.lock(); }
+  void unlock() {
+    if (work_.anything_left()) {
+      work_.destroy_left_behind(guard_);
+    } else {
+      guard_.unlock();
+    }
+  }
+  // Destroys what is left by now, without the lock.
+  void let_go() {
+    unlock();
+    lock();
+  }
+  // Runs the next piece of work, without the lock.
+  void run_next_piece();
+
+ private:
+  UserWork& work_;
+  std::unique_lock<SharedLock> guard_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// What is to be run because calls have ended. It is the client's code, so whoever drives takes it out under the controller's lock and runs
+// it without.
+class ContinuationQueue {
+ public:
+  // The call has ended: what continues it is due.
+  void take(detail::Call& call);
+
+  [[nodiscard]] bool empty() const { return due_.empty(); }
+  // Whether any is due, or is being run by somebody else than the calling thread.
+  [[nodiscard]] bool busy() const { return !due_.empty() || running_ > running_here(); }
+  // How many the calling thread is in: one may wait, and run others meanwhile.
+  [[nodiscard]] static int running_here();
+
+  // Runs the first, and lets go of the lock meanwhile.
+  void run_next(Visit& visit);
+  // The client has failed: what is due from here on is dropped when its turn comes.
+  void stop() { stopped_ = true; }
+  // Gives what nobody will run.
+  std::deque<std::shared_ptr<detail::Continuation>> drop();
+
+ private:
+  std::deque<std::shared_ptr<detail::Continuation>> due_;
+  int running_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace rankview::controller
+
+// Which calls wait for which tasks, and when their waiting is over. Pure: no MPI, no threads, no clock.
+namespace rankview::scheduler {
+
+// What somebody who waits for tasks wants to have become of them: of all or of any, that they went well, or failed, or either.
+struct Rule {
+  bool all = true;
+  bool success = true;
+  bool failure = false;
+};
+
+enum class Verdict : std::uint8_t { waiting, met, impossible };
+
+// How the tasks that a call is to run after have ended so far.
+class After {
+ public:
+  After() = default;
+  explicit After(Rule rule) : rule_(rule) {}
+
+  void expect(std::uint64_t tasks) { total_ += tasks; }
+  void ended(bool well) { ++(well ? succeeded_ : failed_); }
+  [[nodiscard]] Verdict verdict() const;
+
+ private:
+  Rule rule_;
+  std::uint64_t total_ = 0;
+  std::uint64_t succeeded_ = 0;
+  std::uint64_t failed_ = 0;
+};
+
+// The same by engine, for a call that is to run where they ran.
+class Follow {
+ public:
+  // `targets`: the engines that may run the call; none for all.
+  Follow(Rule rule, std::vector<int> targets) : rule_(rule), targets_(std::move(targets)) {}
+
+  void expect(std::uint64_t tasks) { total_ += tasks; }
+  // `engine`: -1 where it never ran.
+  void ended(int engine, bool well);
+  [[nodiscard]] Verdict verdict() const;
+  // Where the rule is met. Empty with Verdict::met: anywhere, since there was nothing to follow.
+  [[nodiscard]] std::vector<int> engines() const;
+
+ private:
+  Rule rule_;
+  std::vector<int> targets_;
+  std::uint64_t total_ = 0;
+  std::uint64_t ended_ = 0;
+  std::vector<std::pair<int, std::uint64_t>> at_;  // how many tasks that count ended on which engine
+};
+
+// Calls are nodes: those that wait, and those whose tasks somebody waits for.
+//
+// Cost: constant for each dependency, when it is made and when its task ends.
+class Dependencies {
+ public:
+  using Node = std::uint32_t;
+  static constexpr Node none = static_cast<Node>(-1);
+  static constexpr std::uint64_t every = static_cast<std::uint64_t>(-1);
+
+  // How the waiting of a call ended.
+  struct Decision {
+    std::uint64_t call = 0;
+    Verdict verdict = Verdict::waiting;
+    std::vector<int> engines{};  // where it may run, none for anywhere
+    // Where impossible: the task that made it so.
+    std::uint64_t cause_call = 0;
+    std::uint64_t cause_item = 0;
+  };
+
+  // What a call waits for: all of these have to be met.
+  struct Needs {
+    After after{Rule()};
+    After arguments{Rule()};
+    std::optional<Follow> follow;
+  };
+  enum class Need : std::uint8_t { after, argument, follow };
+
+  Node add(std::uint64_t call);
+  // The call waits from here on. Its needs have been told what has ended already, and expect the rest; depend() says where it comes from.
+  void wait(Node node, Needs needs);
+  // What becomes of a task, or of every task that has not ended, of `on` matters to `node`.
+  void depend(Node node, Node on, std::uint64_t item, Need need);
+  // All of the node's dependencies have been told. Decides if there is nothing to wait for. The cause to name if they cannot be met.
+  void settle(Node node, std::uint64_t cause_call = 0, std::uint64_t cause_item = 0);
+
+  // A task of a node ended on an engine, -1 if it never ran.
+  void ended(Node node, std::uint64_t item, int engine, bool well);
+  // The call is over, and waits for nothing.
+  void remove(Node node);
+
+  // Whether there is any whose waiting is over, and the next of them.
+  [[nodiscard]] bool decided() const { return !decisions_.empty(); }
+  std::optional<Decision> next();
+  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+
+ private:
+  struct Edge {
+    Node node;
+    Need need;
+    std::uint64_t call;  // of the node, which may have been removed since
+  };
+  using Edges = std::vector<Edge>;
+  struct Vertex {
+    std::uint64_t call = 0;
+    std::unique_ptr<Needs> needs;
+    Edges on_every;
+    std::unique_ptr<std::unordered_map<std::uint64_t, Edges>> on_item;
+  };
+
+  void tell(const Edges& edges, std::uint64_t call, std::uint64_t item, int engine, bool well);
+  void decide(Vertex& vertex, std::uint64_t cause_call, std::uint64_t cause_item);
+
+  std::deque<Vertex> vertices_;
+  std::vector<Node> free_;
+  std::deque<Decision> decisions_;
+  std::size_t waiting_ = 0;
+};
+
+}  // namespace rankview::scheduler
+
+namespace rankview::controller {
+
+// Holds calls back until the tasks that they depend on have ended, and finds out when they may go on or never will.
+//
+// What a task's end decides is not carried out here: next() gives one decision after the other, so that a chain of failures is a loop.
+class DependencyGate {
+ public:
+  // What a call is to wait for.
+  struct Waiting {
+    struct On {
+      detail::Call* call;
+      std::uint64_t item;
+      scheduler::Dependencies::Need need;
+    };
+
+    scheduler::Dependencies::Needs needs;
+    std::vector<On> open;          // what has not ended
+    TaskId bad;                    // a task that has ended, and not as asked for
+    bool takes_arguments = false;  // results are among its arguments, which are encoded when all of them are there
+
+    [[nodiscard]] bool waits() const { return takes_arguments || needs.follow || needs.after.verdict() != scheduler::Verdict::met; }
+  };
+
+  // A call that need not wait any more, or has waited in vain. It is in flight.
+  struct Decision {
+    detail::Call* call = nullptr;
+    bool met = false;
+    std::vector<int> engines{};  // where it may run, if that was found out; none for where it always might
+    TaskId cause;                // what it waited for in vain
+  };
+
+  // `run`: whose calls these are.
+  DependencyGate(const detail::Controller* run, const CallRegistry& calls) : run_(run), calls_(calls) {}
+
+  // Looks up what the call's flags and arguments name. Throws InvalidDependency or UsageError, and then nothing has changed.
+  Waiting look_up(detail::Call& call) const;
+  void hold(detail::Call& call, Waiting&& waiting);
+
+  // A task has ended, and its call may be waited for.
+  void ended(const detail::Call& call, std::uint64_t item);
+  // The call is over: nobody can wait for it any more.
+  void forget(detail::Call& call);
+
+  // Whether anything has been decided that next() has not given.
+  [[nodiscard]] bool decided() const { return dependencies_.decided(); }
+  // The next decision; one without a call if there is none or it does not wait any more.
+  Decision next();
+  // Why a call that depends on this task cannot run, for each of its tasks. Under next(), since it asks the call of that task.
+  [[nodiscard]] std::function<std::exception_ptr(const TaskId&)> impossible(const TaskId& cause) const;
+
+ private:
+  [[nodiscard]] detail::Call& resolve(const detail::Prerequisite& prerequisite) const;
+  void count(const Dependency& dependency, Waiting& waiting, scheduler::Dependencies::Need need) const;
+
+  const detail::Controller* const run_;
+  const CallRegistry& calls_;
+  scheduler::Dependencies dependencies_;
+};
+
+}  // namespace rankview::controller
+
 // What the controller's parts ask of a call's items.
 namespace rankview::inline abi_0_1::detail {
 
@@ -1400,7 +1509,9 @@ class ItemLedger {
   // Makes the error of a task.
   using MakeError = std::function<std::exception_ptr(const TaskId&)>;
 
-  ItemLedger(Engines& engines, DependencyGate& gate, UserWork& work) : engines_(engines), gate_(gate), work_(work) {}
+  // `recorder`: hears of it, null for nobody.
+  ItemLedger(Engines& engines, DependencyGate& gate, UserWork& work, Recorder* recorder = nullptr)
+      : engines_(engines), gate_(gate), work_(work), recorder_(recorder) {}
 
   // An engine has been given items [begin, end), or rank 0, which is -1, has begun its own.
   void granted(detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine);
@@ -1419,6 +1530,10 @@ class ItemLedger {
 
   // No more items will come, and rank 0's own part in the call is over.
   void seal(detail::Call& call);
+  // Tells the recorder of the ends that it has not heard of.
+  void flush_records() {
+    if (unrecorded_ != nullptr) record_ends();
+  }
   // Whether any call is over, whose end has to be carried out, and the next of them, or null.
   [[nodiscard]] bool any_over() const { return !over_.empty(); }
   template <class F>
@@ -1434,6 +1549,8 @@ class ItemLedger {
   void note_end(detail::Call& call, std::uint64_t item, std::exception_ptr&& error);
   void drop_arguments(detail::ArgumentBlock& block);
   void add_completion(detail::Call& call, std::uint64_t last);
+  void note_unrecorded(const detail::Call& call, std::uint64_t item);
+  void record_ends();
   void publish_end(detail::Call& call, std::uint64_t item);
   void publish_seal(detail::Call& call);
   void count_end(const detail::Call& call, const detail::ItemRecord& record);
@@ -1442,6 +1559,10 @@ class ItemLedger {
   Engines& engines_;
   DependencyGate& gate_;
   UserWork& work_;
+  Recorder* const recorder_;
+  const detail::Call* unrecorded_ = nullptr;  // a call of which items [first_, last_) have ended, and the recorder has not heard of it
+  std::uint64_t first_ = 0;
+  std::uint64_t last_ = 0;
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };
@@ -1457,6 +1578,7 @@ inline void ItemLedger::ended(detail::Call& call, std::uint64_t item, Status sta
   detail::CallLife& life = call.life();
   life.items[item].status = status;
   count_end(call, life.items[item]);
+  if (recorder_ != nullptr) note_unrecorded(call, item);
   if (error || life.more) note_end(call, item, std::move(error));
   if (!call.same_arguments) {
     detail::ArgumentBlock& block = *block_of(call, item);
@@ -1483,6 +1605,7 @@ inline void ItemLedger::publish_end(detail::Call& call, std::uint64_t item) {
 }
 
 inline detail::Call* ItemLedger::next_over() {
+  flush_records();
   if (next_over_ != over_.size()) return over_[next_over_++];
   over_.clear();
   next_over_ = 0;
@@ -2305,46 +2428,6 @@ class Dispatcher {
 
 }  // namespace rankview::controller
 
-namespace rankview::transport {
-
-// Where a clock of a simulated run gets its time from.
-class TimeSource {
- public:
-  [[nodiscard]] virtual std::int64_t now() const = 0;
-  virtual void nap(std::chrono::nanoseconds pause) = 0;
-
- protected:
-  ~TimeSource() = default;
-};
-
-// Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
-// that share an anchor agree to the nanosecond; hosts agree as well as their wall clocks did at the start.
-class Clock {
- public:
-  Clock() : anchor_(wall() - steady()) {}
-  explicit Clock(std::int64_t anchor) : anchor_(anchor) {}
-  // A simulated one.
-  explicit Clock(TimeSource& source) : anchor_(0), source_(&source) {}
-
-  [[nodiscard]] std::int64_t now() const { return source_ == nullptr ? anchor_ + steady() : source_->now(); }
-  [[nodiscard]] std::int64_t anchor() const { return anchor_; }
-  // Sleeps for so long.
-  void nap(std::chrono::nanoseconds pause) const { source_ == nullptr ? transport::nap(pause) : source_->nap(pause); }
-
- private:
-  static std::int64_t steady() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
-  static std::int64_t wall() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  }
-
-  std::int64_t anchor_;
-  TimeSource* source_ = nullptr;
-};
-
-}  // namespace rankview::transport
-
 namespace rankview::controller {
 
 // What whoever drives does again and again, under the lock.
@@ -2694,7 +2777,8 @@ struct ControllerSettings {
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
+  controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -3885,7 +3969,8 @@ struct Cluster::State {
   isolation::ProcessRunner in_fork{forker};                // runs isolated tasks in copies of this process
   std::unique_ptr<isolation::ProcessRunner> in_process{};  // the same in children of the task server, if there is one
   std::unique_ptr<engine::Engine> engine;
-  controller::Teams teams;  // on rank 0
+  controller::Teams teams;              // on rank 0
+  std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
 
  private:
   void check_builds() const;
@@ -4122,8 +4207,6 @@ void set_way_out(WayOut way_out);
 
 }  // namespace rankview::transport
 
-#include <cstdio>
-
 namespace rankview::inline abi_0_1 {
 namespace {
 
@@ -4152,6 +4235,9 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   if (ranks[static_cast<std::size_t>(rank)].boot == ranks[0].boot) clock = transport::Clock(ranks[0].clock_anchor);
   level = transport::thread_level();
   if (rank == 0) tell_level();
+  const char* const log = std::getenv("RANKVIEW_LOG");
+  EventLog::check(log == nullptr ? "" : log);
+  if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
 
   if (isolation::TaskServer* const server = task_server()) {
     if (rank != 0 || size == 1) {
@@ -4200,6 +4286,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
+  settings.recorder = event_log.get();
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
     settings.engines.push_back({.peer = static_cast<int>(i) + 1,
@@ -4322,8 +4409,138 @@ void Cluster::run_on_root(const std::function<void(Client&)>& f) {
 
 }  // namespace rankview
 
-#include <charconv>
+namespace rankview::wire {
+
+// what(), or a sentence where that gives a null pointer.
+std::string error_text(const std::exception& error);
+// The same of an exception that is not null, whatever it is.
+std::string error_text(const std::exception_ptr& error);
+
+// How earlier attempts at a task failed, a line each.
+std::string listed(const std::vector<std::string>& earlier);
+
+}  // namespace rankview::wire
+
+#include <cerrno>
 #include <cstring>
+
+namespace rankview::inline abi_0_1 {
+namespace {
+
+// More engines than these are not told one by one.
+constexpr std::size_t most_engines = 32;
+
+std::string name_of(const detail::Call& call) {
+  const std::string& label = call.life().more->label;
+  return "call " + std::to_string(call.id) + (label.empty() ? "" : " \"" + label + "\"");
+}
+
+std::string tasks(std::uint64_t count) { return std::to_string(count) + (count == 1 ? " task" : " tasks"); }
+
+std::string items(std::uint64_t begin, std::uint64_t end) {
+  return end - begin == 1 ? "task " + std::to_string(begin) : "tasks " + std::to_string(begin) + " to " + std::to_string(end - 1);
+}
+
+std::string whom(int engine) { return engine < 0 ? "rank 0" : "engine " + std::to_string(engine); }
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// What is of the program's type has code of the program's, which is not to be run here.
+std::string why(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& own) {
+    return ": " + first_line(wire::error_text(own));
+  } catch (...) {
+    return " threw what is not rankview's";
+  }
+}
+
+std::string in_seconds(std::int64_t nanoseconds) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.6f s", static_cast<double>(nanoseconds) * 1e-9);
+  return text;
+}
+
+}  // namespace
+
+void EventLog::check(const std::string& setting) {
+  const std::string level = setting.substr(0, setting.find(':'));
+  if (level.empty() || level == "info" || level == "debug") return;
+  throw UsageError("RANKVIEW_LOG should be info or debug, behind which may come a colon and the name of a file, and is \"" + setting +
+                   "\"");
+}
+
+std::unique_ptr<EventLog> EventLog::make(const std::string& setting, const transport::Clock& clock) {
+  const std::size_t colon = setting.find(':');
+  const std::string level = setting.substr(0, colon);
+  if (level.empty()) return nullptr;
+  File file(stderr);
+  if (colon != std::string::npos) {
+    const std::string path = setting.substr(colon + 1);
+    if (File own(std::fopen(path.c_str(), "a")); own != nullptr) {
+      file = std::move(own);
+    } else {
+      std::fprintf(stderr, "rankview: RANKVIEW_LOG: %s cannot be written, so the log comes here: %s\n", path.c_str(), std::strerror(errno));
+    }
+  }
+  return std::unique_ptr<EventLog>(new EventLog(std::move(file), level == "debug", clock));
+}
+
+void EventLog::say(const std::string& event) {
+  std::fprintf(file_.get(), "rankview %s: %s\n", in_seconds(clock_.now() - began_).c_str(), event.c_str());
+  std::fflush(file_.get());
+}
+
+void EventLog::run_begins(const std::vector<controller::EngineInfo>& engines) {
+  say("a run with " + std::to_string(engines.size()) + (engines.size() == 1 ? " engine" : " engines"));
+  if (engines.size() > most_engines && !details_) return;
+  for (std::size_t id = 0; id < engines.size(); ++id) {
+    say("engine " + std::to_string(id) + " is rank " + std::to_string(engines[id].rank) + " on " + engines[id].host + ", process " +
+        std::to_string(engines[id].pid));
+  }
+}
+
+void EventLog::submitted(const detail::Call& call) { say(name_of(call) + ": " + tasks(call.life().items.size())); }
+
+void EventLog::granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) {
+  if (details_) say(name_of(call) + ": " + whom(engine) + " gets " + items(begin, end));
+}
+
+void EventLog::retried(const detail::Call& call, std::uint64_t item) {
+  const auto& attempts = *call.life().more->attempts;
+  const auto found = attempts.find(item);
+  const std::string why = found == attempts.end() || found->second.errors.empty() ? "" : ": " + first_line(found->second.errors.back());
+  say(name_of(call) + ": task " + std::to_string(item) + " is tried again after attempt " +
+      std::to_string(call.life().items[item].attempts) + why);
+}
+
+void EventLog::ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) {
+  if (details_) say(name_of(call) + ": " + items(begin, end) + " ended, on " + whom(call.life().items[begin].engine));
+}
+
+void EventLog::over(const detail::Call& call) {
+  std::uint64_t failed = 0;
+  std::uint64_t aborted = 0;
+  for (const detail::ItemRecord& item : call.life().items) {
+    failed += item.status == Status::failed ? 1 : 0;
+    aborted += item.status == Status::aborted ? 1 : 0;
+  }
+  std::string event = name_of(call) + ": over after " + in_seconds(clock_.now() - call.life().submitted);
+  if (failed != 0) event += ", " + tasks(failed) + " failed";
+  if (aborted != 0) event += ", " + tasks(aborted) + " aborted";
+  const auto& errors = *call.life().errors;
+  if (failed != 0 && !errors.empty()) event += "; task " + std::to_string(errors.begin()->first) + why(errors.begin()->second);
+  say(event);
+}
+
+void EventLog::run_ends(bool failed, const std::string& reason) {
+  say(failed ? "the run ends, since the client failed: " + first_line(reason) : "the run ends");
+}
+
+}  // namespace rankview
+
+#include <charconv>
 
 namespace rankview::inline abi_0_1::detail {
 namespace {
@@ -4434,18 +4651,6 @@ namespace rankview::launch {
 void start_under_mpirun(int argc, char** argv);
 
 }  // namespace rankview::launch
-
-namespace rankview::wire {
-
-// what(), or a sentence where that gives a null pointer.
-std::string error_text(const std::exception& error);
-// The same of an exception that is not null, whatever it is.
-std::string error_text(const std::exception_ptr& error);
-
-// How earlier attempts at a task failed, a line each.
-std::string listed(const std::vector<std::string>& earlier);
-
-}  // namespace rankview::wire
 
 #include <rankview/run.hpp>
 
@@ -5034,14 +5239,16 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       settings_(settings),
       engines_(endpoint, settings.engines),
       gate_(this, calls_),
-      ledger_(engines_, gate_, work_),
+      ledger_(engines_, gate_, work_, settings.recorder),
       queue_(engines_.count()),
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
-      driver_(*this, work_, continuations_, settings.driver) {}
+      driver_(*this, work_, continuations_, settings.driver) {
+  if (settings_.recorder != nullptr) settings_.recorder->run_begins(settings_.engines);
+}
 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
 
@@ -5154,6 +5361,7 @@ void Controller::lay_out(Call& call) {
     call.life().items.resize(engines);
     if (call.plain) call.grow(engines, engines);
   }
+  if (settings_.recorder != nullptr) settings_.recorder->submitted(call);
   if (call.root->kind == RootPart::Kind::none || engines == 0) ledger_.seal(call);
   if (call.life().more->doomed) {
     ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
@@ -5319,6 +5527,7 @@ std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
   auto visit = driver_.visit();
   run_.begin_closing();
+  if (settings_.recorder != nullptr) settings_.recorder->run_ends(ending == wire::Ending::failed, reason);
   wire::End end;
   end.ending = ending;
   end.exit_code = exit_code;
@@ -6136,6 +6345,7 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
     }
   }
   transfers_.flush();
+  ledger_.flush_records();
   queue_.scheduler().finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call == nullptr) return;
   call->life().last_received = received;
@@ -6320,6 +6530,7 @@ void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int
     record.engine = engine;
     ++record.attempts;
   }
+  if (recorder_ != nullptr) recorder_->granted(call, begin, end, engine);
 }
 
 void ItemLedger::returned(Call& call, std::uint64_t item, int engine) {
@@ -6336,7 +6547,24 @@ void ItemLedger::not_begun(Call& call, std::uint64_t item) {
   --record.attempts;
 }
 
-void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item].status = Status::waiting; }
+void ItemLedger::failed(Call& call, std::uint64_t item) {
+  call.life().items[item].status = Status::waiting;
+  if (recorder_ != nullptr) recorder_->retried(call, item);
+}
+
+// Mostly neighbours end one after the other.
+void ItemLedger::note_unrecorded(const Call& call, std::uint64_t item) {
+  if (unrecorded_ == &call && last_ == item) {
+    ++last_;
+    return;
+  }
+  flush_records();
+  unrecorded_ = &call;
+  first_ = item;
+  last_ = item + 1;
+}
+
+void ItemLedger::record_ends() { recorder_->ended(*std::exchange(unrecorded_, nullptr), first_, last_); }
 
 // The status and error that the item ends with, if this was the last of its team to end it.
 bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, std::exception_ptr& error) {
@@ -6640,6 +6868,7 @@ void Controller::begin_local(const std::shared_ptr<Call>& call) {
     const auto visit = driver_.visit();
     call->life().has_handles = true;
     calls_.enlist(call);
+    if (settings_.recorder != nullptr) settings_.recorder->submitted(*call);
     // What it continues is done, and so will it be.
     if (!run_.connected()) calls_.end(*call);
   }
@@ -7096,6 +7325,7 @@ void Controller::end(Call& call) {
   }
   continuations_.take(call);
   if (life.abandoned) report_unseen(call);
+  if (settings_.recorder != nullptr) settings_.recorder->over(call);
   work_.leave(std::move(unwanted));
 }
 
@@ -9832,7 +10062,6 @@ void prime_traces();
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <sys/socket.h>
-#include <cerrno>
 
 namespace rankview::isolation {
 namespace {

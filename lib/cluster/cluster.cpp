@@ -16,6 +16,7 @@
 
 #include <unistd.h>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <optional>
 #include <string>
@@ -48,6 +49,9 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   if (ranks[static_cast<std::size_t>(rank)].boot == ranks[0].boot) clock = transport::Clock(ranks[0].clock_anchor);
   level = transport::thread_level();
   if (rank == 0) tell_level();
+  const char* const log = std::getenv("RANKVIEW_LOG");
+  EventLog::check(log == nullptr ? "" : log);
+  if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
 
   if (isolation::TaskServer* const server = task_server()) {
     if (rank != 0 || size == 1) {
@@ -96,6 +100,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
+  settings.recorder = event_log.get();
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
     settings.engines.push_back({.peer = static_cast<int>(i) + 1,

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "cluster/event_log.hpp"
 #include "cluster/options.hpp"
 #include "controller/controller.hpp"
 #include "engine/engine.hpp"
@@ -51,7 +52,8 @@ struct Cluster::State {
   isolation::ProcessRunner in_fork{forker};                // runs isolated tasks in copies of this process
   std::unique_ptr<isolation::ProcessRunner> in_process{};  // the same in children of the task server, if there is one
   std::unique_ptr<engine::Engine> engine;
-  controller::Teams teams;  // on rank 0
+  controller::Teams teams;              // on rank 0
+  std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
 
  private:
   void check_builds() const;

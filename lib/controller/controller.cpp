@@ -41,14 +41,16 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       settings_(settings),
       engines_(endpoint, settings.engines),
       gate_(this, calls_),
-      ledger_(engines_, gate_, work_),
+      ledger_(engines_, gate_, work_, settings.recorder),
       queue_(engines_.count()),
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
-      driver_(*this, work_, continuations_, settings.driver) {}
+      driver_(*this, work_, continuations_, settings.driver) {
+  if (settings_.recorder != nullptr) settings_.recorder->run_begins(settings_.engines);
+}
 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
 
@@ -161,6 +163,7 @@ void Controller::lay_out(Call& call) {
     call.life().items.resize(engines);
     if (call.plain) call.grow(engines, engines);
   }
+  if (settings_.recorder != nullptr) settings_.recorder->submitted(call);
   if (call.root->kind == RootPart::Kind::none || engines == 0) ledger_.seal(call);
   if (call.life().more->doomed) {
     ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
@@ -326,6 +329,7 @@ std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
   auto visit = driver_.visit();
   run_.begin_closing();
+  if (settings_.recorder != nullptr) settings_.recorder->run_ends(ending == wire::Ending::failed, reason);
   wire::End end;
   end.ending = ending;
   end.exit_code = exit_code;

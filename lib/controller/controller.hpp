@@ -46,7 +46,8 @@ struct ControllerSettings {
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;  // outlives the controller, for the next run's
+  controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.

@@ -85,6 +85,7 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
     }
   }
   transfers_.flush();
+  ledger_.flush_records();
   queue_.scheduler().finished(engine, results.call, results.first, results.first + results.count, started - results.started);
   if (call == nullptr) return;
   call->life().last_received = received;

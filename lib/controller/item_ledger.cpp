@@ -56,6 +56,7 @@ void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int
     record.engine = engine;
     ++record.attempts;
   }
+  if (recorder_ != nullptr) recorder_->granted(call, begin, end, engine);
 }
 
 void ItemLedger::returned(Call& call, std::uint64_t item, int engine) {
@@ -72,7 +73,24 @@ void ItemLedger::not_begun(Call& call, std::uint64_t item) {
   --record.attempts;
 }
 
-void ItemLedger::failed(Call& call, std::uint64_t item) { call.life().items[item].status = Status::waiting; }
+void ItemLedger::failed(Call& call, std::uint64_t item) {
+  call.life().items[item].status = Status::waiting;
+  if (recorder_ != nullptr) recorder_->retried(call, item);
+}
+
+// Mostly neighbours end one after the other.
+void ItemLedger::note_unrecorded(const Call& call, std::uint64_t item) {
+  if (unrecorded_ == &call && last_ == item) {
+    ++last_;
+    return;
+  }
+  flush_records();
+  unrecorded_ = &call;
+  first_ = item;
+  last_ = item + 1;
+}
+
+void ItemLedger::record_ends() { recorder_->ended(*std::exchange(unrecorded_, nullptr), first_, last_); }
 
 // The status and error that the item ends with, if this was the last of its team to end it.
 bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, std::exception_ptr& error) {

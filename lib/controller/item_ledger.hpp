@@ -5,6 +5,7 @@
 #include "controller/dependency_gate.hpp"
 #include "controller/engines.hpp"
 #include "controller/items.hpp"
+#include "controller/recorder.hpp"
 #include "controller/user_work.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -30,7 +31,9 @@ class ItemLedger {
   // Makes the error of a task.
   using MakeError = std::function<std::exception_ptr(const TaskId&)>;
 
-  ItemLedger(Engines& engines, DependencyGate& gate, UserWork& work) : engines_(engines), gate_(gate), work_(work) {}
+  // `recorder`: hears of it, null for nobody.
+  ItemLedger(Engines& engines, DependencyGate& gate, UserWork& work, Recorder* recorder = nullptr)
+      : engines_(engines), gate_(gate), work_(work), recorder_(recorder) {}
 
   // An engine has been given items [begin, end), or rank 0, which is -1, has begun its own.
   void granted(detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine);
@@ -49,6 +52,10 @@ class ItemLedger {
 
   // No more items will come, and rank 0's own part in the call is over.
   void seal(detail::Call& call);
+  // Tells the recorder of the ends that it has not heard of.
+  void flush_records() {
+    if (unrecorded_ != nullptr) record_ends();
+  }
   // Whether any call is over, whose end has to be carried out, and the next of them, or null.
   [[nodiscard]] bool any_over() const { return !over_.empty(); }
   template <class F>
@@ -64,6 +71,8 @@ class ItemLedger {
   void note_end(detail::Call& call, std::uint64_t item, std::exception_ptr&& error);
   void drop_arguments(detail::ArgumentBlock& block);
   void add_completion(detail::Call& call, std::uint64_t last);
+  void note_unrecorded(const detail::Call& call, std::uint64_t item);
+  void record_ends();
   void publish_end(detail::Call& call, std::uint64_t item);
   void publish_seal(detail::Call& call);
   void count_end(const detail::Call& call, const detail::ItemRecord& record);
@@ -72,6 +81,10 @@ class ItemLedger {
   Engines& engines_;
   DependencyGate& gate_;
   UserWork& work_;
+  Recorder* const recorder_;
+  const detail::Call* unrecorded_ = nullptr;  // a call of which items [first_, last_) have ended, and the recorder has not heard of it
+  std::uint64_t first_ = 0;
+  std::uint64_t last_ = 0;
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
 };
@@ -87,6 +100,7 @@ inline void ItemLedger::ended(detail::Call& call, std::uint64_t item, Status sta
   detail::CallLife& life = call.life();
   life.items[item].status = status;
   count_end(call, life.items[item]);
+  if (recorder_ != nullptr) note_unrecorded(call, item);
   if (error || life.more) note_end(call, item, std::move(error));
   if (!call.same_arguments) {
     detail::ArgumentBlock& block = *block_of(call, item);
@@ -113,6 +127,7 @@ inline void ItemLedger::publish_end(detail::Call& call, std::uint64_t item) {
 }
 
 inline detail::Call* ItemLedger::next_over() {
+  flush_records();
   if (next_over_ != over_.size()) return over_[next_over_++];
   over_.clear();
   next_over_ = 0;

@@ -52,6 +52,7 @@ void Controller::begin_local(const std::shared_ptr<Call>& call) {
     const auto visit = driver_.visit();
     call->life().has_handles = true;
     calls_.enlist(call);
+    if (settings_.recorder != nullptr) settings_.recorder->submitted(*call);
     // What it continues is done, and so will it be.
     if (!run_.connected()) calls_.end(*call);
   }

@@ -237,6 +237,7 @@ void Controller::end(Call& call) {
   }
   continuations_.take(call);
   if (life.abandoned) report_unseen(call);
+  if (settings_.recorder != nullptr) settings_.recorder->over(call);
   work_.leave(std::move(unwanted));
 }
 

@@ -5,6 +5,7 @@
 // Runs the controller and engines that ship, in one process, under so many schedules, each drawn from a seed; the first one from N. A
 // failure names its seed, with which it happens again.
 #include "children.hpp"
+#include "observer.hpp"
 #include "workload.hpp"
 #include "world.hpp"
 
@@ -42,11 +43,13 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
   std::vector<std::unique_ptr<rv::transport::Endpoint>> endpoints;
   for (int rank = 0; rank <= engines; ++rank) endpoints.push_back(world.endpoint(rank));
 
+  sim::Observer observer;
   rv::controller::Teams teams;
   rv::detail::ControllerSettings settings;
   settings.driver.idle.spin = {};
   settings.driver.clock = clock;
   settings.teams = &teams;
+  settings.recorder = &observer;
   settings.forwarding.when = world.chance(50) ? rv::ForwardResults::always : rv::ForwardResults::never;
   for (int id = 0; id < engines; ++id) settings.engines.push_back({.peer = id + 1, .rank = id + 1, .host = "here", .pid = 0, .machine = 0});
   const auto controller = std::make_shared<rv::detail::Controller>(*endpoints[0], settings);
@@ -79,6 +82,7 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
     world.start(id + 1, "engine", [&, id] { serving[static_cast<std::size_t>(id)]->serve(*endpoints[static_cast<std::size_t>(id) + 1]); });
   }
   world.run(200'000);
+  observer.check_end();
   return world.steps();
 }
 
