@@ -775,6 +775,7 @@ struct Effective {
   ForwardResults forward_results = ForwardResults::when_nearer;
   bool task_server = true;
   bool crash_report = true;
+  bool status_signal = true;
   bool banner = false;
 };
 
@@ -786,9 +787,32 @@ std::string to_string(const Effective& options);
 
 }  // namespace rankview::detail
 
+#include <functional>
+
+namespace rankview::inline abi_0_1 {
+
+// While it lives, SIGUSR2 makes the process say on stderr what it does and waits for. Not if the program has a handler for that signal, or
+// another of these is there.
+class StatusReport {
+ public:
+  // `describe` is called in a thread of this, whatever the others do, and gives some lines.
+  explicit StatusReport(std::function<std::string()> describe);
+  StatusReport(const StatusReport&) = delete;
+  StatusReport& operator=(const StatusReport&) = delete;
+  ~StatusReport();
+
+ private:
+  void run() const;
+
+  std::function<std::string()> describe_;
+  int asked_ = -1;  // a descriptor that is readable when somebody has
+  std::thread thread_;
+};
+
+}  // namespace rankview
+
 #include <deque>
 #include <exception>
-#include <functional>
 #include <map>
 #include <set>
 
@@ -1137,6 +1161,16 @@ class SharedLock {
     }
   }
   bool try_lock() { return mutex_.try_lock(); }
+  // Whether it could be had within that time.
+  bool try_lock_for(std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    bool had = mutex_.try_lock();
+    for (; !had && std::chrono::steady_clock::now() < end; had = mutex_.try_lock())
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return had;
+  }
   void unlock() { mutex_.unlock(); }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
@@ -2473,8 +2507,16 @@ class Driver {
 
   // Takes the lock for as long as what it gives lives.
   [[nodiscard]] Visit visit() const { return {lock_, work_}; }
-  // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
-  [[nodiscard]] bool reachable();
+  // Whether the lock can be had within that time; for who may be called in the middle of anything.
+  [[nodiscard]] bool reachable(std::chrono::milliseconds time);
+  // Runs `action` under the lock if it can be had within that time. Whether it could.
+  template <class Action>
+  bool try_locked(std::chrono::milliseconds time, Action action) {
+    if (!lock_.try_lock_for(time)) return false;
+    action();
+    lock_.unlock();
+    return true;
+  }
   [[nodiscard]] bool may_drive() const;
 
   // The run is over. Behind this the thread holds nothing any more, such as the last handle of a call, and with it of the run.
@@ -2853,8 +2895,10 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
   // grace period ends the process.
   void close(wire::Ending ending, int exit_code, const std::string& reason);
-  // See Driver::reachable().
-  [[nodiscard]] bool reachable() { return driver_.reachable(); }
+  // Whether it can be reached within a second, by an exit handler.
+  [[nodiscard]] bool reachable() { return driver_.reachable(std::chrono::seconds(1)); }
+  // What is under way, in lines of text; from any thread, and soon, whatever the others do.
+  [[nodiscard]] std::string describe();
 
  private:
   class FirstEncoding;
@@ -2938,8 +2982,9 @@ struct ItemRun {
   // Where it stands in its batch.
   std::uint64_t call = 0;
   std::uint64_t item = 0;
-  std::uint64_t end = 0;  // behind the batch's last item
-  bool movable = false;   // what has not begun may be given back
+  std::uint64_t end = 0;   // behind the batch's last item
+  bool movable = false;    // what has not begun may be given back
+  std::int64_t began = 0;  // nanoseconds of the clock, when the item did
 
   std::int64_t deadline = 0;                    // nanoseconds of the clock, 0 for none
   bool told_overdue = false;                    // rank 0 knows that it has run out of time
@@ -2986,6 +3031,7 @@ class Inbox {
 
   void push(Command command) { commands_.push_back(std::move(command)); }
   [[nodiscard]] bool empty() const { return commands_.empty(); }
+  [[nodiscard]] std::size_t size() const { return commands_.size(); }
   // The next one; there has to be one.
   Command pop();
   // Takes out all batches, but for those that others would miss this engine in.
@@ -3554,6 +3600,9 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   // Serves until the controller says that it is over; returns how it ended.
   wire::End serve(transport::Endpoint& endpoint);
 
+  // What it does, in a line of text; from any thread, and soon, whatever the others do.
+  [[nodiscard]] std::string describe();
+
   // What the running task asks; see TaskHost.
   [[nodiscard]] int id() const override { return settings_.id; }
   [[nodiscard]] int size() const override { return settings_.size; }
@@ -3599,6 +3648,19 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   }
   void destroy_left();
   void beat();
+  [[nodiscard]] std::string describe_runs() const;
+  // While it lives, that is what the loop waits for.
+  class WaitingFor {
+   public:
+    WaitingFor(Engine& engine, const char* what) : engine_(engine), before_(engine.waits_for_.exchange(what)) {}
+    WaitingFor(const WaitingFor&) = delete;
+    WaitingFor& operator=(const WaitingFor&) = delete;
+    ~WaitingFor() { engine_.waits_for_ = before_; }
+
+   private:
+    Engine& engine_;
+    const char* before_;
+  };
 
   // What rank 0 and other engines say.
   void on_frame(transport::Frame& frame) override;
@@ -3682,6 +3744,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};
   std::atomic<std::int64_t> deadline_{0};
+  // What the loop waits for where it is in no task.
+  std::atomic<const char*> waits_for_{"messages"};
 
   ProgressThread progress_thread_;  // goes first
 };
@@ -3981,9 +4045,14 @@ struct Cluster::State {
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
 
+  std::string describe();
+  void set_controller(detail::Controller* controller);
+
   const long process_;
   detail::Controller* controller_ = nullptr;  // while f runs
   engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed
+  std::mutex describing_;                     // guards controller_ against the status report's thread
+  std::unique_ptr<StatusReport> status_report_;
 };
 
 }  // namespace rankview
@@ -4197,6 +4266,15 @@ class LocalEndpoint final : public Endpoint {
 
 namespace rankview::transport {
 
+// The MPI function in which a thread of this process waits, for instance "MPI_Barrier". Empty if it does something else, or sleeps, or
+// cannot be asked. It is asked by a signal, SIGURG, if the program leaves that alone, and only while it is on a processor, where no system
+// call of its is cut short.
+std::string mpi_call_of(pid_t thread);
+
+}  // namespace rankview::transport
+
+namespace rankview::transport {
+
 // Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang. There is no other way out
 // of the process in this library.
 [[noreturn]] void end_process(int code, const std::string& why);
@@ -4255,6 +4333,28 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   } else if (rank > 0) {
     engine = std::make_unique<engine::Engine>(engine_settings(rank - 1, size - 1), variables);
   }
+  if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
+}
+
+// For the status report's thread.
+std::string Cluster::State::describe() {
+  const std::string who = "rankview, rank " + std::to_string(rank) + " on " + ranks[static_cast<std::size_t>(rank)].host + ", process " +
+                          std::to_string(process_);
+  const std::string call = transport::mpi_call_of(static_cast<int>(process_));
+  // It looks for messages all the time.
+  const std::string in_mpi = call.empty() || call.starts_with("MPI_Test") ? "" : "; its first thread is in " + call;
+  std::string text;
+  if (rank == 0) {
+    const std::lock_guard guard(describing_);
+    text += who + in_mpi + ": " + (controller_ != nullptr ? controller_->describe() : "no run is under way\n");
+  }
+  if (engine != nullptr) text += who + ", engine " + std::to_string(engine->id()) + in_mpi + ": it " + engine->describe();
+  return text;
+}
+
+void Cluster::State::set_controller(detail::Controller* controller) {
+  const std::lock_guard guard(describing_);
+  controller_ = controller;
 }
 
 // Function addresses are only meaningful between equal executables.
@@ -4348,7 +4448,7 @@ int Cluster::State::control_alone(const Main& f) {
 }
 
 int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
-  controller_ = running.get();
+  set_controller(running.get());
   detail::note_run(running);
   Client client(running);
   int exit_code = 0;
@@ -4367,7 +4467,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");
-  controller_ = nullptr;
+  set_controller(nullptr);
   return exit_code;
 }
 
@@ -4375,7 +4475,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   if (controller_ == nullptr || !controller_->reachable()) transport::end_process(exit_code, why);
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
-  controller_ = nullptr;
+  set_controller(nullptr);
   serving_.join();
 }
 
@@ -4579,6 +4679,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
     Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
+    Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -4753,6 +4854,76 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 
 }  // namespace rankview::detail
 
+#include <sys/eventfd.h>
+#include <csignal>
+
+namespace rankview::inline abi_0_1 {
+namespace {
+
+// What is written to the descriptor.
+constexpr std::uint64_t ask = 1;
+constexpr std::uint64_t quit = std::uint64_t{1} << 32U;
+
+std::atomic<int> to_ask{-1};
+
+void on_ask(int) {
+  const int before = errno;
+  [[maybe_unused]] const auto written = ::write(to_ask, &ask, sizeof(ask));
+  errno = before;
+}
+
+const sigset_t& only_this() {
+  static const sigset_t signals = [] {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    return set;
+  }();
+  return signals;
+}
+
+}  // namespace
+
+StatusReport::StatusReport(std::function<std::string()> describe) : describe_(std::move(describe)) {
+  struct sigaction there = {};
+  ::sigaction(SIGUSR2, nullptr, &there);
+  if ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_DFL) return;
+  asked_ = ::eventfd(0, EFD_CLOEXEC);
+  if (asked_ < 0) return;
+  to_ask = asked_;
+  // Tasks should not notice: the thread of this takes the signal, and neither this one, nor those that begin later.
+  thread_ = std::thread([this] { run(); });
+  static_cast<void>(::pthread_sigmask(SIG_BLOCK, &only_this(), nullptr));
+  struct sigaction action = {};
+  action.sa_handler = &on_ask;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGUSR2, &action, nullptr);
+}
+
+StatusReport::~StatusReport() {
+  if (asked_ < 0) return;
+  std::signal(SIGUSR2, SIG_DFL);
+  static_cast<void>(::pthread_sigmask(SIG_UNBLOCK, &only_this(), nullptr));
+  [[maybe_unused]] const auto written = ::write(asked_, &quit, sizeof(quit));
+  thread_.join();
+  to_ask = -1;
+  ::close(asked_);
+}
+
+void StatusReport::run() const {
+  static_cast<void>(::pthread_sigmask(SIG_UNBLOCK, &only_this(), nullptr));
+  for (;;) {
+    std::uint64_t wanted = 0;
+    if (::read(asked_, &wanted, sizeof(wanted)) < 0 && errno != EINTR) return;
+    if (wanted >= quit) return;
+    if (wanted == 0) continue;
+    std::fputs(describe_().c_str(), stderr);
+    std::fflush(stderr);
+  }
+}
+
+}  // namespace rankview
+
 #include <system_error>
 
 namespace rankview::inline abi_0_1 {
@@ -4837,15 +5008,6 @@ bool UnderWay::holds_up(MPI_Comm comm) const {
 }
 
 }  // namespace rankview
-
-namespace rankview::transport {
-
-// The MPI function in which a thread of this process waits, for instance "MPI_Barrier". Empty if it does something else, or sleeps, or
-// cannot be asked. It is asked by a signal, SIGURG, if the program leaves that alone, and only while it is on a processor, where no system
-// call of its is cut short.
-std::string mpi_call_of(pid_t thread);
-
-}  // namespace rankview::transport
 
 namespace rankview::inline abi_0_1 {
 namespace {
@@ -5717,6 +5879,59 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
 
 }  // namespace rankview::controller
 
+// What the controller says when somebody wants to know what it waits for.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+// So many calls, and engines of each, are told one by one.
+constexpr std::size_t most_calls = 20;
+constexpr std::size_t most_engines = 8;
+
+std::string line_of(const Call& call, std::int64_t now) {
+  const CallLife& life = call.life();
+  std::uint64_t waiting = 0;
+  std::uint64_t ended = 0;
+  std::map<int, std::uint64_t> handed_out;
+  for (const ItemRecord& item : life.items) {
+    waiting += item.status == Status::waiting ? 1 : 0;
+    ended += has_ended(item.status) ? 1 : 0;
+    if (item.status == Status::handed_out) ++handed_out[item.engine];
+  }
+  std::string line = "  call " + std::to_string(call.id);
+  if (!life.more->label.empty()) line += " \"" + life.more->label + "\"";
+  line += ", made " + in_seconds(now - life.submitted) + " ago: of " + std::to_string(life.items.size()) + " tasks " +
+          std::to_string(ended) + " have ended";
+  if (waiting != 0) line += ", " + std::to_string(waiting) + (life.waits ? " wait for other tasks" : " wait for an engine");
+  std::size_t told = 0;
+  for (const auto& [engine, count] : handed_out) {
+    if (told++ == most_engines) {
+      line += ", and others have more";
+      break;
+    }
+    line += (engine < 0 ? ", rank 0 runs " : ", engine " + std::to_string(engine) + " has ") + std::to_string(count);
+  }
+  if (!life.laid_out) line += ", more are being submitted";
+  if (life.team != 0 && !life.sealed) line += ", rank 0's own part in it is not over";
+  return line + "\n";
+}
+
+}  // namespace
+
+std::string Controller::describe() {
+  std::string text;
+  const bool could = driver_.try_locked(std::chrono::milliseconds(500), [&] {
+    const auto calls = calls_.unfinished();
+    text = calls.empty() ? "nothing is under way\n" : std::to_string(calls.size()) + " calls are under way\n";
+    for (std::size_t i = 0; i < calls.size() && i < most_calls; ++i) text += line_of(*calls[i], now());
+    if (calls.size() > most_calls) text += "  and " + std::to_string(calls.size() - most_calls) + " more\n";
+    if (work_.busy()) text += "  code of the program's reads, encodes or folds values\n";
+    if (continuations_.busy()) text += "  continuations run, or are to run\n";
+  });
+  return could ? text : "whoever drives has not let go of it for half a second\n";
+}
+
+}  // namespace rankview::detail
+
 #include <cmath>
 
 namespace rankview::controller {
@@ -6056,15 +6271,8 @@ bool Driver::catch_up(int most_rounds) {
   return rounds > 0;
 }
 
-bool Driver::reachable() {
-  for (int i = 0; i < 1000; ++i) {
-    if (lock_.try_lock()) {
-      lock_.unlock();
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
+bool Driver::reachable(std::chrono::milliseconds time) {
+  return try_locked(time, [] {});
 }
 
 bool Driver::holds_back(std::int64_t submitted, bool anybody_idle) {
@@ -8352,6 +8560,7 @@ void Engine::deliver(const wire::Forward& forward) {
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
   const std::lock_guard held(lock_);
   const Deliveries::Delivery& awaited = deliveries_.at(ticket);
+  const WaitingFor waiting(*this, "an argument that another engine has");
   transport::Idle idle(spin_);
   if (awaited.message == nullptr) outbox_.flush();
   while (awaited.message == nullptr) {
@@ -8369,6 +8578,7 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
   message.received = true;
   const auto transfer = endpoint_->receive(message.frame, places);
   if (transfer->done()) return;
+  const WaitingFor waiting(*this, "what is attached to a message");
   outbox_.flush();
   transport::Idle idle(spin_);
   while (!transfer->done()) poll_or_nap(idle);
@@ -8407,8 +8617,6 @@ std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
 }
 
 }  // namespace rankview::detail
-
-#include <csignal>
 
 namespace rankview::engine {
 namespace {
@@ -8617,6 +8825,38 @@ bool UnwantedAttachments::any_left() {
 
 }  // namespace rankview::engine
 
+// What an engine says when somebody wants to know what it does.
+namespace rankview::engine {
+
+std::string Engine::describe() {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  // While a task runs the lock can be had.
+  for (; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::microseconds(100))) {
+    if (!lock_.try_lock()) continue;
+    std::string text = describe_runs();
+    lock_.unlock();
+    if (!text.empty()) return text;
+  }
+  return std::string("runs no task, and waits for ") + waits_for_.load(std::memory_order_relaxed) + "\n";
+}
+
+std::string Engine::describe_runs() const {
+  const std::int64_t now = settings_.clock.now();
+  std::string text;
+  for (const ItemRun* run = run_; run != nullptr; run = run->waiting) {
+    if (run->end == 0) continue;
+    const double seconds = static_cast<double>(now - run->began) * 1e-9;
+    text += std::string(text.empty() ? "runs task " : ", above task ") + std::to_string(run->call) + "." + std::to_string(run->item) +
+            (run == run_ ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) + (run == run_ ? " s" : " s ago");
+  }
+  if (text.empty()) return text;
+  const std::size_t behind = inbox_.size();
+  if (behind != 0) text += "; " + std::to_string(behind) + (behind == 1 ? " batch waits" : " batches wait") + " behind it";
+  return text + "\n";
+}
+
+}  // namespace rankview::engine
+
 // The loop of an engine, and what it is told. How it runs tasks is in run_batch.cpp.
 namespace rankview::engine {
 
@@ -8718,6 +8958,7 @@ bool Engine::carry_out_next() {
 
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
+  const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
   transport::Idle idle(spin_);
@@ -9472,6 +9713,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   ItemRun& run = *run_;
   if (run.stop_source) run.stop_source.reset();
   run.told_overdue = false;
+  run.began = started;
   // An isolated one is killed when its time is over.
   run.deadline = batch.timeout != 0 && !batch.isolated ? started + batch.timeout : 0;
   show(run.deadline);

@@ -38,6 +38,9 @@ struct Options {
   /// `RANKVIEW_CRASH_REPORT` (1): whether rv::run(), where it initialises MPI, has a crash of a rank told on stderr with the signal and the
   /// task that ran, before MPI tells of it. Not for signals for which the program has a handler.
   std::optional<bool> crash_report{};
+  /// `RANKVIEW_STATUS_SIGNAL` (1): whether SIGUSR2, to mpirun or to a rank, makes ranks say on stderr what they do and wait for. Not where
+  /// the program has a handler for it.
+  std::optional<bool> status_signal{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

@@ -9,6 +9,7 @@
 #include "engine/failure.hpp"
 #include "launch/copies.hpp"
 #include "transport/local_endpoint.hpp"
+#include "transport/mpi_call.hpp"
 #include "transport/process.hpp"
 
 #include <rankview/detail/code_address.hpp>
@@ -69,6 +70,28 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   } else if (rank > 0) {
     engine = std::make_unique<engine::Engine>(engine_settings(rank - 1, size - 1), variables);
   }
+  if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
+}
+
+// For the status report's thread.
+std::string Cluster::State::describe() {
+  const std::string who = "rankview, rank " + std::to_string(rank) + " on " + ranks[static_cast<std::size_t>(rank)].host + ", process " +
+                          std::to_string(process_);
+  const std::string call = transport::mpi_call_of(static_cast<int>(process_));
+  // It looks for messages all the time.
+  const std::string in_mpi = call.empty() || call.starts_with("MPI_Test") ? "" : "; its first thread is in " + call;
+  std::string text;
+  if (rank == 0) {
+    const std::lock_guard guard(describing_);
+    text += who + in_mpi + ": " + (controller_ != nullptr ? controller_->describe() : "no run is under way\n");
+  }
+  if (engine != nullptr) text += who + ", engine " + std::to_string(engine->id()) + in_mpi + ": it " + engine->describe();
+  return text;
+}
+
+void Cluster::State::set_controller(detail::Controller* controller) {
+  const std::lock_guard guard(describing_);
+  controller_ = controller;
 }
 
 // Function addresses are only meaningful between equal executables.
@@ -162,7 +185,7 @@ int Cluster::State::control_alone(const Main& f) {
 }
 
 int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
-  controller_ = running.get();
+  set_controller(running.get());
   detail::note_run(running);
   Client client(running);
   int exit_code = 0;
@@ -181,7 +204,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");
-  controller_ = nullptr;
+  set_controller(nullptr);
   return exit_code;
 }
 
@@ -189,7 +212,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   if (controller_ == nullptr || !controller_->reachable()) transport::end_process(exit_code, why);
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
-  controller_ = nullptr;
+  set_controller(nullptr);
   serving_.join();
 }
 

@@ -4,6 +4,7 @@
 
 #include "cluster/event_log.hpp"
 #include "cluster/options.hpp"
+#include "cluster/status_report.hpp"
 #include "controller/controller.hpp"
 #include "engine/engine.hpp"
 #include "engine/stack.hpp"
@@ -16,6 +17,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -64,9 +66,14 @@ struct Cluster::State {
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
 
+  std::string describe();
+  void set_controller(detail::Controller* controller);
+
   const long process_;
   detail::Controller* controller_ = nullptr;  // while f runs
   engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed
+  std::mutex describing_;                     // guards controller_ against the status report's thread
+  std::unique_ptr<StatusReport> status_report_;
 };
 
 }  // namespace rankview

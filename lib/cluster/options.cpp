@@ -49,6 +49,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
     Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
+    Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 

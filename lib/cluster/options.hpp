@@ -19,6 +19,7 @@ struct Effective {
   ForwardResults forward_results = ForwardResults::when_nearer;
   bool task_server = true;
   bool crash_report = true;
+  bool status_signal = true;
   bool banner = false;
 };
 

@@ -122,8 +122,10 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Ends the run: tells all engines and waits until each has said goodbye. After Ending::failed, an engine that does not answer within the
   // grace period ends the process.
   void close(wire::Ending ending, int exit_code, const std::string& reason);
-  // See Driver::reachable().
-  [[nodiscard]] bool reachable() { return driver_.reachable(); }
+  // Whether it can be reached within a second, by an exit handler.
+  [[nodiscard]] bool reachable() { return driver_.reachable(std::chrono::seconds(1)); }
+  // What is under way, in lines of text; from any thread, and soon, whatever the others do.
+  [[nodiscard]] std::string describe();
 
  private:
   class FirstEncoding;

@@ -66,15 +66,8 @@ bool Driver::catch_up(int most_rounds) {
   return rounds > 0;
 }
 
-bool Driver::reachable() {
-  for (int i = 0; i < 1000; ++i) {
-    if (lock_.try_lock()) {
-      lock_.unlock();
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return false;
+bool Driver::reachable(std::chrono::milliseconds time) {
+  return try_locked(time, [] {});
 }
 
 bool Driver::holds_back(std::int64_t submitted, bool anybody_idle) {

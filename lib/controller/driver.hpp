@@ -62,8 +62,16 @@ class Driver {
 
   // Takes the lock for as long as what it gives lives.
   [[nodiscard]] Visit visit() const { return {lock_, work_}; }
-  // Whether the lock can be had within a second; for an exit handler, which may run in the middle of anything.
-  [[nodiscard]] bool reachable();
+  // Whether the lock can be had within that time; for who may be called in the middle of anything.
+  [[nodiscard]] bool reachable(std::chrono::milliseconds time);
+  // Runs `action` under the lock if it can be had within that time. Whether it could.
+  template <class Action>
+  bool try_locked(std::chrono::milliseconds time, Action action) {
+    if (!lock_.try_lock_for(time)) return false;
+    action();
+    lock_.unlock();
+    return true;
+  }
   [[nodiscard]] bool may_drive() const;
 
   // The run is over. Behind this the thread holds nothing any more, such as the last handle of a call, and with it of the run.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <thread>
 
@@ -20,6 +21,16 @@ class SharedLock {
     }
   }
   bool try_lock() { return mutex_.try_lock(); }
+  // Whether it could be had within that time.
+  bool try_lock_for(std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    bool had = mutex_.try_lock();
+    for (; !had && std::chrono::steady_clock::now() < end; had = mutex_.try_lock())
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return had;
+  }
   void unlock() { mutex_.unlock(); }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 

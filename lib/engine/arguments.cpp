@@ -59,6 +59,7 @@ void Engine::deliver(const wire::Forward& forward) {
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
   const std::lock_guard held(lock_);
   const Deliveries::Delivery& awaited = deliveries_.at(ticket);
+  const WaitingFor waiting(*this, "an argument that another engine has");
   transport::Idle idle(spin_);
   if (awaited.message == nullptr) outbox_.flush();
   while (awaited.message == nullptr) {
@@ -76,6 +77,7 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
   message.received = true;
   const auto transfer = endpoint_->receive(message.frame, places);
   if (transfer->done()) return;
+  const WaitingFor waiting(*this, "what is attached to a message");
   outbox_.flush();
   transport::Idle idle(spin_);
   while (!transfer->done()) poll_or_nap(idle);

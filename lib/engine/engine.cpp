@@ -117,6 +117,7 @@ bool Engine::carry_out_next() {
 
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
+  const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
   transport::Idle idle(spin_);

@@ -75,6 +75,9 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   // Serves until the controller says that it is over; returns how it ended.
   wire::End serve(transport::Endpoint& endpoint);
 
+  // What it does, in a line of text; from any thread, and soon, whatever the others do.
+  [[nodiscard]] std::string describe();
+
   // What the running task asks; see TaskHost.
   [[nodiscard]] int id() const override { return settings_.id; }
   [[nodiscard]] int size() const override { return settings_.size; }
@@ -120,6 +123,19 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   }
   void destroy_left();
   void beat();
+  [[nodiscard]] std::string describe_runs() const;
+  // While it lives, that is what the loop waits for.
+  class WaitingFor {
+   public:
+    WaitingFor(Engine& engine, const char* what) : engine_(engine), before_(engine.waits_for_.exchange(what)) {}
+    WaitingFor(const WaitingFor&) = delete;
+    WaitingFor& operator=(const WaitingFor&) = delete;
+    ~WaitingFor() { engine_.waits_for_ = before_; }
+
+   private:
+    Engine& engine_;
+    const char* before_;
+  };
 
   // What rank 0 and other engines say.
   void on_frame(transport::Frame& frame) override;
@@ -203,6 +219,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};
   std::atomic<std::int64_t> deadline_{0};
+  // What the loop waits for where it is in no task.
+  std::atomic<const char*> waits_for_{"messages"};
 
   ProgressThread progress_thread_;  // goes first
 };

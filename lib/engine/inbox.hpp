@@ -44,6 +44,7 @@ class Inbox {
 
   void push(Command command) { commands_.push_back(std::move(command)); }
   [[nodiscard]] bool empty() const { return commands_.empty(); }
+  [[nodiscard]] std::size_t size() const { return commands_.size(); }
   // The next one; there has to be one.
   Command pop();
   // Takes out all batches, but for those that others would miss this engine in.

@@ -3,6 +3,8 @@
 
 // Ends in the way that its first argument names, and prints on each rank what rv::run returned there.
 #include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 #include <boost/mpi/communicator.hpp>
 #include <rankview/rankview.hpp>
 
@@ -85,6 +87,21 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
     return 0;
   }
   if (how == "seven") return 7;
+  if (how == "status") {
+    // Asks for it itself, once the task runs.
+    const auto asked = rc[0]
+                           .with({.label = "asking"})
+                           .apply(
+                               [](long client) {
+                                 ::kill(static_cast<pid_t>(client), SIGUSR2);
+                                 if (getpid() != client) ::kill(getpid(), SIGUSR2);
+                                 return sleep(1) == 0;
+                               },
+                               static_cast<long>(getpid()));
+    say(asked.get() ? "slept undisturbed" : "was disturbed");
+    std::this_thread::sleep_for(100ms);
+    return 0;
+  }
   if (how == "crash") {
     rc[-1].apply_sync(
         [](int) {

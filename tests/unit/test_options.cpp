@@ -49,6 +49,7 @@ struct Clean {
   Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
   Environment server{"RANKVIEW_TASK_SERVER", ""};
   Environment report{"RANKVIEW_CRASH_REPORT", ""};
+  Environment status{"RANKVIEW_STATUS_SIGNAL", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
   Environment banner{"RANKVIEW_BANNER", ""};
 };
@@ -119,5 +120,6 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_FORWARD_RESULTS=1\n"
         "  RANKVIEW_TASK_SERVER=1\n"
         "  RANKVIEW_CRASH_REPORT=1\n"
+        "  RANKVIEW_STATUS_SIGNAL=1\n"
         "  RANKVIEW_BANNER=1\n");
 }

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "engine/engine.hpp"
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+// What an engine says when somebody wants to know what it does.
+namespace rankview::engine {
+
+std::string Engine::describe() {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+  // While a task runs the lock can be had.
+  for (; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::microseconds(100))) {
+    if (!lock_.try_lock()) continue;
+    std::string text = describe_runs();
+    lock_.unlock();
+    if (!text.empty()) return text;
+  }
+  return std::string("runs no task, and waits for ") + waits_for_.load(std::memory_order_relaxed) + "\n";
+}
+
+std::string Engine::describe_runs() const {
+  const std::int64_t now = settings_.clock.now();
+  std::string text;
+  for (const ItemRun* run = run_; run != nullptr; run = run->waiting) {
+    if (run->end == 0) continue;
+    const double seconds = static_cast<double>(now - run->began) * 1e-9;
+    text += std::string(text.empty() ? "runs task " : ", above task ") + std::to_string(run->call) + "." + std::to_string(run->item) +
+            (run == run_ ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) + (run == run_ ? " s" : " s ago");
+  }
+  if (text.empty()) return text;
+  const std::size_t behind = inbox_.size();
+  if (behind != 0) text += "; " + std::to_string(behind) + (behind == 1 ? " batch waits" : " batches wait") + " behind it";
+  return text + "\n";
+}
+
+}  // namespace rankview::engine
