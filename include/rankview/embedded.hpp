@@ -3793,6 +3793,24 @@ std::optional<std::size_t> receive_message(int socket, void* message, std::size_
 
 }  // namespace rankview::isolation
 
+// The executable and the shared libraries of this process; see detail/code_address.hpp.
+namespace rankview::wire {
+
+struct LoadedModule {
+  std::uint64_t id = 0;  // as in a CodeAddress
+  std::string path;      // of its file, empty for the executable
+};
+
+// All that are loaded, in the order in which they were. Cost: reads what is mapped of those without a build-id.
+std::vector<LoadedModule> loaded_modules();
+// Changes whenever one is loaded or unloaded. Cost: a lock of the loader's.
+std::uint64_t module_changes();
+
+// Modules that local_address() is to open when something of theirs is wanted and they are not there.
+void set_openable_modules(std::vector<LoadedModule> modules);
+
+}  // namespace rankview::wire
+
 #include <sys/types.h>
 
 namespace rankview::isolation {
@@ -3815,6 +3833,11 @@ class Forker {
 
   // The child runs run_child() with the socket; what it writes to stderr goes to `errors`. Throws Error.
   virtual pid_t start(int socket, int errors) = 0;
+  // What a child does not have of the modules that this process has loaded.
+  virtual const std::vector<wire::LoadedModule>& later_modules() {
+    static const std::vector<wire::LoadedModule> none;
+    return none;
+  }
   // Kills the group.
   virtual void kill() = 0;
   // Readable when end() may have something.
@@ -4059,6 +4082,32 @@ struct Cluster::State {
 
 namespace rankview::isolation {
 
+// Modules that this process has loaded since this was made, which children of a process that was forked then do not have.
+class LaterModules {
+ public:
+  LaterModules() {
+    for (const wire::LoadedModule& module : wire::loaded_modules()) known_.insert(module.id);
+  }
+
+  const std::vector<wire::LoadedModule>& get() {
+    if (const std::uint64_t changes = wire::module_changes(); changes != changes_) {
+      changes_ = changes;
+      later_ = wire::loaded_modules();
+      std::erase_if(later_, [this](const wire::LoadedModule& module) { return known_.contains(module.id); });
+    }
+    return later_;
+  }
+
+ private:
+  std::set<std::uint64_t> known_;
+  std::uint64_t changes_ = wire::module_changes();
+  std::vector<wire::LoadedModule> later_;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
 // A process beside this one that forks a child for each isolated task. It is made before MPI is initialised, so it has no MPI, one thread
 // and little memory, and the code of this process at the same addresses: a fork of it is quick and safe. It ends with this process, and its
 // children with it.
@@ -4070,6 +4119,7 @@ class TaskServer final : public Forker {
   ~TaskServer() override;
 
   pid_t start(int socket, int errors) override;
+  const std::vector<wire::LoadedModule>& later_modules() override { return later_modules_.get(); }
   void kill() override;
   [[nodiscard]] int events() const override { return control_.get(); }
   std::optional<ChildEnd> end() override;
@@ -4080,6 +4130,7 @@ class TaskServer final : public Forker {
   Fd control_;
   pid_t pid_;
   std::uint64_t number_ = 0;  // of the last child
+  LaterModules later_modules_;
 };
 
 }  // namespace rankview::isolation
@@ -10289,8 +10340,9 @@ struct FrameHead {
   std::uint64_t size = 0;  // of what follows, but for attachments
 };
 
-// The task but for what is attached: what to send first. `task` has to outlive what is sent.
-std::vector<std::byte> task_head(const Task& task);
+// The task but for what is attached: what to send first. `later_modules`: what the child has not loaded and may have to. `task` has to
+// outlive what is sent.
+std::vector<std::byte> task_head(const Task& task, const std::vector<wire::LoadedModule>& later_modules);
 
 // In the child: takes the task from the socket, runs it, and says how it ended. `variables`: the engine's, null where the child does not
 // have them.
@@ -10301,31 +10353,11 @@ void prime_traces();
 
 }  // namespace rankview::isolation
 
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <sys/socket.h>
 
 namespace rankview::isolation {
 namespace {
-
-// ---- code --------------------------------------------------------------------------------------------------------------------
-
-// The file that the code was loaded from, empty for the executable, which every child has.
-std::string module_of(const wire::CodeAddress& code) {
-  if (code == wire::CodeAddress{} || code.module == detail::executable_id()) return {};
-  Dl_info info{};
-  return dladdr(detail::local_address(code), &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
-}
-
-// What was loaded after the child's parent was made is loaded here as well.
-const void* find(const wire::CodeAddress& code, const std::string& module) {
-  try {
-    return detail::local_address(code);
-  } catch (const DecodeError&) {
-    if (module.empty() || dlopen(module.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) throw;
-    return detail::local_address(code);
-  }
-}
 
 // ---- crashes -----------------------------------------------------------------------------------------------------------------
 
@@ -10409,8 +10441,12 @@ Received receive_task(int socket) {
   Received task;
   const auto thunk = in.value<wire::CodeAddress>();
   const auto function = in.value<wire::CodeAddress>();
-  const std::string thunk_module(in.text());
-  const std::string function_module(in.text());
+  std::vector<wire::LoadedModule> modules(in.count(2 * sizeof(std::uint64_t)));
+  for (wire::LoadedModule& module : modules) {
+    module.id = in.value<std::uint64_t>();
+    module.path = in.text();
+  }
+  wire::set_openable_modules(std::move(modules));
   task.has_object = in.value<bool>();
   task.flat = in.value<bool>();
   task.engine = in.value<std::int32_t>();
@@ -10419,8 +10455,8 @@ Received receive_task(int socket) {
   in.raw(task.attachment_sizes.data(), task.attachment_sizes.size() * sizeof(std::uint64_t));
   task.object = receive(socket, in.value<std::uint64_t>());
   task.arguments = receive(socket, in.value<std::uint64_t>());
-  task.thunk = static_cast<const detail::Thunk*>(find(thunk, thunk_module));
-  if (function != wire::CodeAddress{}) task.function = find(function, function_module);
+  task.thunk = static_cast<const detail::Thunk*>(detail::local_address(thunk));
+  if (function != wire::CodeAddress{}) task.function = detail::local_address(function);
   return task;
 }
 
@@ -10532,13 +10568,16 @@ void send_value(int socket, Host& host, const detail::Writer& result) {
 
 }  // namespace
 
-std::vector<std::byte> task_head(const Task& task) {
+std::vector<std::byte> task_head(const Task& task, const std::vector<wire::LoadedModule>& later_modules) {
   detail::Writer out;
   out.value(std::uint64_t{0});
   out.value(task.thunk);
   out.value(task.function);
-  out.text(module_of(task.thunk));
-  out.text(module_of(task.function));
+  out.value(static_cast<std::uint64_t>(later_modules.size()));
+  for (const wire::LoadedModule& module : later_modules) {
+    out.value(module.id);
+    out.text(module.path);
+  }
   out.value(task.has_object);
   out.value(task.flat);
   out.value(static_cast<std::int32_t>(task.engine));
@@ -10826,7 +10865,8 @@ std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 9
 // One child.
 class ProcessRunner::Run {
  public:
-  Run(Forker& forker, const Task& task, Watcher& watcher) : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task)) {
+  Run(Forker& forker, const Task& task, Watcher& watcher)
+      : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task, forker.later_modules())) {
     auto [mine, its] = socket_pair(SOCK_STREAM);
     auto [errors, to_errors] = pipe_pair();
     for (const int own : {mine.get(), errors.get()}) ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) | O_NONBLOCK);
@@ -11235,6 +11275,7 @@ std::optional<ChildEnd> TaskServer::end() {
 
 }  // namespace rankview::isolation
 
+#include <dlfcn.h>
 #include <iomanip>
 
 namespace rankview::isolation {
@@ -14117,6 +14158,15 @@ class Validity {
   std::uint64_t unloads_ = never;
 };
 
+// Modules that may be opened here when they are wanted. Never destroyed, like whatever may be asked at any time.
+std::vector<wire::LoadedModule>& openable = *std::make_unique<std::vector<wire::LoadedModule>>().release();
+
+// Opens the module, which is not loaded. Whether it is now.
+bool open_module(std::uint64_t id) {
+  const auto found = std::find_if(openable.begin(), openable.end(), [id](const wire::LoadedModule& module) { return module.id == id; });
+  return found != openable.end() && dlopen(found->path.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
+}
+
 // A few recent answers per thread: a program ships few functions, many times. Those about a library go with the next one that is closed,
 // since another may then lie in its place.
 template <class Key, class Value>
@@ -14158,7 +14208,9 @@ const void* local_address(const CodeAddress& address) {
   thread_local Recent<CodeAddress, const void*> recent;
   if (const void* const* known = recent.find(address, address.offset / 8)) return *known;
   const Validity until_unloaded(false);
-  const auto module = find_module(true, [&address](const Module& m) { return m.id == address.module; });
+  const auto wanted = [&address](const Module& m) { return m.id == address.module; };
+  auto module = find_module(true, wanted);
+  if (!module && open_module(address.module)) module = find_module(true, wanted);
   if (!module)
     throw DecodeError("code to run lies in a shared library that is not loaded here; load it on every rank before its functions are used");
   const std::uintptr_t place = module->base + address.offset;
@@ -14196,6 +14248,32 @@ std::uint64_t executable_id() {
 }
 
 }  // namespace rankview::detail
+
+namespace rankview::wire {
+
+std::vector<LoadedModule> loaded_modules() {
+  std::vector<LoadedModule> modules;
+  detail::find_module(true, [&modules](const detail::Module& module) {
+    modules.push_back({module.id, modules.empty() ? "" : module.name});
+    return false;
+  });
+  return modules;
+}
+
+std::uint64_t module_changes() {
+  std::uint64_t count = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        *static_cast<std::uint64_t*>(data) = info->dlpi_adds + info->dlpi_subs;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
+void set_openable_modules(std::vector<LoadedModule> modules) { detail::openable = std::move(modules); }
+
+}  // namespace rankview::wire
 
 #include <ostream>
 

@@ -13,7 +13,6 @@
 #include <rankview/detail/kept_result.hpp>
 #include <rankview/errors.hpp>
 
-#include <dlfcn.h>
 #include <execinfo.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -34,25 +33,6 @@
 
 namespace rankview::isolation {
 namespace {
-
-// ---- code --------------------------------------------------------------------------------------------------------------------
-
-// The file that the code was loaded from, empty for the executable, which every child has.
-std::string module_of(const wire::CodeAddress& code) {
-  if (code == wire::CodeAddress{} || code.module == detail::executable_id()) return {};
-  Dl_info info{};
-  return dladdr(detail::local_address(code), &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
-}
-
-// What was loaded after the child's parent was made is loaded here as well.
-const void* find(const wire::CodeAddress& code, const std::string& module) {
-  try {
-    return detail::local_address(code);
-  } catch (const DecodeError&) {
-    if (module.empty() || dlopen(module.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) throw;
-    return detail::local_address(code);
-  }
-}
 
 // ---- crashes -----------------------------------------------------------------------------------------------------------------
 
@@ -136,8 +116,12 @@ Received receive_task(int socket) {
   Received task;
   const auto thunk = in.value<wire::CodeAddress>();
   const auto function = in.value<wire::CodeAddress>();
-  const std::string thunk_module(in.text());
-  const std::string function_module(in.text());
+  std::vector<wire::LoadedModule> modules(in.count(2 * sizeof(std::uint64_t)));
+  for (wire::LoadedModule& module : modules) {
+    module.id = in.value<std::uint64_t>();
+    module.path = in.text();
+  }
+  wire::set_openable_modules(std::move(modules));
   task.has_object = in.value<bool>();
   task.flat = in.value<bool>();
   task.engine = in.value<std::int32_t>();
@@ -146,8 +130,8 @@ Received receive_task(int socket) {
   in.raw(task.attachment_sizes.data(), task.attachment_sizes.size() * sizeof(std::uint64_t));
   task.object = receive(socket, in.value<std::uint64_t>());
   task.arguments = receive(socket, in.value<std::uint64_t>());
-  task.thunk = static_cast<const detail::Thunk*>(find(thunk, thunk_module));
-  if (function != wire::CodeAddress{}) task.function = find(function, function_module);
+  task.thunk = static_cast<const detail::Thunk*>(detail::local_address(thunk));
+  if (function != wire::CodeAddress{}) task.function = detail::local_address(function);
   return task;
 }
 
@@ -259,13 +243,16 @@ void send_value(int socket, Host& host, const detail::Writer& result) {
 
 }  // namespace
 
-std::vector<std::byte> task_head(const Task& task) {
+std::vector<std::byte> task_head(const Task& task, const std::vector<wire::LoadedModule>& later_modules) {
   detail::Writer out;
   out.value(std::uint64_t{0});
   out.value(task.thunk);
   out.value(task.function);
-  out.text(module_of(task.thunk));
-  out.text(module_of(task.function));
+  out.value(static_cast<std::uint64_t>(later_modules.size()));
+  for (const wire::LoadedModule& module : later_modules) {
+    out.value(module.id);
+    out.text(module.path);
+  }
   out.value(task.has_object);
   out.value(task.flat);
   out.value(static_cast<std::int32_t>(task.engine));

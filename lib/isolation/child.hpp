@@ -3,6 +3,7 @@
 #pragma once
 
 #include "isolation/runner.hpp"
+#include "wire/modules.hpp"
 
 #include <rankview/variables.hpp>
 
@@ -27,8 +28,9 @@ struct FrameHead {
   std::uint64_t size = 0;  // of what follows, but for attachments
 };
 
-// The task but for what is attached: what to send first. `task` has to outlive what is sent.
-std::vector<std::byte> task_head(const Task& task);
+// The task but for what is attached: what to send first. `later_modules`: what the child has not loaded and may have to. `task` has to
+// outlive what is sent.
+std::vector<std::byte> task_head(const Task& task, const std::vector<wire::LoadedModule>& later_modules);
 
 // In the child: takes the task from the socket, runs it, and says how it ended. `variables`: the engine's, null where the child does not
 // have them.

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "isolation/fd.hpp"
+#include "wire/modules.hpp"
 
 #include <sys/types.h>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 namespace rankview::isolation {
 
@@ -28,6 +30,11 @@ class Forker {
 
   // The child runs run_child() with the socket; what it writes to stderr goes to `errors`. Throws Error.
   virtual pid_t start(int socket, int errors) = 0;
+  // What a child does not have of the modules that this process has loaded.
+  virtual const std::vector<wire::LoadedModule>& later_modules() {
+    static const std::vector<wire::LoadedModule> none;
+    return none;
+  }
   // Kills the group.
   virtual void kill() = 0;
   // Readable when end() may have something.

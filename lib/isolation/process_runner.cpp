@@ -48,7 +48,8 @@ std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 9
 // One child.
 class ProcessRunner::Run {
  public:
-  Run(Forker& forker, const Task& task, Watcher& watcher) : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task)) {
+  Run(Forker& forker, const Task& task, Watcher& watcher)
+      : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task, forker.later_modules())) {
     auto [mine, its] = socket_pair(SOCK_STREAM);
     auto [errors, to_errors] = pipe_pair();
     for (const int own : {mine.get(), errors.get()}) ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) | O_NONBLOCK);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "isolation/forker.hpp"
+#include "isolation/later_modules.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -20,6 +21,7 @@ class TaskServer final : public Forker {
   ~TaskServer() override;
 
   pid_t start(int socket, int errors) override;
+  const std::vector<wire::LoadedModule>& later_modules() override { return later_modules_.get(); }
   void kill() override;
   [[nodiscard]] int events() const override { return control_.get(); }
   std::optional<ChildEnd> end() override;
@@ -30,6 +32,7 @@ class TaskServer final : public Forker {
   Fd control_;
   pid_t pid_;
   std::uint64_t number_ = 0;  // of the last child
+  LaterModules later_modules_;
 };
 
 }  // namespace rankview::isolation

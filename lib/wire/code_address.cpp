@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "wire/elf_notes.hpp"
+#include "wire/modules.hpp"
 #include "wire/shipped_code.hpp"
 
 #include <rankview/errors.hpp>
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -15,6 +18,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace rankview::inline abi_0_1::detail {
 namespace {
@@ -129,6 +134,15 @@ class Validity {
   std::uint64_t unloads_ = never;
 };
 
+// Modules that may be opened here when they are wanted. Never destroyed, like whatever may be asked at any time.
+std::vector<wire::LoadedModule>& openable = *std::make_unique<std::vector<wire::LoadedModule>>().release();
+
+// Opens the module, which is not loaded. Whether it is now.
+bool open_module(std::uint64_t id) {
+  const auto found = std::find_if(openable.begin(), openable.end(), [id](const wire::LoadedModule& module) { return module.id == id; });
+  return found != openable.end() && dlopen(found->path.c_str(), RTLD_NOW | RTLD_LOCAL) != nullptr;
+}
+
 // A few recent answers per thread: a program ships few functions, many times. Those about a library go with the next one that is closed,
 // since another may then lie in its place.
 template <class Key, class Value>
@@ -170,7 +184,9 @@ const void* local_address(const CodeAddress& address) {
   thread_local Recent<CodeAddress, const void*> recent;
   if (const void* const* known = recent.find(address, address.offset / 8)) return *known;
   const Validity until_unloaded(false);
-  const auto module = find_module(true, [&address](const Module& m) { return m.id == address.module; });
+  const auto wanted = [&address](const Module& m) { return m.id == address.module; };
+  auto module = find_module(true, wanted);
+  if (!module && open_module(address.module)) module = find_module(true, wanted);
   if (!module)
     throw DecodeError("code to run lies in a shared library that is not loaded here; load it on every rank before its functions are used");
   const std::uintptr_t place = module->base + address.offset;
@@ -208,3 +224,29 @@ std::uint64_t executable_id() {
 }
 
 }  // namespace rankview::detail
+
+namespace rankview::wire {
+
+std::vector<LoadedModule> loaded_modules() {
+  std::vector<LoadedModule> modules;
+  detail::find_module(true, [&modules](const detail::Module& module) {
+    modules.push_back({module.id, modules.empty() ? "" : module.name});
+    return false;
+  });
+  return modules;
+}
+
+std::uint64_t module_changes() {
+  std::uint64_t count = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        *static_cast<std::uint64_t*>(data) = info->dlpi_adds + info->dlpi_subs;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
+void set_openable_modules(std::vector<LoadedModule> modules) { detail::openable = std::move(modules); }
+
+}  // namespace rankview::wire

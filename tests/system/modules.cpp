@@ -41,8 +41,11 @@ void use(rv::Client& rc, PlainFunction scale, PlainFunction offset, int factor) 
   check::that(rc[rv::all].apply_sync(scale, 4) == std::vector<int>(rc.size(), 4 * factor), "apply");
   check::that(rc.load_balanced_view().map_sync(scale, values) == scaled, "map");
   check::that(rc[0].apply_sync(offset, 4) == 4 + factor, "a lambda of the library");
+  const auto isolated = rc.load_balanced_view().with({.isolation = rv::process});
+  check::that(isolated.map_sync(scale, values) == scaled, "isolated");
   const auto call = [](PlainFunction f, int n) { return f(n); };
   check::that(rc[rv::all].apply_sync(call, scale, 5) == std::vector<int>(rc.size(), 5 * factor), "a function as argument");
+  check::that(isolated.apply_sync(call, scale, 5) == 5 * factor, "a function as argument of an isolated task");
 }
 
 using Use = bool (*)(rv::Client&);
