@@ -3877,15 +3877,14 @@ namespace rankview::isolation {
 // Runs tasks in children that a forker makes, and sees to it that each ends.
 class ProcessRunner final : public Runner {
  public:
-  // The forker outlives it.
-  explicit ProcessRunner(Forker& forker) : forker_(forker) {}
+  explicit ProcessRunner(std::unique_ptr<Forker> forker) : forker_(std::move(forker)) {}
 
   Outcome run(const Task& task, Watcher& watcher) override;
 
  private:
   class Run;
 
-  Forker& forker_;
+  std::unique_ptr<Forker> forker_;
 };
 
 }  // namespace rankview::isolation
@@ -4052,9 +4051,9 @@ struct Cluster::State {
   transport::ThreadLevel level = transport::ThreadLevel::single;
   std::unique_ptr<transport::MpiEndpoint> endpoint;  // null with one rank
   Variables variables;                               // of this rank's engine
-  isolation::DirectForker forker{variables};
-  isolation::ProcessRunner in_fork{forker};                // runs isolated tasks in copies of this process
-  std::unique_ptr<isolation::ProcessRunner> in_process{};  // the same in children of the task server, if there is one
+  // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
+  isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
+  std::unique_ptr<isolation::ProcessRunner> in_process{};
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
@@ -4111,25 +4110,23 @@ namespace rankview::isolation {
 // A process beside this one that forks a child for each isolated task. It is made before MPI is initialised, so it has no MPI, one thread
 // and little memory, and the code of this process at the same addresses: a fork of it is quick and safe. It ends with this process, and its
 // children with it.
-class TaskServer final : public Forker {
+class TaskServer {
  public:
   // Throws std::system_error.
   static std::unique_ptr<TaskServer> fork();
+  TaskServer(const TaskServer&) = delete;
+  TaskServer& operator=(const TaskServer&) = delete;
   // Waits for its end.
-  ~TaskServer() override;
+  ~TaskServer();
 
-  pid_t start(int socket, int errors) override;
-  const std::vector<wire::LoadedModule>& later_modules() override { return later_modules_.get(); }
-  void kill() override;
-  [[nodiscard]] int events() const override { return control_.get(); }
-  std::optional<ChildEnd> end() override;
+  // Has it make children for whoever has this; each is for one thread. Throws Error if the server has gone, std::system_error.
+  std::unique_ptr<Forker> connect();
 
  private:
   TaskServer(Fd control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
 
   Fd control_;
   pid_t pid_;
-  std::uint64_t number_ = 0;  // of the last child
   LaterModules later_modules_;
 };
 
@@ -4368,13 +4365,8 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
 
-  if (isolation::TaskServer* const server = task_server()) {
-    if (rank != 0 || size == 1) {
-      in_process = std::make_unique<isolation::ProcessRunner>(*server);
-    } else {
-      drop_task_server();
-    }
-  }
+  if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
+    in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
@@ -4865,6 +4857,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   }
 
   Cluster::State& state = *program.cluster->state_;
+  // Rank 0 runs no tasks then.
+  if (owns_mpi && state.rank == 0 && state.size > 1) drop_task_server();
   const auto finish = [owns_mpi] {
     program.on_exit = nullptr;
     program.cluster.reset();
@@ -11094,7 +11088,7 @@ class ProcessRunner::Run {
 
 Outcome ProcessRunner::run(const Task& task, Watcher& watcher) {
   try {
-    return Run(forker_, task, watcher).outcome();
+    return Run(*forker_, task, watcher).outcome();
   } catch (const std::system_error& error) {
     throw Error(std::string("an isolated task cannot be started: ") + wire::error_text(error));
   }
@@ -11107,9 +11101,11 @@ Outcome ProcessRunner::run(const Task& task, Watcher& watcher) {
 namespace rankview::isolation {
 namespace {
 
+constexpr const char* gone = "the process that starts isolated tasks has gone";
+
 struct Request {
-  enum class Kind : std::uint64_t { start, kill } kind = Kind::start;
-  std::uint64_t number = 0;
+  enum class Kind : std::uint64_t { connect, start, kill } kind = Kind::start;
+  std::uint64_t number = 0;  // of the child, among those of a connection
 };
 
 struct Report {
@@ -11136,16 +11132,19 @@ class Server {
   // Until the engine's process has gone, which shows by its end of the socket, or, where others have that, by a signal.
   void serve() {
     for (bool told = false; !told;) {
-      std::array<pollfd, 2> fds{{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
-      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
-      if (fds[1].revents != 0) {
-        signalfd_siginfo info{};
-        while (::read(signals_.get(), &info, sizeof(info)) > 0) told = told || info.ssi_signo == SIGTERM;
-        reap();
+      std::vector<pollfd> fds{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+      for (const auto& [number, connection] : connections_) fds.push_back({number, POLLIN, 0});
+      if (::poll(fds.data(), fds.size(), -1) < 0) {
+        if (errno == EINTR) continue;
+        break;
       }
-      if (fds[0].revents != 0 && !carry_out_next()) break;
+      if (fds[1].revents != 0) told = take_signals();
+      for (std::size_t i = 2; i < fds.size(); ++i) {
+        if (fds[i].revents != 0) carry_out_next(fds[i].fd);
+      }
+      if (fds[0].revents != 0 && !add_connection()) break;
     }
-    for (const auto& [number, pid] : children_) ::kill(-pid, SIGKILL);
+    for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
     // What these leave behind comes here.
     do {
       kill_children();
@@ -11153,47 +11152,80 @@ class Server {
   }
 
  private:
-  bool carry_out_next() {
+  struct Child {
+    int connection;  // the descriptor, -1 where it has gone
+    std::uint64_t number;
+  };
+
+  // Whether one of them says that it is time to go.
+  bool take_signals() {
+    bool end = false;
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof(info)) > 0) end = end || info.ssi_signo == SIGTERM;
+    reap();
+    return end;
+  }
+
+  // False if whoever made this process has gone.
+  bool add_connection() {
     Request request;
     std::vector<Fd> fds;
-    const auto got = receive_message(control_.get(), &request, sizeof(request), fds);
-    if (!got) return false;
-    if (request.kind == Request::Kind::start && fds.size() == 2) {
-      start(request.number, fds[0].get(), fds[1].get());
-    } else if (const auto child = children_.find(request.number); child != children_.end()) {
-      ::kill(-child->second, SIGKILL);
-    }
+    if (!receive_message(control_.get(), &request, sizeof(request), fds)) return false;
+    if (fds.size() != 1) return true;
+    const int number = fds[0].get();
+    connections_[number] = std::move(fds[0]);
     return true;
   }
 
-  void start(std::uint64_t number, int socket, int errors) {
+  void carry_out_next(int connection) {
+    Request request;
+    std::vector<Fd> fds;
+    if (!receive_message(connection, &request, sizeof(request), fds)) {
+      for (auto& [pid, child] : children_) {
+        if (child.connection != connection) continue;
+        child.connection = -1;
+        ::kill(-pid, SIGKILL);
+      }
+      connections_.erase(connection);
+    } else if (request.kind == Request::Kind::start && fds.size() == 2) {
+      start(connection, request.number, fds[0].get(), fds[1].get());
+    } else if (request.kind == Request::Kind::kill) {
+      for (const auto& [pid, child] : children_) {
+        if (child.connection == connection && child.number == request.number) ::kill(-pid, SIGKILL);
+      }
+    }
+  }
+
+  void start(int connection, std::uint64_t number, int socket, int errors) {
     const pid_t pid = ::fork();
     if (pid == 0) {
       sigprocmask(SIG_SETMASK, &mask_, nullptr);
       control_.reset();
       signals_.reset();
+      connections_.clear();
       become_child(errors);
       run_child(socket, nullptr);
     }
     if (pid < 0) {
-      tell({Report::Kind::refused, number, 0, {errno, 0}});
+      tell(connection, {Report::Kind::refused, number, 0, {errno, 0}});
       return;
     }
     ::setpgid(pid, pid);
-    children_[number] = pid;
-    tell({Report::Kind::started, number, pid, {}});
+    children_[pid] = {connection, number};
+    tell(connection, {Report::Kind::started, number, pid, {}});
   }
 
   // Who has ended: children, and what they have left behind, which comes to this process.
   void reap() {
     for (siginfo_t info{}; ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0; info = {}) {
       const pid_t pid = info.si_pid;
-      const auto child = std::find_if(children_.begin(), children_.end(), [pid](const auto& known) { return known.second == pid; });
+      const auto child = children_.find(pid);
       if (child == children_.end()) {
         ::waitpid(pid, nullptr, 0);
         continue;
       }
-      if (const auto end = end_of(pid)) tell({Report::Kind::ended, child->first, pid, *end});
+      if (const auto end = end_of(pid); end && child->second.connection >= 0)
+        tell(child->second.connection, {Report::Kind::ended, child->second.number, pid, *end});
       children_.erase(child);
       // What has left the group of its child, too.
       if (children_.empty()) kill_children();
@@ -11205,12 +11237,61 @@ class Server {
     for (pid_t child = 0; in >> child;) ::kill(child, SIGKILL);
   }
 
-  void tell(const Report& report) { static_cast<void>(send_message(control_.get(), &report, sizeof(report), {})); }
+  static void tell(int connection, const Report& report) { static_cast<void>(send_message(connection, &report, sizeof(report), {})); }
 
   Fd control_;
   Fd signals_;
   sigset_t mask_{};
-  std::map<std::uint64_t, pid_t> children_;
+  std::map<int, Fd> connections_;
+  std::map<pid_t, Child> children_;
+};
+
+// Who asks the server.
+class Connection final : public Forker {
+ public:
+  Connection(Fd control, const LaterModules& later_modules) : control_(std::move(control)), later_modules_(later_modules) {}
+
+  pid_t start(int socket, int errors) override {
+    const Request request{Request::Kind::start, ++number_};
+    const std::array<int, 2> fds{socket, errors};
+    if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error(gone);
+    for (;;) {
+      const Report report = next_report();
+      if (report.number != number_) continue;  // the end of an earlier one
+      if (report.kind == Report::Kind::started) return static_cast<pid_t>(report.pid);
+      throw Error(std::string("an isolated task cannot be started: ") + std::strerror(report.end.status));
+    }
+  }
+
+  const std::vector<wire::LoadedModule>& later_modules() override { return later_modules_.get(); }
+
+  void kill() override {
+    const Request request{Request::Kind::kill, number_};
+    static_cast<void>(send_message(control_.get(), &request, sizeof(request), {}));
+  }
+
+  [[nodiscard]] int events() const override { return control_.get(); }
+
+  std::optional<ChildEnd> end() override {
+    for (;;) {
+      pollfd control{control_.get(), POLLIN, 0};
+      if (::poll(&control, 1, 0) <= 0) return std::nullopt;
+      const Report report = next_report();
+      if (report.number == number_ && report.kind == Report::Kind::ended) return report.end;
+    }
+  }
+
+ private:
+  [[nodiscard]] Report next_report() const {
+    Report report;
+    std::vector<Fd> none;
+    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error(gone);
+    return report;
+  }
+
+  Fd control_;
+  LaterModules later_modules_;
+  std::uint64_t number_ = 0;  // of the last child
 };
 
 }  // namespace
@@ -11243,34 +11324,12 @@ TaskServer::~TaskServer() {
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
-pid_t TaskServer::start(int socket, int errors) {
-  const Request request{Request::Kind::start, ++number_};
-  const std::array<int, 2> fds{socket, errors};
-  if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error("the process that starts isolated tasks has gone");
-  for (;;) {
-    Report report;
-    std::vector<Fd> none;
-    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
-    if (report.number != number_) continue;  // the end of an earlier one
-    if (report.kind == Report::Kind::started) return static_cast<pid_t>(report.pid);
-    throw Error(std::string("an isolated task cannot be started: ") + std::strerror(report.end.status));
-  }
-}
-
-void TaskServer::kill() {
-  const Request request{Request::Kind::kill, number_};
-  static_cast<void>(send_message(control_.get(), &request, sizeof(request), {}));
-}
-
-std::optional<ChildEnd> TaskServer::end() {
-  for (;;) {
-    pollfd control{control_.get(), POLLIN, 0};
-    if (::poll(&control, 1, 0) <= 0) return std::nullopt;
-    Report report;
-    std::vector<Fd> none;
-    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
-    if (report.number == number_ && report.kind == Report::Kind::ended) return report.end;
-  }
+std::unique_ptr<Forker> TaskServer::connect() {
+  auto [mine, its] = socket_pair(SOCK_SEQPACKET);
+  const Request request{Request::Kind::connect, 0};
+  const int fd = its.get();
+  if (!send_message(control_.get(), &request, sizeof(request), {&fd, 1})) throw Error(gone);
+  return std::make_unique<Connection>(std::move(mine), later_modules_);
 }
 
 }  // namespace rankview::isolation

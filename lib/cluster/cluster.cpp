@@ -54,13 +54,8 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
 
-  if (isolation::TaskServer* const server = task_server()) {
-    if (rank != 0 || size == 1) {
-      in_process = std::make_unique<isolation::ProcessRunner>(*server);
-    } else {
-      drop_task_server();
-    }
-  }
+  if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
+    in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);

@@ -50,9 +50,9 @@ struct Cluster::State {
   transport::ThreadLevel level = transport::ThreadLevel::single;
   std::unique_ptr<transport::MpiEndpoint> endpoint;  // null with one rank
   Variables variables;                               // of this rank's engine
-  isolation::DirectForker forker{variables};
-  isolation::ProcessRunner in_fork{forker};                // runs isolated tasks in copies of this process
-  std::unique_ptr<isolation::ProcessRunner> in_process{};  // the same in children of the task server, if there is one
+  // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
+  isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
+  std::unique_ptr<isolation::ProcessRunner> in_process{};
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted

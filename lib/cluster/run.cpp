@@ -81,6 +81,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   }
 
   Cluster::State& state = *program.cluster->state_;
+  // Rank 0 runs no tasks then.
+  if (owns_mpi && state.rank == 0 && state.size > 1) drop_task_server();
   const auto finish = [owns_mpi] {
     program.on_exit = nullptr;
     program.cluster.reset();

@@ -277,7 +277,7 @@ class ProcessRunner::Run {
 
 Outcome ProcessRunner::run(const Task& task, Watcher& watcher) {
   try {
-    return Run(forker_, task, watcher).outcome();
+    return Run(*forker_, task, watcher).outcome();
   } catch (const std::system_error& error) {
     throw Error(std::string("an isolated task cannot be started: ") + wire::error_text(error));
   }

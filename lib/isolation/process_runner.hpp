@@ -5,20 +5,22 @@
 #include "isolation/forker.hpp"
 #include "isolation/runner.hpp"
 
+#include <memory>
+#include <utility>
+
 namespace rankview::isolation {
 
 // Runs tasks in children that a forker makes, and sees to it that each ends.
 class ProcessRunner final : public Runner {
  public:
-  // The forker outlives it.
-  explicit ProcessRunner(Forker& forker) : forker_(forker) {}
+  explicit ProcessRunner(std::unique_ptr<Forker> forker) : forker_(std::move(forker)) {}
 
   Outcome run(const Task& task, Watcher& watcher) override;
 
  private:
   class Run;
 
-  Forker& forker_;
+  std::unique_ptr<Forker> forker_;
 };
 
 }  // namespace rankview::isolation

@@ -14,7 +14,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -30,9 +29,11 @@
 namespace rankview::isolation {
 namespace {
 
+constexpr const char* gone = "the process that starts isolated tasks has gone";
+
 struct Request {
-  enum class Kind : std::uint64_t { start, kill } kind = Kind::start;
-  std::uint64_t number = 0;
+  enum class Kind : std::uint64_t { connect, start, kill } kind = Kind::start;
+  std::uint64_t number = 0;  // of the child, among those of a connection
 };
 
 struct Report {
@@ -59,16 +60,19 @@ class Server {
   // Until the engine's process has gone, which shows by its end of the socket, or, where others have that, by a signal.
   void serve() {
     for (bool told = false; !told;) {
-      std::array<pollfd, 2> fds{{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
-      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
-      if (fds[1].revents != 0) {
-        signalfd_siginfo info{};
-        while (::read(signals_.get(), &info, sizeof(info)) > 0) told = told || info.ssi_signo == SIGTERM;
-        reap();
+      std::vector<pollfd> fds{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+      for (const auto& [number, connection] : connections_) fds.push_back({number, POLLIN, 0});
+      if (::poll(fds.data(), fds.size(), -1) < 0) {
+        if (errno == EINTR) continue;
+        break;
       }
-      if (fds[0].revents != 0 && !carry_out_next()) break;
+      if (fds[1].revents != 0) told = take_signals();
+      for (std::size_t i = 2; i < fds.size(); ++i) {
+        if (fds[i].revents != 0) carry_out_next(fds[i].fd);
+      }
+      if (fds[0].revents != 0 && !add_connection()) break;
     }
-    for (const auto& [number, pid] : children_) ::kill(-pid, SIGKILL);
+    for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
     // What these leave behind comes here.
     do {
       kill_children();
@@ -76,47 +80,80 @@ class Server {
   }
 
  private:
-  bool carry_out_next() {
+  struct Child {
+    int connection;  // the descriptor, -1 where it has gone
+    std::uint64_t number;
+  };
+
+  // Whether one of them says that it is time to go.
+  bool take_signals() {
+    bool end = false;
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof(info)) > 0) end = end || info.ssi_signo == SIGTERM;
+    reap();
+    return end;
+  }
+
+  // False if whoever made this process has gone.
+  bool add_connection() {
     Request request;
     std::vector<Fd> fds;
-    const auto got = receive_message(control_.get(), &request, sizeof(request), fds);
-    if (!got) return false;
-    if (request.kind == Request::Kind::start && fds.size() == 2) {
-      start(request.number, fds[0].get(), fds[1].get());
-    } else if (const auto child = children_.find(request.number); child != children_.end()) {
-      ::kill(-child->second, SIGKILL);
-    }
+    if (!receive_message(control_.get(), &request, sizeof(request), fds)) return false;
+    if (fds.size() != 1) return true;
+    const int number = fds[0].get();
+    connections_[number] = std::move(fds[0]);
     return true;
   }
 
-  void start(std::uint64_t number, int socket, int errors) {
+  void carry_out_next(int connection) {
+    Request request;
+    std::vector<Fd> fds;
+    if (!receive_message(connection, &request, sizeof(request), fds)) {
+      for (auto& [pid, child] : children_) {
+        if (child.connection != connection) continue;
+        child.connection = -1;
+        ::kill(-pid, SIGKILL);
+      }
+      connections_.erase(connection);
+    } else if (request.kind == Request::Kind::start && fds.size() == 2) {
+      start(connection, request.number, fds[0].get(), fds[1].get());
+    } else if (request.kind == Request::Kind::kill) {
+      for (const auto& [pid, child] : children_) {
+        if (child.connection == connection && child.number == request.number) ::kill(-pid, SIGKILL);
+      }
+    }
+  }
+
+  void start(int connection, std::uint64_t number, int socket, int errors) {
     const pid_t pid = ::fork();
     if (pid == 0) {
       sigprocmask(SIG_SETMASK, &mask_, nullptr);
       control_.reset();
       signals_.reset();
+      connections_.clear();
       become_child(errors);
       run_child(socket, nullptr);
     }
     if (pid < 0) {
-      tell({Report::Kind::refused, number, 0, {errno, 0}});
+      tell(connection, {Report::Kind::refused, number, 0, {errno, 0}});
       return;
     }
     ::setpgid(pid, pid);
-    children_[number] = pid;
-    tell({Report::Kind::started, number, pid, {}});
+    children_[pid] = {connection, number};
+    tell(connection, {Report::Kind::started, number, pid, {}});
   }
 
   // Who has ended: children, and what they have left behind, which comes to this process.
   void reap() {
     for (siginfo_t info{}; ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0; info = {}) {
       const pid_t pid = info.si_pid;
-      const auto child = std::find_if(children_.begin(), children_.end(), [pid](const auto& known) { return known.second == pid; });
+      const auto child = children_.find(pid);
       if (child == children_.end()) {
         ::waitpid(pid, nullptr, 0);
         continue;
       }
-      if (const auto end = end_of(pid)) tell({Report::Kind::ended, child->first, pid, *end});
+      if (const auto end = end_of(pid); end && child->second.connection >= 0)
+        tell(child->second.connection, {Report::Kind::ended, child->second.number, pid, *end});
       children_.erase(child);
       // What has left the group of its child, too.
       if (children_.empty()) kill_children();
@@ -128,12 +165,61 @@ class Server {
     for (pid_t child = 0; in >> child;) ::kill(child, SIGKILL);
   }
 
-  void tell(const Report& report) { static_cast<void>(send_message(control_.get(), &report, sizeof(report), {})); }
+  static void tell(int connection, const Report& report) { static_cast<void>(send_message(connection, &report, sizeof(report), {})); }
 
   Fd control_;
   Fd signals_;
   sigset_t mask_{};
-  std::map<std::uint64_t, pid_t> children_;
+  std::map<int, Fd> connections_;
+  std::map<pid_t, Child> children_;
+};
+
+// Who asks the server.
+class Connection final : public Forker {
+ public:
+  Connection(Fd control, const LaterModules& later_modules) : control_(std::move(control)), later_modules_(later_modules) {}
+
+  pid_t start(int socket, int errors) override {
+    const Request request{Request::Kind::start, ++number_};
+    const std::array<int, 2> fds{socket, errors};
+    if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error(gone);
+    for (;;) {
+      const Report report = next_report();
+      if (report.number != number_) continue;  // the end of an earlier one
+      if (report.kind == Report::Kind::started) return static_cast<pid_t>(report.pid);
+      throw Error(std::string("an isolated task cannot be started: ") + std::strerror(report.end.status));
+    }
+  }
+
+  const std::vector<wire::LoadedModule>& later_modules() override { return later_modules_.get(); }
+
+  void kill() override {
+    const Request request{Request::Kind::kill, number_};
+    static_cast<void>(send_message(control_.get(), &request, sizeof(request), {}));
+  }
+
+  [[nodiscard]] int events() const override { return control_.get(); }
+
+  std::optional<ChildEnd> end() override {
+    for (;;) {
+      pollfd control{control_.get(), POLLIN, 0};
+      if (::poll(&control, 1, 0) <= 0) return std::nullopt;
+      const Report report = next_report();
+      if (report.number == number_ && report.kind == Report::Kind::ended) return report.end;
+    }
+  }
+
+ private:
+  [[nodiscard]] Report next_report() const {
+    Report report;
+    std::vector<Fd> none;
+    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error(gone);
+    return report;
+  }
+
+  Fd control_;
+  LaterModules later_modules_;
+  std::uint64_t number_ = 0;  // of the last child
 };
 
 }  // namespace
@@ -166,34 +252,12 @@ TaskServer::~TaskServer() {
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
-pid_t TaskServer::start(int socket, int errors) {
-  const Request request{Request::Kind::start, ++number_};
-  const std::array<int, 2> fds{socket, errors};
-  if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error("the process that starts isolated tasks has gone");
-  for (;;) {
-    Report report;
-    std::vector<Fd> none;
-    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
-    if (report.number != number_) continue;  // the end of an earlier one
-    if (report.kind == Report::Kind::started) return static_cast<pid_t>(report.pid);
-    throw Error(std::string("an isolated task cannot be started: ") + std::strerror(report.end.status));
-  }
-}
-
-void TaskServer::kill() {
-  const Request request{Request::Kind::kill, number_};
-  static_cast<void>(send_message(control_.get(), &request, sizeof(request), {}));
-}
-
-std::optional<ChildEnd> TaskServer::end() {
-  for (;;) {
-    pollfd control{control_.get(), POLLIN, 0};
-    if (::poll(&control, 1, 0) <= 0) return std::nullopt;
-    Report report;
-    std::vector<Fd> none;
-    if (!receive_message(control_.get(), &report, sizeof(report), none)) throw Error("the process that starts isolated tasks has gone");
-    if (report.number == number_ && report.kind == Report::Kind::ended) return report.end;
-  }
+std::unique_ptr<Forker> TaskServer::connect() {
+  auto [mine, its] = socket_pair(SOCK_SEQPACKET);
+  const Request request{Request::Kind::connect, 0};
+  const int fd = its.get();
+  if (!send_message(control_.get(), &request, sizeof(request), {&fd, 1})) throw Error(gone);
+  return std::make_unique<Connection>(std::move(mine), later_modules_);
 }
 
 }  // namespace rankview::isolation

@@ -2,36 +2,36 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "isolation/fd.hpp"
 #include "isolation/forker.hpp"
 #include "isolation/later_modules.hpp"
 
-#include <cstdint>
+#include <sys/types.h>
 #include <memory>
+#include <utility>
 
 namespace rankview::isolation {
 
 // A process beside this one that forks a child for each isolated task. It is made before MPI is initialised, so it has no MPI, one thread
 // and little memory, and the code of this process at the same addresses: a fork of it is quick and safe. It ends with this process, and its
 // children with it.
-class TaskServer final : public Forker {
+class TaskServer {
  public:
   // Throws std::system_error.
   static std::unique_ptr<TaskServer> fork();
+  TaskServer(const TaskServer&) = delete;
+  TaskServer& operator=(const TaskServer&) = delete;
   // Waits for its end.
-  ~TaskServer() override;
+  ~TaskServer();
 
-  pid_t start(int socket, int errors) override;
-  const std::vector<wire::LoadedModule>& later_modules() override { return later_modules_.get(); }
-  void kill() override;
-  [[nodiscard]] int events() const override { return control_.get(); }
-  std::optional<ChildEnd> end() override;
+  // Has it make children for whoever has this; each is for one thread. Throws Error if the server has gone, std::system_error.
+  std::unique_ptr<Forker> connect();
 
  private:
   TaskServer(Fd control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
 
   Fd control_;
   pid_t pid_;
-  std::uint64_t number_ = 0;  // of the last child
   LaterModules later_modules_;
 };
 
