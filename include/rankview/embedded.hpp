@@ -2513,8 +2513,8 @@ class Driver {
   template <class Action>
   bool try_locked(std::chrono::milliseconds time, Action action) {
     if (!lock_.try_lock_for(time)) return false;
+    const std::lock_guard guard(lock_, std::adopt_lock);
     action();
-    lock_.unlock();
     return true;
   }
   [[nodiscard]] bool may_drive() const;
@@ -3818,6 +3818,7 @@ namespace rankview::isolation {
 // How a child ended.
 struct ChildEnd {
   int status = 0;                // as waitpid() gives it
+  bool known = true;             // unless somebody else has waited for it
   std::uint64_t peak_bytes = 0;  // of memory that it had at most
 };
 
@@ -3838,7 +3839,11 @@ class Forker {
     static const std::vector<wire::LoadedModule> none;
     return none;
   }
-  // Kills the group.
+  // Whether a child begins with the memory of this process.
+  [[nodiscard]] virtual bool copies_memory() const { return false; }
+  // Nobody waits for the last child any more.
+  virtual void finish() {}
+  // Kills the group, if it is there.
   virtual void kill() = 0;
   // Readable when end() may have something.
   [[nodiscard]] virtual int events() const = 0;
@@ -3858,6 +3863,8 @@ class DirectForker final : public Forker {
   ~DirectForker() override;
 
   pid_t start(int socket, int errors) override;
+  [[nodiscard]] bool copies_memory() const override { return true; }
+  void finish() override { forget(); }
   void kill() override;
   [[nodiscard]] int events() const override { return process_.get(); }
   std::optional<ChildEnd> end() override;
@@ -4123,10 +4130,9 @@ class TaskServer {
   std::unique_ptr<Forker> connect();
 
  private:
-  TaskServer(Fd control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
+  explicit TaskServer(Fd control) : control_(std::move(control)) {}
 
   Fd control_;
-  pid_t pid_;
   LaterModules later_modules_;
 };
 
@@ -4863,7 +4869,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     program.on_exit = nullptr;
     program.cluster.reset();
     if (owns_mpi) transport::finalise();
-    drop_task_server();
+    if (owns_mpi) drop_task_server();
   };
   program.process = getpid();
   static const int registered = on_exit(at_exit, nullptr);
@@ -4933,6 +4939,9 @@ StatusReport::StatusReport(std::function<std::string()> describe) : describe_(st
   struct sigaction there = {};
   ::sigaction(SIGUSR2, nullptr, &there);
   if ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_DFL) return;
+  // Or somebody waits for it in another way.
+  sigset_t blocked;
+  if (::pthread_sigmask(SIG_BLOCK, nullptr, &blocked) != 0 || sigismember(&blocked, SIGUSR2) != 0) return;
   asked_ = ::eventfd(0, EFD_CLOEXEC);
   if (asked_ < 0) return;
   to_ask = asked_;
@@ -4947,8 +4956,10 @@ StatusReport::StatusReport(std::function<std::string()> describe) : describe_(st
 
 StatusReport::~StatusReport() {
   if (asked_ < 0) return;
-  std::signal(SIGUSR2, SIG_DFL);
+  // One that is on its way goes nowhere.
+  std::signal(SIGUSR2, SIG_IGN);
   static_cast<void>(::pthread_sigmask(SIG_UNBLOCK, &only_this(), nullptr));
+  std::signal(SIGUSR2, SIG_DFL);
   [[maybe_unused]] const auto written = ::write(asked_, &quit, sizeof(quit));
   thread_.join();
   to_ask = -1;
@@ -8878,9 +8889,8 @@ std::string Engine::describe() {
   // While a task runs the lock can be had.
   for (; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::microseconds(100))) {
     if (!lock_.try_lock()) continue;
-    std::string text = describe_runs();
-    lock_.unlock();
-    if (!text.empty()) return text;
+    const std::lock_guard guard(lock_, std::adopt_lock);
+    if (std::string text = describe_runs(); !text.empty()) return text;
   }
   return std::string("runs no task, and waits for ") + waits_for_.load(std::memory_order_relaxed) + "\n";
 }
@@ -10340,7 +10350,7 @@ std::vector<std::byte> task_head(const Task& task, const std::vector<wire::Loade
 
 // In the child: takes the task from the socket, runs it, and says how it ended. `variables`: the engine's, null where the child does not
 // have them.
-[[noreturn]] void run_child(int socket, Variables* variables);
+[[noreturn]] void run_child(int socket, Variables* variables) noexcept;
 
 // Loads what a crash handler needs, which must not happen in it.
 void prime_traces();
@@ -10357,6 +10367,7 @@ namespace {
 
 // Where the handler writes to, how many calls led to run_child(), and the stack that the handler runs on.
 std::atomic<int> trace_socket{-1};
+std::atomic<bool> in_frame{false};  // a thread is sending one
 int calls_before = 0;
 std::array<std::byte, 64 * 1024> handler_stack;
 
@@ -10375,7 +10386,7 @@ void on_crash(int signal) {
   std::copy_n(message.addresses.begin() + std::min(own, count), told, message.addresses.begin());
   message.head = {FrameKind::trace, static_cast<std::uint64_t>(told) * sizeof(void*)};
   // Nothing can be done if it does not get there.
-  static_cast<void>(::send(trace_socket, &message, sizeof(FrameHead) + message.head.size, MSG_NOSIGNAL | MSG_DONTWAIT));
+  if (!in_frame) static_cast<void>(::send(trace_socket, &message, sizeof(FrameHead) + message.head.size, MSG_NOSIGNAL | MSG_DONTWAIT));
   std::signal(signal, SIG_DFL);
   std::raise(signal);
 }
@@ -10416,7 +10427,7 @@ struct Received {
 };
 
 [[noreturn]] void leave(int status) {
-  std::fflush(nullptr);
+  std::fflush(stdout);
   ::_exit(status);
 }
 
@@ -10506,8 +10517,10 @@ class Host final : public engine::TaskHost {
   void tell(FrameKind kind, std::span<const std::byte> bytes) {
     const FrameHead head{kind, bytes.size()};
     const std::lock_guard guard(mutex_);
+    in_frame = true;
     // An engine that has gone is waited for by nobody.
     if (!send_all(socket_, std::as_bytes(std::span(&head, 1))) || !send_all(socket_, bytes)) leave(1);
+    in_frame = kind == FrameKind::value;  // what is attached follows
   }
 
  private:
@@ -10548,12 +10561,14 @@ class Running final : public detail::Invocation {
   detail::Claims& claims_;
 };
 
+// What the task has printed. Other files of a copied engine may have what the engine has written to them, which is for the engine to write.
+void flush(const Variables* of_engine) { std::fflush(of_engine == nullptr ? nullptr : stdout); }
+
 void send_value(int socket, Host& host, const detail::Writer& result) {
   detail::Writer out;
   out.value(static_cast<std::uint64_t>(result.attachments.size()));
   for (const detail::Attachment& attachment : result.attachments) out.value(static_cast<std::uint64_t>(attachment.size));
   out.raw(result.bytes.data(), result.bytes.size());
-  std::fflush(nullptr);
   host.tell(FrameKind::value, out.bytes.bytes());
   for (const detail::Attachment& attachment : result.attachments) {
     if (!send_all(socket, {attachment.data, attachment.size})) leave(1);
@@ -10591,15 +10606,15 @@ void prime_traces() {
   static_cast<void>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
 }
 
-void run_child(int socket, Variables* variables) {
+void run_child(int socket, Variables* variables) noexcept {
   engine::report_no_crashes();
   watch_for_crashes(socket);
   std::optional<Received> task;
   detail::Writer failure;
   try {
     task = receive_task(socket);
-  } catch (const Error& error) {
-    wire::write(failure, wire::Failure{wire::FailureKind::exception, "rankview::DecodeError", error.what()});
+  } catch (...) {
+    wire::write(failure, engine::describe_current_exception());
     const FrameHead head{FrameKind::failed, failure.bytes.size()};
     static_cast<void>(send_all(socket, std::as_bytes(std::span(&head, 1))) && send_all(socket, failure.bytes.bytes()));
     leave(1);
@@ -10621,13 +10636,15 @@ void run_child(int socket, Variables* variables) {
     std::shared_ptr<void> folded;
     Running running(socket, host, *task, object.get(), arguments, claims, result, folded);
     task->thunk->run(running);
+    flush(variables);
     send_value(socket, host, result);
+    // Nothing of the program is destroyed: it is its parent's.
+    ::_exit(0);
   } catch (...) {
-    std::fflush(nullptr);
+    flush(variables);
     wire::write(failure, engine::describe_current_exception());
     host.tell(FrameKind::failed, failure.bytes.bytes());
   }
-  // Nothing of the program is destroyed: it is its parent's.
   ::_exit(0);
 }
 
@@ -10637,6 +10654,9 @@ namespace rankview::isolation {
 
 // In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`.
 void become_child(int errors);
+
+// Whether it is a child of this process, running or not, for which nobody has waited.
+bool is_child(pid_t child);
 
 // How a child of this process that leads a group ended, nothing while it runs. What is left of the group is killed before the child's
 // number can be another's.
@@ -10657,7 +10677,7 @@ DirectForker::~DirectForker() { forget(); }
 pid_t DirectForker::start(int socket, int errors) {
   forget();
   prime_traces();
-  std::fflush(nullptr);
+  std::fflush(stdout);
   const pid_t pid = ::fork();
   if (pid == 0) {
     become_child(errors);
@@ -10671,7 +10691,7 @@ pid_t DirectForker::start(int socket, int errors) {
 }
 
 void DirectForker::kill() {
-  if (child_ != 0) ::kill(-child_, SIGKILL);
+  if (child_ != 0 && is_child(child_)) ::kill(-child_, SIGKILL);
 }
 
 std::optional<ChildEnd> DirectForker::end() {
@@ -10688,7 +10708,8 @@ std::optional<ChildEnd> DirectForker::end() {
 void DirectForker::forget() {
   if (child_ == 0) return;
   kill();
-  while (::waitpid(std::exchange(child_, 0), nullptr, 0) < 0 && errno == EINTR) continue;
+  while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) continue;
+  child_ = 0;
   process_.reset();
 }
 
@@ -10784,6 +10805,7 @@ std::optional<std::size_t> receive_message(int socket, void* message, std::size_
 }  // namespace rankview::isolation
 
 #include <sys/prctl.h>
+#include <filesystem>
 #include <fstream>
 
 namespace rankview::isolation {
@@ -10798,9 +10820,15 @@ void become_child(int errors) {
   ::dup2(errors, STDERR_FILENO);
 }
 
+bool is_child(pid_t child) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 std::optional<ChildEnd> end_of(pid_t child) {
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return std::nullopt;
+  if (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return ChildEnd{0, false, 0};
+  if (info.si_pid == 0) return std::nullopt;
   ::kill(-child, SIGKILL);
   ChildEnd end;
   rusage usage{};
@@ -10810,16 +10838,19 @@ std::optional<ChildEnd> end_of(pid_t child) {
 }
 
 std::uint64_t memory_of(pid_t process) {
-  const std::string proc = "/proc/" + std::to_string(process);
+  const std::filesystem::path proc = "/proc/" + std::to_string(process);
   std::uint64_t bytes = 0;
-  if (std::ifstream in(proc + "/statm"); in) {
+  if (std::ifstream in(proc / "statm"); in) {
     std::uint64_t size = 0;
     std::uint64_t resident = 0;
     std::uint64_t shared = 0;
     in >> size >> resident >> shared;
-    bytes = (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    bytes = (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   }
-  if (std::ifstream in(proc + "/task/" + std::to_string(process) + "/children"); in) {
+  // It may go at any time.
+  std::error_code gone;
+  for (std::filesystem::directory_iterator thread(proc / "task", gone), end; !gone && thread != end; thread.increment(gone)) {
+    std::ifstream in(thread->path() / "children");
     for (pid_t child = 0; in >> child;) bytes += memory_of(child);
   }
   return bytes;
@@ -10849,6 +10880,8 @@ constexpr std::chrono::milliseconds look_every{10};
 constexpr std::chrono::milliseconds stop_grace{1000};
 // A child that was killed has gone by then.
 constexpr std::chrono::seconds gone_within{30};
+// So many pieces are read of what it says before it is looked after again, since it may never stop.
+constexpr int pieces = 16;
 // So much of the end of what it wrote to stderr is told.
 constexpr std::size_t told_of_stderr = 2000;
 
@@ -10871,6 +10904,13 @@ class ProcessRunner::Run {
     pid_ = forker_.start(its.get(), to_errors.get());
     socket_ = std::move(mine);
     errors_ = std::move(errors);
+    if (task.memory_limit != 0 && forker.copies_memory()) inherited_ = memory_of(pid_);
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  // Whatever has gone wrong, it does not go on.
+  ~Run() {
+    if (!outcome_ && !end_) forker_.kill();
   }
 
   Outcome outcome() {
@@ -10879,7 +10919,7 @@ class ProcessRunner::Run {
       watch();
     }
     // It may have ended behind its result.
-    if (!outcome_) receive();
+    while (!outcome_ && receive()) continue;
     if (!outcome_) outcome_ = crashed();
     forward_errors();
     return std::move(*outcome_);
@@ -10916,7 +10956,9 @@ class ProcessRunner::Run {
     } else if (watcher_.stop_requested()) {
       if (!stopped_) {
         stopped_ = now;
-        static_cast<void>(::send(socket_.get(), "s", 1, MSG_NOSIGNAL));
+        static constexpr std::byte stop{'s'};
+        to_send_.emplace_back(&stop, 1);  // behind what it has not got yet
+        send();
       } else if (now - *stopped_ > stop_grace) {
         kill({Outcome::Kind::aborted});
       }
@@ -10925,8 +10967,9 @@ class ProcessRunner::Run {
 
   std::uint64_t measure() {
     const std::uint64_t memory = memory_of(pid_);
-    peak_ = std::max(peak_, memory);
-    return memory;
+    const std::uint64_t own = memory - std::min(memory, inherited_);
+    peak_ = std::max(peak_, own);
+    return own;
   }
 
   // With all that it has started; returns when it has gone.
@@ -10958,24 +11001,32 @@ class ProcessRunner::Run {
     }
   }
 
-  void receive() {
+  // Takes what it has said, or some of it. Whether there was anything.
+  bool receive() {
     std::array<std::byte, 64 * 1024> part;
-    for (;;) {
+    bool any = false;
+    for (int i = 0; i < pieces && !outcome_ && socket_; ++i) {
       const ssize_t got = ::recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT);
-      if (got <= 0) return;
+      if (got < 0 && errno == EINTR) continue;
+      // It has closed its end, and may go on all the same.
+      if (got == 0 || (got < 0 && errno != EAGAIN)) socket_.reset();
+      if (got <= 0) break;
+      any = true;
       received_.insert(received_.end(), part.begin(), part.begin() + got);
-      while (take_frame()) continue;
-      if (outcome_) return;
+      while (!outcome_ && take_frame()) continue;
+      received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(std::exchange(taken_, 0)));
     }
+    return any;
   }
 
   // Whether there was a whole one.
   bool take_frame() {
     FrameHead head;
-    if (received_.size() < sizeof(head)) return false;
-    std::memcpy(&head, received_.data(), sizeof(head));
-    if (received_.size() - sizeof(head) < head.size) return false;
-    const std::span<const std::byte> frame = std::span(received_).subspan(sizeof(head), head.size);
+    const auto left = std::span(received_).subspan(taken_);
+    if (left.size() < sizeof(head)) return false;
+    std::memcpy(&head, left.data(), sizeof(head));
+    if (left.size() - sizeof(head) < head.size) return false;
+    const std::span<const std::byte> frame = left.subspan(sizeof(head), head.size);
     detail::Reader in(frame);
     std::size_t taken = sizeof(head) + head.size;
     switch (head.kind) {
@@ -10991,7 +11042,7 @@ class ProcessRunner::Run {
         break;
       case FrameKind::trace: {
         std::vector<void*> addresses(frame.size() / sizeof(void*));
-        in.raw(addresses.data(), frame.size());
+        in.raw(addresses.data(), addresses.size() * sizeof(void*));
         trace_ = trace_text(addresses);
         break;
       }
@@ -11000,13 +11051,13 @@ class ProcessRunner::Run {
         in.raw(sizes.data(), sizes.size() * sizeof(std::uint64_t));
         std::uint64_t attached = 0;
         for (const std::uint64_t size : sizes) attached += size;
-        if (received_.size() - taken < attached) return false;
+        if (left.size() - taken < attached) return false;
         outcome_.emplace();
         outcome_->kind = Outcome::Kind::value;
         const auto bytes = frame.subspan(frame.size() - in.remaining());
         outcome_->bytes.assign(bytes.begin(), bytes.end());
         for (const std::uint64_t size : sizes) {
-          const auto begin = received_.begin() + static_cast<std::ptrdiff_t>(taken);
+          const auto begin = left.begin() + static_cast<std::ptrdiff_t>(taken);
           outcome_->attachments.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(size));
           taken += size;
         }
@@ -11015,15 +11066,17 @@ class ProcessRunner::Run {
       default:
         throw DecodeError("a child of an isolated task says what no child says");
     }
-    received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(taken));
+    taken_ += taken;
     return true;
   }
 
   // To where the engine's own goes.
   void forward_errors() {
     std::array<char, 4096> part;
-    for (;;) {
+    for (int i = 0; i < pieces && errors_; ++i) {
       const ssize_t got = ::read(errors_.get(), part.data(), part.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got == 0) errors_.reset();
       if (got <= 0) return;
       const auto size = static_cast<std::size_t>(got);
       std::fwrite(part.data(), 1, size, stderr);
@@ -11036,7 +11089,9 @@ class ProcessRunner::Run {
     forward_errors();
     peak_ = std::max(peak_, end_->peak_bytes);
     std::string how;
-    if (WIFSIGNALED(end_->status)) {
+    if (!end_->known) {
+      how = "has ended, and how is known to whoever has waited for the process: the program waits for all of its children";
+    } else if (WIFSIGNALED(end_->status)) {
       const int signal = WTERMSIG(end_->status);
       how = "was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
     } else {
@@ -11045,6 +11100,7 @@ class ProcessRunner::Run {
     how += " after " + ran() + ", with at most " + in_megabytes(peak_) + " of memory";
     Outcome outcome;
     outcome.failure = failure(how);
+    if (!end_->known) return outcome;
     outcome.failure.signal = WIFSIGNALED(end_->status) ? WTERMSIG(end_->status) : 0;
     outcome.failure.exit_status = WIFEXITED(end_->status) ? WEXITSTATUS(end_->status) : 0;
     return outcome;
@@ -11078,8 +11134,10 @@ class ProcessRunner::Run {
   Fd socket_;
   Fd errors_;
   std::vector<std::byte> received_;
+  std::size_t taken_ = 0;  // of that
   std::string last_errors_;
   std::string trace_;
+  std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;
   std::optional<Clock::time_point> stopped_;  // when it was told
   std::optional<Outcome> outcome_;
@@ -11088,7 +11146,9 @@ class ProcessRunner::Run {
 
 Outcome ProcessRunner::run(const Task& task, Watcher& watcher) {
   try {
-    return Run(*forker_, task, watcher).outcome();
+    Outcome outcome = Run(*forker_, task, watcher).outcome();
+    forker_->finish();
+    return outcome;
   } catch (const std::system_error& error) {
     throw Error(std::string("an isolated task cannot be started: ") + wire::error_text(error));
   }
@@ -11118,31 +11178,36 @@ struct Report {
 // The server itself.
 class Server {
  public:
-  explicit Server(Fd control) : control_(std::move(control)) {
+  // `rank`: the process that it is for.
+  Server(Fd control, pid_t rank) : control_(std::move(control)), rank_(static_cast<int>(::syscall(SYS_pidfd_open, rank, 0))) {
+    // What is sent to all processes of a job is not meant for this one.
     sigset_t taken;
     sigemptyset(&taken);
-    for (const int signal : {SIGCHLD, SIGTERM}) {
-      sigaddset(&taken, signal);
-      std::signal(signal, SIG_DFL);
-    }
+    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) sigaddset(&taken, signal);
     sigprocmask(SIG_BLOCK, &taken, &mask_);
-    signals_ = Fd(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
+    struct sigaction normal = {};
+    normal.sa_handler = SIG_DFL;
+    ::sigaction(SIGCHLD, &normal, &on_child_);
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGCHLD);
+    signals_ = Fd(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
-  // Until the engine's process has gone, which shows by its end of the socket, or, where others have that, by a signal.
+  // Until the rank has gone, or has closed its end of the socket.
   void serve() {
-    for (bool told = false; !told;) {
-      std::vector<pollfd> fds{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+    for (bool goes_on = true; goes_on;) {
+      std::vector<pollfd> fds{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {rank_.get(), POLLIN, 0}};
       for (const auto& [number, connection] : connections_) fds.push_back({number, POLLIN, 0});
       if (::poll(fds.data(), fds.size(), -1) < 0) {
         if (errno == EINTR) continue;
         break;
       }
-      if (fds[1].revents != 0) told = take_signals();
-      for (std::size_t i = 2; i < fds.size(); ++i) {
+      if (fds[1].revents != 0) take_signals();
+      for (std::size_t i = 3; i < fds.size(); ++i) {
         if (fds[i].revents != 0) carry_out_next(fds[i].fd);
       }
-      if (fds[0].revents != 0 && !add_connection()) break;
+      goes_on = fds[2].revents == 0 && (fds[0].revents == 0 || add_connection());
     }
     for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
     // What these leave behind comes here.
@@ -11157,13 +11222,10 @@ class Server {
     std::uint64_t number;
   };
 
-  // Whether one of them says that it is time to go.
-  bool take_signals() {
-    bool end = false;
+  void take_signals() {
     signalfd_siginfo info{};
-    while (::read(signals_.get(), &info, sizeof(info)) > 0) end = end || info.ssi_signo == SIGTERM;
+    while (::read(signals_.get(), &info, sizeof(info)) > 0) continue;
     reap();
-    return end;
   }
 
   // False if whoever made this process has gone.
@@ -11187,7 +11249,9 @@ class Server {
         ::kill(-pid, SIGKILL);
       }
       connections_.erase(connection);
-    } else if (request.kind == Request::Kind::start && fds.size() == 2) {
+    } else if (request.kind == Request::Kind::start && fds.size() != 2) {
+      tell(connection, {Report::Kind::refused, request.number, 0, {EMFILE, true, 0}});
+    } else if (request.kind == Request::Kind::start) {
       start(connection, request.number, fds[0].get(), fds[1].get());
     } else if (request.kind == Request::Kind::kill) {
       for (const auto& [pid, child] : children_) {
@@ -11197,17 +11261,23 @@ class Server {
   }
 
   void start(int connection, std::uint64_t number, int socket, int errors) {
+    // The one before it has given its result, and nobody waits for the rest of it.
+    for (const auto& [earlier, child] : children_) {
+      if (child.connection == connection) ::kill(-earlier, SIGKILL);
+    }
     const pid_t pid = ::fork();
     if (pid == 0) {
+      ::sigaction(SIGCHLD, &on_child_, nullptr);
       sigprocmask(SIG_SETMASK, &mask_, nullptr);
       control_.reset();
       signals_.reset();
+      rank_.reset();
       connections_.clear();
       become_child(errors);
       run_child(socket, nullptr);
     }
     if (pid < 0) {
-      tell(connection, {Report::Kind::refused, number, 0, {errno, 0}});
+      tell(connection, {Report::Kind::refused, number, 0, {errno, true, 0}});
       return;
     }
     ::setpgid(pid, pid);
@@ -11222,11 +11292,11 @@ class Server {
       const auto child = children_.find(pid);
       if (child == children_.end()) {
         ::waitpid(pid, nullptr, 0);
-        continue;
+      } else {
+        if (const auto end = end_of(pid); end && child->second.connection >= 0)
+          tell(child->second.connection, {Report::Kind::ended, child->second.number, pid, *end});
+        children_.erase(child);
       }
-      if (const auto end = end_of(pid); end && child->second.connection >= 0)
-        tell(child->second.connection, {Report::Kind::ended, child->second.number, pid, *end});
-      children_.erase(child);
       // What has left the group of its child, too.
       if (children_.empty()) kill_children();
     }
@@ -11240,8 +11310,10 @@ class Server {
   static void tell(int connection, const Report& report) { static_cast<void>(send_message(connection, &report, sizeof(report), {})); }
 
   Fd control_;
+  Fd rank_;  // the process, as a file descriptor
   Fd signals_;
-  sigset_t mask_{};
+  sigset_t mask_{};               // as it was
+  struct sigaction on_child_ {};  // likewise
   std::map<int, Fd> connections_;
   std::map<pid_t, Child> children_;
 };
@@ -11250,6 +11322,8 @@ class Server {
 class Connection final : public Forker {
  public:
   Connection(Fd control, const LaterModules& later_modules) : control_(std::move(control)), later_modules_(later_modules) {}
+  // Also where a child that was forked has the descriptor.
+  ~Connection() override { ::shutdown(control_.get(), SHUT_RDWR); }
 
   pid_t start(int socket, int errors) override {
     const Request request{Request::Kind::start, ++number_};
@@ -11296,32 +11370,48 @@ class Connection final : public Forker {
 
 }  // namespace
 
+namespace {
+
+[[noreturn]] void run_server(Fd control, pid_t rank) noexcept {
+  // Whoever kills the group of the rank is not to keep this from killing what children have started.
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ::prctl(PR_SET_NAME, "rankview-tasks");
+  Server(std::move(control), rank).serve();
+  ::_exit(0);
+}
+
+}  // namespace
+
 std::unique_ptr<TaskServer> TaskServer::fork() {
   auto [mine, its] = socket_pair(SOCK_SEQPACKET);
   prime_traces();
   // What the program has printed so far is printed once.
   std::fflush(nullptr);
-  const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
-  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
-  if (pid == 0) {
-    mine.reset();
-    Server server(std::move(its));
-    // Whoever kills the group of the rank is not to keep this from killing what children have started.
-    ::setpgid(0, 0);
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (::getppid() != parent) ::_exit(0);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    ::prctl(PR_SET_NAME, "rankview-tasks");
-    server.serve();
-    ::_exit(0);
+  const pid_t rank = ::getpid();
+  // The server is no child of this process, which may wait for all of its children.
+  const pid_t between = ::fork();
+  if (between < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (between == 0) {
+    const pid_t server = ::fork();
+    if (server == 0) {
+      mine.reset();
+      run_server(std::move(its), rank);
+    }
+    ::_exit(server < 0 ? errno : 0);
   }
-  return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine), pid));
+  int status = 0;
+  while (::waitpid(between, &status, 0) < 0 && errno == EINTR) continue;
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) throw std::system_error(WEXITSTATUS(status), std::generic_category(), "fork");
+  return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine)));
 }
 
 TaskServer::~TaskServer() {
-  control_.reset();
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+  // Also where a child that was forked has the descriptor.
+  ::shutdown(control_.get(), SHUT_WR);
+  pollfd gone_too{control_.get(), POLLIN, 0};
+  constexpr int limit = 10'000;  // milliseconds; then it goes by itself
+  while (::poll(&gone_too, 1, limit) < 0 && errno == EINTR) continue;
 }
 
 std::unique_ptr<Forker> TaskServer::connect() {

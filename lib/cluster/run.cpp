@@ -87,7 +87,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     program.on_exit = nullptr;
     program.cluster.reset();
     if (owns_mpi) transport::finalise();
-    drop_task_server();
+    if (owns_mpi) drop_task_server();
   };
   program.process = getpid();
   static const int registered = on_exit(at_exit, nullptr);

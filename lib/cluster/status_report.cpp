@@ -42,6 +42,9 @@ StatusReport::StatusReport(std::function<std::string()> describe) : describe_(st
   struct sigaction there = {};
   ::sigaction(SIGUSR2, nullptr, &there);
   if ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_DFL) return;
+  // Or somebody waits for it in another way.
+  sigset_t blocked;
+  if (::pthread_sigmask(SIG_BLOCK, nullptr, &blocked) != 0 || sigismember(&blocked, SIGUSR2) != 0) return;
   asked_ = ::eventfd(0, EFD_CLOEXEC);
   if (asked_ < 0) return;
   to_ask = asked_;
@@ -56,8 +59,10 @@ StatusReport::StatusReport(std::function<std::string()> describe) : describe_(st
 
 StatusReport::~StatusReport() {
   if (asked_ < 0) return;
-  std::signal(SIGUSR2, SIG_DFL);
+  // One that is on its way goes nowhere.
+  std::signal(SIGUSR2, SIG_IGN);
   static_cast<void>(::pthread_sigmask(SIG_UNBLOCK, &only_this(), nullptr));
+  std::signal(SIGUSR2, SIG_DFL);
   [[maybe_unused]] const auto written = ::write(asked_, &quit, sizeof(quit));
   thread_.join();
   to_ask = -1;

@@ -68,8 +68,8 @@ class Driver {
   template <class Action>
   bool try_locked(std::chrono::milliseconds time, Action action) {
     if (!lock_.try_lock_for(time)) return false;
+    const std::lock_guard guard(lock_, std::adopt_lock);
     action();
-    lock_.unlock();
     return true;
   }
   [[nodiscard]] bool may_drive() const;

@@ -3,6 +3,7 @@
 #include "engine/engine.hpp"
 
 #include <chrono>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -14,9 +15,8 @@ std::string Engine::describe() {
   // While a task runs the lock can be had.
   for (; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(std::chrono::microseconds(100))) {
     if (!lock_.try_lock()) continue;
-    std::string text = describe_runs();
-    lock_.unlock();
-    if (!text.empty()) return text;
+    const std::lock_guard guard(lock_, std::adopt_lock);
+    if (std::string text = describe_runs(); !text.empty()) return text;
   }
   return std::string("runs no task, and waits for ") + waits_for_.load(std::memory_order_relaxed) + "\n";
 }

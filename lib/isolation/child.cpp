@@ -38,6 +38,7 @@ namespace {
 
 // Where the handler writes to, how many calls led to run_child(), and the stack that the handler runs on.
 std::atomic<int> trace_socket{-1};
+std::atomic<bool> in_frame{false};  // a thread is sending one
 int calls_before = 0;
 std::array<std::byte, 64 * 1024> handler_stack;
 
@@ -56,7 +57,7 @@ void on_crash(int signal) {
   std::copy_n(message.addresses.begin() + std::min(own, count), told, message.addresses.begin());
   message.head = {FrameKind::trace, static_cast<std::uint64_t>(told) * sizeof(void*)};
   // Nothing can be done if it does not get there.
-  static_cast<void>(::send(trace_socket, &message, sizeof(FrameHead) + message.head.size, MSG_NOSIGNAL | MSG_DONTWAIT));
+  if (!in_frame) static_cast<void>(::send(trace_socket, &message, sizeof(FrameHead) + message.head.size, MSG_NOSIGNAL | MSG_DONTWAIT));
   std::signal(signal, SIG_DFL);
   std::raise(signal);
 }
@@ -97,7 +98,7 @@ struct Received {
 };
 
 [[noreturn]] void leave(int status) {
-  std::fflush(nullptr);
+  std::fflush(stdout);
   ::_exit(status);
 }
 
@@ -187,8 +188,10 @@ class Host final : public engine::TaskHost {
   void tell(FrameKind kind, std::span<const std::byte> bytes) {
     const FrameHead head{kind, bytes.size()};
     const std::lock_guard guard(mutex_);
+    in_frame = true;
     // An engine that has gone is waited for by nobody.
     if (!send_all(socket_, std::as_bytes(std::span(&head, 1))) || !send_all(socket_, bytes)) leave(1);
+    in_frame = kind == FrameKind::value;  // what is attached follows
   }
 
  private:
@@ -229,12 +232,14 @@ class Running final : public detail::Invocation {
   detail::Claims& claims_;
 };
 
+// What the task has printed. Other files of a copied engine may have what the engine has written to them, which is for the engine to write.
+void flush(const Variables* of_engine) { std::fflush(of_engine == nullptr ? nullptr : stdout); }
+
 void send_value(int socket, Host& host, const detail::Writer& result) {
   detail::Writer out;
   out.value(static_cast<std::uint64_t>(result.attachments.size()));
   for (const detail::Attachment& attachment : result.attachments) out.value(static_cast<std::uint64_t>(attachment.size));
   out.raw(result.bytes.data(), result.bytes.size());
-  std::fflush(nullptr);
   host.tell(FrameKind::value, out.bytes.bytes());
   for (const detail::Attachment& attachment : result.attachments) {
     if (!send_all(socket, {attachment.data, attachment.size})) leave(1);
@@ -272,15 +277,15 @@ void prime_traces() {
   static_cast<void>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
 }
 
-void run_child(int socket, Variables* variables) {
+void run_child(int socket, Variables* variables) noexcept {
   engine::report_no_crashes();
   watch_for_crashes(socket);
   std::optional<Received> task;
   detail::Writer failure;
   try {
     task = receive_task(socket);
-  } catch (const Error& error) {
-    wire::write(failure, wire::Failure{wire::FailureKind::exception, "rankview::DecodeError", error.what()});
+  } catch (...) {
+    wire::write(failure, engine::describe_current_exception());
     const FrameHead head{FrameKind::failed, failure.bytes.size()};
     static_cast<void>(send_all(socket, std::as_bytes(std::span(&head, 1))) && send_all(socket, failure.bytes.bytes()));
     leave(1);
@@ -302,13 +307,15 @@ void run_child(int socket, Variables* variables) {
     std::shared_ptr<void> folded;
     Running running(socket, host, *task, object.get(), arguments, claims, result, folded);
     task->thunk->run(running);
+    flush(variables);
     send_value(socket, host, result);
+    // Nothing of the program is destroyed: it is its parent's.
+    ::_exit(0);
   } catch (...) {
-    std::fflush(nullptr);
+    flush(variables);
     wire::write(failure, engine::describe_current_exception());
     host.tell(FrameKind::failed, failure.bytes.bytes());
   }
-  // Nothing of the program is destroyed: it is its parent's.
   ::_exit(0);
 }
 

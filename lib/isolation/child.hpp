@@ -34,7 +34,7 @@ std::vector<std::byte> task_head(const Task& task, const std::vector<wire::Loade
 
 // In the child: takes the task from the socket, runs it, and says how it ended. `variables`: the engine's, null where the child does not
 // have them.
-[[noreturn]] void run_child(int socket, Variables* variables);
+[[noreturn]] void run_child(int socket, Variables* variables) noexcept;
 
 // Loads what a crash handler needs, which must not happen in it.
 void prime_traces();

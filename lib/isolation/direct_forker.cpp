@@ -15,7 +15,6 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <utility>
 
 namespace rankview::isolation {
 
@@ -24,7 +23,7 @@ DirectForker::~DirectForker() { forget(); }
 pid_t DirectForker::start(int socket, int errors) {
   forget();
   prime_traces();
-  std::fflush(nullptr);
+  std::fflush(stdout);
   const pid_t pid = ::fork();
   if (pid == 0) {
     become_child(errors);
@@ -38,7 +37,7 @@ pid_t DirectForker::start(int socket, int errors) {
 }
 
 void DirectForker::kill() {
-  if (child_ != 0) ::kill(-child_, SIGKILL);
+  if (child_ != 0 && is_child(child_)) ::kill(-child_, SIGKILL);
 }
 
 std::optional<ChildEnd> DirectForker::end() {
@@ -55,7 +54,8 @@ std::optional<ChildEnd> DirectForker::end() {
 void DirectForker::forget() {
   if (child_ == 0) return;
   kill();
-  while (::waitpid(std::exchange(child_, 0), nullptr, 0) < 0 && errno == EINTR) continue;
+  while (::waitpid(child_, nullptr, 0) < 0 && errno == EINTR) continue;
+  child_ = 0;
   process_.reset();
 }
 

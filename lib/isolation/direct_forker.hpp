@@ -16,6 +16,8 @@ class DirectForker final : public Forker {
   ~DirectForker() override;
 
   pid_t start(int socket, int errors) override;
+  [[nodiscard]] bool copies_memory() const override { return true; }
+  void finish() override { forget(); }
   void kill() override;
   [[nodiscard]] int events() const override { return process_.get(); }
   std::optional<ChildEnd> end() override;

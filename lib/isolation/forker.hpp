@@ -15,6 +15,7 @@ namespace rankview::isolation {
 // How a child ended.
 struct ChildEnd {
   int status = 0;                // as waitpid() gives it
+  bool known = true;             // unless somebody else has waited for it
   std::uint64_t peak_bytes = 0;  // of memory that it had at most
 };
 
@@ -35,7 +36,11 @@ class Forker {
     static const std::vector<wire::LoadedModule> none;
     return none;
   }
-  // Kills the group.
+  // Whether a child begins with the memory of this process.
+  [[nodiscard]] virtual bool copies_memory() const { return false; }
+  // Nobody waits for the last child any more.
+  virtual void finish() {}
+  // Kills the group, if it is there.
   virtual void kill() = 0;
   // Readable when end() may have something.
   [[nodiscard]] virtual int events() const = 0;

@@ -7,9 +7,12 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 namespace rankview::isolation {
 
@@ -23,9 +26,15 @@ void become_child(int errors) {
   ::dup2(errors, STDERR_FILENO);
 }
 
+bool is_child(pid_t child) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 std::optional<ChildEnd> end_of(pid_t child) {
   siginfo_t info{};
-  if (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return std::nullopt;
+  if (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) != 0) return ChildEnd{0, false, 0};
+  if (info.si_pid == 0) return std::nullopt;
   ::kill(-child, SIGKILL);
   ChildEnd end;
   rusage usage{};
@@ -35,16 +44,19 @@ std::optional<ChildEnd> end_of(pid_t child) {
 }
 
 std::uint64_t memory_of(pid_t process) {
-  const std::string proc = "/proc/" + std::to_string(process);
+  const std::filesystem::path proc = "/proc/" + std::to_string(process);
   std::uint64_t bytes = 0;
-  if (std::ifstream in(proc + "/statm"); in) {
+  if (std::ifstream in(proc / "statm"); in) {
     std::uint64_t size = 0;
     std::uint64_t resident = 0;
     std::uint64_t shared = 0;
     in >> size >> resident >> shared;
-    bytes = (resident - shared) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    bytes = (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   }
-  if (std::ifstream in(proc + "/task/" + std::to_string(process) + "/children"); in) {
+  // It may go at any time.
+  std::error_code gone;
+  for (std::filesystem::directory_iterator thread(proc / "task", gone), end; !gone && thread != end; thread.increment(gone)) {
+    std::ifstream in(thread->path() / "children");
     for (pid_t child = 0; in >> child;) bytes += memory_of(child);
   }
   return bytes;

@@ -13,6 +13,9 @@ namespace rankview::isolation {
 // In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`.
 void become_child(int errors);
 
+// Whether it is a child of this process, running or not, for which nobody has waited.
+bool is_child(pid_t child);
+
 // How a child of this process that leads a group ended, nothing while it runs. What is left of the group is killed before the child's
 // number can be another's.
 std::optional<ChildEnd> end_of(pid_t child);

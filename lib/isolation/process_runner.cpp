@@ -38,6 +38,8 @@ constexpr std::chrono::milliseconds look_every{10};
 constexpr std::chrono::milliseconds stop_grace{1000};
 // A child that was killed has gone by then.
 constexpr std::chrono::seconds gone_within{30};
+// So many pieces are read of what it says before it is looked after again, since it may never stop.
+constexpr int pieces = 16;
 // So much of the end of what it wrote to stderr is told.
 constexpr std::size_t told_of_stderr = 2000;
 
@@ -60,6 +62,13 @@ class ProcessRunner::Run {
     pid_ = forker_.start(its.get(), to_errors.get());
     socket_ = std::move(mine);
     errors_ = std::move(errors);
+    if (task.memory_limit != 0 && forker.copies_memory()) inherited_ = memory_of(pid_);
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  // Whatever has gone wrong, it does not go on.
+  ~Run() {
+    if (!outcome_ && !end_) forker_.kill();
   }
 
   Outcome outcome() {
@@ -68,7 +77,7 @@ class ProcessRunner::Run {
       watch();
     }
     // It may have ended behind its result.
-    if (!outcome_) receive();
+    while (!outcome_ && receive()) continue;
     if (!outcome_) outcome_ = crashed();
     forward_errors();
     return std::move(*outcome_);
@@ -105,7 +114,9 @@ class ProcessRunner::Run {
     } else if (watcher_.stop_requested()) {
       if (!stopped_) {
         stopped_ = now;
-        static_cast<void>(::send(socket_.get(), "s", 1, MSG_NOSIGNAL));
+        static constexpr std::byte stop{'s'};
+        to_send_.emplace_back(&stop, 1);  // behind what it has not got yet
+        send();
       } else if (now - *stopped_ > stop_grace) {
         kill({Outcome::Kind::aborted});
       }
@@ -114,8 +125,9 @@ class ProcessRunner::Run {
 
   std::uint64_t measure() {
     const std::uint64_t memory = memory_of(pid_);
-    peak_ = std::max(peak_, memory);
-    return memory;
+    const std::uint64_t own = memory - std::min(memory, inherited_);
+    peak_ = std::max(peak_, own);
+    return own;
   }
 
   // With all that it has started; returns when it has gone.
@@ -147,24 +159,32 @@ class ProcessRunner::Run {
     }
   }
 
-  void receive() {
+  // Takes what it has said, or some of it. Whether there was anything.
+  bool receive() {
     std::array<std::byte, 64 * 1024> part;
-    for (;;) {
+    bool any = false;
+    for (int i = 0; i < pieces && !outcome_ && socket_; ++i) {
       const ssize_t got = ::recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT);
-      if (got <= 0) return;
+      if (got < 0 && errno == EINTR) continue;
+      // It has closed its end, and may go on all the same.
+      if (got == 0 || (got < 0 && errno != EAGAIN)) socket_.reset();
+      if (got <= 0) break;
+      any = true;
       received_.insert(received_.end(), part.begin(), part.begin() + got);
-      while (take_frame()) continue;
-      if (outcome_) return;
+      while (!outcome_ && take_frame()) continue;
+      received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(std::exchange(taken_, 0)));
     }
+    return any;
   }
 
   // Whether there was a whole one.
   bool take_frame() {
     FrameHead head;
-    if (received_.size() < sizeof(head)) return false;
-    std::memcpy(&head, received_.data(), sizeof(head));
-    if (received_.size() - sizeof(head) < head.size) return false;
-    const std::span<const std::byte> frame = std::span(received_).subspan(sizeof(head), head.size);
+    const auto left = std::span(received_).subspan(taken_);
+    if (left.size() < sizeof(head)) return false;
+    std::memcpy(&head, left.data(), sizeof(head));
+    if (left.size() - sizeof(head) < head.size) return false;
+    const std::span<const std::byte> frame = left.subspan(sizeof(head), head.size);
     detail::Reader in(frame);
     std::size_t taken = sizeof(head) + head.size;
     switch (head.kind) {
@@ -180,7 +200,7 @@ class ProcessRunner::Run {
         break;
       case FrameKind::trace: {
         std::vector<void*> addresses(frame.size() / sizeof(void*));
-        in.raw(addresses.data(), frame.size());
+        in.raw(addresses.data(), addresses.size() * sizeof(void*));
         trace_ = trace_text(addresses);
         break;
       }
@@ -189,13 +209,13 @@ class ProcessRunner::Run {
         in.raw(sizes.data(), sizes.size() * sizeof(std::uint64_t));
         std::uint64_t attached = 0;
         for (const std::uint64_t size : sizes) attached += size;
-        if (received_.size() - taken < attached) return false;
+        if (left.size() - taken < attached) return false;
         outcome_.emplace();
         outcome_->kind = Outcome::Kind::value;
         const auto bytes = frame.subspan(frame.size() - in.remaining());
         outcome_->bytes.assign(bytes.begin(), bytes.end());
         for (const std::uint64_t size : sizes) {
-          const auto begin = received_.begin() + static_cast<std::ptrdiff_t>(taken);
+          const auto begin = left.begin() + static_cast<std::ptrdiff_t>(taken);
           outcome_->attachments.emplace_back(begin, begin + static_cast<std::ptrdiff_t>(size));
           taken += size;
         }
@@ -204,15 +224,17 @@ class ProcessRunner::Run {
       default:
         throw DecodeError("a child of an isolated task says what no child says");
     }
-    received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(taken));
+    taken_ += taken;
     return true;
   }
 
   // To where the engine's own goes.
   void forward_errors() {
     std::array<char, 4096> part;
-    for (;;) {
+    for (int i = 0; i < pieces && errors_; ++i) {
       const ssize_t got = ::read(errors_.get(), part.data(), part.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got == 0) errors_.reset();
       if (got <= 0) return;
       const auto size = static_cast<std::size_t>(got);
       std::fwrite(part.data(), 1, size, stderr);
@@ -225,7 +247,9 @@ class ProcessRunner::Run {
     forward_errors();
     peak_ = std::max(peak_, end_->peak_bytes);
     std::string how;
-    if (WIFSIGNALED(end_->status)) {
+    if (!end_->known) {
+      how = "has ended, and how is known to whoever has waited for the process: the program waits for all of its children";
+    } else if (WIFSIGNALED(end_->status)) {
       const int signal = WTERMSIG(end_->status);
       how = "was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
     } else {
@@ -234,6 +258,7 @@ class ProcessRunner::Run {
     how += " after " + ran() + ", with at most " + in_megabytes(peak_) + " of memory";
     Outcome outcome;
     outcome.failure = failure(how);
+    if (!end_->known) return outcome;
     outcome.failure.signal = WIFSIGNALED(end_->status) ? WTERMSIG(end_->status) : 0;
     outcome.failure.exit_status = WIFEXITED(end_->status) ? WEXITSTATUS(end_->status) : 0;
     return outcome;
@@ -267,8 +292,10 @@ class ProcessRunner::Run {
   Fd socket_;
   Fd errors_;
   std::vector<std::byte> received_;
+  std::size_t taken_ = 0;  // of that
   std::string last_errors_;
   std::string trace_;
+  std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;
   std::optional<Clock::time_point> stopped_;  // when it was told
   std::optional<Outcome> outcome_;
@@ -277,7 +304,9 @@ class ProcessRunner::Run {
 
 Outcome ProcessRunner::run(const Task& task, Watcher& watcher) {
   try {
-    return Run(*forker_, task, watcher).outcome();
+    Outcome outcome = Run(*forker_, task, watcher).outcome();
+    forker_->finish();
+    return outcome;
   } catch (const std::system_error& error) {
     throw Error(std::string("an isolated task cannot be started: ") + wire::error_text(error));
   }

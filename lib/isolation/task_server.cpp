@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <array>
@@ -46,31 +47,36 @@ struct Report {
 // The server itself.
 class Server {
  public:
-  explicit Server(Fd control) : control_(std::move(control)) {
+  // `rank`: the process that it is for.
+  Server(Fd control, pid_t rank) : control_(std::move(control)), rank_(static_cast<int>(::syscall(SYS_pidfd_open, rank, 0))) {
+    // What is sent to all processes of a job is not meant for this one.
     sigset_t taken;
     sigemptyset(&taken);
-    for (const int signal : {SIGCHLD, SIGTERM}) {
-      sigaddset(&taken, signal);
-      std::signal(signal, SIG_DFL);
-    }
+    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) sigaddset(&taken, signal);
     sigprocmask(SIG_BLOCK, &taken, &mask_);
-    signals_ = Fd(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
+    struct sigaction normal = {};
+    normal.sa_handler = SIG_DFL;
+    ::sigaction(SIGCHLD, &normal, &on_child_);
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGCHLD);
+    signals_ = Fd(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
   }
 
-  // Until the engine's process has gone, which shows by its end of the socket, or, where others have that, by a signal.
+  // Until the rank has gone, or has closed its end of the socket.
   void serve() {
-    for (bool told = false; !told;) {
-      std::vector<pollfd> fds{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}};
+    for (bool goes_on = true; goes_on;) {
+      std::vector<pollfd> fds{{control_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {rank_.get(), POLLIN, 0}};
       for (const auto& [number, connection] : connections_) fds.push_back({number, POLLIN, 0});
       if (::poll(fds.data(), fds.size(), -1) < 0) {
         if (errno == EINTR) continue;
         break;
       }
-      if (fds[1].revents != 0) told = take_signals();
-      for (std::size_t i = 2; i < fds.size(); ++i) {
+      if (fds[1].revents != 0) take_signals();
+      for (std::size_t i = 3; i < fds.size(); ++i) {
         if (fds[i].revents != 0) carry_out_next(fds[i].fd);
       }
-      if (fds[0].revents != 0 && !add_connection()) break;
+      goes_on = fds[2].revents == 0 && (fds[0].revents == 0 || add_connection());
     }
     for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
     // What these leave behind comes here.
@@ -85,13 +91,10 @@ class Server {
     std::uint64_t number;
   };
 
-  // Whether one of them says that it is time to go.
-  bool take_signals() {
-    bool end = false;
+  void take_signals() {
     signalfd_siginfo info{};
-    while (::read(signals_.get(), &info, sizeof(info)) > 0) end = end || info.ssi_signo == SIGTERM;
+    while (::read(signals_.get(), &info, sizeof(info)) > 0) continue;
     reap();
-    return end;
   }
 
   // False if whoever made this process has gone.
@@ -115,7 +118,9 @@ class Server {
         ::kill(-pid, SIGKILL);
       }
       connections_.erase(connection);
-    } else if (request.kind == Request::Kind::start && fds.size() == 2) {
+    } else if (request.kind == Request::Kind::start && fds.size() != 2) {
+      tell(connection, {Report::Kind::refused, request.number, 0, {EMFILE, true, 0}});
+    } else if (request.kind == Request::Kind::start) {
       start(connection, request.number, fds[0].get(), fds[1].get());
     } else if (request.kind == Request::Kind::kill) {
       for (const auto& [pid, child] : children_) {
@@ -125,17 +130,23 @@ class Server {
   }
 
   void start(int connection, std::uint64_t number, int socket, int errors) {
+    // The one before it has given its result, and nobody waits for the rest of it.
+    for (const auto& [earlier, child] : children_) {
+      if (child.connection == connection) ::kill(-earlier, SIGKILL);
+    }
     const pid_t pid = ::fork();
     if (pid == 0) {
+      ::sigaction(SIGCHLD, &on_child_, nullptr);
       sigprocmask(SIG_SETMASK, &mask_, nullptr);
       control_.reset();
       signals_.reset();
+      rank_.reset();
       connections_.clear();
       become_child(errors);
       run_child(socket, nullptr);
     }
     if (pid < 0) {
-      tell(connection, {Report::Kind::refused, number, 0, {errno, 0}});
+      tell(connection, {Report::Kind::refused, number, 0, {errno, true, 0}});
       return;
     }
     ::setpgid(pid, pid);
@@ -150,11 +161,11 @@ class Server {
       const auto child = children_.find(pid);
       if (child == children_.end()) {
         ::waitpid(pid, nullptr, 0);
-        continue;
+      } else {
+        if (const auto end = end_of(pid); end && child->second.connection >= 0)
+          tell(child->second.connection, {Report::Kind::ended, child->second.number, pid, *end});
+        children_.erase(child);
       }
-      if (const auto end = end_of(pid); end && child->second.connection >= 0)
-        tell(child->second.connection, {Report::Kind::ended, child->second.number, pid, *end});
-      children_.erase(child);
       // What has left the group of its child, too.
       if (children_.empty()) kill_children();
     }
@@ -168,8 +179,10 @@ class Server {
   static void tell(int connection, const Report& report) { static_cast<void>(send_message(connection, &report, sizeof(report), {})); }
 
   Fd control_;
+  Fd rank_;  // the process, as a file descriptor
   Fd signals_;
-  sigset_t mask_{};
+  sigset_t mask_{};               // as it was
+  struct sigaction on_child_ {};  // likewise
   std::map<int, Fd> connections_;
   std::map<pid_t, Child> children_;
 };
@@ -178,6 +191,8 @@ class Server {
 class Connection final : public Forker {
  public:
   Connection(Fd control, const LaterModules& later_modules) : control_(std::move(control)), later_modules_(later_modules) {}
+  // Also where a child that was forked has the descriptor.
+  ~Connection() override { ::shutdown(control_.get(), SHUT_RDWR); }
 
   pid_t start(int socket, int errors) override {
     const Request request{Request::Kind::start, ++number_};
@@ -224,32 +239,48 @@ class Connection final : public Forker {
 
 }  // namespace
 
+namespace {
+
+[[noreturn]] void run_server(Fd control, pid_t rank) noexcept {
+  // Whoever kills the group of the rank is not to keep this from killing what children have started.
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  ::prctl(PR_SET_NAME, "rankview-tasks");
+  Server(std::move(control), rank).serve();
+  ::_exit(0);
+}
+
+}  // namespace
+
 std::unique_ptr<TaskServer> TaskServer::fork() {
   auto [mine, its] = socket_pair(SOCK_SEQPACKET);
   prime_traces();
   // What the program has printed so far is printed once.
   std::fflush(nullptr);
-  const pid_t parent = ::getpid();
-  const pid_t pid = ::fork();
-  if (pid < 0) throw std::system_error(errno, std::generic_category(), "fork");
-  if (pid == 0) {
-    mine.reset();
-    Server server(std::move(its));
-    // Whoever kills the group of the rank is not to keep this from killing what children have started.
-    ::setpgid(0, 0);
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (::getppid() != parent) ::_exit(0);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
-    ::prctl(PR_SET_NAME, "rankview-tasks");
-    server.serve();
-    ::_exit(0);
+  const pid_t rank = ::getpid();
+  // The server is no child of this process, which may wait for all of its children.
+  const pid_t between = ::fork();
+  if (between < 0) throw std::system_error(errno, std::generic_category(), "fork");
+  if (between == 0) {
+    const pid_t server = ::fork();
+    if (server == 0) {
+      mine.reset();
+      run_server(std::move(its), rank);
+    }
+    ::_exit(server < 0 ? errno : 0);
   }
-  return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine), pid));
+  int status = 0;
+  while (::waitpid(between, &status, 0) < 0 && errno == EINTR) continue;
+  if (WIFEXITED(status) && WEXITSTATUS(status) != 0) throw std::system_error(WEXITSTATUS(status), std::generic_category(), "fork");
+  return std::unique_ptr<TaskServer>(new TaskServer(std::move(mine)));
 }
 
 TaskServer::~TaskServer() {
-  control_.reset();
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) continue;
+  // Also where a child that was forked has the descriptor.
+  ::shutdown(control_.get(), SHUT_WR);
+  pollfd gone_too{control_.get(), POLLIN, 0};
+  constexpr int limit = 10'000;  // milliseconds; then it goes by itself
+  while (::poll(&gone_too, 1, limit) < 0 && errno == EINTR) continue;
 }
 
 std::unique_ptr<Forker> TaskServer::connect() {

@@ -6,7 +6,6 @@
 #include "isolation/forker.hpp"
 #include "isolation/later_modules.hpp"
 
-#include <sys/types.h>
 #include <memory>
 #include <utility>
 
@@ -28,10 +27,9 @@ class TaskServer {
   std::unique_ptr<Forker> connect();
 
  private:
-  TaskServer(Fd control, pid_t pid) : control_(std::move(control)), pid_(pid) {}
+  explicit TaskServer(Fd control) : control_(std::move(control)) {}
 
   Fd control_;
-  pid_t pid_;
   LaterModules later_modules_;
 };
 

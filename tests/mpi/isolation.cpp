@@ -5,6 +5,7 @@
 #include <boost/mpi.hpp>
 
 #include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
@@ -278,6 +279,48 @@ TEST_CASE("a fork has its engine's variables, and what it changes is lost") {
   CHECK(crash("kill", rv::fork).signal() == SIGKILL);
   CHECK_THROWS_AS(client()[0].with({.isolation = rv::process}).apply(add).get(test::limit), rv::NameError);
   CHECK(test::alive());
+}
+
+TEST_CASE("a task that does not stop talking is killed in time") {
+  const auto result = balanced()
+                          .with({.timeout = 300ms, .isolation = rv::process})
+                          .apply(
+                              [](int n) {
+                                for (;;) rv::this_task::publish("n", n);
+                              },
+                              1);
+  CHECK_THROWS_AS(result.get(test::limit), rv::TimeoutError);
+}
+
+TEST_CASE("who waits for all of its children waits for none of rankview's") {
+  CHECK(balanced()
+            .apply([] {
+              while (::wait(nullptr) > 0) continue;
+              return errno == ECHILD;
+            })
+            .get(test::limit));
+}
+
+TEST_CASE("a fork whose end nobody can know has ended all the same") {
+  const auto ignore = [](bool really) { std::signal(SIGCHLD, really ? SIG_IGN : SIG_DFL); };
+  client()[0].apply(ignore, true).get(test::limit);
+  const auto result = client()[0].with({.isolation = rv::fork}).apply(end_as, "kill");
+  CHECK_THROWS_AS(result.get(test::limit), rv::TaskCrashed);
+  client()[0].apply(ignore, false).get(test::limit);
+  CHECK(test::alive());
+}
+
+TEST_CASE("what a fork begins with does not count against its memory_limit") {
+  if (test::sanitized) return;
+  client()[0].push_sync("much", std::vector<char>(300'000'000, 'x'));
+  const auto view = client()[0].with({.isolation = rv::fork, .memory_limit = 100'000'000});
+  const auto size = [] {
+    std::this_thread::sleep_for(100ms);
+    return rv::this_engine::vars().get<std::vector<char>>("much").size();
+  };
+  CHECK(view.apply(size).get(test::limit) == 300'000'000);
+  CHECK_THROWS_AS(view.apply(eat, 0.0).get(test::limit), rv::TaskCrashed);
+  client()[0].erase_sync("much");
 }
 
 TEST_CASE("what an isolated task cannot do is said") {
