@@ -2524,8 +2524,8 @@ class Driver {
   // Something has been begun that nobody is about to wait for.
   void wake_progress_thread();
   // Under the lock, such a call has been submitted at that time. Whether to leave it, with others that come in a burst, to be handed out
-  // together a little later; the progress thread sees to the last of them. Not so if somebody has nothing to do.
-  [[nodiscard]] bool holds_back(std::int64_t submitted, bool anybody_idle);
+  // together a little later; the progress thread sees to the last of them. Not so if somebody could begin with one.
+  [[nodiscard]] bool holds_back(std::int64_t submitted, bool somebody_could_begin);
   // Under the lock: whoever makes call after call keeps things going, so that the progress thread need not.
   void note_attended() { attended_.store(true, std::memory_order_relaxed); }
 
@@ -6331,11 +6331,11 @@ bool Driver::reachable(std::chrono::milliseconds time) {
   return try_locked(time, [] {});
 }
 
-bool Driver::holds_back(std::int64_t submitted, bool anybody_idle) {
+bool Driver::holds_back(std::int64_t submitted, bool somebody_could_begin) {
   constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
   constexpr unsigned together = 8;
   const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
-  if (settings_.progress_thread && in_burst && !anybody_idle && ++held_back_ < together) return true;
+  if (settings_.progress_thread && in_burst && !somebody_could_begin && ++held_back_ < together) return true;
   held_back_ = 0;
   return false;
 }
@@ -7440,7 +7440,8 @@ bool Controller::end_calls() {
 void Controller::attend(std::int64_t submitted) {
   constexpr int most_rounds = 8;
   carry_out();
-  if (driver_.holds_back(submitted, queue_.scheduler().any_idle())) return;
+  const bool somebody_could_begin = queue_.scheduler().any_idle() && queue_.scheduler().waiting() != 0;
+  if (driver_.holds_back(submitted, somebody_could_begin)) return;
   advance();
   driver_.catch_up(most_rounds);
   // Continuations are for the progress thread.

@@ -70,11 +70,11 @@ bool Driver::reachable(std::chrono::milliseconds time) {
   return try_locked(time, [] {});
 }
 
-bool Driver::holds_back(std::int64_t submitted, bool anybody_idle) {
+bool Driver::holds_back(std::int64_t submitted, bool somebody_could_begin) {
   constexpr std::int64_t burst = 10'000;  // nanoseconds between two calls
   constexpr unsigned together = 8;
   const bool in_burst = submitted - std::exchange(last_submission_, submitted) < burst;
-  if (settings_.progress_thread && in_burst && !anybody_idle && ++held_back_ < together) return true;
+  if (settings_.progress_thread && in_burst && !somebody_could_begin && ++held_back_ < together) return true;
   held_back_ = 0;
   return false;
 }

@@ -79,8 +79,8 @@ class Driver {
   // Something has been begun that nobody is about to wait for.
   void wake_progress_thread();
   // Under the lock, such a call has been submitted at that time. Whether to leave it, with others that come in a burst, to be handed out
-  // together a little later; the progress thread sees to the last of them. Not so if somebody has nothing to do.
-  [[nodiscard]] bool holds_back(std::int64_t submitted, bool anybody_idle);
+  // together a little later; the progress thread sees to the last of them. Not so if somebody could begin with one.
+  [[nodiscard]] bool holds_back(std::int64_t submitted, bool somebody_could_begin);
   // Under the lock: whoever makes call after call keeps things going, so that the progress thread need not.
   void note_attended() { attended_.store(true, std::memory_order_relaxed); }
 

@@ -88,7 +88,8 @@ bool Controller::end_calls() {
 void Controller::attend(std::int64_t submitted) {
   constexpr int most_rounds = 8;
   carry_out();
-  if (driver_.holds_back(submitted, queue_.scheduler().any_idle())) return;
+  const bool somebody_could_begin = queue_.scheduler().any_idle() && queue_.scheduler().waiting() != 0;
+  if (driver_.holds_back(submitted, somebody_could_begin)) return;
   advance();
   driver_.catch_up(most_rounds);
   // Continuations are for the progress thread.
