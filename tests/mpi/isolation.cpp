@@ -293,12 +293,13 @@ TEST_CASE("a task that does not stop talking is killed in time") {
 }
 
 TEST_CASE("who waits for all of its children waits for none of rankview's") {
-  CHECK(balanced()
-            .apply([] {
-              while (::wait(nullptr) > 0) continue;
-              return errno == ECHILD;
-            })
-            .get(test::limit));
+  // MPI in a program that was started without mpirun has a child of its own.
+  if (client()[0].apply([] { return static_cast<long>(getpid()); }).get(test::limit) == getpid()) return;
+  const auto wait_for_all = [] {
+    while (::wait(nullptr) > 0) continue;
+    return errno == ECHILD;
+  };
+  CHECK(balanced().apply(wait_for_all).get(test::limit));
 }
 
 TEST_CASE("a fork whose end nobody can know has ended all the same") {
