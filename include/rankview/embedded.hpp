@@ -4558,6 +4558,20 @@ void Cluster::run_on_root(const std::function<void(Client&)>& f) {
 
 }  // namespace rankview
 
+// Why tasks fail, as the client is told. `earlier`: how attempts before the last one failed.
+namespace rankview::inline abi_0_1::detail {
+
+// As an engine describes it.
+std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
+                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier);
+std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
+std::exception_ptr task_aborted(const TaskId& task, const std::string& why);
+
+// "1.5 s"
+std::string in_seconds(std::int64_t nanoseconds);
+
+}  // namespace rankview::detail
+
 namespace rankview::wire {
 
 // what(), or a sentence where that gives a null pointer.
@@ -4605,12 +4619,6 @@ std::string why(const std::exception_ptr& error) {
   }
 }
 
-std::string in_seconds(std::int64_t nanoseconds) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.6f s", static_cast<double>(nanoseconds) * 1e-9);
-  return text;
-}
-
 }  // namespace
 
 void EventLog::check(const std::string& setting) {
@@ -4637,7 +4645,7 @@ std::unique_ptr<EventLog> EventLog::make(const std::string& setting, const trans
 }
 
 void EventLog::say(const std::string& event) {
-  std::fprintf(file_.get(), "rankview %s: %s\n", in_seconds(clock_.now() - began_).c_str(), event.c_str());
+  std::fprintf(file_.get(), "rankview %s: %s\n", detail::in_seconds(clock_.now() - began_).c_str(), event.c_str());
   std::fflush(file_.get());
 }
 
@@ -4675,7 +4683,7 @@ void EventLog::over(const detail::Call& call) {
     failed += item.status == Status::failed ? 1 : 0;
     aborted += item.status == Status::aborted ? 1 : 0;
   }
-  std::string event = name_of(call) + ": over after " + in_seconds(clock_.now() - call.life().submitted);
+  std::string event = name_of(call) + ": over after " + detail::in_seconds(clock_.now() - call.life().submitted);
   if (failed != 0) event += ", " + tasks(failed) + " failed";
   if (aborted != 0) event += ", " + tasks(aborted) + " aborted";
   const auto& errors = *call.life().errors;
@@ -5393,20 +5401,6 @@ void ContinuationQueue::run_next(Visit& visit) {
 std::deque<std::shared_ptr<detail::Continuation>> ContinuationQueue::drop() { return std::exchange(due_, {}); }
 
 }  // namespace rankview::controller
-
-// Why tasks fail, as the client is told. `earlier`: how attempts before the last one failed.
-namespace rankview::inline abi_0_1::detail {
-
-// As an engine describes it.
-std::exception_ptr task_error(const Call& call, std::uint64_t item, const controller::EngineInfo& at, int engine,
-                              const rankview::wire::Failure& failure, const std::vector<std::string>& earlier);
-std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
-std::exception_ptr task_aborted(const TaskId& task, const std::string& why);
-
-// "1.5 s"
-std::string in_seconds(std::int64_t nanoseconds);
-
-}  // namespace rankview::detail
 
 namespace rankview::inline abi_0_1::detail {
 
@@ -11368,10 +11362,6 @@ class Connection final : public Forker {
   LaterModules later_modules_;
   std::uint64_t number_ = 0;  // of the last child
 };
-
-}  // namespace
-
-namespace {
 
 [[noreturn]] void run_server(Fd control, pid_t rank) noexcept {
   // Whoever kills the group of the rank is not to keep this from killing what children have started.

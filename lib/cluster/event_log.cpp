@@ -3,6 +3,7 @@
 #include "cluster/event_log.hpp"
 
 #include "controller/call_life.hpp"
+#include "controller/task_errors.hpp"
 #include "wire/error_text.hpp"
 
 #include <rankview/errors.hpp>
@@ -45,12 +46,6 @@ std::string why(const std::exception_ptr& error) {
   }
 }
 
-std::string in_seconds(std::int64_t nanoseconds) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.6f s", static_cast<double>(nanoseconds) * 1e-9);
-  return text;
-}
-
 }  // namespace
 
 void EventLog::check(const std::string& setting) {
@@ -77,7 +72,7 @@ std::unique_ptr<EventLog> EventLog::make(const std::string& setting, const trans
 }
 
 void EventLog::say(const std::string& event) {
-  std::fprintf(file_.get(), "rankview %s: %s\n", in_seconds(clock_.now() - began_).c_str(), event.c_str());
+  std::fprintf(file_.get(), "rankview %s: %s\n", detail::in_seconds(clock_.now() - began_).c_str(), event.c_str());
   std::fflush(file_.get());
 }
 
@@ -115,7 +110,7 @@ void EventLog::over(const detail::Call& call) {
     failed += item.status == Status::failed ? 1 : 0;
     aborted += item.status == Status::aborted ? 1 : 0;
   }
-  std::string event = name_of(call) + ": over after " + in_seconds(clock_.now() - call.life().submitted);
+  std::string event = name_of(call) + ": over after " + detail::in_seconds(clock_.now() - call.life().submitted);
   if (failed != 0) event += ", " + tasks(failed) + " failed";
   if (aborted != 0) event += ", " + tasks(aborted) + " aborted";
   const auto& errors = *call.life().errors;

@@ -237,10 +237,6 @@ class Connection final : public Forker {
   std::uint64_t number_ = 0;  // of the last child
 };
 
-}  // namespace
-
-namespace {
-
 [[noreturn]] void run_server(Fd control, pid_t rank) noexcept {
   // Whoever kills the group of the rank is not to keep this from killing what children have started.
   ::setpgid(0, 0);
