@@ -5,10 +5,12 @@
 #include <rankview/detail/timeout.hpp>
 #include <rankview/direct_view.hpp>
 #include <rankview/load_balanced_view.hpp>
+#include <rankview/lost_engine.hpp>
 #include <rankview/targets.hpp>
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <initializer_list>
 #include <iterator>
 #include <memory>
@@ -104,6 +106,13 @@ class Client {
   void abort(const Dependency& tasks) const { detail::abort(*controller_, tasks); }
   template <class... T>
   requires(sizeof...(T) > 0) void abort(const AsyncResult<T>&... results) const { (results.abort(), ...); }
+
+  /// Engines that have died, or do not answer, in ascending order, each with what was noticed and what became of its tasks. They are in no
+  /// view any more: a view of several engines goes on with the others, and one that has none left throws EngineError.
+  [[nodiscard]] std::vector<LostEngine> lost() const { return detail::lost_engines(*controller_); }
+  /// Has `f` called on rank 0 with each engine that is lost from here on, in whatever thread drives, as a continuation is: it may use the
+  /// client, but not wait for what waits for it.
+  void on_lost(std::function<void(const LostEngine&)> f) const { detail::on_lost(*controller_, std::move(f)); }
 
   /// Takes what has arrived, hands out what can be handed out and runs the continuations that are due, without waiting. Never needed under
   /// `MPI_THREAD_MULTIPLE`.

@@ -451,7 +451,7 @@ class EngineView : public detail::DirectVerbs<EngineView, detail::one_t> {
  private:
   friend DirectVerbs;
   static constexpr bool multiple = false;
-  [[nodiscard]] std::vector<int> engines() const { return {engine_}; }
+  [[nodiscard]] std::vector<int> engines() const { return detail::still_live(*controller_, {engine_}); }
 
   int engine_;
 };
@@ -470,7 +470,9 @@ class DirectView : public detail::DirectVerbs<DirectView, detail::many_t> {
  private:
   friend DirectVerbs;
   static constexpr bool multiple = true;
-  [[nodiscard]] std::vector<int> engines() const { return all_ ? detail::live_engines(*controller_) : engines_; }
+  [[nodiscard]] std::vector<int> engines() const {
+    return all_ ? detail::live_engines(*controller_) : detail::still_live(*controller_, engines_);
+  }
 
   bool all_ = false;
   std::vector<int> engines_;

@@ -249,6 +249,10 @@ class Endpoint {
   // teams that any two of them make at a time the only one; waits until they do.
   virtual std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) = 0;
 
+  // The peer has died: gives up what is on its way to it and from it, and takes in nothing of it any more. What belonged to messages to it
+  // is kept, since MPI may still read it; transfers from it are not to be waited for. Nothing to do where peers cannot die.
+  virtual void forget(int /*peer*/) {}
+
   // Whether everything that was sent has left.
   [[nodiscard]] virtual bool flushed() const = 0;
 
@@ -321,9 +325,9 @@ struct Batch {
   bool isolated = false;           // each item runs in a process of its own
   bool forked = false;             // which is a child of the engine, and has its variables
   std::uint64_t memory_limit = 0;  // isolated: bytes that an item may use, or 0
-  bool awaits = false;  // other engines deliver some of the arguments, under the tickets that follow each other from the first on
+  bool awaits = false;             // other engines deliver some of the arguments
   std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;
+  std::vector<std::int32_t> holders{};  // which engine delivers under each ticket from the first on
 };
 
 // The result of a call that this engine has kept is to be delivered to another one.
@@ -392,11 +396,17 @@ struct Disband {
   std::uint64_t team = 0;
 };
 
+// An engine has died: nothing comes from it any more, and what several were to do with it does not come about.
+struct Lost {
+  std::int64_t engine = 0;
+};
+
 // No more batches come. After Ending::failed, those that have not begun shall not.
 struct End {
   Ending ending = Ending::completed;
   std::int64_t exit_code = 0;
   std::string reason;
+  std::uint64_t losses = 0;  // engines that have died
 };
 
 // ---- engine to engine ----------------------------------------------------------------------------------------------------------
@@ -471,8 +481,8 @@ struct Published {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Forward, Join, Assemble, Disband, End, Delivery, Results, Returned,
-                            Subtask, Suspended, Overdue, AtJoin, Memory, Published, Bye>;
+using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Forward, Join, Assemble, Disband, Lost, End, Delivery, Results,
+                            Returned, Subtask, Suspended, Overdue, AtJoin, Memory, Published, Bye>;
 
 // Appends a record. An Answer, Subtask, Batch, Delivery, Object, Published or Results refers to bytes that are copied into the message
 // behind it.
@@ -487,6 +497,7 @@ void write(Writer& out, const Delivery& record);
 void write(Writer& out, const Join& record);
 void write(Writer& out, const Assemble& record);
 void write(Writer& out, const Disband& record);
+void write(Writer& out, const Lost& record);
 void write(Writer& out, const Returned& record);
 void write(Writer& out, const Subtask& record);
 void write(Writer& out, const Suspended& record);
@@ -614,6 +625,16 @@ class Engines {
   // The engine that a peer is. Throws DecodeError if it is none.
   [[nodiscard]] int by_peer(int peer) const;
 
+  // The engine has died: what is written to it from here on goes nowhere. False if that was known.
+  bool lose(int engine);
+  [[nodiscard]] bool lost(int engine) const { return at(engine).state == State::lost; }
+  // The engine does not answer, or does again: it may still be told things, which it will hear when it goes on.
+  void set_aside(int engine) { at(engine).state = State::aside; }
+  void take_back(int engine) { at(engine).state = State::live; }
+  [[nodiscard]] bool live(int engine) const { return at(engine).state == State::live; }
+  // Those that live, in ascending order.
+  [[nodiscard]] std::vector<int> live() const;
+
   // The message that the next send() takes to the engine, to write records to.
   transport::Message& to(int engine);
   void send(int engine);
@@ -627,13 +648,18 @@ class Engines {
 
   // The engine has said that it is done with this run.
   void left(int engine);
+  [[nodiscard]] bool has_left(int engine) const { return at(engine).left; }
+  // Whether all have, or will not any more.
   [[nodiscard]] bool all_left() const { return left_ == all_.size(); }
 
  private:
+  enum class State : std::uint8_t { live, aside, lost };
+
   struct Engine {
     EngineInfo info;
     std::optional<transport::Message> outgoing;
     Account account;
+    State state = State::live;
     bool left = false;
   };
 
@@ -645,11 +671,13 @@ class Engines {
   std::vector<int> by_peer_;  // -1 where a peer is no engine
   std::vector<int> to_send_;  // engines that something was written to, and perhaps some to which it was sent already
   std::size_t left_ = 0;
+  transport::Message nowhere_;  // what is written to engines that have died
 };
 
 }  // namespace rankview::controller
 
 #include <rankview/detail/call.hpp>
+#include <rankview/lost_engine.hpp>
 
 namespace rankview::controller {
 
@@ -672,6 +700,8 @@ class Recorder {
   virtual void retried(const detail::Call& call, std::uint64_t item) = 0;
   // Items [begin, end) have ended; their records say how.
   virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
+  // An engine has died, or does not answer. What its tasks come to is told as of any others.
+  virtual void engine_lost(const LostEngine& lost) = 0;
   // The call is over: nothing more will be said of it.
   virtual void over(const detail::Call& call) = 0;
   // Nothing more will be submitted. `failed`: the client has, for that reason.
@@ -738,6 +768,7 @@ class EventLog final : public controller::Recorder {
   void granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) override;
   void retried(const detail::Call& call, std::uint64_t item) override;
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
+  void engine_lost(const LostEngine& lost) override;
   void over(const detail::Call& call) override;
   void run_ends(bool failed, const std::string& reason) override;
 
@@ -776,6 +807,8 @@ struct Effective {
   bool task_server = true;
   bool crash_report = true;
   bool status_signal = true;
+  bool detection = true;
+  std::chrono::milliseconds silence{2000};
   bool banner = false;
 };
 
@@ -830,6 +863,8 @@ struct Attempts {
   std::vector<int> tried;    // engines where it failed
   std::vector<int> refused;  // engines whose predicate said no
   std::vector<std::string> errors;
+  std::vector<std::string> deaths;  // engines that have died while they ran it, each with how
+  bool suspect = false;             // an engine has died that had it and others, and nobody knows which of them ran
 };
 
 // A call some of whose arguments are results: when these are there, encode() makes its one item.
@@ -839,8 +874,8 @@ struct Deferred {
   bool plain = false;    // which runs no code of the user's
   bool by_value = true;  // as it is encoded now
   std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
-  int placed = -1;            // the engine that it was left to, which has a long argument
+  std::vector<std::int32_t> holders{};  // engines that deliver arguments of it as it is encoded now, under the tickets from that one on
+  int placed = -1;                      // the engine that it was left to, which has a long argument
 };
 
 using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
@@ -941,6 +976,8 @@ struct Terms {
   Isolation isolation = Isolation::none;
   std::uint64_t memory_limit = 0;  // bytes, 0 for none
   double memory_growth = 1;        // from one attempt to the next
+  OnEngineDeath on_engine_death = OnEngineDeath::rerun;
+  int crash_limit = 3;
 
   friend bool operator==(const Terms&, const Terms&) = default;
 };
@@ -1128,6 +1165,11 @@ class CallRegistry {
       if (call.life().in_flight) f(call);
     });
   }
+  // With those, too, that have ended and are kept.
+  template <class F>
+  void for_each_known(F f) const {
+    calls_.for_each(f);
+  }
   // Those in flight, in the order in which they were made.
   [[nodiscard]] std::vector<std::shared_ptr<detail::Call>> unfinished() const;
 
@@ -1305,6 +1347,8 @@ class ContinuationQueue {
  public:
   // The call has ended: what continues it is due.
   void take(detail::Call& call);
+  // Something else has happened that it is due for.
+  void add(std::shared_ptr<detail::Continuation> continuation) { due_.push_back(std::move(continuation)); }
 
   [[nodiscard]] bool empty() const { return due_.empty(); }
   // Whether any is due, or is being run by somebody else than the calling thread.
@@ -2162,11 +2206,12 @@ class Scheduler {
     std::multiset<Entry, Earlier> late_;
   };
 
-  // What comes first: by priority, then by turns, then by age.
+  // What comes first: by priority, then by turns, then by age; of one call, by the queue it stands in.
   struct Key {
     std::int64_t urgency = 0;  // lower is sooner
     double turn = 0;
     std::uint64_t call = 0;
+    std::uint64_t queue = 0;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
@@ -2174,6 +2219,7 @@ class Scheduler {
   using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>>;
   struct Queue {
     Lane* lane = nullptr;
+    std::uint64_t number = 0;  // in the order in which they were made
     QueueId id;
     Entries entries;
     double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
@@ -2293,6 +2339,7 @@ class Scheduler {
   std::deque<Grant> ready_;                                        // decided and not yet asked for
   std::uint64_t waiting_ = 0;
   std::uint64_t hand_outs_ = 0;
+  std::uint64_t queues_ = 0;  // that were made
   std::size_t live_ = 0;
   std::size_t aside_ = 0;  // of these
   bool paused_ = false;
@@ -2316,8 +2363,12 @@ class TaskQueue {
   void enqueue(const detail::Call& call);
   // Those of one block, of a call whose items may begin as they come.
   void enqueue(const detail::Call& call, const detail::ArgumentBlock& block);
-  // One item once more, and not on these engines if that can be helped. False if nobody may run it.
-  bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid);
+  // One item once more, and not on these engines if that can be helped. `alone`: its engine should have nothing else meanwhile. False if
+  // nobody may run it.
+  bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone);
+  // What was to be enqueued and nobody is left to run.
+  [[nodiscard]] bool any_stranded() const { return !stranded_.empty(); }
+  std::vector<scheduler::Range> take_stranded() { return std::exchange(stranded_, {}); }
 
   // Takes out what of a call, or whether the one item, stands in a queue.
   void withdraw(const detail::Call& call);
@@ -2328,8 +2379,10 @@ class TaskQueue {
 
  private:
   void submit(const detail::Call& call, std::uint64_t first, std::uint64_t count, const detail::ArgumentBlock& block);
+  void submit(const scheduler::Work& work, const scheduler::Placement& placement);
 
   scheduler::Scheduler scheduler_;
+  std::vector<scheduler::Range> stranded_;
 };
 
 // Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.
@@ -2433,6 +2486,9 @@ class Dispatcher {
   void dispatch();
   // Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
   void stop(const detail::Call& call, std::uint64_t begin, std::uint64_t limit);
+  // Items that were granted to engines that have died before they could be handed out: they wait, and stand in no queue.
+  [[nodiscard]] bool any_orphans() const { return !orphans_.empty(); }
+  std::vector<TaskId> take_orphans() { return std::exchange(orphans_, {}); }
   // An engine that has a long argument of the call and nothing to do, or -1. While anything waits, it may be about to be handed that.
   [[nodiscard]] int engine_with_arguments(const detail::Call& call) const;
 
@@ -2457,6 +2513,7 @@ class Dispatcher {
   UserWork& work_;
   Teams& teams_;
   Forwarding forwarding_;
+  std::vector<TaskId> orphans_;
   std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
 };
 
@@ -2603,6 +2660,107 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
 
 }  // namespace rankview::controller
 
+#include <rankview/task_id.hpp>
+
+namespace rankview::liveness {
+
+// What has been noticed of a peer's life.
+struct Sign {
+  enum class Kind : std::uint8_t {
+    died,     // it has ended, and nothing more will come of it
+    silent,   // it has said nothing for too long: it is stopped, or cannot be reached
+    answers,  // it was silent, and says something again
+  };
+  Kind kind = Kind::died;
+  int peer = -1;
+  std::string seen;  // in words
+  int signal = 0;    // that has ended it, as far as it could tell
+  TaskId task{};     // that it ran then, likewise
+};
+
+// Signs on their way from who notices them to who drives. Thread-safe.
+class Signs {
+ public:
+  Signs() = default;
+  Signs(const Signs&) = delete;
+  Signs& operator=(const Signs&) = delete;
+
+  // Whether there are any; asked in every round.
+  [[nodiscard]] bool any() const { return any_.load(std::memory_order_relaxed); }
+  // Those since the last time, in order.
+  std::vector<Sign> take() {
+    const std::lock_guard guard(mutex_);
+    any_.store(false, std::memory_order_relaxed);
+    return std::exchange(signs_, {});
+  }
+
+  void add(Sign sign) {
+    const std::lock_guard guard(mutex_);
+    if (sign.kind == Sign::Kind::died) deaths_.push_back(sign);
+    signs_.push_back(std::move(sign));
+    any_.store(true, std::memory_order_relaxed);
+    if (wake_) wake_();
+  }
+  // Somebody else listens from here on, who hears of those that have died before, too. `wake` is called behind each sign, in whatever
+  // thread has noticed it.
+  void listen(std::function<void()> wake) {
+    const std::lock_guard guard(mutex_);
+    wake_ = std::move(wake);
+    signs_ = deaths_;
+    any_.store(!signs_.empty(), std::memory_order_relaxed);
+  }
+  // Nobody does.
+  void listen_no_more() {
+    const std::lock_guard guard(mutex_);
+    wake_ = nullptr;
+  }
+
+ private:
+  std::atomic<bool> any_{false};
+  std::mutex mutex_;
+  std::vector<Sign> signs_;
+  std::vector<Sign> deaths_;  // all that there were
+  std::function<void()> wake_;
+};
+
+}  // namespace rankview::liveness
+
+namespace rankview::controller {
+
+// Engines that have died or do not answer: what is known of each, what follows for the tasks that they had, and who wants to hear of it.
+class Losses {
+ public:
+  explicit Losses(const Engines& engines) : engines_(engines) {}
+
+  // What was noticed of an engine.
+  LostEngine& note(int engine, const liveness::Sign& sign, bool aside);
+  // How many have died.
+  [[nodiscard]] std::uint64_t deaths() const;
+  [[nodiscard]] LostEngine& at(int engine) { return lost_.at(engine); }
+  // It answers again.
+  void forget(int engine) { lost_.erase(engine); }
+  [[nodiscard]] std::vector<LostEngine> list() const;
+  // In words: which engine, where, and what was noticed of it. The engine is one of those.
+  [[nodiscard]] std::string describe(int engine) const;
+  // The error of what was for that engine, or ran there.
+  [[nodiscard]] std::exception_ptr error(int engine, const TaskId& task, const std::string& why) const;
+
+  // What becomes of a task that an engine had when it died.
+  enum class Verdict : std::uint8_t { rerun, fail };
+  // `ran`: it is known to have run then. `suspect`: it, or another, has.
+  [[nodiscard]] static Verdict judge(detail::Call& call, std::uint64_t item, bool ran, bool suspect, const std::string& death);
+
+  void on_lost(std::function<void(const LostEngine&)> f) { listeners_.push_back(std::move(f)); }
+  [[nodiscard]] const std::vector<std::function<void(const LostEngine&)>>& listeners() const { return listeners_; }
+
+ private:
+  const Engines& engines_;
+  std::map<int, LostEngine> lost_;  // by engine
+  std::vector<std::function<void(const LostEngine&)>> listeners_;
+};
+
+}  // namespace rankview::controller
+
 namespace rankview::controller {
 
 // Puts results where the client will find them. What is long arrives on its own, straight into its place.
@@ -2627,6 +2785,12 @@ class ResultTransfers {
   // Behind the last of several values of one call.
   void flush();
 
+  // A peer has died: gives up what is on its way from there, and what it has announced.
+  void forget(int peer);
+  // Items whose values did not come, since whoever sent them has died.
+  [[nodiscard]] bool any_lost() const { return !lost_.empty(); }
+  std::vector<TaskId> take_lost() { return std::exchange(lost_, {}); }
+
   // Whether nothing is on its way, though something may have to be read.
   [[nodiscard]] bool empty() const { return under_way_.empty(); }
   // Whether parts of the call's results are being written into their places.
@@ -2639,6 +2803,7 @@ class ResultTransfers {
 
   // A result of which something is on its way.
   struct Incoming {
+    int peer = -1;
     std::unique_ptr<transport::Transfer> transfer;
     std::shared_ptr<detail::Call> call;
     std::uint64_t item = 0;
@@ -2667,6 +2832,8 @@ class ResultTransfers {
   UserWork& work_;
   std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
+  std::vector<int> forgotten_;  // peers
+  std::vector<TaskId> lost_;
 };
 
 }  // namespace rankview::controller
@@ -2710,9 +2877,17 @@ class RetryPolicy {
   static void note_refusal(detail::Call& call, std::uint64_t item, int engine);
   // Where the next attempt is better not made.
   [[nodiscard]] static scheduler::Avoid avoid(const detail::Call& call, std::uint64_t item);
+  // Whether the engine should have nothing else then, so that it is known what it ran if it dies.
+  [[nodiscard]] static bool suspect(const detail::Call& call, std::uint64_t item);
+  // The engines that have died of it, in lines of text.
+  [[nodiscard]] static std::string list_deaths(const detail::Call& call, std::uint64_t item);
   // How the attempts before the last one failed.
   [[nodiscard]] static std::vector<std::string> earlier_errors(const detail::Call& call, std::uint64_t item);
 
+  // The engine has died, and says nothing more of any.
+  void forget_expired(int engine) {
+    std::erase_if(expired_, [engine](const auto& attempt) { return std::get<0>(attempt) == engine; });
+  }
   // An attempt has run out of time.
   void note_expired(int engine, std::uint64_t call, std::uint64_t item) { expired_.emplace(engine, call, item); }
   [[nodiscard]] bool any_expired() const { return !expired_.empty(); }
@@ -2821,6 +2996,8 @@ struct ControllerSettings {
   controller::Forwarding forwarding;
   controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
   controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
+  liveness::Signs* signs = nullptr;          // likewise, of peers; null where nobody listens
+  std::string ends_with_an_engine;           // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -2884,6 +3061,20 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] std::uint64_t waiting() const { return queue_.scheduler().waiting(); }
   [[nodiscard]] int engine_count() const { return engines_.count(); }
   [[nodiscard]] const controller::EngineInfo& engine(int id) const { return engines_[id]; }
+  // Those that live, and what is known of the others; each takes the lock.
+  [[nodiscard]] std::vector<int> live_engines() const;
+  [[nodiscard]] std::vector<LostEngine> lost() const;
+  [[nodiscard]] bool lost(int engine) const;
+  // The error of a view of that engine, which is lost.
+  [[nodiscard]] std::exception_ptr lost_error(int engine) const;
+  // Has `f` called, as a continuation is, with each engine that is lost from here on.
+  void on_lost(std::function<void(const LostEngine&)> f);
+  // How many engines have died; takes the lock.
+  [[nodiscard]] std::uint64_t deaths() const {
+    return locked([this] { return losses_.deaths(); });
+  }
+  // Whether any engine is lost.
+  [[nodiscard]] bool any_lost() const { return any_lost_; }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
@@ -2942,6 +3133,17 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_subtask(int engine, const wire::Subtask& subtask);
   void resubmit(Call& call, std::uint64_t item);
 
+  // What is heard of their lives.
+  void hear_signs();
+  void lose(int engine, const liveness::Sign& sign);
+  void lose_item(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
+  void strand(const scheduler::Range& range, int engine);
+  void settle_strays();
+  [[nodiscard]] bool somebody_left(const Call& call) const;
+  [[nodiscard]] bool any_strays() const { return queue_.any_stranded() || dispatcher_.any_orphans() || transfers_.any_lost(); }
+  [[nodiscard]] int missing_engine(const Call& call, std::uint64_t item) const;
+  void forget_results_on(int engine);
+
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
@@ -2956,6 +3158,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::RetryPolicy retries_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
+  controller::Losses losses_;
+  std::atomic<bool> any_lost_{false};
   controller::Timers timers_;  // of calls that have a queue_timeout
   std::int64_t next_recall_ = 0;
   controller::ContinuationQueue continuations_;
@@ -3147,6 +3351,7 @@ class Deliveries {
   // Either may be known first: that it is wanted, or the message.
   struct Delivery {
     bool wanted = true;
+    int from = -1;                         // the engine that delivers, once that is known
     std::shared_ptr<InMessage> message{};  // null until it is here
     bool found = false;                    // the other engine had the result
     std::span<const std::byte> value{};    // in the message
@@ -3160,6 +3365,9 @@ class Deliveries {
   // One has come. Gives its message if it is not wanted.
   Messages arrived(const wire::Delivery& record, const std::shared_ptr<InMessage>& message);
 
+  // The engine has died: what has not come from it does not. Gives messages that are not wanted.
+  Messages forget(int engine);
+
   // For the task it is for.
   [[nodiscard]] const Delivery& at(std::uint64_t ticket) const { return known_.at(ticket); }
   void take(std::uint64_t ticket) { known_.erase(ticket); }
@@ -3168,9 +3376,11 @@ class Deliveries {
   [[nodiscard]] bool any_unwanted() const;
 
  private:
+  static void end_without(Delivery& delivery);
   void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
 
   std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
+  std::set<int> gone_;                       // engines that have died
 };
 
 // Attachments that are received for nothing, since whoever sends them waits until they are.
@@ -3178,13 +3388,16 @@ class UnwantedAttachments {
  public:
   // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
   void receive(transport::Endpoint& endpoint, InMessage& message);
+  // The peer has died: nothing more comes from it.
+  void forget(int peer);
   // Whether some are on their way.
   bool progress() { return !transfers_.empty() && any_left(); }
 
  private:
   bool any_left();
 
-  std::vector<std::unique_ptr<transport::Transfer>> transfers_;
+  // From whom, and what is on its way.
+  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> transfers_;
 };
 
 }  // namespace rankview::engine
@@ -3461,7 +3674,6 @@ class SubtaskResults {
 }  // namespace rankview::engine
 
 #include <rankview/detail/callable.hpp>
-#include <rankview/task_id.hpp>
 #include <rankview/variables.hpp>
 
 #include <string_view>
@@ -3667,6 +3879,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message);
   void on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message);
   void on_end(const wire::End& end);
+  void on_lost(const wire::Lost& lost);
   void on_answer(const wire::Answer& answer);
   [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
 
@@ -3732,6 +3945,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   MemoryReport memory_report_;
   std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
+  std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
 
   ItemRun first_run_;
   ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it
@@ -3896,6 +4110,167 @@ class ProcessRunner final : public Runner {
 
 }  // namespace rankview::isolation
 
+namespace rankview::liveness {
+
+// Where rank 0 waits for the side connections of the others, and what they say to be let in. Travels by MPI, as bytes.
+struct Invitation {
+  static constexpr std::size_t most_addresses = 8;
+
+  std::array<std::uint64_t, 2> token{};
+  std::uint32_t count = 0;                            // addresses
+  std::array<std::uint32_t, most_addresses> hosts{};  // IPv4, in network order
+  std::array<std::uint16_t, most_addresses> ports{};  // likewise
+};
+
+// What goes over a side connection, in either direction. Small enough to be written at once, also by who is about to crash.
+struct Note {
+  enum Kind : std::uint32_t { hello = 0x72760001, beat, crash, exit, bye };
+  std::uint32_t kind = beat;
+  std::int32_t value = 0;  // hello: the rank. crash: the signal. exit: the status
+  // hello: the token. crash: the task that ran.
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+};
+
+// A side connection says something so often.
+inline constexpr std::chrono::milliseconds beat_period{500};
+// A host that has not acknowledged what was sent to it for so long is gone. A process that is stopped does not come to that, since its
+// host answers.
+inline constexpr std::chrono::seconds host_limit{10};
+
+}  // namespace rankview::liveness
+
+namespace rankview::liveness {
+
+// Becomes readable when the process has ended. None if it has already, or the system does not know of such.
+isolation::Fd open_process(long pid);
+
+// Waits for connections to that IPv4 address of this host, at a port that the system chooses. None if it cannot.
+struct Listener {
+  isolation::Fd socket{};
+  std::uint16_t port = 0;  // in network order
+};
+Listener listen_on(std::uint32_t host);
+// A connection to that address; none if there is none within the limit, or `quit` became readable.
+isolation::Fd connect_to(std::uint32_t host, std::uint16_t port, std::chrono::milliseconds limit, int quit);
+// From here on the connection fails when the other host does not answer, see host_limit.
+void watch_host(int socket);
+
+// IPv4 addresses of this host that the job uses to speak with those hosts, in network order: of the interfaces that Open MPI was told to
+// use, else those that lead to the hosts, else all but the loopback.
+std::vector<std::uint32_t> job_addresses(const std::vector<std::string>& hosts);
+
+}  // namespace rankview::liveness
+
+namespace rankview::liveness {
+
+// Rank 0's side of what tells it that the others live: a connection to each, which the kernel closes when its process ends, processes of
+// this machine, and how long ago each has said something. A thread of its own waits for all of these.
+//
+// Whoever connects and does not know the token is turned away. Where no connection comes about, only what happens on this machine is
+// noticed.
+class SideChannel {
+ public:
+  // One of the others.
+  struct Peer {
+    int rank = 0;
+    std::string host;
+    long pid = 0;  // where it is on this machine, else 0
+  };
+
+  // `silence`: who says nothing for longer is taken to be stopped or out of reach.
+  SideChannel(Signs& signs, const std::vector<Peer>& peers, std::chrono::milliseconds silence);
+  SideChannel(const SideChannel&) = delete;
+  SideChannel& operator=(const SideChannel&) = delete;
+  // Says good-bye, and gives the others a little time to do so.
+  ~SideChannel();
+
+  // For the others, to be let in.
+  [[nodiscard]] const Invitation& invitation() const { return invitation_; }
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+
+  // What is known of a peer.
+  struct Known {
+    isolation::Fd process;
+    isolation::Fd socket;
+    std::vector<std::byte> unread;  // of its next note
+    Time heard{};
+    bool silent = false;
+    bool over = false;  // it has died, or said good-bye
+    Sign last{};        // what it has told of its end
+  };
+  // Who has connected, and not said yet who it is.
+  struct Stranger {
+    isolation::Fd socket;
+    std::vector<std::byte> unread;
+    Time since{};
+  };
+
+  void run();
+  void wait_for_events(Time now);
+  void watch(int fd, std::uint64_t what);
+  void accept_from(std::size_t listener);
+  void hear_stranger(int fd);
+  void drop_old_strangers(Time now);
+  void read_from(int rank);
+  void on_note(int rank, Known& peer, const Note& note);
+  void ended(int rank, const std::string& seen);
+  void check_silence(Time now);
+
+  Signs& signs_;
+  const std::chrono::milliseconds silence_;
+  Invitation invitation_;
+  std::vector<Listener> listeners_;
+  isolation::Fd events_;  // epoll
+  isolation::Fd quit_;
+  std::map<int, Known> peers_;         // by rank
+  std::map<int, Stranger> strangers_;  // by file descriptor
+  Time last_look_{};
+  bool quitting_ = false;
+  std::thread thread_;
+};
+
+}  // namespace rankview::liveness
+
+namespace rankview::liveness {
+
+// An engine's connection to rank 0 beside MPI: says now and then that the process lives, and notices when rank 0's has ended. A thread of
+// its own does so, whatever the task does.
+class SideLine {
+ public:
+  // `rank0_gone` is called in that thread, with what was seen. `rank0`: its process, if that is on this machine, or 0.
+  SideLine(const Invitation& invitation, int rank, long rank0, std::function<void(const std::string&)> rank0_gone);
+  SideLine(const SideLine&) = delete;
+  SideLine& operator=(const SideLine&) = delete;
+  // Says good-bye.
+  ~SideLine();
+
+ private:
+  void run();
+  bool connect();
+  bool listen_to_rank0();
+
+  const Invitation invitation_;
+  const int rank_;
+  std::function<void(const std::string&)> rank0_gone_;
+  isolation::Fd rank0_;  // its process
+  isolation::Fd socket_;
+  bool welcome_ = false;  // rank 0 knows of the connection
+  isolation::Fd quit_;
+  std::thread thread_;
+};
+
+// For who is about to crash, or to leave by exit(): tells rank 0 over the line of this process, if there is one. May be called in a signal
+// handler.
+void tell_crash(int signal, const TaskId& task);
+void tell_exit(int status);
+// Says nothing any more for so long, for tests and rehearsals: as if the process were stopped.
+void fall_silent(bool silent);
+
+}  // namespace rankview::liveness
+
 #include <mpi.h>
 
 namespace rankview::transport {
@@ -3938,6 +4313,7 @@ struct Identity {
   std::int64_t clock_anchor = 0;
   std::uint64_t boot = 0;  // equal for processes under one kernel, whose steady clocks agree
   std::int64_t pid = 0;
+  std::uint64_t processes = 0;  // equal for those whose numbers of processes mean the same, see pid_namespaces(7)
   char host[64] = {};
 };
 
@@ -3947,8 +4323,8 @@ Identity identify(std::uint64_t executable, std::int64_t clock_anchor);
 // Collective: the identities of all ranks, in rank order.
 std::vector<Identity> exchange(const Communicator& comm, const Identity& own);
 
-// Collective: rank 0's value, everywhere.
-std::int64_t broadcast(const Communicator& comm, std::int64_t value);
+// Collective: rank 0's bytes, everywhere.
+void broadcast(const Communicator& comm, void* bytes, std::size_t size);
 
 enum class ThreadLevel { single, funneled, serialized, multiple };
 
@@ -3982,6 +4358,7 @@ class MpiEndpoint final : public Endpoint {
   bool poll(FrameHandler& handler) override;
   std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
   std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
+  void forget(int peer) override;
   [[nodiscard]] bool flushed() const override { return sending_.empty(); }
   Message message() override;
 
@@ -3992,6 +4369,7 @@ class MpiEndpoint final : public Endpoint {
   static constexpr std::size_t slot_count = 16;
 
   struct Sending {
+    int peer = -1;
     std::vector<MPI_Request> requests;
     Message message;
   };
@@ -4004,6 +4382,9 @@ class MpiEndpoint final : public Endpoint {
     std::vector<MPI_Request> requests;
   };
 
+  [[nodiscard]] bool forgotten(int peer) const {
+    return !forgotten_.empty() && std::find(forgotten_.begin(), forgotten_.end(), peer) != forgotten_.end();
+  }
   bool poll_slot(FrameHandler& handler);
   bool poll_arriving(FrameHandler& handler);
   bool poll_sending();
@@ -4023,6 +4404,10 @@ class MpiEndpoint final : public Endpoint {
   std::deque<Sending> sending_;
   std::deque<Arriving> arriving_;
   std::vector<Buffer> free_buffers_;
+  std::vector<int> forgotten_;  // peers
+  // What was on its way to them and from them: MPI may still look at it.
+  std::vector<Sending> never_sent_;
+  std::vector<Arriving> never_arrived_;
 };
 
 }  // namespace rankview::transport
@@ -4045,6 +4430,8 @@ struct Cluster::State {
   // Rank 0, from within f: ends the run as failed, without f returning.
   void leave(int exit_code, const std::string& why);
 
+  // Whether any rank has died: what is collective over the cluster would wait for it.
+  [[nodiscard]] bool any_lost() const { return losses_ != 0; }
   // Whether this is a child that was forked by the process of the rank: it is no part of the cluster.
   [[nodiscard]] bool forked() const;
 
@@ -4061,11 +4448,17 @@ struct Cluster::State {
   // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
   isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
   std::unique_ptr<isolation::ProcessRunner> in_process{};
+  // What is noticed of the lives of others: on rank 0 of engines, on engines of rank 0.
+  liveness::Signs signs;
+  std::unique_ptr<liveness::SideChannel> side_channel;
+  std::unique_ptr<liveness::SideLine> side_line;
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
 
  private:
+  void watch_lives();
+  [[nodiscard]] bool near(const transport::Identity& other) const;
   void check_builds() const;
   void tell_level() const;
   [[nodiscard]] bool has_world() const;
@@ -4078,6 +4471,7 @@ struct Cluster::State {
   void set_controller(detail::Controller* controller);
 
   const long process_;
+  std::uint64_t losses_ = 0;
   detail::Controller* controller_ = nullptr;  // while f runs
   engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed
   std::mutex describing_;                     // guards controller_ against the status report's thread
@@ -4230,6 +4624,18 @@ void refuse_copies();
 
 namespace rankview::transport {
 
+// Rank 0 of a program that `rankview run` has started says with what it leaves in a file, RANKVIEW_EXIT_FILE, since mpirun does not tell
+// where it goes on behind a death. Nothing of this has an effect where there is no such file.
+
+// This process is that rank, and has begun.
+void begin_exit_file();
+// It leaves, with that code. For exit handlers and for who ends the process; a child that was forked says nothing.
+void tell_exit_code(int code);
+
+}  // namespace rankview::transport
+
+namespace rankview::transport {
+
 // Rank 0 and its one engine, a thread of the same process: data is copied by whoever comes second.
 class LocalTeam final : public Team {
  public:
@@ -4366,6 +4772,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   // One clock for all processes of rank 0's host.
   if (ranks[static_cast<std::size_t>(rank)].boot == ranks[0].boot) clock = transport::Clock(ranks[0].clock_anchor);
   level = transport::thread_level();
+  if (rank == 0) transport::begin_exit_file();
   if (rank == 0) tell_level();
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
@@ -4382,6 +4789,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   } else if (rank > 0) {
     engine = std::make_unique<engine::Engine>(engine_settings(rank - 1, size - 1), variables);
   }
+  watch_lives();
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
 }
 
@@ -4404,6 +4812,33 @@ std::string Cluster::State::describe() {
 void Cluster::State::set_controller(detail::Controller* controller) {
   const std::lock_guard guard(describing_);
   controller_ = controller;
+}
+
+// Whether its process number means the same here.
+bool Cluster::State::near(const transport::Identity& other) const {
+  const transport::Identity& own = ranks[static_cast<std::size_t>(rank)];
+  return own.boot == other.boot && own.processes == other.processes;
+}
+
+void Cluster::State::watch_lives() {
+  if (!options.detection || size == 1) return;
+  liveness::Invitation invitation;
+  if (rank == 0) {
+    std::vector<liveness::SideChannel::Peer> peers;
+    for (int other = 1; other < size; ++other) {
+      const transport::Identity& identity = ranks[static_cast<std::size_t>(other)];
+      peers.push_back({other, identity.host, near(identity) ? static_cast<long>(identity.pid) : 0});
+    }
+    side_channel = std::make_unique<liveness::SideChannel>(signs, peers, options.silence);
+    invitation = side_channel->invitation();
+  }
+  transport::broadcast(comm, &invitation, sizeof(invitation));
+  if (rank == 0) return;
+  const transport::Identity& first = ranks[0];
+  side_line = std::make_unique<liveness::SideLine>(
+      invitation, rank, near(first) ? static_cast<long>(first.pid) : 0, [this](const std::string& seen) {
+        transport::end_process(1, "rank " + std::to_string(rank) + " ends, since rank 0 on " + ranks[0].host + " has died: " + seen);
+      });
 }
 
 // Function addresses are only meaningful between equal executables.
@@ -4436,6 +4871,12 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
   settings.recorder = event_log.get();
+  settings.signs = &signs;
+  // Open MPI's mpirun, which has not been told to go on.
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
+      std::getenv("SLURM_STEP_ID") == nullptr)
+    settings.ends_with_an_engine =
+        "mpirun ends the job for that, where `rankview run -n ENGINES ./app` or `mpirun --enable-recovery` would go on with the others";
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
     settings.engines.push_back({.peer = static_cast<int>(i) + 1,
@@ -4477,7 +4918,9 @@ bool Cluster::State::has_world() const {
 
 wire::End Cluster::State::serve() {
   const UnderWay under_way(comm.get(), size);
-  return engine->serve(*endpoint);
+  wire::End end = engine->serve(*endpoint);
+  losses_ = end.losses;
+  return end;
 }
 
 int Cluster::State::control(const Main& f) {
@@ -4516,6 +4959,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");
+  losses_ = running->deaths();
   set_controller(nullptr);
   return exit_code;
 }
@@ -4524,6 +4968,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   if (controller_ == nullptr || !controller_->reachable()) transport::end_process(exit_code, why);
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
+  losses_ = controller_->deaths();
   set_controller(nullptr);
   serving_.join();
 }
@@ -4533,6 +4978,12 @@ Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State
 Cluster::~Cluster() {
   if (state_->forked()) {
     // What it would free is its parent's.
+    static_cast<void>(state_.release());
+  } else if (state_->any_lost()) {
+    state_->side_channel.reset();
+    state_->side_line.reset();
+    state_->variables.clear();
+    // The rest would have MPI wait for the dead.
     static_cast<void>(state_.release());
   } else if (!transport::mpi_running()) {
     transport::end_process(1,
@@ -4676,6 +5127,13 @@ void EventLog::ended(const detail::Call& call, std::uint64_t begin, std::uint64_
   if (details_) say(name_of(call) + ": " + items(begin, end) + " ended, on " + whom(call.life().items[begin].engine));
 }
 
+void EventLog::engine_lost(const LostEngine& lost) {
+  std::string event = "engine " + std::to_string(lost.engine) + (lost.aside ? " is set aside: " : " has died: ") + lost.seen;
+  if (lost.rerun != 0) event += "; " + tasks(lost.rerun) + " of it for others";
+  if (lost.failed != 0) event += "; " + tasks(lost.failed) + " of it failed";
+  say(event);
+}
+
 void EventLog::over(const detail::Call& call) {
   std::uint64_t failed = 0;
   std::uint64_t aborted = 0;
@@ -4737,6 +5195,8 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
     Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
+    Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
+    Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -4873,10 +5333,12 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   Cluster::State& state = *program.cluster->state_;
   // Rank 0 runs no tasks then.
   if (owns_mpi && state.rank == 0 && state.size > 1) drop_task_server();
-  const auto finish = [owns_mpi] {
+  const auto finish = [owns_mpi, &state] {
     program.on_exit = nullptr;
+    const bool any_lost = state.any_lost();
     program.cluster.reset();
-    if (owns_mpi) transport::finalise();
+    // Behind a death it may wait for the dead.
+    if (owns_mpi && !any_lost) transport::finalise();
     if (owns_mpi) drop_task_server();
   };
   program.process = getpid();
@@ -4886,6 +5348,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   int exit_code = 0;
   if (state.rank != 0) {
     program.on_exit = [&state](int status) {
+      liveness::tell_exit(status);
       transport::end_process(
           status, "a task left the program by std::exit(" + std::to_string(status) + ") on engine " + std::to_string(state.rank - 1));
     };
@@ -4896,6 +5359,10 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       if (engine::current() != nullptr)
         transport::end_process(status, "a task left the program by std::exit(" + std::to_string(status) + ")");
       state.leave(status, "the client left by std::exit(" + std::to_string(status) + ")");
+      if (state.any_lost()) {
+        state.side_channel.reset();
+        return;
+      }
       state.endpoint.reset();
       state.comm = {};
       if (owns_mpi) transport::finalise();
@@ -5458,8 +5925,10 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       retries_(run_),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
+      losses_(engines_),
       driver_(*this, work_, continuations_, settings.driver) {
   if (settings_.recorder != nullptr) settings_.recorder->run_begins(settings_.engines);
+  if (settings_.signs != nullptr) settings_.signs->listen([this] { driver_.wake_progress_thread(); });
 }
 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
@@ -5720,6 +6189,27 @@ QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
   return status;
 }
 
+std::vector<int> Controller::live_engines() const {
+  return locked([this] { return engines_.live(); });
+}
+
+std::vector<LostEngine> Controller::lost() const {
+  return locked([this] { return losses_.list(); });
+}
+
+bool Controller::lost(int engine) const {
+  return any_lost_ && locked([this, engine] { return engines_.lost(engine); });
+}
+
+std::exception_ptr Controller::lost_error(int engine) const {
+  return locked([this, engine] { return losses_.error(engine, {}, ""); });
+}
+
+void Controller::on_lost(std::function<void(const LostEngine&)> f) {
+  const auto visit = driver_.visit();
+  losses_.on_lost(std::move(f));
+}
+
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
   // Whoever names a result keeps it.
   if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
@@ -5744,6 +6234,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
+  end.losses = losses_.deaths();
   for (int id = 0; id < engine_count(); ++id) {
     wire::write(engines_.to(id), end);
     engines_.send(id);
@@ -5761,6 +6252,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
   visit.lock();
   run_.close();
+  if (settings_.signs != nullptr) settings_.signs->listen_no_more();
   // What engines were told to drop; other threads of the client may wait for it.
   for (const auto& unended : calls_.unfinished()) {
     Call& call = *unended;
@@ -6108,9 +6600,15 @@ class Dispatcher::Encoding final : public UserWork::Piece {
   }
   void finish() override {
     detail::CallLife& life = call().life();
+    const bool ended_early = has_ended(life.items[grant_.begin].status);
+    if (dispatcher_.engines_.lost(grant_.engine) && !ended_early && error_ == nullptr) {
+      dispatcher_.orphans_.push_back({grant_.call, grant_.begin});
+      return;
+    }
     // It may have been given up meanwhile.
-    if (error_ != nullptr || has_ended(life.items[grant_.begin].status)) {
-      dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
+    if (error_ != nullptr || ended_early) {
+      if (!dispatcher_.engines_.lost(grant_.engine))
+        dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
       dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
       return;
     }
@@ -6118,8 +6616,11 @@ class Dispatcher::Encoding final : public UserWork::Piece {
     detail::Deferred& deferred = life.more.edit().deferred;
     deferred.by_value = by_value_;
     deferred.first_ticket = first_ticket_;
-    deferred.tickets = origins_.forwarded.size();
-    for (const auto& [holder, forward] : origins_.forwarded) wire::write(dispatcher_.engines_.to(holder), forward);
+    deferred.holders.clear();
+    for (const auto& [holder, forward] : origins_.forwarded) {
+      deferred.holders.push_back(holder);
+      wire::write(dispatcher_.engines_.to(holder), forward);
+    }
     dispatcher_.hand_out(call(), grant_);
   }
 
@@ -6212,8 +6713,8 @@ void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int e
   batch.slow = slow;
   batch.keep = call.keeps && !batch.isolated;
   batch.first_ticket = call.life().more->deferred.first_ticket;
-  batch.tickets = call.life().more->deferred.tickets;
-  batch.awaits = batch.tickets != 0;
+  batch.holders = call.life().more->deferred.holders;
+  batch.awaits = !batch.holders.empty();
   batch.movable = in_pool(call) && call.spread != Spread::teams && !batch.awaits;
   if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);
@@ -6405,7 +6906,27 @@ int Engines::by_peer(int peer) const {
   return by_peer_[index];
 }
 
+bool Engines::lose(int engine) {
+  Engine& gone = at(engine);
+  if (std::exchange(gone.state, State::lost) == State::lost) return false;
+  gone.outgoing.reset();
+  if (!std::exchange(gone.left, true)) ++left_;
+  return true;
+}
+
+std::vector<int> Engines::live() const {
+  std::vector<int> ids;
+  for (int id = 0; id < count(); ++id) {
+    if (live(id)) ids.push_back(id);
+  }
+  return ids;
+}
+
 transport::Message& Engines::to(int engine) {
+  if (lost(engine)) {
+    nowhere_ = transport::Message();
+    return nowhere_;
+  }
   auto& message = at(engine).outgoing;
   if (!message) {
     message = endpoint_.message();
@@ -6651,13 +7172,24 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
   return false;
 }
 
+// Whether any engine lives that may run its items.
+bool Controller::somebody_left(const Call& call) const {
+  const std::vector<int> live = engines_.live();
+  if (call.engines.empty()) return !live.empty();
+  return std::any_of(call.engines.begin(), call.engines.end(), [this](int id) { return !engines_.lost(id); });
+}
+
 // Lets an item wait for an engine again.
 void Controller::resubmit(Call& call, std::uint64_t item) {
   if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
-  } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item))) {
+  } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
+    if (any_lost_ && !somebody_left(call)) {
+      ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
+      return;
+    }
     ledger_.ended(call, item, Status::failed,
                   std::make_exception_ptr(ImpossibleDependency(task, nullptr,
                                                                "every engine that may run it has refused it (Flags::depend)" +
@@ -7194,6 +7726,219 @@ void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation
 
 }  // namespace rankview::detail
 
+// What follows when engines die.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+// Runs what the client wants done when an engine is lost.
+class Telling final : public Continuation {
+ public:
+  Telling(std::vector<std::function<void(const LostEngine&)>> listeners, LostEngine lost)
+      : listeners_(std::move(listeners)), lost_(std::move(lost)) {}
+
+  void run() noexcept override {
+    // What it throws ends the program, as in any thread.
+    for (const auto& listener : listeners_) listener(lost_);
+  }
+
+ private:
+  std::vector<std::function<void(const LostEngine&)>> listeners_;
+  LostEngine lost_;
+};
+
+}  // namespace
+
+// What the dead have said before comes first: their results count.
+void Controller::hear_signs() {
+  constexpr int flood = 10'000;
+  for (int i = 0; i < flood && endpoint_.poll(*this); ++i) continue;
+  for (const liveness::Sign& sign : settings_.signs->take()) {
+    const int engine = engines_.by_peer(sign.peer);
+    if (sign.kind == liveness::Sign::Kind::died) lose(engine, sign);
+  }
+  advance();
+}
+
+void Controller::lose(int engine, const liveness::Sign& sign) {
+  const int peer = engines_[engine].peer;
+  if (!engines_.lose(engine)) return;
+  LostEngine& lost = losses_.note(engine, sign, false);
+  if (!any_lost_.exchange(true) && !settings_.ends_with_an_engine.empty())
+    std::fprintf(stderr, "rankview: %s; %s\n", losses_.describe(engine).c_str(), settings_.ends_with_an_engine.c_str());
+  endpoint_.forget(peer);
+  transfers_.forget(peer);
+  retries_.forget_expired(engine);
+  for (const int other : engines_.live()) {
+    if (!engines_.has_left(other)) wire::write(engines_.to(other), wire::Lost{engine});
+  }
+  forget_results_on(engine);
+
+  const auto gone = queue_.scheduler().lose_engine(engine);
+  std::vector<TaskId> had;
+  const auto add = [&](std::uint64_t number, std::uint64_t item) {
+    const Call* const call = calls_.find(number);
+    if (call == nullptr || item >= call->life().items.size()) return;
+    const ItemRecord& record = call->life().items[item];
+    if (record.status == Status::handed_out && record.engine == engine) had.push_back({number, item});
+  };
+  for (const scheduler::Range& range : gone.in_hand) {
+    for (std::uint64_t item = range.begin; item < range.end; ++item) add(range.call, item);
+  }
+  const std::string death = losses_.describe(engine);
+  // Who could not tell what it ran, ran one of these.
+  const bool known = sign.task.call != 0 || had.size() == 1;
+  bool blamed = false;
+  for (const TaskId& task : had) {
+    Call& call = *calls_.find(task.call);
+    bool ran = sign.task.call != 0 ? task == sign.task : had.size() == 1;
+    if (!known && !blamed) ran = controller::RetryPolicy::suspect(call, task.item);
+    blamed = blamed || ran;
+    lose_item(call, task.item, engine, ran, !known, death, lost);
+  }
+  // Their values were on the way.
+  for (const TaskId& task : transfers_.take_lost()) {
+    if (Call* const call = calls_.find(task.call)) lose_item(*call, task.item, engine, false, false, death, lost);
+  }
+  for (const scheduler::Range& range : gone.stranded) strand(range, engine);
+  if (settings_.recorder != nullptr) settings_.recorder->engine_lost(lost);
+  if (!losses_.listeners().empty()) continuations_.add(std::make_shared<Telling>(losses_.listeners(), lost));
+}
+
+// A task that the engine had and has not ended.
+void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost) {
+  if (call.life().items[item].status != Status::handed_out) return;
+  const TaskId task{call.id, item};
+  // What its task has submitted is nobody's any more.
+  const auto& subtasks = *call.life().more->subtasks;
+  for (auto at = subtasks.lower_bound({item, 0}); at != subtasks.end() && at->first == item;) {
+    Call* const subtask = calls_.find((at++)->second);
+    if (subtask != nullptr) mark_aborted(*subtask);
+  }
+  if (given_up(call, item)) {
+    ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted while it ran, and its engine has died"));
+    return;
+  }
+  const bool elsewhere = call.spread == Spread::pool && run_.open();
+  const auto verdict = controller::Losses::judge(call, item, ran, suspect, death);
+  if (elsewhere && verdict == controller::Losses::Verdict::rerun) {
+    ++lost.rerun;
+    ledger_.failed(call, item);
+    resubmit(call, item);
+    return;
+  }
+  ++lost.failed;
+  std::string why;
+  if (!elsewhere) {
+    why = "the task was for that engine";
+  } else if (call.life().terms->on_engine_death == OnEngineDeath::fail) {
+    why = "the task may have begun there, and its flags say that it is not to be run again (on_engine_death)";
+  } else {
+    why = "engines that have died of this task: " + std::to_string(call.life().terms->crash_limit) + " (crash_limit)" +
+          controller::RetryPolicy::list_deaths(call, item);
+  }
+  ledger_.ended(call, item, Status::failed, losses_.error(engine, task, why));
+}
+
+// Items that wait, and that nobody is left to run where they stood in a queue.
+void Controller::strand(const scheduler::Range& range, int engine) {
+  Call* const call = calls_.find(range.call);
+  if (call == nullptr) return;
+  for (std::uint64_t item = range.begin; item < range.end; ++item) {
+    if (call->life().items[item].status != Status::waiting) continue;
+    const bool was_bound = call->life().more->deferred.placed >= 0;
+    if (was_bound && call->spread == Spread::pool) {
+      resubmit(*call, item);
+    } else {
+      const int missing = engine >= 0 ? engine : missing_engine(*call, item);
+      ledger_.ended(*call, item, Status::failed, losses_.error(missing, {call->id, item}, "nobody is left to run the task"));
+    }
+  }
+}
+
+// What could not be put into any queue, since who was to run it has died.
+void Controller::settle_strays() {
+  for (const scheduler::Range& range : queue_.take_stranded()) strand(range, -1);
+  for (const TaskId& task : dispatcher_.take_orphans()) {
+    Call* const call = calls_.find(task.call);
+    if (call != nullptr && call->life().items[task.item].status == Status::waiting) resubmit(*call, task.item);
+  }
+  for (const TaskId& task : transfers_.take_lost()) {
+    Call* const call = calls_.find(task.call);
+    if (call == nullptr) continue;
+    const int engine = call->life().items[task.item].engine;
+    LostEngine& lost = losses_.at(engine);
+    lose_item(*call, task.item, engine, false, false, losses_.describe(engine), lost);
+  }
+}
+
+// An engine that an item was for and that has died.
+int Controller::missing_engine(const Call& call, std::uint64_t item) const {
+  if (!in_pool(call) && engines_.lost(call.engines[item])) return call.engines[item];
+  const auto dead = std::find_if(call.engines.begin(), call.engines.end(), [this](int id) { return engines_.lost(id); });
+  return dead != call.engines.end() ? *dead : losses_.list().back().engine;
+}
+
+// Long results that it has kept are on rank 0 as well, and come from there.
+void Controller::forget_results_on(int engine) {
+  calls_.for_each_known([engine](Call& call) {
+    if (call.life().cached_on == engine) call.life().cached_on = -1;
+  });
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+
+LostEngine& Losses::note(int engine, const liveness::Sign& sign, bool aside) {
+  const EngineInfo& info = engines_[engine];
+  LostEngine& lost = lost_[engine];
+  lost.engine = engine;
+  lost.rank = info.rank;
+  lost.host = info.host;
+  lost.pid = info.pid;
+  lost.seen = sign.seen;
+  lost.signal = sign.signal;
+  lost.aside = aside;
+  lost.when = std::chrono::system_clock::now();
+  return lost;
+}
+
+std::vector<LostEngine> Losses::list() const {
+  std::vector<LostEngine> all;
+  for (const auto& [engine, lost] : lost_) all.push_back(lost);
+  return all;
+}
+
+std::uint64_t Losses::deaths() const {
+  return static_cast<std::uint64_t>(std::count_if(lost_.begin(), lost_.end(), [](const auto& lost) { return !lost.second.aside; }));
+}
+
+std::string Losses::describe(int engine) const {
+  const LostEngine& lost = lost_.at(engine);
+  return "engine " + std::to_string(engine) + " (rank " + std::to_string(lost.rank) + " on " + lost.host + ", process " +
+         std::to_string(lost.pid) + ") has " + (lost.aside ? "fallen silent: " : "died: ") + lost.seen;
+}
+
+std::exception_ptr Losses::error(int engine, const TaskId& task, const std::string& why) const {
+  const EngineInfo& info = engines_[engine];
+  const std::string place = task.call == 0 ? "" : "task " + to_string(task) + ": ";
+  return std::make_exception_ptr(
+      EngineError(place + describe(engine) + (why.empty() ? "" : "; ") + why, TaskPlace{engine, info.rank, info.host, info.pid, task}));
+}
+
+Losses::Verdict Losses::judge(detail::Call& call, std::uint64_t item, bool ran, bool suspect, const std::string& death) {
+  const detail::Terms& terms = *call.life().terms;
+  if (terms.on_engine_death == OnEngineDeath::fail) return Verdict::fail;
+  if (!ran && !suspect) return Verdict::rerun;
+  detail::Attempts& attempts = call.life().more.edit().attempts.edit()[item];
+  attempts.suspect = attempts.suspect || suspect;
+  if (!ran) return Verdict::rerun;
+  attempts.deaths.push_back(death);
+  return attempts.deaths.size() < static_cast<std::size_t>(terms.crash_limit) ? Verdict::rerun : Verdict::fail;
+}
+
+}  // namespace rankview::controller
+
 namespace rankview::controller {
 
 using detail::Call;
@@ -7283,9 +8028,13 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
     ledger_.finished(call, item, status, std::move(error));
     return;
   }
+  if (std::find(forgotten_.begin(), forgotten_.end(), frame.peer) != forgotten_.end()) {
+    lost_.push_back({call.id, item});
+    return;
+  }
   const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
-  under_way_.push_back({std::move(transfer), call.life().self, item, std::move(error)});
+  under_way_.push_back({frame.peer, std::move(transfer), call.life().self, item, std::move(error)});
 }
 
 // Why a value cannot be read, from within the catch.
@@ -7297,6 +8046,17 @@ std::exception_ptr ResultTransfers::unreadable(const Call& call, std::uint64_t i
 
 bool ResultTransfers::writing(const Call& call) const {
   return std::any_of(under_way_.begin(), under_way_.end(), [&call](const Incoming& incoming) { return incoming.call.get() == &call; });
+}
+
+void ResultTransfers::forget(int peer) {
+  forgotten_.push_back(peer);
+  for (Incoming& incoming : under_way_) {
+    if (incoming.peer != peer) continue;
+    lost_.push_back({incoming.call->id, incoming.item});
+    incoming.transfer.reset();
+    work_.leave(std::move(incoming.call));
+  }
+  std::erase_if(under_way_, [peer](const Incoming& incoming) { return incoming.peer == peer; });
 }
 
 bool ResultTransfers::progress() {
@@ -7356,6 +8116,14 @@ scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {
   return {attempts.tried, attempts.refused};
 }
 
+bool RetryPolicy::suspect(const Call& call, std::uint64_t item) { return attempts_at(call, item).suspect; }
+
+std::string RetryPolicy::list_deaths(const Call& call, std::uint64_t item) {
+  std::string lines;
+  for (const std::string& death : attempts_at(call, item).deaths) lines += "\n  " + death;
+  return lines;
+}
+
 std::vector<std::string> RetryPolicy::earlier_errors(const Call& call, std::uint64_t item) { return attempts_at(call, item).errors; }
 
 }  // namespace rankview::controller
@@ -7371,7 +8139,8 @@ bool Controller::round() {
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
-  if (gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
+  if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
+  if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();
   return any;
@@ -7400,6 +8169,7 @@ void Controller::carry_out() {
 }
 
 void Controller::decide() {
+  if (any_strays()) settle_strays();
   while (gate_.decided()) {
     auto decision = gate_.next();
     if (decision.call == nullptr) continue;
@@ -7867,18 +8637,43 @@ void check_open(const Controller& controller) {
 }
 
 std::vector<int> live_engines(const Controller& controller) {
+  if (controller.any_lost()) return controller.live_engines();
   std::vector<int> ids(static_cast<std::size_t>(controller.engine_count()));
   std::iota(ids.begin(), ids.end(), 0);
   return ids;
 }
 
+std::vector<int> still_live(const Controller& controller, const std::vector<int>& engines) {
+  if (!controller.any_lost() || engines.empty()) return engines;
+  std::vector<int> live;
+  for (const int id : engines) {
+    if (!controller.lost(id)) live.push_back(id);
+  }
+  if (live.empty()) std::rethrow_exception(controller.lost_error(engines.front()));
+  return live;
+}
+
 int resolve(const Controller& controller, int target) {
   const int count = controller.engine_count();
-  const int id = target < 0 ? count + target : target;
-  if (id < 0 || id >= count)
-    throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(count - 1));
-  return id;
+  if (target >= 0 && target < count) {
+    if (controller.lost(target)) std::rethrow_exception(controller.lost_error(target));
+    return target;
+  }
+  const std::vector<int> live = live_engines(controller);
+  const auto size = static_cast<int>(live.size());
+  if (target < 0 && target >= -size) return *(live.end() + target);
+  std::string ids;
+  if (size == count) {
+    ids = "0 to " + std::to_string(count - 1);
+  } else {
+    for (const int id : live) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
+  }
+  throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are " + ids);
 }
+
+std::vector<LostEngine> lost_engines(const Controller& controller) { return controller.lost(); }
+
+void on_lost(Controller& controller, std::function<void(const LostEngine&)> f) { controller.on_lost(std::move(f)); }
 
 std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
   std::vector<int> resolved;
@@ -7993,7 +8788,11 @@ TaskQueue::TaskQueue(int engines) {
 }
 
 void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
+  submit(work_for(call, first, count, block), placement(call, first));
+}
+
+void TaskQueue::submit(const scheduler::Work& work, const Placement& placement) {
+  if (!scheduler_.submit(work, placement)) stranded_.push_back({work.call, work.first, work.first + work.count});
 }
 
 void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
@@ -8014,7 +8813,7 @@ void TaskQueue::enqueue(const Call& call) {
       // The first few get one item more.
       for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
         const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-        scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+        submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
         first += part;
       }
       return;
@@ -8031,8 +8830,12 @@ void TaskQueue::enqueue(const Call& call) {
   }
 }
 
-bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid) {
+bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone) {
   scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
+  if (alone) {
+    work.alone = true;
+    work.hwm = 1;
+  }
   work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));
   return scheduler_.submit(work, placement(call, item));
 }
@@ -8273,6 +9076,8 @@ void Flags::add(Flags more) {
   take(isolation, more.isolation);
   take(memory_limit, more.memory_limit);
   take(memory_growth, more.memory_growth);
+  take(on_engine_death, more.on_engine_death);
+  take(crash_limit, more.crash_limit);
 }
 
 }  // namespace rankview
@@ -8310,6 +9115,9 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.isolation = flags.isolation;
   terms.memory_limit = flags.memory_limit;
   terms.memory_growth = flags.memory_growth;
+  terms.on_engine_death = flags.on_engine_death;
+  terms.crash_limit = flags.crash_limit;
+  if (terms.crash_limit < 1) throw UsageError("crash_limit is at least 1, and is " + std::to_string(terms.crash_limit));
   if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));
   if (terms.memory_limit != 0 && terms.isolation == Isolation::none)
     throw UsageError("memory_limit is for isolated tasks, whose memory is theirs alone: add isolation = rv::process");
@@ -8321,7 +9129,8 @@ void set_balanced_terms(Call& call, const Flags& flags) {
 void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
-      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered ||
+      flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit)
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation and memory_limit; the "
         "others are for load-balanced views");
@@ -8627,17 +9436,21 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
 
 void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place>& places) {
   message.received = true;
+  if (lost_peers_.contains(message.frame.peer)) throw detail::ResultGone();
   const auto transfer = endpoint_->receive(message.frame, places);
   if (transfer->done()) return;
   const WaitingFor waiting(*this, "what is attached to a message");
   outbox_.flush();
   transport::Idle idle(spin_);
-  while (!transfer->done()) poll_or_nap(idle);
+  while (!transfer->done()) {
+    if (lost_peers_.contains(message.frame.peer)) throw detail::ResultGone();
+    poll_or_nap(idle);
+  }
 }
 
 // What is attached to it, if anything is, is not needed. Does not wait.
 void Engine::drop(InMessage& message) {
-  if (message.received) return;
+  if (message.received || lost_peers_.contains(message.frame.peer)) return;
   try {
     unwanted_.receive(*endpoint_, message);
   } catch (const std::bad_alloc&) {
@@ -8711,11 +9524,12 @@ class Line {
 };
 
 void tell(const Crash& crash, const siginfo_t* info) {
+  const TaskHost* const host = current();
+  const TaskId task = host == nullptr ? TaskId{} : host->running();
+  liveness::tell_crash(crash.signal, task);
   Line line;
   line << "rankview: process ";
   line.number(static_cast<std::uint64_t>(::getpid()));
-  const TaskHost* const host = current();
-  const TaskId task = host == nullptr ? TaskId{} : host->running();
   if (host != nullptr) {
     line << ", engine ";
     line.number(static_cast<std::uint64_t>(host->id()));
@@ -8830,12 +9644,35 @@ ServingHere::~ServingHere() {
 namespace rankview::engine {
 
 void Deliveries::expect(const wire::Batch& batch) {
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) known_.try_emplace(batch.first_ticket + i);
+  for (std::size_t i = 0; i < batch.holders.size(); ++i) {
+    Delivery& delivery = known_.try_emplace(batch.first_ticket + i).first->second;
+    delivery.from = batch.holders[i];
+    if (gone_.contains(delivery.from)) end_without(delivery);
+  }
+}
+
+// Nothing comes.
+void Deliveries::end_without(Delivery& delivery) {
+  if (delivery.message != nullptr) return;
+  delivery.message = std::make_shared<InMessage>();
+  delivery.found = false;
+}
+
+Deliveries::Messages Deliveries::forget(int engine) {
+  gone_.insert(engine);
+  Messages dropped;
+  for (auto delivery = known_.begin(); delivery != known_.end();) {
+    const auto each = delivery++;
+    if (each->second.from != engine) continue;
+    end_without(each->second);
+    drop_unwanted(each, dropped);
+  }
+  return dropped;
 }
 
 Deliveries::Messages Deliveries::expect_no_more(const wire::Batch& batch) {
   Messages dropped;
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) {
+  for (std::size_t i = 0; i < batch.holders.size(); ++i) {
     const auto delivery = known_.find(batch.first_ticket + i);
     if (delivery == known_.end()) continue;
     delivery->second.wanted = false;
@@ -8866,11 +9703,15 @@ bool Deliveries::any_unwanted() const {
 
 void UnwantedAttachments::receive(transport::Endpoint& endpoint, InMessage& message) {
   if (std::exchange(message.received, true)) return;
-  transfers_.push_back(endpoint.receive(message.frame, {}));
+  transfers_.emplace_back(message.frame.peer, endpoint.receive(message.frame, {}));
+}
+
+void UnwantedAttachments::forget(int peer) {
+  std::erase_if(transfers_, [peer](const auto& transfer) { return transfer.first == peer; });
 }
 
 bool UnwantedAttachments::any_left() {
-  std::erase_if(transfers_, [](const auto& transfer) { return transfer->done(); });
+  std::erase_if(transfers_, [](const auto& transfer) { return transfer.second->done(); });
   return !transfers_.empty();
 }
 
@@ -9109,6 +9950,8 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
     deliver(*forward);
   } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
     drop(deliveries_.arrived(*delivery, message));
+  } else if (const auto* lost = std::get_if<wire::Lost>(&record)) {
+    on_lost(*lost);
   } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
     outbox_.write(inbox_.give_back(*recall, *run_));
     outbox_.flush();
@@ -9134,10 +9977,20 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
   progress_thread_.wake();
 }
 
+// Another engine has died: what was on its way from there does not come.
+void Engine::on_lost(const wire::Lost& lost) {
+  const int peer = static_cast<int>(lost.engine) + 1;
+  lost_peers_.insert(peer);
+  endpoint_->forget(peer);
+  unwanted_.forget(peer);
+  drop(deliveries_.forget(static_cast<int>(lost.engine)));
+}
+
 void Engine::on_end(const wire::End& end) {
   end_ = end;
   end_seen_ = settings_.clock.now();
   if (!client_failed()) return;
+  stop_requested_.store(true, std::memory_order_release);
   // What has not begun is dropped, but for what others would miss this engine in.
   for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);
 }
@@ -11579,6 +12432,543 @@ void start_under_mpirun(int argc, char** argv) {
 
 }  // namespace rankview::launch
 
+namespace rankview::liveness {
+
+// A thread that gets no signals that are for the program.
+template <class F>
+std::thread quiet_thread(F body) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, crash);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace rankview::liveness
+
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+
+namespace rankview::liveness {
+namespace {
+
+// What an event is about: its kind above, a number below.
+enum : std::uint64_t { quit_event, listener_event, stranger_event, process_event, socket_event };
+constexpr std::uint64_t event(std::uint64_t kind, std::uint64_t number) { return kind << 32U | number; }
+
+// So many may be about to say who they are, for so long.
+constexpr std::size_t most_strangers = 128;
+constexpr std::chrono::seconds stranger_limit{5};
+constexpr std::chrono::milliseconds longest_wait{100};
+// Who has not looked for so long was stopped itself, and knows nothing of the others.
+constexpr std::chrono::milliseconds own_gap{1000};
+// At the end the others have so long to say good-bye.
+constexpr std::chrono::milliseconds farewell{1000};
+
+// A connection to each of the others takes a descriptor, and so does each process.
+void allow_descriptors(std::size_t more) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
+  const rlim_t wanted = limit.rlim_cur + more;
+  limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? wanted : std::min(wanted, limit.rlim_max);
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+// The next note, if all of it is there. `gone`: nothing comes any more.
+std::optional<Note> read_note(int socket, std::vector<std::byte>& unread, bool& gone) {
+  Note note;
+  std::array<std::byte, sizeof(Note)> bytes{};
+  const ssize_t got = ::recv(socket, bytes.data(), bytes.size() - unread.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return std::nullopt;
+  gone = got <= 0;
+  if (gone) return std::nullopt;
+  unread.insert(unread.end(), bytes.begin(), bytes.begin() + got);
+  if (unread.size() < sizeof(note)) return std::nullopt;
+  std::memcpy(&note, unread.data(), sizeof(note));
+  unread.clear();
+  return note;
+}
+
+std::string name_of(int signal) {
+  const char* const name = ::sigabbrev_np(signal);
+  return "signal " + std::to_string(signal) + (name == nullptr ? "" : std::string(" (SIG") + name + ")");
+}
+
+}  // namespace
+
+SideChannel::SideChannel(Signs& signs, const std::vector<Peer>& peers, std::chrono::milliseconds silence)
+    : signs_(signs), silence_(silence), events_(::epoll_create1(EPOLL_CLOEXEC)), quit_(::eventfd(0, EFD_CLOEXEC)) {
+  allow_descriptors(2 * peers.size() + 2 * Invitation::most_addresses);
+  std::vector<std::string> far;
+  bool any_near = false;
+  for (const Peer& peer : peers) {
+    if (peer.pid != 0) {
+      any_near = true;
+    } else if (std::find(far.begin(), far.end(), peer.host) == far.end()) {
+      far.push_back(peer.host);
+    }
+  }
+  if (::getrandom(invitation_.token.data(), sizeof(invitation_.token), 0) != static_cast<ssize_t>(sizeof(invitation_.token))) return;
+  std::vector<std::uint32_t> hosts;
+  if (any_near) hosts.push_back(htonl(INADDR_LOOPBACK));
+  if (!far.empty()) {
+    for (const std::uint32_t host : job_addresses(far)) hosts.push_back(host);
+  }
+  watch(quit_.get(), event(quit_event, 0));
+  for (const std::uint32_t host : hosts) {
+    if (invitation_.count == Invitation::most_addresses) break;
+    Listener listener = listen_on(host);
+    if (!listener.socket) continue;
+    invitation_.hosts[invitation_.count] = host;
+    invitation_.ports[invitation_.count++] = listener.port;
+    watch(listener.socket.get(), event(listener_event, listeners_.size()));
+    listeners_.push_back(std::move(listener));
+  }
+  for (const Peer& peer : peers) {
+    Known& known = peers_[peer.rank];
+    if (peer.pid == 0) continue;
+    known.process = open_process(peer.pid);
+    if (known.process) watch(known.process.get(), event(process_event, static_cast<std::uint64_t>(peer.rank)));
+  }
+  last_look_ = std::chrono::steady_clock::now();
+  thread_ = quiet_thread([this] { run(); });
+}
+
+SideChannel::~SideChannel() {
+  if (!thread_.joinable()) return;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(quit_.get(), &one, sizeof(one));
+  thread_.join();
+}
+
+void SideChannel::watch(int fd, std::uint64_t what) {
+  epoll_event wanted{};
+  wanted.events = EPOLLIN;
+  wanted.data.u64 = what;
+  static_cast<void>(::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd, &wanted));
+}
+
+void SideChannel::run() {
+  while (!quitting_) wait_for_events(std::chrono::steady_clock::now());
+  // Who gets this knows that the end of the connection means nothing.
+  const Note bye{Note::bye, 0, 0, 0};
+  for (auto& [rank, peer] : peers_) {
+    if (!peer.socket) continue;
+    [[maybe_unused]] const auto sent = ::send(peer.socket.get(), &bye, sizeof(bye), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ::shutdown(peer.socket.get(), SHUT_WR);
+  }
+  const auto limit = std::chrono::steady_clock::now() + farewell;
+  const auto all_gone = [this] {
+    return std::all_of(peers_.begin(), peers_.end(), [](const auto& peer) { return !peer.second.socket || peer.second.silent; });
+  };
+  while (!all_gone() && std::chrono::steady_clock::now() < limit) wait_for_events(std::chrono::steady_clock::now());
+}
+
+void SideChannel::wait_for_events(Time now) {
+  std::array<epoll_event, 64> happened{};
+  const int count = ::epoll_wait(events_.get(), happened.data(), static_cast<int>(happened.size()), static_cast<int>(longest_wait.count()));
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t what = happened[static_cast<std::size_t>(i)].data.u64;
+    const auto number = static_cast<std::uint32_t>(what);
+    switch (what >> 32U) {
+      case quit_event:
+        quitting_ = true;
+        static_cast<void>(::epoll_ctl(events_.get(), EPOLL_CTL_DEL, quit_.get(), nullptr));
+        break;
+      case listener_event:
+        accept_from(number);
+        break;
+      case stranger_event:
+        hear_stranger(static_cast<int>(number));
+        break;
+      case process_event:
+        // What it has told before comes first.
+        read_from(static_cast<int>(number));
+        ended(static_cast<int>(number), "its process has ended");
+        break;
+      default:
+        read_from(static_cast<int>(number));
+    }
+  }
+  drop_old_strangers(now);
+  check_silence(now);
+}
+
+// ---- who connects ------------------------------------------------------------------------------------------------------------
+
+void SideChannel::accept_from(std::size_t listener) {
+  isolation::Fd socket(::accept4(listeners_[listener].socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  // Those that come in such numbers are none of ours, which would come once each.
+  if (!socket || strangers_.size() >= most_strangers + peers_.size()) return;
+  const int fd = socket.get();
+  watch(fd, event(stranger_event, static_cast<std::uint64_t>(fd)));
+  strangers_[fd] = {std::move(socket), {}, std::chrono::steady_clock::now()};
+}
+
+void SideChannel::hear_stranger(int fd) {
+  const auto found = strangers_.find(fd);
+  if (found == strangers_.end()) return;
+  bool gone = false;
+  const auto note = read_note(fd, found->second.unread, gone);
+  if (!note && !gone) return;
+  const auto peer = note ? peers_.find(note->value) : peers_.end();
+  const bool known = note && note->kind == Note::hello && note->first == invitation_.token[0] && note->second == invitation_.token[1] &&
+                     peer != peers_.end() && !peer->second.socket && !peer->second.over;
+  static_cast<void>(::epoll_ctl(events_.get(), EPOLL_CTL_DEL, fd, nullptr));
+  if (known) {
+    peer->second.socket = std::move(found->second.socket);
+    peer->second.heard = std::chrono::steady_clock::now();
+    watch_host(fd);
+    const Note welcome{Note::hello, 0, 0, 0};
+    [[maybe_unused]] const auto sent = ::send(fd, &welcome, sizeof(welcome), MSG_NOSIGNAL | MSG_DONTWAIT);
+    watch(fd, event(socket_event, static_cast<std::uint64_t>(peer->first)));
+  }
+  strangers_.erase(found);
+}
+
+void SideChannel::drop_old_strangers(Time now) {
+  std::erase_if(strangers_, [now](const auto& stranger) { return now - stranger.second.since > stranger_limit; });
+}
+
+// ---- who is known ------------------------------------------------------------------------------------------------------------
+
+void SideChannel::read_from(int rank) {
+  Known& peer = peers_.at(rank);
+  bool gone = false;
+  while (peer.socket) {
+    const auto note = read_note(peer.socket.get(), peer.unread, gone);
+    if (!note) break;
+    on_note(rank, peer, *note);
+  }
+  if (gone) ended(rank, errno == ETIMEDOUT || errno == EHOSTUNREACH ? "its host does not answer" : "its connection was closed");
+}
+
+void SideChannel::on_note(int rank, Known& peer, const Note& note) {
+  peer.heard = std::chrono::steady_clock::now();
+  if (peer.silent && note.kind != Note::bye) {
+    peer.silent = false;
+    signs_.add({Sign::Kind::answers, rank, "it answers again"});
+  }
+  switch (note.kind) {
+    case Note::crash:
+      peer.last.signal = note.value;
+      peer.last.task = {note.first, note.second};
+      peer.last.seen = name_of(note.value);
+      break;
+    case Note::exit:
+      peer.last.seen = "it left by exit(" + std::to_string(note.value) + ")";
+      break;
+    case Note::bye:
+      peer.over = true;
+      peer.socket.reset();
+      break;
+    default:
+      break;
+  }
+}
+
+void SideChannel::ended(int rank, const std::string& seen) {
+  Known& peer = peers_.at(rank);
+  peer.socket.reset();
+  if (peer.process) static_cast<void>(::epoll_ctl(events_.get(), EPOLL_CTL_DEL, peer.process.get(), nullptr));
+  peer.process.reset();
+  if (std::exchange(peer.over, true)) return;
+  Sign sign = std::exchange(peer.last, {});
+  sign.peer = rank;
+  if (sign.seen.empty()) sign.seen = seen;
+  signs_.add(std::move(sign));
+}
+
+void SideChannel::check_silence(Time now) {
+  const bool was_stopped = now - std::exchange(last_look_, now) > own_gap;
+  for (auto& [rank, peer] : peers_) {
+    if (peer.over || !peer.socket) continue;
+    if (was_stopped) peer.heard = now;
+    if (peer.silent || now - peer.heard < silence_) continue;
+    peer.silent = true;
+    signs_.add({Sign::Kind::silent, rank,
+                "it has given no sign of life for " +
+                    std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(now - peer.heard).count()) + " ms"});
+  }
+}
+
+}  // namespace rankview::liveness
+
+namespace rankview::liveness {
+namespace {
+
+// The connections of this process, one for each cluster that it is in, for who has no time to ask: their descriptors and 1, or 0 for none.
+// Of more clusters than these some hear only that the process has ended.
+std::array<std::atomic<int>, 8> lines{};
+std::atomic<bool> keeps_silent{false};
+
+void replace(int before, int after) {
+  for (auto& line : lines) {
+    int there = before + 1;
+    if (line.compare_exchange_strong(there, after + 1)) return;
+  }
+}
+
+void tell(int socket, const Note& note) {
+  // Nothing can be done about it if that fails.
+  [[maybe_unused]] const auto sent = ::send(socket, &note, sizeof(note), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void tell_all(const Note& note) {
+  for (const auto& line : lines) {
+    if (const int socket = line - 1; socket >= 0) tell(socket, note);
+  }
+}
+
+// A child would keep the connections open behind this process's end.
+void close_in_child() {
+  for (auto& line : lines) {
+    if (const int socket = line.exchange(0) - 1; socket >= 0) ::close(socket);
+  }
+}
+
+}  // namespace
+
+void tell_crash(int signal, const TaskId& task) { tell_all({Note::crash, signal, task.call, task.item}); }
+
+void tell_exit(int status) { tell_all({Note::exit, status, 0, 0}); }
+
+void fall_silent(bool silent) { keeps_silent = silent; }
+
+SideLine::SideLine(const Invitation& invitation, int rank, long rank0, std::function<void(const std::string&)> rank0_gone)
+    : invitation_(invitation),
+      rank_(rank),
+      rank0_gone_(std::move(rank0_gone)),
+      rank0_(rank0 == 0 ? isolation::Fd() : open_process(rank0)),
+      quit_(::eventfd(0, EFD_CLOEXEC)) {
+  static const int registered = pthread_atfork(nullptr, nullptr, &close_in_child);
+  static_cast<void>(registered);
+  thread_ = quiet_thread([this] { run(); });
+}
+
+SideLine::~SideLine() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(quit_.get(), &one, sizeof(one));
+  thread_.join();
+}
+
+// Whether it is connected.
+bool SideLine::connect() {
+  for (std::uint32_t i = 0; i < invitation_.count; ++i) {
+    isolation::Fd socket = connect_to(invitation_.hosts[i], invitation_.ports[i], std::chrono::milliseconds(2000), quit_.get());
+    if (!socket) continue;
+    const Note hello{Note::hello, rank_, invitation_.token[0], invitation_.token[1]};
+    if (::send(socket.get(), &hello, sizeof(hello), MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof(hello))) continue;
+    watch_host(socket.get());
+    socket_ = std::move(socket);
+    replace(-1, socket_.get());
+    return true;
+  }
+  return false;
+}
+
+void SideLine::run() {
+  connect();
+  std::array<pollfd, 3> watched{{{quit_.get(), POLLIN, 0}, {rank0_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}}};
+  for (;;) {
+    const int any = ::poll(watched.data(), watched.size(), static_cast<int>(beat_period.count()));
+    if (watched[0].revents != 0) break;
+    if (any > 0 && watched[2].revents != 0 && !listen_to_rank0()) {
+      // Not known to rank 0, or not needed any more; its process, if it is near, is watched on.
+      watched[2].fd = -1;
+      if (welcome_) return;
+    }
+    if (any > 0 && watched[1].revents != 0) {
+      rank0_gone_("its process has ended");
+      return;
+    }
+    if (socket_ && !keeps_silent) tell(socket_.get(), {});
+  }
+  if (!socket_) return;
+  replace(socket_.get(), -1);
+  tell(socket_.get(), {Note::bye, 0, 0, 0});
+}
+
+// Rank 0 says that it knows of this, and later good-bye. Before and behind these the end of the connection means nothing. Whether to go on.
+bool SideLine::listen_to_rank0() {
+  Note note;
+  const ssize_t got = ::recv(socket_.get(), &note, sizeof(note), MSG_DONTWAIT);
+  if (got < 0 && (errno == EINTR || errno == EAGAIN)) return true;
+  const int error = errno;
+  const bool whole = got == static_cast<ssize_t>(sizeof(note));
+  if (whole && note.kind == Note::hello) {
+    welcome_ = true;
+    return true;
+  }
+  replace(socket_.get(), -1);
+  socket_.reset();
+  if (!(whole && note.kind == Note::bye) && welcome_)
+    rank0_gone_(got < 0 && error == ETIMEDOUT ? "its host does not answer" : "its connection was closed");
+  return false;
+}
+
+}  // namespace rankview::liveness
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+
+namespace rankview::liveness {
+namespace {
+
+sockaddr_in address(std::uint32_t host, std::uint16_t port) {
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = host;
+  at.sin_port = port;
+  return at;
+}
+
+void set(int socket, int level, int option, int value) {
+  // Where the system does not know it, less is noticed.
+  static_cast<void>(::setsockopt(socket, level, option, &value, sizeof(value)));
+}
+
+// An address of an interface.
+struct Local {
+  std::string name;
+  std::uint32_t host = 0;
+};
+
+std::vector<Local> local_addresses() {
+  std::vector<Local> all;
+  ifaddrs* first = nullptr;
+  if (::getifaddrs(&first) != 0) return all;
+  const std::unique_ptr<ifaddrs, decltype(&::freeifaddrs)> owner(first, &::freeifaddrs);
+  for (const ifaddrs* at = first; at != nullptr; at = at->ifa_next) {
+    if (at->ifa_addr == nullptr || at->ifa_addr->sa_family != AF_INET) continue;
+    if ((at->ifa_flags & IFF_UP) == 0 || (at->ifa_flags & IFF_LOOPBACK) != 0) continue;
+    all.push_back({at->ifa_name, reinterpret_cast<const sockaddr_in*>(at->ifa_addr)->sin_addr.s_addr});
+  }
+  return all;
+}
+
+// Whether an address is in a network that is written as 10.1.0.0/16.
+bool in_network(std::uint32_t host, std::string_view network) {
+  const std::size_t slash = network.find('/');
+  if (slash == std::string_view::npos) return false;
+  in_addr base{};
+  unsigned bits = 0;
+  if (::inet_pton(AF_INET, std::string(network.substr(0, slash)).c_str(), &base) != 1) return false;
+  if (std::from_chars(network.data() + slash + 1, network.data() + network.size(), bits).ec != std::errc() || bits > 32) return false;
+  const std::uint32_t mask = bits == 0 ? 0 : ~std::uint32_t{0} << (32 - bits);
+  return (ntohl(host) & mask) == (ntohl(base.s_addr) & mask);
+}
+
+// Whether Open MPI's list of interfaces, `eth0,10.1.0.0/16`, has that one.
+bool listed(std::string_view list, const Local& local) {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view each = list.substr(0, comma);
+    if (each == local.name || in_network(local.host, each)) return true;
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return false;
+}
+
+// The address that packets to a host leave by.
+std::optional<std::uint32_t> address_towards(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_family = AF_INET;
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), "9", &hints, &found) != 0) return std::nullopt;
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(found, &::freeaddrinfo);
+  const isolation::Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  // Nothing is sent by that.
+  if (!socket || ::connect(socket.get(), found->ai_addr, found->ai_addrlen) != 0) return std::nullopt;
+  sockaddr_in own{};
+  socklen_t size = sizeof(own);
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &size) != 0) return std::nullopt;
+  return own.sin_addr.s_addr;
+}
+
+}  // namespace
+
+isolation::Fd open_process(long pid) {
+#ifdef SYS_pidfd_open
+  return isolation::Fd(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(pid), 0)));
+#else
+  static_cast<void>(pid);
+  return {};
+#endif
+}
+
+Listener listen_on(std::uint32_t host) {
+  isolation::Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_in at = address(host, 0);
+  socklen_t size = sizeof(at);
+  if (!socket || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&at), size) != 0 || ::listen(socket.get(), SOMAXCONN) != 0 ||
+      ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&at), &size) != 0)
+    return {};
+  return {std::move(socket), at.sin_port};
+}
+
+isolation::Fd connect_to(std::uint32_t host, std::uint16_t port, std::chrono::milliseconds limit, int quit) {
+  isolation::Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket) return {};
+  const sockaddr_in at = address(host, port);
+  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&at), sizeof(at)) != 0) {
+    if (errno != EINPROGRESS) return {};
+    std::array<pollfd, 2> watched{{{socket.get(), POLLOUT, 0}, {quit, POLLIN, 0}}};
+    const int any = ::poll(watched.data(), watched.size(), static_cast<int>(limit.count()));
+    int error = 0;
+    socklen_t size = sizeof(error);
+    if (any <= 0 || watched[1].revents != 0 || ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0)
+      return {};
+  }
+  return socket;
+}
+
+void watch_host(int socket) {
+  constexpr int limit = static_cast<int>(host_limit.count());
+  set(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(socket, IPPROTO_TCP, TCP_KEEPIDLE, limit / 2);
+  set(socket, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+  set(socket, IPPROTO_TCP, TCP_KEEPCNT, limit / 2);
+  set(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, limit * 1000);
+  set(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+std::vector<std::uint32_t> job_addresses(const std::vector<std::string>& hosts) {
+  std::vector<std::uint32_t> chosen;
+  const auto add = [&chosen](std::uint32_t host) {
+    if (std::find(chosen.begin(), chosen.end(), host) == chosen.end()) chosen.push_back(host);
+  };
+  const std::vector<Local> all = local_addresses();
+  for (const char* variable : {"OMPI_MCA_btl_tcp_if_include", "OMPI_MCA_oob_tcp_if_include"}) {
+    const char* const list = std::getenv(variable);
+    if (list == nullptr || !chosen.empty()) continue;
+    for (const Local& local : all) {
+      if (listed(list, local)) add(local.host);
+    }
+  }
+  if (!chosen.empty()) return chosen;
+  // The hosts of one job are reached by few interfaces.
+  constexpr std::size_t enough = 16;
+  for (std::size_t i = 0; i < std::min(enough, hosts.size()); ++i) {
+    if (const auto own = address_towards(hosts[i])) add(*own);
+  }
+  // What leads to this host itself leads to no other.
+  std::erase(chosen, htonl(INADDR_LOOPBACK));
+  if (!chosen.empty()) return chosen;
+  for (const Local& local : all) add(local.host);
+  return chosen;
+}
+
+}  // namespace rankview::liveness
+
 namespace rankview::scheduler {
 
 Verdict After::verdict() const {
@@ -12137,6 +13527,7 @@ Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Terms& terms, std::vect
   lane.queues.push_back(std::make_unique<Queue>());
   Queue& queue = *lane.queues.back();
   queue.lane = &lane;
+  queue.number = queues_++;
   queue.id = std::move(id);
   return queue;
 }
@@ -12154,7 +13545,7 @@ void Scheduler::set_runnable(Lane& lane) {
 void Scheduler::set_runnable(Queue& queue) {
   const Lane& lane = *queue.lane;
   if (lane.held || queue.entries.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
-  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().call};
+  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().call, queue.number};
   if (queue.runnable && queue.key == key) return;
   queue.runnable = true;
   queue.key = key;
@@ -13084,6 +14475,40 @@ std::size_t size_of(Element element) {
 }  // namespace rankview::detail
 
 namespace rankview::transport {
+namespace {
+
+// Opened at the start: a program may go to another directory, or may not open files any more.
+int exit_file = -1;
+pid_t whose = 0;
+
+void say(const char* text) {
+  if (exit_file < 0 || whose != ::getpid()) return;
+  // Whoever reads it makes do without.
+  [[maybe_unused]] const auto written = ::write(exit_file, text, std::strlen(text));
+}
+
+void at_end(int status, void*) { tell_exit_code(status); }
+
+}  // namespace
+
+void begin_exit_file() {
+  const char* const name = std::getenv("RANKVIEW_EXIT_FILE");
+  if (name == nullptr || exit_file >= 0) return;
+  exit_file = ::open(name, O_WRONLY | O_APPEND | O_CLOEXEC);
+  whose = ::getpid();
+  say("started");
+  ::on_exit(&at_end, nullptr);
+}
+
+void tell_exit_code(int code) {
+  char text[24];
+  std::snprintf(text, sizeof(text), " %d\n", code);
+  say(text);
+}
+
+}  // namespace rankview::transport
+
+namespace rankview::transport {
 
 void nap(std::chrono::nanoseconds pause) {
   constexpr unsigned long precise = 1000;  // nanoseconds
@@ -13296,6 +14721,8 @@ void LocalTeam::make_communicator() {
 
 }  // namespace rankview::transport
 
+#include <sys/stat.h>
+
 namespace rankview::transport {
 namespace {
 
@@ -13375,6 +14802,8 @@ Identity identify(std::uint64_t executable, std::int64_t clock_anchor) {
   own.clock_anchor = clock_anchor;
   own.boot = boot_id();
   own.pid = getpid();
+  struct stat numbers = {};
+  if (stat("/proc/self/ns/pid", &numbers) == 0) own.processes = numbers.st_ino;
   const std::string host = host_name();
   std::memcpy(own.host, host.data(), std::min(host.size(), sizeof(own.host) - 1));
   return own;
@@ -13386,9 +14815,8 @@ std::vector<Identity> exchange(const Communicator& comm, const Identity& own) {
   return all;
 }
 
-std::int64_t broadcast(const Communicator& comm, std::int64_t value) {
-  check(MPI_Bcast(&value, 1, MPI_INT64_T, 0, comm.get()), "MPI_Bcast");
-  return value;
+void broadcast(const Communicator& comm, void* bytes, std::size_t size) {
+  check(MPI_Bcast(bytes, static_cast<int>(size), MPI_BYTE, 0, comm.get()), "MPI_Bcast");
 }
 
 bool mpi_running() {
@@ -13672,6 +15100,7 @@ void MpiEndpoint::send(int peer, Message&& message) {
   FrameHeader header;
   header.size = message.size();
   header.attachments = static_cast<std::uint32_t>(message.attachments.size());
+  if (forgotten(peer)) return note_sent(message);
   const bool whole = message.bytes.size() <= slot_bytes;
   if (!whole || header.attachments != 0) header.tag = take_tags(1 + message.attachments.size());
   std::memcpy(message.bytes.data(), &header, sizeof(header));
@@ -13688,6 +15117,7 @@ void MpiEndpoint::send(int peer, Message&& message) {
     }
   }
   Sending sending;
+  sending.peer = peer;
   sending.requests.push_back(request);
   sending.message = std::move(message);
   Message& sent = sending.message;
@@ -13723,6 +15153,7 @@ bool MpiEndpoint::poll_slot(FrameHandler& handler) {
 }
 
 void MpiEndpoint::on_packet(FrameHandler& handler, int peer, std::span<const std::byte> packet) {
+  if (forgotten(peer)) return;
   if (packet.size() < sizeof(FrameHeader))
     throw DecodeError("a message of " + std::to_string(packet.size()) + " bytes from rank " + std::to_string(peer));
   FrameHeader header;
@@ -13777,6 +15208,22 @@ void MpiEndpoint::deliver(FrameHandler& handler, int peer, const FrameHeader& he
   frame.owned = owned;
   frame.tag = header.tag;
   handler.on_frame(frame);
+}
+
+void MpiEndpoint::forget(int peer) {
+  if (forgotten(peer)) return;
+  forgotten_.push_back(peer);
+  const auto move_out = [peer](auto& from, auto& to, bool receives) {
+    for (auto& each : from) {
+      if (each.peer != peer) continue;
+      give_up(each.requests, receives);
+      each.requests.clear();
+      to.push_back(std::move(each));
+    }
+    std::erase_if(from, [peer](const auto& each) { return each.peer == peer; });
+  };
+  move_out(sending_, never_sent_, false);
+  move_out(arriving_, never_arrived_, true);
 }
 
 bool MpiEndpoint::poll_sending() {
@@ -14166,6 +15613,7 @@ void end_process(int code, const std::string& why) {
   if (simulated != nullptr) simulated(code, why);
   std::fprintf(stderr, "rankview: %s\n", why.c_str());
   std::fflush(nullptr);
+  tell_exit_code(code == 0 ? 1 : code);
   _exit(code == 0 ? 1 : code);
 }
 
@@ -14501,6 +15949,8 @@ TaskCrashed::TaskCrashed(std::string message, int signal, int exit_status, std::
       exit_status_(exit_status),
       peak_memory_(peak_memory) {}
 
+EngineError::EngineError(const std::string& message, TaskPlace place) : Error(message), place_(std::move(place)) {}
+
 ImpossibleDependency::Link::Link(const TaskId& of, std::shared_ptr<const Link> cause, std::string error)
     : task(of),
       next(std::move(cause)),
@@ -14571,7 +16021,8 @@ enum class Kind : std::uint64_t {
   subtask,
   suspended,
   forward,
-  delivery
+  delivery,
+  lost
 };
 
 void write_text(Writer& out, const std::string& text) {
@@ -14592,6 +16043,16 @@ void write_bytes(Writer& out, std::span<const std::byte> bytes) {
 void write_items(Writer& out, const std::vector<Items>& items) {
   out.value(static_cast<std::uint64_t>(items.size()));
   out.raw(items.data(), items.size() * sizeof(Items));
+}
+
+void write_ids(Writer& out, const std::vector<std::int32_t>& ids) {
+  out.value(static_cast<std::uint64_t>(ids.size()));
+  out.raw(ids.data(), ids.size() * sizeof(std::int32_t));
+}
+
+void read_ids(Reader& in, std::vector<std::int32_t>& ids) {
+  ids.resize(in.count(sizeof(std::int32_t)));
+  in.raw(ids.data(), ids.size() * sizeof(std::int32_t));
 }
 
 std::span<const std::byte> read_bytes(Reader& in) { return in.take(in.count(1)); }
@@ -14641,14 +16102,14 @@ Batch read_batch(Reader& in) {
   read_flags(in.value<std::uint64_t>(), record);
   if (record.awaits) {
     record.first_ticket = in.value<std::uint64_t>();
-    record.tickets = in.value<std::uint64_t>();
+    read_ids(in, record.holders);
   }
   if (record.isolated) record.memory_limit = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   // Each is for an argument.
-  if (record.awaits && (record.tickets == 0 || record.tickets > record.items.size()))
-    throw DecodeError("a batch of call " + std::to_string(record.call) + " that awaits " + std::to_string(record.tickets) +
+  if (record.awaits && (record.holders.empty() || record.holders.size() > record.items.size()))
+    throw DecodeError("a batch of call " + std::to_string(record.call) + " that awaits " + std::to_string(record.holders.size()) +
                       " results, and has " + std::to_string(record.items.size()) + " bytes of arguments");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
   const bool fits = record.count <= record.items.size() / least;
@@ -14668,10 +16129,8 @@ Object read_object(Reader& in) {
 Join read_join(Reader& in) {
   Join record;
   record.team = in.value<std::uint64_t>();
-  const std::size_t count = in.count(sizeof(std::int32_t));
-  record.engines.resize(count);
-  in.raw(record.engines.data(), count * sizeof(std::int32_t));
-  if (count == 0) throw DecodeError("team " + std::to_string(record.team) + " has no engines");
+  read_ids(in, record.engines);
+  if (record.engines.empty()) throw DecodeError("team " + std::to_string(record.team) + " has no engines");
   return record;
 }
 
@@ -14755,6 +16214,7 @@ End read_end(Reader& in) {
   record.ending = static_cast<Ending>(ending);
   record.exit_code = in.value<std::int64_t>();
   record.reason = read_text(in);
+  record.losses = in.value<std::uint64_t>();
   return record;
 }
 
@@ -14790,7 +16250,7 @@ void write(Writer& out, const Batch& record) {
   out.value(flags_of(record));
   if (record.awaits) {
     out.value(record.first_ticket);
-    out.value(record.tickets);
+    write_ids(out, record.holders);
   }
   if (record.isolated) out.value(record.memory_limit);
   write_bytes(out, record.items);
@@ -14856,6 +16316,11 @@ void write(Writer& out, const Assemble& record) {
   out.value(record.team);
 }
 
+void write(Writer& out, const Lost& record) {
+  out.value(Kind::lost);
+  out.value(record.engine);
+}
+
 void write(Writer& out, const Disband& record) {
   out.value(Kind::disband);
   out.value(record.team);
@@ -14910,6 +16375,7 @@ void write(Writer& out, const End& record) {
   out.value(record.ending);
   out.value(record.exit_code);
   write_text(out, record.reason);
+  out.value(record.losses);
 }
 
 void write(Writer& out, const Bye&) { out.value(Kind::bye); }
@@ -14935,6 +16401,8 @@ Record read(Reader& in) {
       return Assemble{in.value<std::uint64_t>()};
     case Kind::disband:
       return Disband{in.value<std::uint64_t>()};
+    case Kind::lost:
+      return Lost{in.value<std::int64_t>()};
     case Kind::at_join:
       return AtJoin{in.value<std::uint64_t>()};
     case Kind::memory:

@@ -163,6 +163,22 @@ class TaskCrashed : public RemoteError {
   std::size_t peak_memory_;
 };
 
+/// The engine that had a task has died, and nobody else runs it: it was for that engine alone, or several engines have died of it, or its
+/// flags say so.
+class EngineError : public Error {
+ public:
+  EngineError(const std::string& message, TaskPlace place);
+
+  [[nodiscard]] int engine() const noexcept { return place_.engine; }
+  [[nodiscard]] const std::string& host() const noexcept { return place_.host; }
+  /// The task; its call is 0 if there is none, as where a view is asked for.
+  [[nodiscard]] const TaskId& task() const noexcept { return place_.task; }
+  [[nodiscard]] const TaskPlace& where() const noexcept { return place_; }
+
+ private:
+  TaskPlace place_;
+};
+
 /// Several tasks were asked for, and some failed.
 class CompositeError : public Error {
  public:

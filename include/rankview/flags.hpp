@@ -86,6 +86,14 @@ enum class Isolation : std::uint8_t {
 inline constexpr Isolation process = Isolation::process;
 inline constexpr Isolation fork = Isolation::fork;
 
+/// What becomes of the tasks that an engine had when it died.
+enum class OnEngineDeath : std::uint8_t {
+  rerun,  ///< others run them
+  fail,   ///< they fail with EngineError, since they may have begun and must not be run twice
+};
+inline constexpr OnEngineDeath rerun = OnEngineDeath::rerun;
+inline constexpr OnEngineDeath fail = OnEngineDeath::fail;
+
 /// A question to an engine, whether a task may run there: a function without arguments, or a lambda without captures, that returns bool.
 class Predicate {
  public:
@@ -156,6 +164,13 @@ struct Flags {
   Flag<std::uint64_t> memory_limit = detail::not_given;
   /// With `retries`: each attempt may use so many times the memory of the one before it. At least 1.
   Flag<double, 1> memory_growth = detail::not_given;
+
+  /// What becomes of a task when the engine that had it dies. Of those that are run again the result that comes first counts, and
+  /// `retries` are not used up.
+  Flag<OnEngineDeath> on_engine_death = detail::not_given;
+  /// A task that so many engines have died of, while they ran it, fails with EngineError, though others are left. At least 1. Where an
+  /// engine could not tell what it ran (it was killed, say), the tasks that it had are run one at a time from then on, until that is known.
+  Flag<int, 3> crash_limit = detail::not_given;
 
   /// Takes on the flags that were given of `more`, in place of its own.
   void add(Flags more);

@@ -237,7 +237,9 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
       : BalancedVerbs(std::move(controller)), engines_(std::move(engines)) {}
 
   /// The engines that may run its tasks.
-  [[nodiscard]] std::vector<int> targets() const { return all_ ? detail::live_engines(*controller_) : engines_; }
+  [[nodiscard]] std::vector<int> targets() const {
+    return all_ ? detail::live_engines(*controller_) : detail::still_live(*controller_, engines_);
+  }
   [[nodiscard]] std::size_t size() const { return targets().size(); }
 
  private:
@@ -252,7 +254,7 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
     if (!flags_.targets->empty()) {
       call.engines = detail::chosen(targets(), detail::resolve(*controller_, flags_.targets));
     } else if (!all_) {
-      call.engines = engines_;
+      call.engines = detail::still_live(*controller_, engines_);
       call.nobody = engines_.empty();
     }
   }

@@ -41,6 +41,12 @@ struct Options {
   /// `RANKVIEW_STATUS_SIGNAL` (1): whether SIGUSR2, to mpirun or to a rank, makes ranks say on stderr what they do and wait for. Not where
   /// the program has a handler for it.
   std::optional<bool> status_signal{};
+  /// `RANKVIEW_DETECTION` (1): whether rank 0 notices when engines die or do not answer, and engines when rank 0 has died. For that each
+  /// engine has a connection to rank 0 beside MPI, by TCP. With 0, a death of an engine that does not end the job is a hang.
+  std::optional<bool> detection{};
+  /// `RANKVIEW_SILENCE_MS` (2000): an engine that has given no sign of life for so long is set aside: it is handed nothing until it
+  /// answers.
+  std::optional<std::chrono::milliseconds> silence{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

@@ -8,6 +8,7 @@
 #include "controller/local_calls.hpp"
 #include "engine/failure.hpp"
 #include "launch/copies.hpp"
+#include "transport/exit_file.hpp"
 #include "transport/local_endpoint.hpp"
 #include "transport/mpi_call.hpp"
 #include "transport/process.hpp"
@@ -49,6 +50,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   // One clock for all processes of rank 0's host.
   if (ranks[static_cast<std::size_t>(rank)].boot == ranks[0].boot) clock = transport::Clock(ranks[0].clock_anchor);
   level = transport::thread_level();
+  if (rank == 0) transport::begin_exit_file();
   if (rank == 0) tell_level();
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
@@ -65,6 +67,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   } else if (rank > 0) {
     engine = std::make_unique<engine::Engine>(engine_settings(rank - 1, size - 1), variables);
   }
+  watch_lives();
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
 }
 
@@ -87,6 +90,33 @@ std::string Cluster::State::describe() {
 void Cluster::State::set_controller(detail::Controller* controller) {
   const std::lock_guard guard(describing_);
   controller_ = controller;
+}
+
+// Whether its process number means the same here.
+bool Cluster::State::near(const transport::Identity& other) const {
+  const transport::Identity& own = ranks[static_cast<std::size_t>(rank)];
+  return own.boot == other.boot && own.processes == other.processes;
+}
+
+void Cluster::State::watch_lives() {
+  if (!options.detection || size == 1) return;
+  liveness::Invitation invitation;
+  if (rank == 0) {
+    std::vector<liveness::SideChannel::Peer> peers;
+    for (int other = 1; other < size; ++other) {
+      const transport::Identity& identity = ranks[static_cast<std::size_t>(other)];
+      peers.push_back({other, identity.host, near(identity) ? static_cast<long>(identity.pid) : 0});
+    }
+    side_channel = std::make_unique<liveness::SideChannel>(signs, peers, options.silence);
+    invitation = side_channel->invitation();
+  }
+  transport::broadcast(comm, &invitation, sizeof(invitation));
+  if (rank == 0) return;
+  const transport::Identity& first = ranks[0];
+  side_line = std::make_unique<liveness::SideLine>(
+      invitation, rank, near(first) ? static_cast<long>(first.pid) : 0, [this](const std::string& seen) {
+        transport::end_process(1, "rank " + std::to_string(rank) + " ends, since rank 0 on " + ranks[0].host + " has died: " + seen);
+      });
 }
 
 // Function addresses are only meaningful between equal executables.
@@ -119,6 +149,12 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
   settings.recorder = event_log.get();
+  settings.signs = &signs;
+  // Open MPI's mpirun, which has not been told to go on.
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
+      std::getenv("SLURM_STEP_ID") == nullptr)
+    settings.ends_with_an_engine =
+        "mpirun ends the job for that, where `rankview run -n ENGINES ./app` or `mpirun --enable-recovery` would go on with the others";
   for (std::size_t i = 0; i < engines; ++i) {
     const std::size_t on = ranks.size() == 1 ? 0 : i + 1;
     settings.engines.push_back({.peer = static_cast<int>(i) + 1,
@@ -160,7 +196,9 @@ bool Cluster::State::has_world() const {
 
 wire::End Cluster::State::serve() {
   const UnderWay under_way(comm.get(), size);
-  return engine->serve(*endpoint);
+  wire::End end = engine->serve(*endpoint);
+  losses_ = end.losses;
+  return end;
 }
 
 int Cluster::State::control(const Main& f) {
@@ -199,6 +237,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");
+  losses_ = running->deaths();
   set_controller(nullptr);
   return exit_code;
 }
@@ -207,6 +246,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   if (controller_ == nullptr || !controller_->reachable()) transport::end_process(exit_code, why);
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
+  losses_ = controller_->deaths();
   set_controller(nullptr);
   serving_.join();
 }
@@ -216,6 +256,12 @@ Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State
 Cluster::~Cluster() {
   if (state_->forked()) {
     // What it would free is its parent's.
+    static_cast<void>(state_.release());
+  } else if (state_->any_lost()) {
+    state_->side_channel.reset();
+    state_->side_line.reset();
+    state_->variables.clear();
+    // The rest would have MPI wait for the dead.
     static_cast<void>(state_.release());
   } else if (!transport::mpi_running()) {
     transport::end_process(1,

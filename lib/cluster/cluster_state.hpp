@@ -10,6 +10,9 @@
 #include "engine/stack.hpp"
 #include "isolation/direct_forker.hpp"
 #include "isolation/process_runner.hpp"
+#include "liveness/side_channel.hpp"
+#include "liveness/side_line.hpp"
+#include "liveness/signs.hpp"
 #include "transport/mpi.hpp"
 #include "transport/mpi_endpoint.hpp"
 
@@ -37,6 +40,8 @@ struct Cluster::State {
   // Rank 0, from within f: ends the run as failed, without f returning.
   void leave(int exit_code, const std::string& why);
 
+  // Whether any rank has died: what is collective over the cluster would wait for it.
+  [[nodiscard]] bool any_lost() const { return losses_ != 0; }
   // Whether this is a child that was forked by the process of the rank: it is no part of the cluster.
   [[nodiscard]] bool forked() const;
 
@@ -53,11 +58,17 @@ struct Cluster::State {
   // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
   isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
   std::unique_ptr<isolation::ProcessRunner> in_process{};
+  // What is noticed of the lives of others: on rank 0 of engines, on engines of rank 0.
+  liveness::Signs signs;
+  std::unique_ptr<liveness::SideChannel> side_channel;
+  std::unique_ptr<liveness::SideLine> side_line;
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
 
  private:
+  void watch_lives();
+  [[nodiscard]] bool near(const transport::Identity& other) const;
   void check_builds() const;
   void tell_level() const;
   [[nodiscard]] bool has_world() const;
@@ -70,6 +81,7 @@ struct Cluster::State {
   void set_controller(detail::Controller* controller);
 
   const long process_;
+  std::uint64_t losses_ = 0;
   detail::Controller* controller_ = nullptr;  // while f runs
   engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed
   std::mutex describing_;                     // guards controller_ against the status report's thread

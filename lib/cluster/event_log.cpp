@@ -103,6 +103,13 @@ void EventLog::ended(const detail::Call& call, std::uint64_t begin, std::uint64_
   if (details_) say(name_of(call) + ": " + items(begin, end) + " ended, on " + whom(call.life().items[begin].engine));
 }
 
+void EventLog::engine_lost(const LostEngine& lost) {
+  std::string event = "engine " + std::to_string(lost.engine) + (lost.aside ? " is set aside: " : " has died: ") + lost.seen;
+  if (lost.rerun != 0) event += "; " + tasks(lost.rerun) + " of it for others";
+  if (lost.failed != 0) event += "; " + tasks(lost.failed) + " of it failed";
+  say(event);
+}
+
 void EventLog::over(const detail::Call& call) {
   std::uint64_t failed = 0;
   std::uint64_t aborted = 0;

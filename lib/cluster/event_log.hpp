@@ -27,6 +27,7 @@ class EventLog final : public controller::Recorder {
   void granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) override;
   void retried(const detail::Call& call, std::uint64_t item) override;
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
+  void engine_lost(const LostEngine& lost) override;
   void over(const detail::Call& call) override;
   void run_ends(bool failed, const std::string& reason) override;
 

@@ -50,6 +50,8 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
     Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
+    Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
+    Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 

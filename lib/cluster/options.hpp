@@ -20,6 +20,8 @@ struct Effective {
   bool task_server = true;
   bool crash_report = true;
   bool status_signal = true;
+  bool detection = true;
+  std::chrono::milliseconds silence{2000};
   bool banner = false;
 };
 

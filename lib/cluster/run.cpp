@@ -83,10 +83,12 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   Cluster::State& state = *program.cluster->state_;
   // Rank 0 runs no tasks then.
   if (owns_mpi && state.rank == 0 && state.size > 1) drop_task_server();
-  const auto finish = [owns_mpi] {
+  const auto finish = [owns_mpi, &state] {
     program.on_exit = nullptr;
+    const bool any_lost = state.any_lost();
     program.cluster.reset();
-    if (owns_mpi) transport::finalise();
+    // Behind a death it may wait for the dead.
+    if (owns_mpi && !any_lost) transport::finalise();
     if (owns_mpi) drop_task_server();
   };
   program.process = getpid();
@@ -96,6 +98,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   int exit_code = 0;
   if (state.rank != 0) {
     program.on_exit = [&state](int status) {
+      liveness::tell_exit(status);
       transport::end_process(
           status, "a task left the program by std::exit(" + std::to_string(status) + ") on engine " + std::to_string(state.rank - 1));
     };
@@ -106,6 +109,10 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       if (engine::current() != nullptr)
         transport::end_process(status, "a task left the program by std::exit(" + std::to_string(status) + ")");
       state.leave(status, "the client left by std::exit(" + std::to_string(status) + ")");
+      if (state.any_lost()) {
+        state.side_channel.reset();
+        return;
+      }
       state.endpoint.reset();
       state.comm = {};
       if (owns_mpi) transport::finalise();

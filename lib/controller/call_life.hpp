@@ -78,6 +78,8 @@ struct Terms {
   Isolation isolation = Isolation::none;
   std::uint64_t memory_limit = 0;  // bytes, 0 for none
   double memory_growth = 1;        // from one attempt to the next
+  OnEngineDeath on_engine_death = OnEngineDeath::rerun;
+  int crash_limit = 3;
 
   friend bool operator==(const Terms&, const Terms&) = default;
 };

@@ -38,6 +38,11 @@ class CallRegistry {
       if (call.life().in_flight) f(call);
     });
   }
+  // With those, too, that have ended and are kept.
+  template <class F>
+  void for_each_known(F f) const {
+    calls_.for_each(f);
+  }
   // Those in flight, in the order in which they were made.
   [[nodiscard]] std::vector<std::shared_ptr<detail::Call>> unfinished() const;
 

@@ -8,6 +8,7 @@
 
 #include <deque>
 #include <memory>
+#include <utility>
 
 namespace rankview::controller {
 
@@ -17,6 +18,8 @@ class ContinuationQueue {
  public:
   // The call has ended: what continues it is due.
   void take(detail::Call& call);
+  // Something else has happened that it is due for.
+  void add(std::shared_ptr<detail::Continuation> continuation) { due_.push_back(std::move(continuation)); }
 
   [[nodiscard]] bool empty() const { return due_.empty(); }
   // Whether any is due, or is being run by somebody else than the calling thread.

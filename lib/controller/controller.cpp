@@ -48,8 +48,10 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       retries_(run_),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_),
       stuck_teams_(calls_, settings.team_grace),
+      losses_(engines_),
       driver_(*this, work_, continuations_, settings.driver) {
   if (settings_.recorder != nullptr) settings_.recorder->run_begins(settings_.engines);
+  if (settings_.signs != nullptr) settings_.signs->listen([this] { driver_.wake_progress_thread(); });
 }
 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
@@ -310,6 +312,27 @@ QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
   return status;
 }
 
+std::vector<int> Controller::live_engines() const {
+  return locked([this] { return engines_.live(); });
+}
+
+std::vector<LostEngine> Controller::lost() const {
+  return locked([this] { return losses_.list(); });
+}
+
+bool Controller::lost(int engine) const {
+  return any_lost_ && locked([this, engine] { return engines_.lost(engine); });
+}
+
+std::exception_ptr Controller::lost_error(int engine) const {
+  return locked([this, engine] { return losses_.error(engine, {}, ""); });
+}
+
+void Controller::on_lost(std::function<void(const LostEngine&)> f) {
+  const auto visit = driver_.visit();
+  losses_.on_lost(std::move(f));
+}
+
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
   // Whoever names a result keeps it.
   if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};
@@ -334,6 +357,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
+  end.losses = losses_.deaths();
   for (int id = 0; id < engine_count(); ++id) {
     wire::write(engines_.to(id), end);
     engines_.send(id);
@@ -351,6 +375,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
   visit.lock();
   run_.close();
+  if (settings_.signs != nullptr) settings_.signs->listen_no_more();
   // What engines were told to drop; other threads of the client may wait for it.
   for (const auto& unended : calls_.unfinished()) {
     Call& call = *unended;

@@ -9,6 +9,7 @@
 #include "controller/driver.hpp"
 #include "controller/engines.hpp"
 #include "controller/item_ledger.hpp"
+#include "controller/losses.hpp"
 #include "controller/result_transfers.hpp"
 #include "controller/retries.hpp"
 #include "controller/run_state.hpp"
@@ -18,6 +19,7 @@
 #include "controller/timers.hpp"
 #include "controller/uncommon.hpp"
 #include "controller/user_work.hpp"
+#include "liveness/signs.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
 #include "wire/messages.hpp"
@@ -25,6 +27,7 @@
 #include <rankview/detail/call.hpp>
 #include <rankview/errors.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -48,6 +51,8 @@ struct ControllerSettings {
   controller::Forwarding forwarding;
   controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
   controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
+  liveness::Signs* signs = nullptr;          // likewise, of peers; null where nobody listens
+  std::string ends_with_an_engine;           // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -111,6 +116,20 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] std::uint64_t waiting() const { return queue_.scheduler().waiting(); }
   [[nodiscard]] int engine_count() const { return engines_.count(); }
   [[nodiscard]] const controller::EngineInfo& engine(int id) const { return engines_[id]; }
+  // Those that live, and what is known of the others; each takes the lock.
+  [[nodiscard]] std::vector<int> live_engines() const;
+  [[nodiscard]] std::vector<LostEngine> lost() const;
+  [[nodiscard]] bool lost(int engine) const;
+  // The error of a view of that engine, which is lost.
+  [[nodiscard]] std::exception_ptr lost_error(int engine) const;
+  // Has `f` called, as a continuation is, with each engine that is lost from here on.
+  void on_lost(std::function<void(const LostEngine&)> f);
+  // How many engines have died; takes the lock.
+  [[nodiscard]] std::uint64_t deaths() const {
+    return locked([this] { return losses_.deaths(); });
+  }
+  // Whether any engine is lost.
+  [[nodiscard]] bool any_lost() const { return any_lost_; }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
@@ -169,6 +188,17 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_subtask(int engine, const wire::Subtask& subtask);
   void resubmit(Call& call, std::uint64_t item);
 
+  // What is heard of their lives.
+  void hear_signs();
+  void lose(int engine, const liveness::Sign& sign);
+  void lose_item(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
+  void strand(const scheduler::Range& range, int engine);
+  void settle_strays();
+  [[nodiscard]] bool somebody_left(const Call& call) const;
+  [[nodiscard]] bool any_strays() const { return queue_.any_stranded() || dispatcher_.any_orphans() || transfers_.any_lost(); }
+  [[nodiscard]] int missing_engine(const Call& call, std::uint64_t item) const;
+  void forget_results_on(int engine);
+
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
@@ -183,6 +213,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::RetryPolicy retries_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
+  controller::Losses losses_;
+  std::atomic<bool> any_lost_{false};
   controller::Timers timers_;  // of calls that have a queue_timeout
   std::int64_t next_recall_ = 0;
   controller::ContinuationQueue continuations_;

@@ -139,9 +139,15 @@ class Dispatcher::Encoding final : public UserWork::Piece {
   }
   void finish() override {
     detail::CallLife& life = call().life();
+    const bool ended_early = has_ended(life.items[grant_.begin].status);
+    if (dispatcher_.engines_.lost(grant_.engine) && !ended_early && error_ == nullptr) {
+      dispatcher_.orphans_.push_back({grant_.call, grant_.begin});
+      return;
+    }
     // It may have been given up meanwhile.
-    if (error_ != nullptr || has_ended(life.items[grant_.begin].status)) {
-      dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
+    if (error_ != nullptr || ended_early) {
+      if (!dispatcher_.engines_.lost(grant_.engine))
+        dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
       dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
       return;
     }
@@ -149,8 +155,11 @@ class Dispatcher::Encoding final : public UserWork::Piece {
     detail::Deferred& deferred = life.more.edit().deferred;
     deferred.by_value = by_value_;
     deferred.first_ticket = first_ticket_;
-    deferred.tickets = origins_.forwarded.size();
-    for (const auto& [holder, forward] : origins_.forwarded) wire::write(dispatcher_.engines_.to(holder), forward);
+    deferred.holders.clear();
+    for (const auto& [holder, forward] : origins_.forwarded) {
+      deferred.holders.push_back(holder);
+      wire::write(dispatcher_.engines_.to(holder), forward);
+    }
     dispatcher_.hand_out(call(), grant_);
   }
 
@@ -243,8 +252,8 @@ void Dispatcher::write_batch(const Call& call, const ArgumentBlock& block, int e
   batch.slow = slow;
   batch.keep = call.keeps && !batch.isolated;
   batch.first_ticket = call.life().more->deferred.first_ticket;
-  batch.tickets = call.life().more->deferred.tickets;
-  batch.awaits = batch.tickets != 0;
+  batch.holders = call.life().more->deferred.holders;
+  batch.awaits = !batch.holders.empty();
   batch.movable = in_pool(call) && call.spread != Spread::teams && !batch.awaits;
   if (call.root->kind != RootPart::Kind::none && call.root->votes) batch.votes = call.root->rounds;
   batch.items = call.same_arguments ? block.items(0, 1) : block.items(begin, end);

@@ -13,6 +13,8 @@
 #include <rankview/options.hpp>
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace rankview::controller {
 
@@ -32,6 +34,9 @@ class Dispatcher {
   void dispatch();
   // Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
   void stop(const detail::Call& call, std::uint64_t begin, std::uint64_t limit);
+  // Items that were granted to engines that have died before they could be handed out: they wait, and stand in no queue.
+  [[nodiscard]] bool any_orphans() const { return !orphans_.empty(); }
+  std::vector<TaskId> take_orphans() { return std::exchange(orphans_, {}); }
   // An engine that has a long argument of the call and nothing to do, or -1. While anything waits, it may be about to be handed that.
   [[nodiscard]] int engine_with_arguments(const detail::Call& call) const;
 
@@ -56,6 +61,7 @@ class Dispatcher {
   UserWork& work_;
   Teams& teams_;
   Forwarding forwarding_;
+  std::vector<TaskId> orphans_;
   std::uint64_t next_ticket_;  // of what engines deliver to each other; those of another run may still be known there
 };
 

@@ -26,7 +26,27 @@ int Engines::by_peer(int peer) const {
   return by_peer_[index];
 }
 
+bool Engines::lose(int engine) {
+  Engine& gone = at(engine);
+  if (std::exchange(gone.state, State::lost) == State::lost) return false;
+  gone.outgoing.reset();
+  if (!std::exchange(gone.left, true)) ++left_;
+  return true;
+}
+
+std::vector<int> Engines::live() const {
+  std::vector<int> ids;
+  for (int id = 0; id < count(); ++id) {
+    if (live(id)) ids.push_back(id);
+  }
+  return ids;
+}
+
 transport::Message& Engines::to(int engine) {
+  if (lost(engine)) {
+    nowhere_ = transport::Message();
+    return nowhere_;
+  }
   auto& message = at(engine).outgoing;
   if (!message) {
     message = endpoint_.message();

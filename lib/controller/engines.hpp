@@ -46,6 +46,16 @@ class Engines {
   // The engine that a peer is. Throws DecodeError if it is none.
   [[nodiscard]] int by_peer(int peer) const;
 
+  // The engine has died: what is written to it from here on goes nowhere. False if that was known.
+  bool lose(int engine);
+  [[nodiscard]] bool lost(int engine) const { return at(engine).state == State::lost; }
+  // The engine does not answer, or does again: it may still be told things, which it will hear when it goes on.
+  void set_aside(int engine) { at(engine).state = State::aside; }
+  void take_back(int engine) { at(engine).state = State::live; }
+  [[nodiscard]] bool live(int engine) const { return at(engine).state == State::live; }
+  // Those that live, in ascending order.
+  [[nodiscard]] std::vector<int> live() const;
+
   // The message that the next send() takes to the engine, to write records to.
   transport::Message& to(int engine);
   void send(int engine);
@@ -59,13 +69,18 @@ class Engines {
 
   // The engine has said that it is done with this run.
   void left(int engine);
+  [[nodiscard]] bool has_left(int engine) const { return at(engine).left; }
+  // Whether all have, or will not any more.
   [[nodiscard]] bool all_left() const { return left_ == all_.size(); }
 
  private:
+  enum class State : std::uint8_t { live, aside, lost };
+
   struct Engine {
     EngineInfo info;
     std::optional<transport::Message> outgoing;
     Account account;
+    State state = State::live;
     bool left = false;
   };
 
@@ -77,6 +92,7 @@ class Engines {
   std::vector<int> by_peer_;  // -1 where a peer is no engine
   std::vector<int> to_send_;  // engines that something was written to, and perhaps some to which it was sent already
   std::size_t left_ = 0;
+  transport::Message nowhere_;  // what is written to engines that have died
 };
 
 }  // namespace rankview::controller

@@ -9,6 +9,7 @@
 
 #include <rankview/errors.hpp>
 
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <utility>
@@ -133,13 +134,24 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
   return false;
 }
 
+// Whether any engine lives that may run its items.
+bool Controller::somebody_left(const Call& call) const {
+  const std::vector<int> live = engines_.live();
+  if (call.engines.empty()) return !live.empty();
+  return std::any_of(call.engines.begin(), call.engines.end(), [this](int id) { return !engines_.lost(id); });
+}
+
 // Lets an item wait for an engine again.
 void Controller::resubmit(Call& call, std::uint64_t item) {
   if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
-  } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item))) {
+  } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
+    if (any_lost_ && !somebody_left(call)) {
+      ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
+      return;
+    }
     ledger_.ended(call, item, Status::failed,
                   std::make_exception_ptr(ImpossibleDependency(task, nullptr,
                                                                "every engine that may run it has refused it (Flags::depend)" +

@@ -5,6 +5,7 @@
 #include "controller/engines.hpp"
 
 #include <rankview/detail/call.hpp>
+#include <rankview/lost_engine.hpp>
 
 #include <cstdint>
 #include <string>
@@ -31,6 +32,8 @@ class Recorder {
   virtual void retried(const detail::Call& call, std::uint64_t item) = 0;
   // Items [begin, end) have ended; their records say how.
   virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
+  // An engine has died, or does not answer. What its tasks come to is told as of any others.
+  virtual void engine_lost(const LostEngine& lost) = 0;
   // The call is over: nothing more will be said of it.
   virtual void over(const detail::Call& call) = 0;
   // Nothing more will be submitted. `failed`: the client has, for that reason.

@@ -101,9 +101,13 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
     ledger_.finished(call, item, status, std::move(error));
     return;
   }
+  if (std::find(forgotten_.begin(), forgotten_.end(), frame.peer) != forgotten_.end()) {
+    lost_.push_back({call.id, item});
+    return;
+  }
   const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
-  under_way_.push_back({std::move(transfer), call.life().self, item, std::move(error)});
+  under_way_.push_back({frame.peer, std::move(transfer), call.life().self, item, std::move(error)});
 }
 
 // Why a value cannot be read, from within the catch.
@@ -115,6 +119,17 @@ std::exception_ptr ResultTransfers::unreadable(const Call& call, std::uint64_t i
 
 bool ResultTransfers::writing(const Call& call) const {
   return std::any_of(under_way_.begin(), under_way_.end(), [&call](const Incoming& incoming) { return incoming.call.get() == &call; });
+}
+
+void ResultTransfers::forget(int peer) {
+  forgotten_.push_back(peer);
+  for (Incoming& incoming : under_way_) {
+    if (incoming.peer != peer) continue;
+    lost_.push_back({incoming.call->id, incoming.item});
+    incoming.transfer.reset();
+    work_.leave(std::move(incoming.call));
+  }
+  std::erase_if(under_way_, [peer](const Incoming& incoming) { return incoming.peer == peer; });
 }
 
 bool ResultTransfers::progress() {

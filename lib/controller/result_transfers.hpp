@@ -41,6 +41,12 @@ class ResultTransfers {
   // Behind the last of several values of one call.
   void flush();
 
+  // A peer has died: gives up what is on its way from there, and what it has announced.
+  void forget(int peer);
+  // Items whose values did not come, since whoever sent them has died.
+  [[nodiscard]] bool any_lost() const { return !lost_.empty(); }
+  std::vector<TaskId> take_lost() { return std::exchange(lost_, {}); }
+
   // Whether nothing is on its way, though something may have to be read.
   [[nodiscard]] bool empty() const { return under_way_.empty(); }
   // Whether parts of the call's results are being written into their places.
@@ -53,6 +59,7 @@ class ResultTransfers {
 
   // A result of which something is on its way.
   struct Incoming {
+    int peer = -1;
     std::unique_ptr<transport::Transfer> transfer;
     std::shared_ptr<detail::Call> call;
     std::uint64_t item = 0;
@@ -81,6 +88,8 @@ class ResultTransfers {
   UserWork& work_;
   std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
+  std::vector<int> forgotten_;  // peers
+  std::vector<TaskId> lost_;
 };
 
 }  // namespace rankview::controller

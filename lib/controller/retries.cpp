@@ -40,6 +40,14 @@ scheduler::Avoid RetryPolicy::avoid(const Call& call, std::uint64_t item) {
   return {attempts.tried, attempts.refused};
 }
 
+bool RetryPolicy::suspect(const Call& call, std::uint64_t item) { return attempts_at(call, item).suspect; }
+
+std::string RetryPolicy::list_deaths(const Call& call, std::uint64_t item) {
+  std::string lines;
+  for (const std::string& death : attempts_at(call, item).deaths) lines += "\n  " + death;
+  return lines;
+}
+
 std::vector<std::string> RetryPolicy::earlier_errors(const Call& call, std::uint64_t item) { return attempts_at(call, item).errors; }
 
 }  // namespace rankview::controller

@@ -29,9 +29,17 @@ class RetryPolicy {
   static void note_refusal(detail::Call& call, std::uint64_t item, int engine);
   // Where the next attempt is better not made.
   [[nodiscard]] static scheduler::Avoid avoid(const detail::Call& call, std::uint64_t item);
+  // Whether the engine should have nothing else then, so that it is known what it ran if it dies.
+  [[nodiscard]] static bool suspect(const detail::Call& call, std::uint64_t item);
+  // The engines that have died of it, in lines of text.
+  [[nodiscard]] static std::string list_deaths(const detail::Call& call, std::uint64_t item);
   // How the attempts before the last one failed.
   [[nodiscard]] static std::vector<std::string> earlier_errors(const detail::Call& call, std::uint64_t item);
 
+  // The engine has died, and says nothing more of any.
+  void forget_expired(int engine) {
+    std::erase_if(expired_, [engine](const auto& attempt) { return std::get<0>(attempt) == engine; });
+  }
   // An attempt has run out of time.
   void note_expired(int engine, std::uint64_t call, std::uint64_t item) { expired_.emplace(engine, call, item); }
   [[nodiscard]] bool any_expired() const { return !expired_.empty(); }

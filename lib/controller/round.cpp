@@ -25,7 +25,8 @@ bool Controller::round() {
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
-  if (gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
+  if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
+  if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();
   return any;
@@ -54,6 +55,7 @@ void Controller::carry_out() {
 }
 
 void Controller::decide() {
+  if (any_strays()) settle_strays();
   while (gate_.decided()) {
     auto decision = gate_.next();
     if (decision.call == nullptr) continue;

@@ -54,18 +54,43 @@ void check_open(const Controller& controller) {
 }
 
 std::vector<int> live_engines(const Controller& controller) {
+  if (controller.any_lost()) return controller.live_engines();
   std::vector<int> ids(static_cast<std::size_t>(controller.engine_count()));
   std::iota(ids.begin(), ids.end(), 0);
   return ids;
 }
 
+std::vector<int> still_live(const Controller& controller, const std::vector<int>& engines) {
+  if (!controller.any_lost() || engines.empty()) return engines;
+  std::vector<int> live;
+  for (const int id : engines) {
+    if (!controller.lost(id)) live.push_back(id);
+  }
+  if (live.empty()) std::rethrow_exception(controller.lost_error(engines.front()));
+  return live;
+}
+
 int resolve(const Controller& controller, int target) {
   const int count = controller.engine_count();
-  const int id = target < 0 ? count + target : target;
-  if (id < 0 || id >= count)
-    throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are 0 to " + std::to_string(count - 1));
-  return id;
+  if (target >= 0 && target < count) {
+    if (controller.lost(target)) std::rethrow_exception(controller.lost_error(target));
+    return target;
+  }
+  const std::vector<int> live = live_engines(controller);
+  const auto size = static_cast<int>(live.size());
+  if (target < 0 && target >= -size) return *(live.end() + target);
+  std::string ids;
+  if (size == count) {
+    ids = "0 to " + std::to_string(count - 1);
+  } else {
+    for (const int id : live) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
+  }
+  throw std::out_of_range("there is no engine " + std::to_string(target) + ": the live engines are " + ids);
 }
+
+std::vector<LostEngine> lost_engines(const Controller& controller) { return controller.lost(); }
+
+void on_lost(Controller& controller, std::function<void(const LostEngine&)> f) { controller.on_lost(std::move(f)); }
 
 std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {
   std::vector<int> resolved;

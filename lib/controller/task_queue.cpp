@@ -73,7 +73,11 @@ TaskQueue::TaskQueue(int engines) {
 }
 
 void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  scheduler_.submit(work_for(call, first, count, block), placement(call, first));
+  submit(work_for(call, first, count, block), placement(call, first));
+}
+
+void TaskQueue::submit(const scheduler::Work& work, const Placement& placement) {
+  if (!scheduler_.submit(work, placement)) stranded_.push_back({work.call, work.first, work.first + work.count});
 }
 
 void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
@@ -94,7 +98,7 @@ void TaskQueue::enqueue(const Call& call) {
       // The first few get one item more.
       for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
         const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-        scheduler_.submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+        submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
         first += part;
       }
       return;
@@ -111,8 +115,12 @@ void TaskQueue::enqueue(const Call& call) {
   }
 }
 
-bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid) {
+bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone) {
   scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
+  if (alone) {
+    work.alone = true;
+    work.hwm = 1;
+  }
   work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));
   return scheduler_.submit(work, placement(call, item));
 }

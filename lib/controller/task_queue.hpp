@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
 namespace rankview::controller {
 
@@ -20,8 +22,12 @@ class TaskQueue {
   void enqueue(const detail::Call& call);
   // Those of one block, of a call whose items may begin as they come.
   void enqueue(const detail::Call& call, const detail::ArgumentBlock& block);
-  // One item once more, and not on these engines if that can be helped. False if nobody may run it.
-  bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid);
+  // One item once more, and not on these engines if that can be helped. `alone`: its engine should have nothing else meanwhile. False if
+  // nobody may run it.
+  bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone);
+  // What was to be enqueued and nobody is left to run.
+  [[nodiscard]] bool any_stranded() const { return !stranded_.empty(); }
+  std::vector<scheduler::Range> take_stranded() { return std::exchange(stranded_, {}); }
 
   // Takes out what of a call, or whether the one item, stands in a queue.
   void withdraw(const detail::Call& call);
@@ -32,8 +38,10 @@ class TaskQueue {
 
  private:
   void submit(const detail::Call& call, std::uint64_t first, std::uint64_t count, const detail::ArgumentBlock& block);
+  void submit(const scheduler::Work& work, const scheduler::Placement& placement);
 
   scheduler::Scheduler scheduler_;
+  std::vector<scheduler::Range> stranded_;
 };
 
 // Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.

@@ -32,6 +32,8 @@ void Flags::add(Flags more) {
   take(isolation, more.isolation);
   take(memory_limit, more.memory_limit);
   take(memory_growth, more.memory_growth);
+  take(on_engine_death, more.on_engine_death);
+  take(crash_limit, more.crash_limit);
 }
 
 }  // namespace rankview
@@ -69,6 +71,9 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.isolation = flags.isolation;
   terms.memory_limit = flags.memory_limit;
   terms.memory_growth = flags.memory_growth;
+  terms.on_engine_death = flags.on_engine_death;
+  terms.crash_limit = flags.crash_limit;
+  if (terms.crash_limit < 1) throw UsageError("crash_limit is at least 1, and is " + std::to_string(terms.crash_limit));
   if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));
   if (terms.memory_limit != 0 && terms.isolation == Isolation::none)
     throw UsageError("memory_limit is for isolated tasks, whose memory is theirs alone: add isolation = rv::process");
@@ -80,7 +85,8 @@ void set_balanced_terms(Call& call, const Flags& flags) {
 void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
-      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered)
+      flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered ||
+      flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit)
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation and memory_limit; the "
         "others are for load-balanced views");

@@ -30,6 +30,8 @@ struct Attempts {
   std::vector<int> tried;    // engines where it failed
   std::vector<int> refused;  // engines whose predicate said no
   std::vector<std::string> errors;
+  std::vector<std::string> deaths;  // engines that have died while they ran it, each with how
+  bool suspect = false;             // an engine has died that had it and others, and nobody knows which of them ran
 };
 
 // A call some of whose arguments are results: when these are there, encode() makes its one item.
@@ -39,8 +41,8 @@ struct Deferred {
   bool plain = false;    // which runs no code of the user's
   bool by_value = true;  // as it is encoded now
   std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;  // under which engines deliver arguments of it as it is encoded now
-  int placed = -1;            // the engine that it was left to, which has a long argument
+  std::vector<std::int32_t> holders{};  // engines that deliver arguments of it as it is encoded now, under the tickets from that one on
+  int placed = -1;                      // the engine that it was left to, which has a long argument
 };
 
 using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;

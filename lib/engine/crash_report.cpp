@@ -4,6 +4,7 @@
 
 #include "engine/current.hpp"
 #include "engine/task_host.hpp"
+#include "liveness/side_line.hpp"
 
 #include <unistd.h>
 #include <algorithm>
@@ -56,11 +57,12 @@ class Line {
 };
 
 void tell(const Crash& crash, const siginfo_t* info) {
+  const TaskHost* const host = current();
+  const TaskId task = host == nullptr ? TaskId{} : host->running();
+  liveness::tell_crash(crash.signal, task);
   Line line;
   line << "rankview: process ";
   line.number(static_cast<std::uint64_t>(::getpid()));
-  const TaskHost* const host = current();
-  const TaskId task = host == nullptr ? TaskId{} : host->running();
   if (host != nullptr) {
     line << ", engine ";
     line.number(static_cast<std::uint64_t>(host->id()));

@@ -8,12 +8,35 @@
 namespace rankview::engine {
 
 void Deliveries::expect(const wire::Batch& batch) {
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) known_.try_emplace(batch.first_ticket + i);
+  for (std::size_t i = 0; i < batch.holders.size(); ++i) {
+    Delivery& delivery = known_.try_emplace(batch.first_ticket + i).first->second;
+    delivery.from = batch.holders[i];
+    if (gone_.contains(delivery.from)) end_without(delivery);
+  }
+}
+
+// Nothing comes.
+void Deliveries::end_without(Delivery& delivery) {
+  if (delivery.message != nullptr) return;
+  delivery.message = std::make_shared<InMessage>();
+  delivery.found = false;
+}
+
+Deliveries::Messages Deliveries::forget(int engine) {
+  gone_.insert(engine);
+  Messages dropped;
+  for (auto delivery = known_.begin(); delivery != known_.end();) {
+    const auto each = delivery++;
+    if (each->second.from != engine) continue;
+    end_without(each->second);
+    drop_unwanted(each, dropped);
+  }
+  return dropped;
 }
 
 Deliveries::Messages Deliveries::expect_no_more(const wire::Batch& batch) {
   Messages dropped;
-  for (std::uint64_t i = 0; i < batch.tickets; ++i) {
+  for (std::size_t i = 0; i < batch.holders.size(); ++i) {
     const auto delivery = known_.find(batch.first_ticket + i);
     if (delivery == known_.end()) continue;
     delivery->second.wanted = false;
@@ -44,11 +67,15 @@ bool Deliveries::any_unwanted() const {
 
 void UnwantedAttachments::receive(transport::Endpoint& endpoint, InMessage& message) {
   if (std::exchange(message.received, true)) return;
-  transfers_.push_back(endpoint.receive(message.frame, {}));
+  transfers_.emplace_back(message.frame.peer, endpoint.receive(message.frame, {}));
+}
+
+void UnwantedAttachments::forget(int peer) {
+  std::erase_if(transfers_, [peer](const auto& transfer) { return transfer.first == peer; });
 }
 
 bool UnwantedAttachments::any_left() {
-  std::erase_if(transfers_, [](const auto& transfer) { return transfer->done(); });
+  std::erase_if(transfers_, [](const auto& transfer) { return transfer.second->done(); });
   return !transfers_.empty();
 }
 

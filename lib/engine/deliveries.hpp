@@ -10,7 +10,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace rankview::engine {
@@ -24,6 +26,7 @@ class Deliveries {
   // Either may be known first: that it is wanted, or the message.
   struct Delivery {
     bool wanted = true;
+    int from = -1;                         // the engine that delivers, once that is known
     std::shared_ptr<InMessage> message{};  // null until it is here
     bool found = false;                    // the other engine had the result
     std::span<const std::byte> value{};    // in the message
@@ -37,6 +40,9 @@ class Deliveries {
   // One has come. Gives its message if it is not wanted.
   Messages arrived(const wire::Delivery& record, const std::shared_ptr<InMessage>& message);
 
+  // The engine has died: what has not come from it does not. Gives messages that are not wanted.
+  Messages forget(int engine);
+
   // For the task it is for.
   [[nodiscard]] const Delivery& at(std::uint64_t ticket) const { return known_.at(ticket); }
   void take(std::uint64_t ticket) { known_.erase(ticket); }
@@ -45,9 +51,11 @@ class Deliveries {
   [[nodiscard]] bool any_unwanted() const;
 
  private:
+  static void end_without(Delivery& delivery);
   void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
 
   std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
+  std::set<int> gone_;                       // engines that have died
 };
 
 // Attachments that are received for nothing, since whoever sends them waits until they are.
@@ -55,13 +63,16 @@ class UnwantedAttachments {
  public:
   // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
   void receive(transport::Endpoint& endpoint, InMessage& message);
+  // The peer has died: nothing more comes from it.
+  void forget(int peer);
   // Whether some are on their way.
   bool progress() { return !transfers_.empty() && any_left(); }
 
  private:
   bool any_left();
 
-  std::vector<std::unique_ptr<transport::Transfer>> transfers_;
+  // From whom, and what is on its way.
+  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> transfers_;
 };
 
 }  // namespace rankview::engine

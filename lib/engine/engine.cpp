@@ -218,6 +218,8 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
     deliver(*forward);
   } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
     drop(deliveries_.arrived(*delivery, message));
+  } else if (const auto* lost = std::get_if<wire::Lost>(&record)) {
+    on_lost(*lost);
   } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
     outbox_.write(inbox_.give_back(*recall, *run_));
     outbox_.flush();
@@ -243,10 +245,20 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
   progress_thread_.wake();
 }
 
+// Another engine has died: what was on its way from there does not come.
+void Engine::on_lost(const wire::Lost& lost) {
+  const int peer = static_cast<int>(lost.engine) + 1;
+  lost_peers_.insert(peer);
+  endpoint_->forget(peer);
+  unwanted_.forget(peer);
+  drop(deliveries_.forget(static_cast<int>(lost.engine)));
+}
+
 void Engine::on_end(const wire::End& end) {
   end_ = end;
   end_seen_ = settings_.clock.now();
   if (!client_failed()) return;
+  stop_requested_.store(true, std::memory_order_release);
   // What has not begun is dropped, but for what others would miss this engine in.
   for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);
 }

@@ -142,6 +142,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message);
   void on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message);
   void on_end(const wire::End& end);
+  void on_lost(const wire::Lost& lost);
   void on_answer(const wire::Answer& answer);
   [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
 
@@ -207,6 +208,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   MemoryReport memory_report_;
   std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
+  std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
 
   ItemRun first_run_;
   ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it

@@ -120,6 +120,7 @@ Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Terms& terms, std::vect
   lane.queues.push_back(std::make_unique<Queue>());
   Queue& queue = *lane.queues.back();
   queue.lane = &lane;
+  queue.number = queues_++;
   queue.id = std::move(id);
   return queue;
 }
@@ -137,7 +138,7 @@ void Scheduler::set_runnable(Lane& lane) {
 void Scheduler::set_runnable(Queue& queue) {
   const Lane& lane = *queue.lane;
   if (lane.held || queue.entries.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
-  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().call};
+  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().call, queue.number};
   if (queue.runnable && queue.key == key) return;
   queue.runnable = true;
   queue.key = key;

@@ -397,11 +397,12 @@ class Scheduler {
     std::multiset<Entry, Earlier> late_;
   };
 
-  // What comes first: by priority, then by turns, then by age.
+  // What comes first: by priority, then by turns, then by age; of one call, by the queue it stands in.
   struct Key {
     std::int64_t urgency = 0;  // lower is sooner
     double turn = 0;
     std::uint64_t call = 0;
+    std::uint64_t queue = 0;
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
@@ -409,6 +410,7 @@ class Scheduler {
   using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>>;
   struct Queue {
     Lane* lane = nullptr;
+    std::uint64_t number = 0;  // in the order in which they were made
     QueueId id;
     Entries entries;
     double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
@@ -528,6 +530,7 @@ class Scheduler {
   std::deque<Grant> ready_;                                        // decided and not yet asked for
   std::uint64_t waiting_ = 0;
   std::uint64_t hand_outs_ = 0;
+  std::uint64_t queues_ = 0;  // that were made
   std::size_t live_ = 0;
   std::size_t aside_ = 0;  // of these
   bool paused_ = false;

@@ -83,6 +83,10 @@ class Endpoint {
   // teams that any two of them make at a time the only one; waits until they do.
   virtual std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) = 0;
 
+  // The peer has died: gives up what is on its way to it and from it, and takes in nothing of it any more. What belonged to messages to it
+  // is kept, since MPI may still read it; transfers from it are not to be waited for. Nothing to do where peers cannot die.
+  virtual void forget(int /*peer*/) {}
+
   // Whether everything that was sent has left.
   [[nodiscard]] virtual bool flushed() const = 0;
 

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "transport/mpi.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
@@ -90,6 +91,8 @@ Identity identify(std::uint64_t executable, std::int64_t clock_anchor) {
   own.clock_anchor = clock_anchor;
   own.boot = boot_id();
   own.pid = getpid();
+  struct stat numbers = {};
+  if (stat("/proc/self/ns/pid", &numbers) == 0) own.processes = numbers.st_ino;
   const std::string host = host_name();
   std::memcpy(own.host, host.data(), std::min(host.size(), sizeof(own.host) - 1));
   return own;
@@ -101,9 +104,8 @@ std::vector<Identity> exchange(const Communicator& comm, const Identity& own) {
   return all;
 }
 
-std::int64_t broadcast(const Communicator& comm, std::int64_t value) {
-  check(MPI_Bcast(&value, 1, MPI_INT64_T, 0, comm.get()), "MPI_Bcast");
-  return value;
+void broadcast(const Communicator& comm, void* bytes, std::size_t size) {
+  check(MPI_Bcast(bytes, static_cast<int>(size), MPI_BYTE, 0, comm.get()), "MPI_Bcast");
 }
 
 bool mpi_running() {

@@ -50,6 +50,7 @@ struct Identity {
   std::int64_t clock_anchor = 0;
   std::uint64_t boot = 0;  // equal for processes under one kernel, whose steady clocks agree
   std::int64_t pid = 0;
+  std::uint64_t processes = 0;  // equal for those whose numbers of processes mean the same, see pid_namespaces(7)
   char host[64] = {};
 };
 
@@ -59,8 +60,8 @@ Identity identify(std::uint64_t executable, std::int64_t clock_anchor);
 // Collective: the identities of all ranks, in rank order.
 std::vector<Identity> exchange(const Communicator& comm, const Identity& own);
 
-// Collective: rank 0's value, everywhere.
-std::int64_t broadcast(const Communicator& comm, std::int64_t value);
+// Collective: rank 0's bytes, everywhere.
+void broadcast(const Communicator& comm, void* bytes, std::size_t size);
 
 enum class ThreadLevel { single, funneled, serialized, multiple };
 

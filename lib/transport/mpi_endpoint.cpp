@@ -113,6 +113,7 @@ void MpiEndpoint::send(int peer, Message&& message) {
   FrameHeader header;
   header.size = message.size();
   header.attachments = static_cast<std::uint32_t>(message.attachments.size());
+  if (forgotten(peer)) return note_sent(message);
   const bool whole = message.bytes.size() <= slot_bytes;
   if (!whole || header.attachments != 0) header.tag = take_tags(1 + message.attachments.size());
   std::memcpy(message.bytes.data(), &header, sizeof(header));
@@ -129,6 +130,7 @@ void MpiEndpoint::send(int peer, Message&& message) {
     }
   }
   Sending sending;
+  sending.peer = peer;
   sending.requests.push_back(request);
   sending.message = std::move(message);
   Message& sent = sending.message;
@@ -164,6 +166,7 @@ bool MpiEndpoint::poll_slot(FrameHandler& handler) {
 }
 
 void MpiEndpoint::on_packet(FrameHandler& handler, int peer, std::span<const std::byte> packet) {
+  if (forgotten(peer)) return;
   if (packet.size() < sizeof(FrameHeader))
     throw DecodeError("a message of " + std::to_string(packet.size()) + " bytes from rank " + std::to_string(peer));
   FrameHeader header;
@@ -218,6 +221,22 @@ void MpiEndpoint::deliver(FrameHandler& handler, int peer, const FrameHeader& he
   frame.owned = owned;
   frame.tag = header.tag;
   handler.on_frame(frame);
+}
+
+void MpiEndpoint::forget(int peer) {
+  if (forgotten(peer)) return;
+  forgotten_.push_back(peer);
+  const auto move_out = [peer](auto& from, auto& to, bool receives) {
+    for (auto& each : from) {
+      if (each.peer != peer) continue;
+      give_up(each.requests, receives);
+      each.requests.clear();
+      to.push_back(std::move(each));
+    }
+    std::erase_if(from, [peer](const auto& each) { return each.peer == peer; });
+  };
+  move_out(sending_, never_sent_, false);
+  move_out(arriving_, never_arrived_, true);
 }
 
 bool MpiEndpoint::poll_sending() {

@@ -5,6 +5,7 @@
 #include "transport/endpoint.hpp"
 #include "transport/mpi.hpp"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <vector>
@@ -27,6 +28,7 @@ class MpiEndpoint final : public Endpoint {
   bool poll(FrameHandler& handler) override;
   std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
   std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
+  void forget(int peer) override;
   [[nodiscard]] bool flushed() const override { return sending_.empty(); }
   Message message() override;
 
@@ -37,6 +39,7 @@ class MpiEndpoint final : public Endpoint {
   static constexpr std::size_t slot_count = 16;
 
   struct Sending {
+    int peer = -1;
     std::vector<MPI_Request> requests;
     Message message;
   };
@@ -49,6 +52,9 @@ class MpiEndpoint final : public Endpoint {
     std::vector<MPI_Request> requests;
   };
 
+  [[nodiscard]] bool forgotten(int peer) const {
+    return !forgotten_.empty() && std::find(forgotten_.begin(), forgotten_.end(), peer) != forgotten_.end();
+  }
   bool poll_slot(FrameHandler& handler);
   bool poll_arriving(FrameHandler& handler);
   bool poll_sending();
@@ -68,6 +74,10 @@ class MpiEndpoint final : public Endpoint {
   std::deque<Sending> sending_;
   std::deque<Arriving> arriving_;
   std::vector<Buffer> free_buffers_;
+  std::vector<int> forgotten_;  // peers
+  // What was on its way to them and from them: MPI may still look at it.
+  std::vector<Sending> never_sent_;
+  std::vector<Arriving> never_arrived_;
 };
 
 }  // namespace rankview::transport

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "transport/process.hpp"
 
+#include "transport/exit_file.hpp"
+
 #include <unistd.h>
 #include <cstdio>
 
@@ -16,6 +18,7 @@ void end_process(int code, const std::string& why) {
   if (simulated != nullptr) simulated(code, why);
   std::fprintf(stderr, "rankview: %s\n", why.c_str());
   std::fflush(nullptr);
+  tell_exit_code(code == 0 ? 1 : code);
   _exit(code == 0 ? 1 : code);
 }
 

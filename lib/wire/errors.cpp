@@ -91,6 +91,8 @@ TaskCrashed::TaskCrashed(std::string message, int signal, int exit_status, std::
       exit_status_(exit_status),
       peak_memory_(peak_memory) {}
 
+EngineError::EngineError(const std::string& message, TaskPlace place) : Error(message), place_(std::move(place)) {}
+
 ImpossibleDependency::Link::Link(const TaskId& of, std::shared_ptr<const Link> cause, std::string error)
     : task(of),
       next(std::move(cause)),

@@ -30,7 +30,8 @@ enum class Kind : std::uint64_t {
   subtask,
   suspended,
   forward,
-  delivery
+  delivery,
+  lost
 };
 
 void write_text(Writer& out, const std::string& text) {
@@ -51,6 +52,16 @@ void write_bytes(Writer& out, std::span<const std::byte> bytes) {
 void write_items(Writer& out, const std::vector<Items>& items) {
   out.value(static_cast<std::uint64_t>(items.size()));
   out.raw(items.data(), items.size() * sizeof(Items));
+}
+
+void write_ids(Writer& out, const std::vector<std::int32_t>& ids) {
+  out.value(static_cast<std::uint64_t>(ids.size()));
+  out.raw(ids.data(), ids.size() * sizeof(std::int32_t));
+}
+
+void read_ids(Reader& in, std::vector<std::int32_t>& ids) {
+  ids.resize(in.count(sizeof(std::int32_t)));
+  in.raw(ids.data(), ids.size() * sizeof(std::int32_t));
 }
 
 std::span<const std::byte> read_bytes(Reader& in) { return in.take(in.count(1)); }
@@ -100,14 +111,14 @@ Batch read_batch(Reader& in) {
   read_flags(in.value<std::uint64_t>(), record);
   if (record.awaits) {
     record.first_ticket = in.value<std::uint64_t>();
-    record.tickets = in.value<std::uint64_t>();
+    read_ids(in, record.holders);
   }
   if (record.isolated) record.memory_limit = in.value<std::uint64_t>();
   record.items = read_bytes(in);
   check_items(record.first, record.count, "a batch");
   // Each is for an argument.
-  if (record.awaits && (record.tickets == 0 || record.tickets > record.items.size()))
-    throw DecodeError("a batch of call " + std::to_string(record.call) + " that awaits " + std::to_string(record.tickets) +
+  if (record.awaits && (record.holders.empty() || record.holders.size() > record.items.size()))
+    throw DecodeError("a batch of call " + std::to_string(record.call) + " that awaits " + std::to_string(record.holders.size()) +
                       " results, and has " + std::to_string(record.items.size()) + " bytes of arguments");
   const std::uint64_t least = record.stride != 0 ? record.stride : sizeof(std::uint64_t);
   const bool fits = record.count <= record.items.size() / least;
@@ -127,10 +138,8 @@ Object read_object(Reader& in) {
 Join read_join(Reader& in) {
   Join record;
   record.team = in.value<std::uint64_t>();
-  const std::size_t count = in.count(sizeof(std::int32_t));
-  record.engines.resize(count);
-  in.raw(record.engines.data(), count * sizeof(std::int32_t));
-  if (count == 0) throw DecodeError("team " + std::to_string(record.team) + " has no engines");
+  read_ids(in, record.engines);
+  if (record.engines.empty()) throw DecodeError("team " + std::to_string(record.team) + " has no engines");
   return record;
 }
 
@@ -214,6 +223,7 @@ End read_end(Reader& in) {
   record.ending = static_cast<Ending>(ending);
   record.exit_code = in.value<std::int64_t>();
   record.reason = read_text(in);
+  record.losses = in.value<std::uint64_t>();
   return record;
 }
 
@@ -249,7 +259,7 @@ void write(Writer& out, const Batch& record) {
   out.value(flags_of(record));
   if (record.awaits) {
     out.value(record.first_ticket);
-    out.value(record.tickets);
+    write_ids(out, record.holders);
   }
   if (record.isolated) out.value(record.memory_limit);
   write_bytes(out, record.items);
@@ -315,6 +325,11 @@ void write(Writer& out, const Assemble& record) {
   out.value(record.team);
 }
 
+void write(Writer& out, const Lost& record) {
+  out.value(Kind::lost);
+  out.value(record.engine);
+}
+
 void write(Writer& out, const Disband& record) {
   out.value(Kind::disband);
   out.value(record.team);
@@ -369,6 +384,7 @@ void write(Writer& out, const End& record) {
   out.value(record.ending);
   out.value(record.exit_code);
   write_text(out, record.reason);
+  out.value(record.losses);
 }
 
 void write(Writer& out, const Bye&) { out.value(Kind::bye); }
@@ -394,6 +410,8 @@ Record read(Reader& in) {
       return Assemble{in.value<std::uint64_t>()};
     case Kind::disband:
       return Disband{in.value<std::uint64_t>()};
+    case Kind::lost:
+      return Lost{in.value<std::int64_t>()};
     case Kind::at_join:
       return AtJoin{in.value<std::uint64_t>()};
     case Kind::memory:

@@ -45,9 +45,9 @@ struct Batch {
   bool isolated = false;           // each item runs in a process of its own
   bool forked = false;             // which is a child of the engine, and has its variables
   std::uint64_t memory_limit = 0;  // isolated: bytes that an item may use, or 0
-  bool awaits = false;  // other engines deliver some of the arguments, under the tickets that follow each other from the first on
+  bool awaits = false;             // other engines deliver some of the arguments
   std::uint64_t first_ticket = 0;
-  std::uint64_t tickets = 0;
+  std::vector<std::int32_t> holders{};  // which engine delivers under each ticket from the first on
 };
 
 // The result of a call that this engine has kept is to be delivered to another one.
@@ -116,11 +116,17 @@ struct Disband {
   std::uint64_t team = 0;
 };
 
+// An engine has died: nothing comes from it any more, and what several were to do with it does not come about.
+struct Lost {
+  std::int64_t engine = 0;
+};
+
 // No more batches come. After Ending::failed, those that have not begun shall not.
 struct End {
   Ending ending = Ending::completed;
   std::int64_t exit_code = 0;
   std::string reason;
+  std::uint64_t losses = 0;  // engines that have died
 };
 
 // ---- engine to engine ----------------------------------------------------------------------------------------------------------
@@ -195,8 +201,8 @@ struct Published {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Forward, Join, Assemble, Disband, End, Delivery, Results, Returned,
-                            Subtask, Suspended, Overdue, AtJoin, Memory, Published, Bye>;
+using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Forward, Join, Assemble, Disband, Lost, End, Delivery, Results,
+                            Returned, Subtask, Suspended, Overdue, AtJoin, Memory, Published, Bye>;
 
 // Appends a record. An Answer, Subtask, Batch, Delivery, Object, Published or Results refers to bytes that are copied into the message
 // behind it.
@@ -211,6 +217,7 @@ void write(Writer& out, const Delivery& record);
 void write(Writer& out, const Join& record);
 void write(Writer& out, const Assemble& record);
 void write(Writer& out, const Disband& record);
+void write(Writer& out, const Lost& record);
 void write(Writer& out, const Returned& record);
 void write(Writer& out, const Subtask& record);
 void write(Writer& out, const Suspended& record);

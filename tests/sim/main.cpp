@@ -44,12 +44,14 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
   for (int rank = 0; rank <= engines; ++rank) endpoints.push_back(world.endpoint(rank));
 
   sim::Observer observer;
+  rv::liveness::Signs signs;
   rv::controller::Teams teams;
   rv::detail::ControllerSettings settings;
   settings.driver.idle.spin = {};
   settings.driver.clock = clock;
   settings.teams = &teams;
   settings.recorder = &observer;
+  settings.signs = &signs;
   settings.forwarding.when = world.chance(50) ? rv::ForwardResults::always : rv::ForwardResults::never;
   for (int id = 0; id < engines; ++id) settings.engines.push_back({.peer = id + 1, .rank = id + 1, .host = "here", .pid = 0, .machine = 0});
   const auto controller = std::make_shared<rv::detail::Controller>(*endpoints[0], settings);
@@ -81,7 +83,25 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
     serving.push_back(std::make_unique<rv::engine::Engine>(engine_settings, *variables.back()));
     world.start(id + 1, "engine", [&, id] { serving[static_cast<std::size_t>(id)]->serve(*endpoints[static_cast<std::size_t>(id) + 1]); });
   }
-  world.run(200'000);
+  const int kills = world.chance(40) ? 1 + static_cast<int>(world.draw(2)) : 0;
+  if (kills != 0) {
+    world.start(0, "fate", [&] {
+      for (int kill = 0; kill < kills; ++kill) {
+        world.sleep(std::chrono::nanoseconds(world.draw(2'000'000)));
+        const int id = static_cast<int>(world.draw(static_cast<std::uint64_t>(engines)));
+        if (world.dead(id + 1) || world.over(id + 1)) continue;
+        rv::liveness::Sign sign;
+        sign.peer = id + 1;
+        sign.seen = "the world has drawn it";
+        // As a handler in a crash tells.
+        if (world.chance(50)) sign.task = serving[static_cast<std::size_t>(id)]->running();
+        world.kill(id + 1);
+        world.sleep(std::chrono::nanoseconds(world.draw(3'000'000)));
+        signs.add(sign);
+      }
+    });
+  }
+  world.run(400'000);
   observer.check_end();
   return world.steps();
 }

@@ -23,6 +23,7 @@ class Observer final : public rankview::controller::Recorder {
   void granted(const rankview::detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) override;
   void retried(const rankview::detail::Call& call, std::uint64_t item) override;
   void ended(const rankview::detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
+  void engine_lost(const rankview::LostEngine&) override {}
   void over(const rankview::detail::Call& call) override;
   void run_ends(bool failed, const std::string& reason) override;
 

@@ -2,12 +2,15 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "world.hpp"
 
+#include "wire/messages.hpp"
+
 #include <unistd.h>
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <set>
 
 namespace sim {
 namespace {
@@ -156,6 +159,35 @@ std::int64_t World::delay() {
   return static_cast<std::int64_t>(kind < 7 ? draw(5'000) : kind < 9 ? draw(60'000) : draw(1'000'000));
 }
 
+// ---- deaths ------------------------------------------------------------------------------------------------------------------
+
+bool World::over(int rank) const {
+  return std::all_of(strands_.begin(), strands_.end(), [rank](const auto& strand) { return strand->rank != rank || strand->over; });
+}
+
+void World::kill(int rank) {
+  say("rank " + std::to_string(rank) + " dies");
+  ++deaths_;
+  Rank& gone = at(rank);
+  gone.died = now_;
+  gone.from.clear();
+  for (Rank& other : ranks_) {
+    const auto link = other.from.find(rank);
+    if (link == other.from.end() || link->second.empty() || chance(50)) continue;
+    link->second.resize(draw(link->second.size()));
+    note_next_arrival(other);
+  }
+  Packet end;
+  end.arrives = now_;
+  end.tag = next_tag_++;
+  for (int other = 1; other < most_ranks; ++other) {
+    if (other != rank) rankview::wire::write(end.message, rankview::wire::Lost{other - 1});
+  }
+  rankview::wire::write(end.message, rankview::wire::End{rankview::wire::Ending::failed, 1, "its process is no more", 0});
+  gone.from[0].push_back(std::move(end));
+  note_next_arrival(gone);
+}
+
 // ---- messages ----------------------------------------------------------------------------------------------------------------
 
 class SimEndpoint final : public transport::Endpoint {
@@ -163,6 +195,15 @@ class SimEndpoint final : public transport::Endpoint {
   SimEndpoint(World& world, int rank) : world_(world), rank_(rank) {}
 
   void send(int peer, transport::Message&& message) override {
+    if (world_.dead(rank_) || forgotten_.contains(peer)) {
+      note_sent(message);
+      return;
+    }
+    ++own().sent[peer];
+    if (world_.dead(peer)) {
+      lost_.push_back(std::move(message));
+      return;
+    }
     World::Rank& to = world_.at(peer);
     std::deque<World::Packet>& link = to.from[rank_];
     World::Packet packet;
@@ -172,44 +213,55 @@ class SimEndpoint final : public transport::Endpoint {
     world_.say("sends " + std::to_string(packet.message.size()) + " bytes to rank " + std::to_string(peer));
     link.push_back(std::move(packet));
     world_.note_next_arrival(to);
-    ++world_.at(rank_).sent;
   }
 
   bool poll(transport::FrameHandler& handler) override {
     bool any = false;
-    World::Rank& own = world_.at(rank_);
-    for (transport::Message& message : std::exchange(own.taken_in, {})) {
+    for (transport::Message& message : std::exchange(own().taken_in, {})) {
       note_sent(message);
       any = true;
     }
-    if (own.next_arrival > world_.now_) return any;
+    if (own().next_arrival > world_.now_) return any;
     std::vector<int> senders;
-    for (const auto& [sender, packets] : own.from) {
+    for (const auto& [sender, packets] : own().from) {
       if (!packets.empty() && packets.front().arrives <= world_.now_) senders.push_back(sender);
     }
     const int sender = senders[world_.draw(senders.size())];
-    World::Packet packet = std::move(own.from[sender].front());
-    own.from[sender].pop_front();
-    world_.note_next_arrival(own);
+    World::Packet packet = std::move(own().from[sender].front());
+    own().from[sender].pop_front();
+    world_.note_next_arrival(own());
     world_.strands_[world_.current_]->naps = 0;
     deliver(handler, sender, packet);
-    --world_.at(sender).sent;
-    world_.at(sender).taken_in.push_back(std::move(packet.message));
+    World::Rank& from = world_.at(sender);
+    if (!world_.dead(rank_)) --from.sent[rank_];
+    from.taken_in.push_back(std::move(packet.message));
     return true;
+  }
+
+  void forget(int peer) override {
+    forgotten_.insert(peer);
+    own().from.erase(peer);
+    own().sent.erase(peer);
+    world_.note_next_arrival(own());
   }
 
   std::unique_ptr<transport::Transfer> receive(const transport::Frame& frame,
                                                const std::vector<transport::Claims::Place>& places) override {
     auto attached = world_.attachments_.extract(frame.tag);
     if (attached.empty()) throw std::logic_error("attachments are received twice");
-    return std::make_unique<Arriving>(world_, world_.now_ + world_.delay(), std::move(attached.mapped()), places);
+    return std::make_unique<Arriving>(world_, frame.peer, world_.now_ + world_.delay(), std::move(attached.mapped()), places);
   }
 
   std::unique_ptr<transport::Team> assemble(std::uint64_t, const std::vector<int>&) override {
     throw std::logic_error("there are no teams in this simulation");
   }
 
-  [[nodiscard]] bool flushed() const override { return world_.at(rank_).sent == 0; }
+  [[nodiscard]] bool flushed() const override {
+    const auto& sent = world_.at(rank_).sent;
+    // What is short leaves whether anybody takes it or not.
+    return world_.dead(rank_) ||
+           std::all_of(sent.begin(), sent.end(), [this](const auto& to) { return to.second == 0 || world_.over(to.first); });
+  }
 
   bool doze(transport::Idle&) override {
     world_.nap(std::chrono::microseconds(50));
@@ -219,10 +271,13 @@ class SimEndpoint final : public transport::Endpoint {
  private:
   class Arriving final : public transport::Transfer {
    public:
-    Arriving(World& world, std::int64_t when, std::vector<std::vector<std::byte>> bytes, std::vector<transport::Claims::Place> places)
-        : world_(world), when_(when), bytes_(std::move(bytes)), places_(std::move(places)) {}
+    Arriving(World& world, int peer, std::int64_t when, std::vector<std::vector<std::byte>> bytes,
+             std::vector<transport::Claims::Place> places)
+        : world_(world), peer_(peer), when_(when), bytes_(std::move(bytes)), places_(std::move(places)) {}
 
     bool done() override {
+      // Half of it has come by then.
+      if (world_.dead(peer_) && world_.at(peer_).died < when_) return false;
       if (world_.now_ < when_) return false;
       for (std::size_t i = 0; i < places_.size(); ++i) std::memcpy(places_[i].data, bytes_[i].data(), places_[i].size);
       places_.clear();
@@ -231,6 +286,7 @@ class SimEndpoint final : public transport::Endpoint {
 
    private:
     World& world_;
+    int peer_;
     std::int64_t when_;
     std::vector<std::vector<std::byte>> bytes_;
     std::vector<transport::Claims::Place> places_;
@@ -251,8 +307,12 @@ class SimEndpoint final : public transport::Endpoint {
     handler.on_frame(frame);
   }
 
+  World::Rank& own() { return world_.at(rank_); }
+
   World& world_;
   int rank_;
+  std::set<int> forgotten_;
+  std::vector<transport::Message> lost_;  // to those that had died
 };
 
 std::unique_ptr<transport::Endpoint> World::endpoint(int rank) { return std::make_unique<SimEndpoint>(*this, rank); }

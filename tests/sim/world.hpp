@@ -57,11 +57,21 @@ class World final : public rankview::transport::TimeSource {
   void say(const std::string& event);
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
 
+  // The rank's process is no more: what it does from here on has no effect for others, and part of what it has sent may be lost. Its
+  // strands go on as if the client had failed, so that they end.
+  void kill(int rank);
+  [[nodiscard]] bool dead(int rank) const { return ranks_[static_cast<std::size_t>(rank)].died != alive; }
+  // How many have been killed.
+  [[nodiscard]] int deaths() const { return deaths_; }
+  // Whether all that the rank does has ended.
+  [[nodiscard]] bool over(int rank) const;
+
   // The end of a connection between ranks.
   std::unique_ptr<rankview::transport::Endpoint> endpoint(int rank);
 
  private:
   friend class SimEndpoint;
+  static constexpr std::int64_t alive = -1;
 
   struct Strand {
     int rank = 0;
@@ -85,7 +95,8 @@ class World final : public rankview::transport::TimeSource {
   struct Rank {
     std::map<int, std::deque<Packet>> from;
     std::int64_t next_arrival = 0;
-    std::size_t sent = 0;  // messages of it that are on their way
+    std::map<int, std::size_t> sent;  // by receiver, messages of it that are on their way
+    std::int64_t died = alive;
     std::vector<rankview::transport::Message> taken_in;
   };
 
@@ -101,6 +112,7 @@ class World final : public rankview::transport::TimeSource {
   std::int64_t now_ = 1'000'000;
   std::uint64_t steps_ = 0;
   std::uint64_t most_steps_ = 0;
+  int deaths_ = 0;
   std::vector<std::unique_ptr<Strand>> strands_;
   std::size_t current_ = 0;
   std::binary_semaphore all_over_{0};

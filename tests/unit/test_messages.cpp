@@ -66,8 +66,9 @@ void write_all(Writer& out) {
   write(out, Subtask{1, {1, 2}, {3, 4}, 5, 6, 9, nine_each, std::span(nine_each).first(9)});
   write(out, Answer{1, 0, nine_each});
   write(out, Suspended{3});
-  write(out,
-        Batch{.thunk = {1, 2}, .function = {}, .call = 9, .count = 3, .items = items, .awaits = true, .first_ticket = 7, .tickets = 2});
+  write(
+      out,
+      Batch{.thunk = {1, 2}, .function = {}, .call = 9, .count = 3, .items = items, .awaits = true, .first_ticket = 7, .holders = {0, 3}});
   write(out, Forward{9, 7, 3});
   write(out, Delivery{7, 1, nine_each});
   write(out, Bye{});
@@ -310,7 +311,7 @@ TEST_CASE("tasks that tasks submit, and their answers", "[messages]") {
 
 TEST_CASE("what engines deliver to each other", "[messages]") {
   const auto items = sized_items({"a"});
-  Batch batch{.thunk = {1, 2}, .function = {}, .call = 9, .count = 1, .items = items, .awaits = true, .first_ticket = 7, .tickets = 2};
+  Batch batch{.thunk = {1, 2}, .function = {}, .call = 9, .count = 1, .items = items, .awaits = true, .first_ticket = 7, .holders = {0, 3}};
   Writer out;
   write(out, batch);
   write(out, Forward{9, 7, 3});
@@ -319,7 +320,7 @@ TEST_CASE("what engines deliver to each other", "[messages]") {
   const auto read_back = std::get<Batch>(read(in));
   CHECK(read_back.awaits);
   CHECK(read_back.first_ticket == 7);
-  CHECK(read_back.tickets == 2);
+  CHECK(read_back.holders == std::vector<std::int32_t>{0, 3});
   CHECK(text_of(read_back.items) == text_of(items));
   const auto forward = std::get<Forward>(read(in));
   CHECK((forward.call == 9 && forward.ticket == 7 && forward.to == 3));
@@ -327,8 +328,8 @@ TEST_CASE("what engines deliver to each other", "[messages]") {
   CHECK((delivery.ticket == 7 && delivery.found == 1));
   CHECK(text_of(delivery.value) == text_of(nine_each));
   CHECK(in.done());
-  for (const std::uint64_t tickets : {std::uint64_t{0}, std::uint64_t{items.size() + 1}, ~std::uint64_t{0}}) {
-    batch.tickets = tickets;
+  for (const std::size_t holders : {std::size_t{0}, items.size() + 1}) {
+    batch.holders.assign(holders, 1);
     Writer bad;
     write(bad, batch);
     Reader refused(bad.bytes.bytes());

@@ -121,5 +121,7 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_TASK_SERVER=1\n"
         "  RANKVIEW_CRASH_REPORT=1\n"
         "  RANKVIEW_STATUS_SIGNAL=1\n"
+        "  RANKVIEW_DETECTION=1\n"
+        "  RANKVIEW_SILENCE_MS=2000\n"
         "  RANKVIEW_BANNER=1\n");
 }

@@ -8,6 +8,7 @@
 #include <rankview/detail/handle.hpp>
 #include <rankview/detail/rare.hpp>
 #include <rankview/flags.hpp>
+#include <rankview/lost_engine.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/queue_status.hpp>
 #include <rankview/variables.hpp>
@@ -216,6 +217,10 @@ void end_only_item(ArgumentBlock& block);
 // ---- what the templates ask of the compiled runtime ----------------------------------------------------------------------------
 
 std::vector<int> live_engines(const Controller& controller);
+// Those of them that live. Throws EngineError if all of them have died.
+std::vector<int> still_live(const Controller& controller, const std::vector<int>& engines);
+std::vector<LostEngine> lost_engines(const Controller& controller);
+void on_lost(Controller& controller, std::function<void(const LostEngine&)> f);
 // Engine numbers as given by the user, negative ones counted from the end. Throws std::out_of_range or UsageError.
 std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets);
 int resolve(const Controller& controller, int target);

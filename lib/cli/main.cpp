@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+//
+// The command `rankview`.
+#include "cli/launch.hpp"
+#include "cli/mpirun.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+namespace {
+
+namespace cli = rankview::cli;
+
+// rankview run: starts a program under mpirun so that it survives the death of engines.
+class Run {
+ public:
+  explicit Run(CLI::App& app) {
+    command_ = app.add_subcommand("run", "Starts a program on engines and rank 0, with what mpirun needs here");
+    command_
+        ->add_option(
+            "-n,--engines", engines_,
+            "How many engines, rank 0 not counted; as many as there are cores, or slots in the allocation of a batch system, if not given")
+        ->check(CLI::PositiveNumber);
+    command_
+        ->add_option("--mpirun", wanted_.mpirun,
+                     "A further argument for mpirun; may be given several times, as in --mpirun=--host --mpirun=a,b")
+        ->take_all()
+        ->allow_extra_args(false);
+    command_->add_flag("--print", prints_, "Prints the command instead of running it");
+    command_->prefix_command();
+    command_->footer(
+        "The program and its arguments come last: rankview run -n 4 ./app input.dat\n"
+        "When an engine dies, the others go on, and the tasks that it had are run by them. The exit code is the program's own,\n"
+        "which mpirun alone does not give in that case.");
+  }
+
+  [[nodiscard]] bool chosen() const { return command_->parsed(); }
+
+  int operator()() {
+    wanted_.program = command_->remaining();
+    if (!wanted_.program.empty() && wanted_.program.front() == "--") wanted_.program.erase(wanted_.program.begin());
+    if (engines_ != 0) wanted_.engines = engines_;
+    if (wanted_.program.empty()) {
+      std::fputs("rankview run: which program? For example: rankview run -n 4 ./app\n", stderr);
+      return 2;
+    }
+    const cli::Surroundings here = cli::look_around();
+    if (prints_) {
+      std::puts(cli::to_string(cli::mpirun_command(wanted_, here, "")).c_str());
+      return 0;
+    }
+    const cli::ExitFile exit_file;
+    return cli::run_to_its_end(cli::mpirun_command(wanted_, here, exit_file.path().string()), exit_file);
+  }
+
+ private:
+  CLI::App* command_;
+  cli::Wanted wanted_;
+  int engines_ = 0;
+  bool prints_ = false;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Views, engines and load balancing over MPI", "rankview");
+  app.require_subcommand(1);
+  Run run(app);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return run();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "rankview: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rankview::cli {
+
+// What a command line depends on where it is made.
+struct Surroundings {
+  unsigned cores = 1;
+  bool root = false;
+  // The allocation of a batch system that this is in, by its name; empty for none.
+  std::string allocation;
+};
+Surroundings look_around();
+
+// What somebody wants started.
+struct Wanted {
+  std::optional<int> engines;        // as many as there are slots in the allocation, or cores, if none
+  std::vector<std::string> mpirun;   // further arguments to mpirun
+  std::vector<std::string> program;  // with its arguments
+};
+
+// A command, and what its environment has besides.
+struct Command {
+  std::vector<std::string> words;
+  std::vector<std::pair<std::string, std::string>> environment;
+};
+
+// How Open MPI starts that so that it survives the death of engines. `exit_file`: where rank 0 says with what it left, see
+// run_to_its_end().
+Command mpirun_command(const Wanted& wanted, const Surroundings& here, const std::string& exit_file);
+
+// As it can be typed into a shell.
+std::string to_string(const Command& command);
+
+}  // namespace rankview::cli

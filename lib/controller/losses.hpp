@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "controller/call_life.hpp"
+#include "controller/engines.hpp"
+#include "liveness/signs.hpp"
+
+#include <rankview/detail/call.hpp>
+#include <rankview/lost_engine.hpp>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rankview::controller {
+
+// Engines that have died or do not answer: what is known of each, what follows for the tasks that they had, and who wants to hear of it.
+class Losses {
+ public:
+  explicit Losses(const Engines& engines) : engines_(engines) {}
+
+  // What was noticed of an engine.
+  LostEngine& note(int engine, const liveness::Sign& sign, bool aside);
+  // How many have died.
+  [[nodiscard]] std::uint64_t deaths() const;
+  [[nodiscard]] LostEngine& at(int engine) { return lost_.at(engine); }
+  // It answers again.
+  void forget(int engine) { lost_.erase(engine); }
+  [[nodiscard]] std::vector<LostEngine> list() const;
+  // In words: which engine, where, and what was noticed of it. The engine is one of those.
+  [[nodiscard]] std::string describe(int engine) const;
+  // The error of what was for that engine, or ran there.
+  [[nodiscard]] std::exception_ptr error(int engine, const TaskId& task, const std::string& why) const;
+
+  // What becomes of a task that an engine had when it died.
+  enum class Verdict : std::uint8_t { rerun, fail };
+  // `ran`: it is known to have run then. `suspect`: it, or another, has.
+  [[nodiscard]] static Verdict judge(detail::Call& call, std::uint64_t item, bool ran, bool suspect, const std::string& death);
+
+  void on_lost(std::function<void(const LostEngine&)> f) { listeners_.push_back(std::move(f)); }
+  [[nodiscard]] const std::vector<std::function<void(const LostEngine&)>>& listeners() const { return listeners_; }
+
+ private:
+  const Engines& engines_;
+  std::map<int, LostEngine> lost_;  // by engine
+  std::vector<std::function<void(const LostEngine&)>> listeners_;
+};
+
+}  // namespace rankview::controller
