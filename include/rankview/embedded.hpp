@@ -570,8 +570,20 @@ class ResultsWriter {
 
 // What is sent of an exception.
 // `stood_back`: the engine itself could have taken part in a collective that did not come about. `stopped`: it was told in time not to
-// begin. `refused`: its predicate said no. `timed_out`: it ran for too long.
-enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out, gone, crashed, killed };
+// begin. `refused`: its predicate said no. `timed_out`: it ran for too long. `team_broken`: an engine has died that it ran it with.
+enum class FailureKind : std::uint8_t {
+  exception,
+  name,
+  type,
+  stood_back,
+  stopped,
+  refused,
+  timed_out,
+  gone,
+  crashed,
+  killed,
+  team_broken
+};
 
 struct Failure {
   FailureKind kind = FailureKind::exception;
@@ -809,6 +821,7 @@ struct Effective {
   bool status_signal = true;
   bool detection = true;
   std::chrono::milliseconds silence{2000};
+  std::chrono::seconds start_limit{300};
   bool banner = false;
 };
 
@@ -819,6 +832,29 @@ Effective decide(const Options& options);
 std::string to_string(const Effective& options);
 
 }  // namespace rankview::detail
+
+#include <condition_variable>
+#include <mutex>
+
+namespace rankview::inline abi_0_1 {
+
+// Ends the process if this lives for longer than it may: what takes all ranks waits for ever for one that has died.
+class StartGuard {
+ public:
+  // `what`: has not come about within that time. No limit with 0.
+  StartGuard(std::chrono::seconds limit, std::string what);
+  StartGuard(const StartGuard&) = delete;
+  StartGuard& operator=(const StartGuard&) = delete;
+  ~StartGuard();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable over_;
+  bool is_over_ = false;
+  std::thread thread_;
+};
+
+}  // namespace rankview
 
 #include <functional>
 
@@ -1186,8 +1222,6 @@ class CallRegistry {
 };
 
 }  // namespace rankview::controller
-
-#include <mutex>
 
 namespace rankview::controller {
 
@@ -2410,6 +2444,9 @@ class Teams {
   // Rank 0 has a part in a call that is being handed out to the team. It begins with the next progress(), when the engines have been told.
   void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
 
+  // An engine has died: the teams that it was in are given up, and made again without it. Gives the calls in which rank 0 had a part.
+  std::vector<std::shared_ptr<detail::Call>> lose(int engine);
+
   // An engine waits for a team to be made. True if that was the last.
   void on_join(std::uint64_t team, int engine);
 
@@ -2459,6 +2496,7 @@ class Teams {
 
   std::map<std::uint64_t, Team> teams_;
   std::map<std::vector<int>, std::uint64_t> by_engines_;
+  std::set<std::uint64_t> broken_;   // numbers of those that were given up
   std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
   std::uint64_t next_number_ = 1;
   std::uint64_t uses_ = 0;
@@ -2662,6 +2700,69 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
 
 #include <rankview/task_id.hpp>
 
+namespace rankview::controller {
+
+// Items that an engine had when it was set aside, and of which it may still say something when it answers again. The scheduler does not
+// count them any more. An item may be here several times, since the engine may be given it anew; it says something of the oldest first.
+class LateItems {
+ public:
+  // `given_away`: others run it, and what the engine says of it is not wanted.
+  void add(int engine, const TaskId& task, bool given_away) { items_[engine][task].push_back(given_away); }
+  [[nodiscard]] bool any() const { return !items_.empty(); }
+  [[nodiscard]] bool any(int engine) const { return items_.contains(engine); }
+
+  // The engine says something of an item for the last time. Nothing if it is none of these, else whether it was given away.
+  std::optional<bool> take(int engine, const TaskId& task) {
+    const auto of_engine = items_.find(engine);
+    if (of_engine == items_.end()) return std::nullopt;
+    const auto found = of_engine->second.find(task);
+    if (found == of_engine->second.end()) return std::nullopt;
+    const bool given_away = found->second.front();
+    found->second.pop_front();
+    if (found->second.empty()) of_engine->second.erase(found);
+    if (of_engine->second.empty()) items_.erase(of_engine);
+    return given_away;
+  }
+  // The same, where more will be said.
+  [[nodiscard]] bool given_away(int engine, const TaskId& task) const {
+    const auto of_engine = items_.find(engine);
+    if (of_engine == items_.end()) return false;
+    const auto found = of_engine->second.find(task);
+    return found != of_engine->second.end() && found->second.front();
+  }
+
+  // So many of the items that the engine has begun wait for others.
+  void note_suspended(int engine, std::uint64_t items) { suspended_[engine] = items; }
+  // Of those, how many the scheduler counts, as far as that is known.
+  [[nodiscard]] std::uint64_t suspended(int engine) const {
+    const auto told = suspended_.find(engine);
+    const std::uint64_t all = told == suspended_.end() ? 0 : told->second;
+    std::uint64_t late = 0;
+    if (const auto of_engine = items_.find(engine); of_engine != items_.end()) {
+      for (const auto& [task, attempts] : of_engine->second) late += attempts.size();
+    }
+    return all - std::min(all, late);
+  }
+
+  // The engine has died. Gives what nobody else has been given.
+  std::vector<TaskId> lose(int engine) {
+    std::vector<TaskId> left;
+    const auto of_engine = items_.find(engine);
+    if (of_engine == items_.end()) return left;
+    for (const auto& [task, attempts] : of_engine->second) {
+      if (!attempts.back()) left.push_back(task);
+    }
+    items_.erase(of_engine);
+    return left;
+  }
+
+ private:
+  std::map<int, std::map<TaskId, std::deque<bool>>> items_;  // by engine; whether each attempt was given away
+  std::map<int, std::uint64_t> suspended_;                   // what engines have said last
+};
+
+}  // namespace rankview::controller
+
 namespace rankview::liveness {
 
 // What has been noticed of a peer's life.
@@ -2782,6 +2883,8 @@ class ResultTransfers {
     const Status status = error ? Status::failed : Status::completed;
     ledger_.finished(call, item, status, std::move(error));
   }
+  // What is attached to the message is not wanted, and is received for nothing.
+  void drop(const transport::Frame& frame);
   // Behind the last of several values of one call.
   void flush();
 
@@ -2792,7 +2895,7 @@ class ResultTransfers {
   std::vector<TaskId> take_lost() { return std::exchange(lost_, {}); }
 
   // Whether nothing is on its way, though something may have to be read.
-  [[nodiscard]] bool empty() const { return under_way_.empty(); }
+  [[nodiscard]] bool empty() const { return under_way_.empty() && unwanted_.empty(); }
   // Whether parts of the call's results are being written into their places.
   [[nodiscard]] bool writing(const detail::Call& call) const;
   // Ends the items of which everything has arrived. Whether there were any.
@@ -2832,7 +2935,8 @@ class ResultTransfers {
   UserWork& work_;
   std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
-  std::vector<int> forgotten_;  // peers
+  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> unwanted_;  // from whom
+  std::vector<int> forgotten_;                                                  // peers
   std::vector<TaskId> lost_;
 };
 
@@ -2997,6 +3101,7 @@ struct ControllerSettings {
   controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
   controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
   liveness::Signs* signs = nullptr;          // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;    // ends the process of an engine that does not answer, where that can be done
   std::string ends_with_an_engine;           // what to say when an engine dies and the job ends with it, or nothing
 };
 
@@ -3129,13 +3234,20 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
   void on_overdue(int engine, const wire::Overdue& overdue);
   void on_returned(int engine, const wire::Returned& returned);
+  void on_late_return(int engine, const wire::Returned& returned);
+  void tell_suspended(int engine);
   void on_published(const wire::Published& published);
   void on_subtask(int engine, const wire::Subtask& subtask);
+  void on_late_results(transport::Frame& frame, int engine, const wire::Results& results);
   void resubmit(Call& call, std::uint64_t item);
 
   // What is heard of their lives.
   void hear_signs();
   void lose(int engine, const liveness::Sign& sign);
+  void set_aside(int engine, const liveness::Sign& sign);
+  void take_back(int engine);
+  void give_up(int engine, const liveness::Sign& sign);
+  void tell_lost(const LostEngine& lost);
   void lose_item(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
   void strand(const scheduler::Range& range, int engine);
   void settle_strays();
@@ -3159,6 +3271,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   controller::Losses losses_;
+  controller::LateItems late_items_;
   std::atomic<bool> any_lost_{false};
   controller::Timers timers_;  // of calls that have a queue_timeout
   std::int64_t next_recall_ = 0;
@@ -3186,9 +3299,11 @@ struct ItemRun {
   // Where it stands in its batch.
   std::uint64_t call = 0;
   std::uint64_t item = 0;
-  std::uint64_t end = 0;   // behind the batch's last item
-  bool movable = false;    // what has not begun may be given back
-  std::int64_t began = 0;  // nanoseconds of the clock, when the item did
+  std::uint64_t end = 0;     // behind the batch's last item
+  std::uint64_t number = 0;  // the batch's, in the inbox
+  std::uint64_t team = 0;    // whose engines run it with a communicator, or 0
+  bool movable = false;      // what has not begun may be given back
+  std::int64_t began = 0;    // nanoseconds of the clock, when the item did
 
   std::int64_t deadline = 0;                    // nanoseconds of the clock, 0 for none
   bool told_overdue = false;                    // rank 0 knows that it has run out of time
@@ -3221,6 +3336,7 @@ class Inbox {
   struct Command {
     std::variant<wire::Batch, wire::Join, wire::Disband> what;
     std::shared_ptr<InMessage> message;  // of a batch
+    std::uint64_t number = 0;            // they are numbered as they come
   };
 
   Inbox() = default;
@@ -3233,7 +3349,10 @@ class Inbox {
   [[nodiscard]] bool anything_left() const { return !left_.empty(); }
   std::vector<std::shared_ptr<const void>> take_left() { return std::exchange(left_, {}); }
 
-  void push(Command command) { commands_.push_back(std::move(command)); }
+  void push(Command command) {
+    command.number = ++pushed_;
+    commands_.push_back(std::move(command));
+  }
   [[nodiscard]] bool empty() const { return commands_.empty(); }
   [[nodiscard]] std::size_t size() const { return commands_.size(); }
   // The next one; there has to be one.
@@ -3247,20 +3366,24 @@ class Inbox {
   // Everything that others may run.
   wire::Returned give_back_all(ItemRun& running);
 
-  // Items that are not wanted any more.
-  void stop(const wire::Stop& stop) { stops_.push_back(stop); }
-  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const { return !stops_.empty() && any_stop(call, item); }
+  // Items that are not wanted any more; the engine may be given some of them anew, in a command behind this.
+  void stop(const wire::Stop& stop) { stops_.emplace_back(stop, pushed_); }
+  // `number`: of the command that wants the item run.
+  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item, std::uint64_t number) const {
+    return !stops_.empty() && any_stop(call, item, number);
+  }
   // All that was here when they were stopped is over.
   void forget_stops() { stops_.clear(); }
 
  private:
   void leave(detail::Writer& local);
-  [[nodiscard]] bool any_stop(std::uint64_t call, std::uint64_t item) const;
+  [[nodiscard]] bool any_stop(std::uint64_t call, std::uint64_t item, std::uint64_t number) const;
 
   std::vector<std::shared_ptr<const void>> left_;
   std::deque<Command> commands_;
-  std::vector<wire::Stop> stops_;
-  std::shared_ptr<InMessage> last_;  // used again when nobody needs it any more
+  std::uint64_t pushed_ = 0;
+  std::vector<std::pair<wire::Stop, std::uint64_t>> stops_;  // each with how many commands had come
+  std::shared_ptr<InMessage> last_;                          // used again when nobody needs it any more
 };
 
 }  // namespace rankview::engine
@@ -3720,6 +3843,55 @@ class TaskHost {
 
 }  // namespace rankview::engine
 
+namespace rankview::engine {
+
+// The teams that this engine is in, and which of them are broken, since one of theirs has died.
+//
+// Changed with the engine's lock; any_broken() may be asked without it.
+class Teams {
+ public:
+  // The engine has been told of a team, and goes to make it.
+  void join(std::uint64_t team, std::vector<int> members) {
+    const bool without = std::any_of(members.begin(), members.end(), [this](int id) { return lost_.contains(id); });
+    Known& known = known_[team];
+    known.members = std::move(members);
+    known.broken = without;
+    if (without) any_broken_ = true;
+  }
+  void made(std::uint64_t team, std::unique_ptr<transport::Team> made) { known_.at(team).made = std::move(made); }
+  // The team will not be asked for any more.
+  void disband(std::uint64_t team) { known_.erase(team); }
+  [[nodiscard]] const std::shared_ptr<transport::Team>& at(std::uint64_t team) const { return known_.at(team).made; }
+
+  // An engine has died.
+  void lose(int id) {
+    lost_.insert(id);
+    for (auto& [number, known] : known_) {
+      if (std::find(known.members.begin(), known.members.end(), id) == known.members.end()) continue;
+      known.broken = true;
+      any_broken_ = true;
+    }
+  }
+  [[nodiscard]] bool broken(std::uint64_t team) const {
+    const auto found = known_.find(team);
+    return found != known_.end() && found->second.broken;
+  }
+  [[nodiscard]] bool any_broken() const { return any_broken_; }
+
+ private:
+  struct Known {
+    std::vector<int> members;
+    std::shared_ptr<transport::Team> made{};  // null while it is being made
+    bool broken = false;
+  };
+
+  std::unordered_map<std::uint64_t, Known> known_;
+  std::set<int> lost_;
+  std::atomic<bool> any_broken_{false};
+};
+
+}  // namespace rankview::engine
+
 // Tasks that run in a process of their own, so that what becomes of that is no engine's concern.
 namespace rankview::isolation {
 
@@ -3793,6 +3965,8 @@ struct Settings {
   bool progress_thread = false;
   // After the client has failed, so long may the running task go on before the process is ended.
   std::chrono::milliseconds grace{10'000};
+  // After another engine of its team has died, so long may a task go on that may wait in MPI for it.
+  std::chrono::milliseconds team_grace{60'000};
   // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
   isolation::Runner* in_process = nullptr;
   isolation::Runner* in_fork = nullptr;
@@ -3884,13 +4058,16 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
 
   // Running the items of a batch.
-  void run(const wire::Batch& batch, InMessage& message);
+  void run(const wire::Batch& batch, InMessage& message, std::uint64_t number);
   bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
   void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
   bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
   void fail_run(const wire::Failure& failure);
   void settle(Group& group, bool well);
+  void fail_batch(const wire::Batch& batch);
+  [[nodiscard]] bool team_broken(std::uint64_t team);
+  void end_if_stuck();
   bool accepted(const Code& code);
   void cache_result(const wire::Batch& batch);
   [[nodiscard]] std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
@@ -3906,7 +4083,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] std::stop_source due_stop() const;
   // What others see of the item that runs from here on.
   void show(std::int64_t deadline) {
-    stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
+    stop_requested_.store(inbox_.stopped(run_->call, run_->item, run_->number), std::memory_order_release);
     deadline_.store(deadline, std::memory_order_relaxed);
   }
 
@@ -3943,7 +4120,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   SubtaskResults subtasks_;
   std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
   MemoryReport memory_report_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
+  Teams teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
   std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
 
@@ -3954,6 +4131,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   std::int64_t end_seen_ = 0;
   std::int64_t last_look_ = 0;
   std::int64_t last_published_ = 0;
+  std::int64_t broken_seen_ = 0;  // when the team of the running item was seen to be broken, 0 for not
 
   // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};
@@ -4211,7 +4389,8 @@ class SideChannel {
   void run();
   void wait_for_events(Time now);
   void watch(int fd, std::uint64_t what);
-  void accept_from(std::size_t listener);
+  bool accept_from(std::size_t listener);
+  void hear_all_strangers();
   void hear_stranger(int fd);
   void drop_old_strangers(Time now);
   void read_from(int rank);
@@ -4436,6 +4615,7 @@ struct Cluster::State {
   [[nodiscard]] bool forked() const;
 
   detail::Effective options;
+  std::optional<StartGuard> start_guard;  // while it is being made
   transport::Communicator comm;
   transport::Communicator team_parent;  // of the same ranks
   int rank = 0;
@@ -4568,8 +4748,6 @@ class UnderWay {
 
 }  // namespace rankview
 
-#include <condition_variable>
-
 namespace rankview::inline abi_0_1 {
 
 // Says on stderr, once, that the client, whose thread makes this, waits in MPI for ranks that serve, which else would be a hang without a
@@ -4629,6 +4807,8 @@ namespace rankview::transport {
 
 // This process is that rank, and has begun.
 void begin_exit_file();
+// The same, before MPI has been initialised, if its launcher says so.
+void begin_exit_file_early();
 // It leaves, with that code. For exit handlers and for who ends the process; a child that was forked says nothing.
 void tell_exit_code(int code);
 
@@ -4745,6 +4925,8 @@ void set_way_out(WayOut way_out);
 
 }  // namespace rankview::transport
 
+#include <csignal>
+
 namespace rankview::inline abi_0_1 {
 namespace {
 
@@ -4763,6 +4945,7 @@ MPI_Comm checked(MPI_Comm comm) {
 
 Cluster::State::State(MPI_Comm parent, const Options& chosen)
     : options(detail::decide(chosen)),
+      start_guard(std::in_place, options.detection ? options.start_limit : std::chrono::seconds(0), "a cluster of all ranks"),
       comm(transport::Communicator::duplicate(checked(parent))),
       rank(comm.rank()),
       size(comm.size()),
@@ -4790,6 +4973,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
     engine = std::make_unique<engine::Engine>(engine_settings(rank - 1, size - 1), variables);
   }
   watch_lives();
+  start_guard.reset();
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
 }
 
@@ -4872,6 +5056,10 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.teams = &teams;
   settings.recorder = event_log.get();
   settings.signs = &signs;
+  settings.put_down = [this](int silent) {
+    const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
+    if (near(identity)) ::kill(static_cast<pid_t>(identity.pid), SIGKILL);
+  };
   // Open MPI's mpirun, which has not been told to go on.
   if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
       std::getenv("SLURM_STEP_ID") == nullptr)
@@ -4902,6 +5090,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.own_process = size > 1;
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
+  settings.team_grace = options.team_grace;
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;
   return settings;
@@ -5197,6 +5386,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
     Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
+    Described{"RANKVIEW_START_LIMIT_S", &Options::start_limit, &Effective::start_limit, 1'000'000},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -5308,6 +5498,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       const Effective effective = decide(options);
       if (effective.crash_report) engine::note_crash_handlers();
       if (effective.task_server) prepare_isolation();
+      transport::begin_exit_file_early();
+      const StartGuard guard(effective.detection ? effective.start_limit : std::chrono::seconds(0), "MPI_Init of all ranks");
       transport::initialise(argc, argv);
       if (effective.crash_report) engine::report_crashes();
     }
@@ -5380,8 +5572,47 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 
 }  // namespace rankview::detail
 
+namespace rankview::liveness {
+
+// A thread that gets no signals that are for the program.
+template <class F>
+std::thread quiet_thread(F body) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, crash);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace rankview::liveness
+
+namespace rankview::inline abi_0_1 {
+
+StartGuard::StartGuard(std::chrono::seconds limit, std::string what) {
+  if (limit.count() == 0) return;
+  thread_ = liveness::quiet_thread([this, limit, what = std::move(what)] {
+    std::unique_lock lock(mutex_);
+    if (over_.wait_for(lock, limit, [this] { return is_over_; })) return;
+    transport::end_process(1, what + " has not come about within " + std::to_string(limit.count()) +
+                                  " s (RANKVIEW_START_LIMIT_S): a rank has died, or never came");
+  });
+}
+
+StartGuard::~StartGuard() {
+  {
+    const std::lock_guard guard(mutex_);
+    is_over_ = true;
+  }
+  over_.notify_one();
+  if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace rankview
+
 #include <sys/eventfd.h>
-#include <csignal>
 
 namespace rankview::inline abi_0_1 {
 namespace {
@@ -6229,6 +6460,11 @@ std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
   auto visit = driver_.visit();
   run_.begin_closing();
+  for (const LostEngine& lost : losses_.list()) {
+    liveness::Sign sign;
+    sign.seen = lost.seen;
+    if (lost.aside) give_up(lost.engine, sign);
+  }
   if (settings_.recorder != nullptr) settings_.recorder->run_ends(ending == wire::Ending::failed, reason);
   wire::End end;
   end.ending = ending;
@@ -6601,14 +6837,14 @@ class Dispatcher::Encoding final : public UserWork::Piece {
   void finish() override {
     detail::CallLife& life = call().life();
     const bool ended_early = has_ended(life.items[grant_.begin].status);
-    if (dispatcher_.engines_.lost(grant_.engine) && !ended_early && error_ == nullptr) {
+    const bool gone = !dispatcher_.engines_.live(grant_.engine);
+    if (gone && !ended_early && error_ == nullptr) {
       dispatcher_.orphans_.push_back({grant_.call, grant_.begin});
       return;
     }
     // It may have been given up meanwhile.
     if (error_ != nullptr || ended_early) {
-      if (!dispatcher_.engines_.lost(grant_.engine))
-        dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
+      if (!gone) dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
       dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
       return;
     }
@@ -7082,7 +7318,8 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
   } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
     on_subtask(engine, *subtask);
   } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-    queue_.scheduler().suspended(engine, suspended->items);
+    late_items_.note_suspended(engine, suspended->items);
+    tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
   } else if (std::holds_alternative<wire::Bye>(record)) {
@@ -7095,6 +7332,10 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
 // ---- results -----------------------------------------------------------------------------------------------------------------
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
+  if (late_items_.any() && late_items_.any(engine)) {
+    on_late_results(frame, engine, results);
+    return;
+  }
   Call* const call = calls_.find(results.call);
   if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->life().items.size()))
     throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
@@ -7132,6 +7373,46 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
   for (const std::uint64_t item : again) resubmit(*call, item);
 }
 
+// The same for an engine that was set aside: some of it the scheduler does not count any more, and some of that is not wanted.
+void Controller::on_late_results(transport::Frame& frame, int engine, const wire::Results& results) {
+  Call* const call = calls_.find(results.call);
+  const std::int64_t received = now();
+  wire::ResultCursor items(results);
+  std::int64_t started = results.started;
+  for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
+    const wire::ItemResult result = items.next();
+    const std::int64_t began = std::exchange(started, result.completed);
+    const std::optional<bool> late = late_items_.take(engine, {results.call, item});
+    const bool expired = retries_.take_expired(engine, results.call, item);
+    bool again = false;
+    if (late.value_or(false) || expired) {
+      if (!frame.attachment_sizes.empty()) transfers_.drop(frame);
+    } else if (call == nullptr || item >= call->life().items.size() || call->life().items[item].status != Status::handed_out) {
+      throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
+    } else {
+      ItemRecord& record = call->life().items[item];
+      if (record.engine == engine) {
+        record.started = began;
+        record.completed = result.completed;
+        record.received = received;
+      }
+      if (result.failed) {
+        again = on_failure(*call, item, engine, result.value);
+      } else if (record.engine == engine) {
+        transfers_.receive(frame, *call, item, result.value);
+      } else {
+        ledger_.finished(*call, item, Status::completed, nullptr);
+      }
+    }
+    if (!late) queue_.scheduler().finished(engine, results.call, item, item + 1, result.completed - began);
+    if (again) resubmit(*call, item);
+  }
+  transfers_.flush();
+  ledger_.flush_records();
+  tell_suspended(engine);
+  if (call != nullptr) call->life().last_received = received;
+}
+
 // An engine says that an item failed there. Whether it is to be run again.
 bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
   Reader in(value);
@@ -7147,6 +7428,10 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
     case wire::FailureKind::killed:
       ++engines_.account(engine).failed;
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
+      return false;
+    case wire::FailureKind::team_broken:
+      ledger_.finished(call, item, Status::failed,
+                       losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
     case wire::FailureKind::refused:
       controller::RetryPolicy::note_refusal(call, item, engine);
@@ -7197,12 +7482,18 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   }
 }
 
+// How much of what the engine has waits for others.
+void Controller::tell_suspended(int engine) {
+  if (engines_.live(engine)) queue_.scheduler().suspended(engine, late_items_.suspended(engine));
+}
+
 // ---- the rest ----------------------------------------------------------------------------------------------------------------
 
 // An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
+  if (late_items_.given_away(engine, task)) return;
   if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
       call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
@@ -7220,6 +7511,10 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
 // An engine gives back what it has not begun.
 void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
+  if (late_items_.any(engine)) {
+    on_late_return(engine, returned);
+    return;
+  }
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
     if (call == nullptr || items.first + items.count > call->life().items.size())
@@ -7238,6 +7533,21 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
       }
     }
   }
+}
+
+// The same for one that was set aside, of which the scheduler does not count some.
+void Controller::on_late_return(int engine, const wire::Returned& returned) {
+  for (const wire::Items& items : returned.items) {
+    Call* const call = calls_.find(items.call);
+    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+      const std::optional<bool> late = late_items_.take(engine, {items.call, item});
+      if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
+      if (call == nullptr || late.value_or(false)) continue;
+      ledger_.returned(*call, item, engine);
+      resubmit(*call, item);
+    }
+  }
+  tell_suspended(engine);
 }
 
 // What is published of a call that is over, or that nobody can ask any more, is dropped.
@@ -7754,7 +8064,17 @@ void Controller::hear_signs() {
   for (int i = 0; i < flood && endpoint_.poll(*this); ++i) continue;
   for (const liveness::Sign& sign : settings_.signs->take()) {
     const int engine = engines_.by_peer(sign.peer);
-    if (sign.kind == liveness::Sign::Kind::died) lose(engine, sign);
+    switch (sign.kind) {
+      case liveness::Sign::Kind::died:
+        lose(engine, sign);
+        break;
+      case liveness::Sign::Kind::silent:
+        run_.open() ? set_aside(engine, sign) : give_up(engine, sign);
+        break;
+      case liveness::Sign::Kind::answers:
+        take_back(engine);
+        break;
+    }
   }
   advance();
 }
@@ -7773,17 +8093,24 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   }
   forget_results_on(engine);
 
+  // Nobody's part in them comes about.
+  for (const std::shared_ptr<Call>& call : teams_.lose(engine)) {
+    call->life().failure = losses_.error(engine, {call->id, 0}, "what it did together with others has not come about");
+    end_root_part(*call);
+  }
   const auto gone = queue_.scheduler().lose_engine(engine);
   std::vector<TaskId> had;
   const auto add = [&](std::uint64_t number, std::uint64_t item) {
     const Call* const call = calls_.find(number);
     if (call == nullptr || item >= call->life().items.size()) return;
     const ItemRecord& record = call->life().items[item];
-    if (record.status == Status::handed_out && record.engine == engine) had.push_back({number, item});
+    const bool shared = call->spread == Spread::teams;
+    if (record.status == Status::handed_out && (record.engine == engine || shared)) had.push_back({number, item});
   };
   for (const scheduler::Range& range : gone.in_hand) {
     for (std::uint64_t item = range.begin; item < range.end; ++item) add(range.call, item);
   }
+  for (const TaskId& task : late_items_.lose(engine)) add(task.call, task.item);
   const std::string death = losses_.describe(engine);
   // Who could not tell what it ran, ran one of these.
   const bool known = sign.task.call != 0 || had.size() == 1;
@@ -7800,8 +8127,54 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
     if (Call* const call = calls_.find(task.call)) lose_item(*call, task.item, engine, false, false, death, lost);
   }
   for (const scheduler::Range& range : gone.stranded) strand(range, engine);
+  tell_lost(lost);
+}
+
+void Controller::tell_lost(const LostEngine& lost) {
   if (settings_.recorder != nullptr) settings_.recorder->engine_lost(lost);
   if (!losses_.listeners().empty()) continuations_.add(std::make_shared<Telling>(losses_.listeners(), lost));
+}
+
+// The engine does not answer: what it had others run, if they may, and what only it may run waits for it.
+void Controller::set_aside(int engine, const liveness::Sign& sign) {
+  if (!engines_.live(engine) || engines_.has_left(engine)) return;
+  engines_.set_aside(engine);
+  LostEngine& lost = losses_.note(engine, sign, true);
+  any_lost_ = true;
+  for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
+    Call* const call = calls_.find(range.call);
+    if (call == nullptr) continue;
+    const detail::Terms& terms = *call->life().terms;
+    const bool elsewhere = call->spread == Spread::pool && run_.open() && terms.on_engine_death == OnEngineDeath::rerun;
+    for (std::uint64_t item = range.begin; item < range.end; ++item) {
+      const ItemRecord& record = call->life().items[item];
+      const bool there = record.status == Status::handed_out && record.engine == engine;
+      // Its arguments may just be encoded for there.
+      if (record.status == Status::waiting) continue;
+      late_items_.add(engine, {call->id, item}, elsewhere || !there);
+      if (!there || !elsewhere) continue;
+      ++lost.rerun;
+      wire::write(engines_.to(engine), wire::Stop{call->id, item, 1});
+      ledger_.failed(*call, item);
+      resubmit(*call, item);
+    }
+  }
+  tell_lost(lost);
+}
+
+// The run ends, and the engine does not answer: nobody waits for it any more.
+void Controller::give_up(int engine, const liveness::Sign& sign) {
+  if (engines_.lost(engine) || engines_.has_left(engine)) return;
+  if (settings_.put_down) settings_.put_down(engines_[engine].rank);
+  lose(engine, sign);
+}
+
+void Controller::take_back(int engine) {
+  if (engines_.live(engine) || engines_.lost(engine)) return;
+  engines_.take_back(engine);
+  losses_.forget(engine);
+  queue_.scheduler().take_back(engine);
+  tell_suspended(engine);
 }
 
 // A task that the engine had and has not ended.
@@ -7827,6 +8200,11 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
     return;
   }
   ++lost.failed;
+  if (call.spread == Spread::teams) {
+    // The others of its team still have to say so.
+    ledger_.finished(call, item, Status::failed, losses_.error(engine, task, "others ran the task together with it"));
+    return;
+  }
   std::string why;
   if (!elsewhere) {
     why = "the task was for that engine";
@@ -7843,6 +8221,8 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
 void Controller::strand(const scheduler::Range& range, int engine) {
   Call* const call = calls_.find(range.call);
   if (call == nullptr) return;
+  // Rank 0 has no part in what nobody was handed.
+  if (call->spread == Spread::together && call->life().team == 0) ledger_.seal(*call);
   for (std::uint64_t item = range.begin; item < range.end; ++item) {
     if (call->life().items[item].status != Status::waiting) continue;
     const bool was_bound = call->life().more->deferred.placed >= 0;
@@ -7874,6 +8254,11 @@ void Controller::settle_strays() {
 // An engine that an item was for and that has died.
 int Controller::missing_engine(const Call& call, std::uint64_t item) const {
   if (!in_pool(call) && engines_.lost(call.engines[item])) return call.engines[item];
+  for (const std::vector<int>& team : call.life().more->teams) {
+    if (team.front() != call.life().items[item].engine) continue;
+    const auto gone = std::find_if(team.begin(), team.end(), [this](int id) { return engines_.lost(id); });
+    if (gone != team.end()) return *gone;
+  }
   const auto dead = std::find_if(call.engines.begin(), call.engines.end(), [this](int id) { return engines_.lost(id); });
   return dead != call.engines.end() ? *dead : losses_.list().back().engine;
 }
@@ -8050,6 +8435,7 @@ bool ResultTransfers::writing(const Call& call) const {
 
 void ResultTransfers::forget(int peer) {
   forgotten_.push_back(peer);
+  std::erase_if(unwanted_, [peer](const auto& transfer) { return transfer.first == peer; });
   for (Incoming& incoming : under_way_) {
     if (incoming.peer != peer) continue;
     lost_.push_back({incoming.call->id, incoming.item});
@@ -8059,8 +8445,11 @@ void ResultTransfers::forget(int peer) {
   std::erase_if(under_way_, [peer](const Incoming& incoming) { return incoming.peer == peer; });
 }
 
+void ResultTransfers::drop(const transport::Frame& frame) { unwanted_.emplace_back(frame.peer, endpoint_.receive(frame, {})); }
+
 bool ResultTransfers::progress() {
   bool any = false;
+  std::erase_if(unwanted_, [](const auto& transfer) { return transfer.second->done(); });
   for (std::size_t i = 0; i < under_way_.size();) {
     if (!under_way_[i].transfer->done()) {
       ++i;
@@ -8882,7 +9271,26 @@ std::uint64_t Teams::enter(const std::vector<int>& members, Engines& engines) {
   return number;
 }
 
-void Teams::leave(std::uint64_t number) { --teams_.at(number).calls; }
+void Teams::leave(std::uint64_t number) {
+  if (!broken_.contains(number)) --teams_.at(number).calls;
+}
+
+// MPI may go on for ever with what was begun in them, so that is never freed, nor what it looks at.
+std::vector<std::shared_ptr<detail::Call>> Teams::lose(int engine) {
+  static auto& for_ever = *new std::vector<decltype(teams_)::node_type>;
+  std::vector<std::shared_ptr<detail::Call>> calls;
+  for (auto at = teams_.begin(); at != teams_.end();) {
+    const auto each = at++;
+    Team& team = each->second;
+    if (std::find(team.engines.begin(), team.engines.end(), engine) == team.engines.end()) continue;
+    for (const Part& part : team.parts) calls.push_back(part.call);
+    broken_.insert(team.number);
+    by_engines_.erase(team.engines);
+    std::erase(busy_, team.number);
+    for_ever.push_back(teams_.extract(each));
+  }
+  return calls;
+}
 
 // The one that was used longest ago. While all are in use there may be more than are kept.
 void Teams::drop_unused(Engines& engines) {
@@ -8904,6 +9312,7 @@ void Teams::begin(std::uint64_t number, std::shared_ptr<detail::Call> call) {
 }
 
 void Teams::on_join(std::uint64_t number, int engine) {
+  if (broken_.contains(number)) return;
   const auto found = teams_.find(number);
   if (found == teams_.end() || found->second.made != nullptr || found->second.joining == found->second.engines.size())
     throw DecodeError("engine " + std::to_string(engine) + " joins team " + std::to_string(number) + ", which it was not asked to");
@@ -9837,12 +10246,12 @@ bool Engine::carry_out_next() {
   if (inbox_.empty()) return false;
   const Inbox::Command next = inbox_.pop();
   if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
-    run(*batch, *next.message);
+    run(*batch, *next.message, next.number);
     done_with(*batch, *next.message);
   } else if (const auto* join_team = std::get_if<wire::Join>(&next.what)) {
     join(*join_team);
   } else {
-    teams_.erase(std::get<wire::Disband>(next.what).team);
+    teams_.disband(std::get<wire::Disband>(next.what).team);
   }
   return true;
 }
@@ -9850,14 +10259,15 @@ bool Engine::carry_out_next() {
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
   const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
+  teams_.join(join.team, {join.engines.begin(), join.engines.end()});
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
   transport::Idle idle(spin_);
-  while (!assembling_.contains(join.team)) poll_or_nap(idle);
-  assembling_.erase(join.team);
+  while (!assembling_.contains(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
+  if (assembling_.erase(join.team) == 0) return;
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
-  teams_[join.team] = endpoint_->assemble(join.team, peers);
+  teams_.made(join.team, endpoint_->assemble(join.team, peers));
 }
 
 // It has been run, or will not be: takes in what was sent for it and is not needed.
@@ -9907,6 +10317,7 @@ void Engine::beat() {
     stop_requested_.store(true, std::memory_order_release);
     outbox_.write(wire::Overdue{run_->call, run_->item});
   }
+  end_if_stuck();
   outbox_.flush();
   const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
   if (client_failed() && since_end > settings_.grace)
@@ -9917,6 +10328,22 @@ void Engine::beat() {
   lock_.unlock();
   const RunningHere here(this);  // for callbacks of the task's stop token
   due.request_stop();
+}
+
+// The task may wait in MPI for an engine that has died, where nobody can call it back.
+void Engine::end_if_stuck() {
+  if (run_->team == 0 || !teams_.any_broken() || !teams_.broken(run_->team)) {
+    broken_seen_ = 0;
+    return;
+  }
+  stop_requested_.store(true, std::memory_order_release);
+  const std::int64_t now = settings_.clock.now();
+  if (broken_seen_ == 0) broken_seen_ = now;
+  if (std::chrono::nanoseconds(now - broken_seen_) > settings_.team_grace)
+    transport::end_process(1, "engine " + std::to_string(settings_.id) +
+                                  " ends: it runs a task together with an engine that has died, has not ended it within " +
+                                  std::to_string(settings_.team_grace.count()) +
+                                  " ms (RANKVIEW_TEAM_GRACE_MS), and may wait for that one in MPI");
 }
 
 // ---- what rank 0 and other engines say ---------------------------------------------------------------------------------------
@@ -9943,7 +10370,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
     on_end(*end);
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
-    if (inbox_.stopped(run_->call, run_->item)) stop_requested_.store(true, std::memory_order_release);
+    if (inbox_.stopped(run_->call, run_->item, run_->number)) stop_requested_.store(true, std::memory_order_release);
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
     if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
@@ -9981,6 +10408,7 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 void Engine::on_lost(const wire::Lost& lost) {
   const int peer = static_cast<int>(lost.engine) + 1;
   lost_peers_.insert(peer);
+  teams_.lose(static_cast<int>(lost.engine));
   endpoint_->forget(peer);
   unwanted_.forget(peer);
   drop(deliveries_.forget(static_cast<int>(lost.engine)));
@@ -10016,6 +10444,8 @@ wire::Failure describe_current_exception() {
     throw;
   } catch (const detail::StoodBack&) {
     return {stood_back, "", ""};
+  } catch (const detail::TeamBroken&) {
+    return {team_broken, "", ""};
   } catch (const detail::ResultGone&) {
     return {gone, "", ""};
   } catch (const NameError& error) {
@@ -10122,11 +10552,17 @@ namespace rankview::engine {
 // What a task of a collective call sees of its team.
 class Group final : public detail::Group {
  public:
-  // `votes`: rounds of voting that the call has.
-  Group(transport::Team& team, transport::SpinTime& spin, std::uint64_t votes) : team_(team), spin_(spin), votes_(votes) {}
+  // `votes`: rounds of voting that the call has. `broken`: whether one of the team has died; asked again and again by who waits.
+  Group(std::shared_ptr<transport::Team> team, transport::SpinTime& spin, std::uint64_t votes, std::function<bool()> broken)
+      : owner_(std::move(team)), team_(*owner_), spin_(spin), votes_(votes), is_broken_(std::move(broken)) {}
 
   [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
   [[nodiscard]] std::size_t size() const override { return team_.engines(); }
+
+  void keep(std::shared_ptr<const void> memory) override { kept_.push_back(std::move(memory)); }
+  [[nodiscard]] bool broken() const override { return broken_; }
+  // The item is over: nothing is kept for it any more.
+  void end_item() { kept_.clear(); }
 
   std::uint64_t agree(std::uint64_t count) override;
   // Before and after a task with a communicator: has one made if there is none; tells the others how the task ended, and gives the
@@ -10157,9 +10593,15 @@ class Group final : public detail::Group {
   transport::Verdict vote(const transport::Vote& own);
   void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
 
+  [[noreturn]] void give_up(transport::Team::Begun transfer);
+
+  std::shared_ptr<transport::Team> owner_;
   transport::Team& team_;
   transport::SpinTime& spin_;
   std::uint64_t votes_;
+  std::function<bool()> is_broken_;
+  bool broken_ = false;
+  std::vector<std::shared_ptr<const void>> kept_;
   bool agreed_ = false;
 };
 
@@ -10176,16 +10618,36 @@ std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
 // Before the vote others may be late by any time, so who waits sleeps in the end. After it all are there, and looking is what moves the
 // data.
 void Group::wait(transport::Team::Begun transfer, const std::function<void()>& late) {
+  constexpr unsigned looks_between = 256;
+  if (broken_) throw detail::TeamBroken();
   transport::Idle idle(spin_);
   bool told = false;
-  while (!transfer->done()) {
-    if (agreed_) continue;
+  for (unsigned looks = 1; !transfer->done(); ++looks) {
+    if (agreed_) {
+      if (looks % looks_between == 0 && is_broken_()) give_up(std::move(transfer));
+      continue;
+    }
     const auto pause = idle.pause();
     if (pause.count() == 0) continue;
+    if (is_broken_()) give_up(std::move(transfer));
     if (late && !std::exchange(told, true)) late();
     transport::nap(pause);
   }
   idle.reset();
+}
+
+// What is on its way between those that live arrives in the meantime. MPI may go on with the rest for ever, so all that it may look at is
+// never freed.
+void Group::give_up(transport::Team::Begun transfer) {
+  constexpr std::chrono::milliseconds patience{200};
+  static auto& for_ever = *new std::vector<std::shared_ptr<const void>>;
+  broken_ = true;
+  const auto limit = std::chrono::steady_clock::now() + patience;
+  while (!transfer->done() && std::chrono::steady_clock::now() < limit) continue;
+  for_ever.insert(for_ever.end(), kept_.begin(), kept_.end());
+  for_ever.push_back(std::move(transfer));
+  for_ever.push_back(owner_);
+  throw detail::TeamBroken();
 }
 
 void Group::prepare() {
@@ -10195,19 +10657,32 @@ void Group::prepare() {
 }
 
 void Group::settle(bool failed, const std::function<void()>& late) {
-  std::int64_t ill = failed ? 1 : 0;
-  wait(team_.count_ill(ill), late);
+  if (broken_) return;
+  const auto count = std::make_shared<std::int64_t>(failed ? 1 : 0);
+  keep(count);
+  std::int64_t& ill = *count;
+  try {
+    wait(team_.count_ill(ill), late);
+  } catch (const detail::TeamBroken&) {
+    return;
+  }
   if (ill != 0) team_.drop_communicator();
 }
 
 transport::Verdict Group::vote(const transport::Vote& own) {
+  struct Ballot {
+    transport::Vote own;
+    transport::Verdict verdict;
+  };
+  const auto ballot = std::make_shared<Ballot>();
+  ballot->own = own;
+  keep(ballot);
   --votes_;
-  transport::Verdict verdict;
-  auto cast = team_.gather_votes(own, {});
-  wait(team_.announce(verdict));
+  transport::Team::Begun cast = team_.gather_votes(ballot->own, {});
+  wait(team_.announce(ballot->verdict));
   wait(std::move(cast));
-  if (verdict.go == 0) votes_ = 0;
-  return verdict;
+  if (ballot->verdict.go == 0) votes_ = 0;
+  return ballot->verdict;
 }
 
 std::uint64_t Group::agree(std::uint64_t count) {
@@ -10218,7 +10693,13 @@ std::uint64_t Group::agree(std::uint64_t count) {
 }
 
 void Group::refuse() {
-  if (votes_ != 0) vote({0, 0});
+  if (votes_ == 0 || broken_) return;
+  try {
+    vote({0, 0});
+  } catch (const detail::TeamBroken&) {
+    // Nobody waits for it any more.
+    return;
+  }
 }
 
 void Group::broadcast(void* to, std::uint64_t size) { wait(team_.broadcast(bytes(to), size)); }
@@ -10250,14 +10731,15 @@ void Group::share(void* data, std::uint64_t size, std::size_t source) { wait(tea
 void Group::send(std::size_t to, std::span<const std::byte> data) { wait(team_.send(to, data)); }
 
 detail::Buffer Group::receive(std::size_t from) {
-  detail::Buffer arrived;
+  const auto arrived = std::make_shared<detail::Buffer>();
+  keep(arrived);
   try {
-    wait(team_.receive(from, arrived));
+    wait(team_.receive(from, *arrived));
   } catch (const std::bad_alloc&) {
     // The others are beyond the point where anybody could stand back.
     transport::end_process(1, "an engine ran out of memory in the middle of a collective");
   }
-  return arrived;
+  return std::move(*arrived);
 }
 
 }  // namespace rankview::engine
@@ -10360,9 +10842,11 @@ wire::Returned Inbox::give_back_all(ItemRun& running) {
   return give_back(everything, running);
 }
 
-bool Inbox::any_stop(std::uint64_t call, std::uint64_t item) const {
-  return std::any_of(stops_.begin(), stops_.end(),
-                     [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
+bool Inbox::any_stop(std::uint64_t call, std::uint64_t item, std::uint64_t number) const {
+  return std::any_of(stops_.begin(), stops_.end(), [=](const auto& each) {
+    const auto& [stop, pushed] = each;
+    return stop.call == call && stop.first <= item && item - stop.first < stop.count && number <= pushed;
+  });
 }
 
 }  // namespace rankview::engine
@@ -10556,14 +11040,18 @@ class Engine::Running final : public detail::Invocation {
   detail::Claims& claims_;
 };
 
-void Engine::run(const wire::Batch& batch, InMessage& message) {
+void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t number) {
   Code code;
   wire::ItemCursor items(batch);
   std::optional<Group> group;
   if (batch.team != 0) {
     // Others may need what this engine has done before they can come.
     outbox_.flush();
-    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
+    if (teams_.broken(batch.team)) {
+      fail_batch(batch);
+      return;
+    }
+    group.emplace(teams_.at(batch.team), spin_, batch.votes, [this, &batch] { return team_broken(batch.team); });
   } else if (batch.slow) {
     outbox_.flush();
   }
@@ -10574,6 +11062,8 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
   std::int64_t started = settings_.clock.now();
   run.call = batch.call;
   run.end = batch.first + batch.count;
+  run.number = number;
+  run.team = batch.communicator ? batch.team : 0;
   run.movable = batch.movable && message.attachment_sizes.empty();
   for (std::uint64_t item = batch.first; item < run.end; ++item) {
     progress_thread_.note_item();
@@ -10581,7 +11071,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
     run.item = item;
     const auto arguments = next_arguments(items);
     // What engines run together is begun by all, or others would wait.
-    if (batch.team == 0 && inbox_.stopped(batch.call, item)) {
+    if (batch.team == 0 && inbox_.stopped(batch.call, item, number)) {
       end_fold(batch.call, code);
       wire::write(run.result, wire::Failure{wire::FailureKind::stopped, "", ""});
       outbox_.add_result(batch.call, item, started, started, true, run.result);
@@ -10597,6 +11087,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
       outbox_.add_result(batch.call, item, started, completed, !well, run.result);
     }
     if (batch.communicator) settle(*group, well);
+    if (group) group->end_item();
     started = completed;
     if (completed - last_look_ < look_after) continue;
     end_fold(batch.call, code);
@@ -10607,6 +11098,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
   }
   end_fold(batch.call, code);
   run.end = 0;
+  run.team = 0;
   if (code.object.use_count() == 1) left_.push_back(std::move(code.object));
 }
 
@@ -10654,6 +11146,27 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   deadline_.store(0, std::memory_order_relaxed);
   run.result.flat = false;
   return well;
+}
+
+// What was to be run together with an engine that has died.
+void Engine::fail_batch(const wire::Batch& batch) {
+  const std::int64_t now = settings_.clock.now();
+  for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
+    fail_run({wire::FailureKind::team_broken, "", ""});
+    outbox_.add_result(batch.call, item, now, now, true, run_->result);
+  }
+  outbox_.flush();
+}
+
+// Whether one of a team has died, for who waits for it without the lock.
+bool Engine::team_broken(std::uint64_t team) {
+  if (!settings_.progress_thread) {
+    const std::lock_guard held(lock_);
+    endpoint_->poll(*this);
+  }
+  if (!teams_.any_broken()) return false;
+  const std::lock_guard held(lock_);
+  return teams_.broken(team);
 }
 
 // Whether the task may run here.
@@ -12432,23 +12945,6 @@ void start_under_mpirun(int argc, char** argv) {
 
 }  // namespace rankview::launch
 
-namespace rankview::liveness {
-
-// A thread that gets no signals that are for the program.
-template <class F>
-std::thread quiet_thread(F body) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, crash);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::move(body));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
-}
-
-}  // namespace rankview::liveness
-
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -12587,6 +13083,7 @@ void SideChannel::wait_for_events(Time now) {
         break;
       case process_event:
         // What it has told before comes first.
+        if (!peers_.at(static_cast<int>(number)).socket) hear_all_strangers();
         read_from(static_cast<int>(number));
         ended(static_cast<int>(number), "its process has ended");
         break;
@@ -12600,13 +13097,25 @@ void SideChannel::wait_for_events(Time now) {
 
 // ---- who connects ------------------------------------------------------------------------------------------------------------
 
-void SideChannel::accept_from(std::size_t listener) {
+// Whether anybody was there.
+bool SideChannel::accept_from(std::size_t listener) {
   isolation::Fd socket(::accept4(listeners_[listener].socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   // Those that come in such numbers are none of ours, which would come once each.
-  if (!socket || strangers_.size() >= most_strangers + peers_.size()) return;
+  if (!socket || strangers_.size() >= most_strangers + peers_.size()) return false;
   const int fd = socket.get();
   watch(fd, event(stranger_event, static_cast<std::uint64_t>(fd)));
   strangers_[fd] = {std::move(socket), {}, std::chrono::steady_clock::now()};
+  return true;
+}
+
+// Somebody may have come, and ended at once.
+void SideChannel::hear_all_strangers() {
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    while (accept_from(i)) continue;
+  }
+  std::vector<int> fds;
+  for (const auto& [fd, stranger] : strangers_) fds.push_back(fd);
+  for (const int fd : fds) hear_stranger(fd);
 }
 
 void SideChannel::hear_stranger(int fd) {
@@ -12747,6 +13256,8 @@ SideLine::SideLine(const Invitation& invitation, int rank, long rank0, std::func
       quit_(::eventfd(0, EFD_CLOEXEC)) {
   static const int registered = pthread_atfork(nullptr, nullptr, &close_in_child);
   static_cast<void>(registered);
+  // At once where that cannot take long.
+  if (rank0_) connect();
   thread_ = quiet_thread([this] { run(); });
 }
 
@@ -12772,7 +13283,7 @@ bool SideLine::connect() {
 }
 
 void SideLine::run() {
-  connect();
+  if (!socket_) connect();
   std::array<pollfd, 3> watched{{{quit_.get(), POLLIN, 0}, {rank0_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}}};
   for (;;) {
     const int any = ::poll(watched.data(), watched.size(), static_cast<int>(beat_period.count()));
@@ -14474,6 +14985,8 @@ std::size_t size_of(Element element) {
 
 }  // namespace rankview::detail
 
+#include <initializer_list>
+
 namespace rankview::transport {
 namespace {
 
@@ -14498,6 +15011,13 @@ void begin_exit_file() {
   whose = ::getpid();
   say("started");
   ::on_exit(&at_end, nullptr);
+}
+
+void begin_exit_file_early() {
+  for (const char* const name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"}) {
+    const char* const rank = std::getenv(name);
+    if (rank != nullptr && std::strcmp(rank, "0") == 0) return begin_exit_file();
+  }
 }
 
 void tell_exit_code(int code) {
@@ -16472,7 +16992,7 @@ void write(Writer& out, const Failure& failure) {
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::killed)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::team_broken)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);

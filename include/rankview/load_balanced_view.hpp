@@ -275,27 +275,33 @@ class TeamView : public detail::BalancedVerbs<TeamView> {
  public:
   /// \param engines  resolved ids, dealt out to teams in this order
   /// \param ranks    engines a team; UsageError if there are not as many
-  TeamView(std::shared_ptr<detail::Controller> controller, const std::vector<int>& engines, int ranks)
-      : BalancedVerbs(std::move(controller)) {
-    const auto count = static_cast<std::ptrdiff_t>(engines.size());
-    if (ranks < 1 || ranks > count) throw UsageError("a team of " + std::to_string(ranks) + " engines out of " + std::to_string(count));
-    auto at = engines.begin();
-    for (; engines.end() - at >= ranks; at += ranks) teams_.emplace_back(at, at + ranks);
-    leftover_.assign(at, engines.end());
+  TeamView(std::shared_ptr<detail::Controller> controller, std::vector<int> engines, int ranks)
+      : BalancedVerbs(std::move(controller)), engines_(std::move(engines)), ranks_(ranks) {
+    static_cast<void>(teams());
   }
 
-  /// The engines of each team.
-  [[nodiscard]] const std::vector<std::vector<int>>& teams() const noexcept { return teams_; }
+  /// The engines of each team. When one has died, teams are dealt anew from the others. Throws UsageError if they are too few for one.
+  [[nodiscard]] std::vector<std::vector<int>> teams() const {
+    const std::vector<int> live = detail::still_live(*controller_, engines_);
+    const auto count = static_cast<std::ptrdiff_t>(live.size());
+    if (ranks_ < 1 || ranks_ > count) throw UsageError("a team of " + std::to_string(ranks_) + " engines out of " + std::to_string(count));
+    std::vector<std::vector<int>> teams;
+    for (auto at = live.begin(); live.end() - at >= ranks_; at += ranks_) teams.emplace_back(at, at + ranks_);
+    return teams;
+  }
   /// Engines that are in no team.
-  [[nodiscard]] const std::vector<int>& leftover() const noexcept { return leftover_; }
+  [[nodiscard]] std::vector<int> leftover() const {
+    const std::vector<int> live = detail::still_live(*controller_, engines_);
+    return {live.end() - static_cast<std::ptrdiff_t>(live.size() % static_cast<std::size_t>(ranks_)), live.end()};
+  }
   /// The engines that run its tasks.
   [[nodiscard]] std::vector<int> targets() const {
     std::vector<int> engines;
-    for (const auto& team : teams_) engines.insert(engines.end(), team.begin(), team.end());
+    for (const auto& team : teams()) engines.insert(engines.end(), team.begin(), team.end());
     return engines;
   }
   /// How many teams there are.
-  [[nodiscard]] std::size_t size() const noexcept { return teams_.size(); }
+  [[nodiscard]] std::size_t size() const { return teams().size(); }
 
  private:
   friend BalancedVerbs;
@@ -309,12 +315,12 @@ class TeamView : public detail::BalancedVerbs<TeamView> {
   void place(detail::Call& call) const {
     detail::check_team_flags(flags_);
     call.spread = detail::Spread::teams;
-    set_teams(call, teams_);
+    set_teams(call, teams());
     call.communicator = true;
   }
 
-  std::vector<std::vector<int>> teams_;
-  std::vector<int> leftover_;
+  std::vector<int> engines_;
+  int ranks_;
 };
 
 }  // namespace rankview

@@ -47,6 +47,9 @@ struct Options {
   /// `RANKVIEW_SILENCE_MS` (2000): an engine that has given no sign of life for so long is set aside: it is handed nothing until it
   /// answers.
   std::optional<std::chrono::milliseconds> silence{};
+  /// `RANKVIEW_START_LIMIT_S` (300): MPI_Init and the making of a cluster take all ranks, and wait for ever for one that has died; after so
+  /// many seconds a rank ends with an error instead. 0 for no limit. Not without detection.
+  std::optional<std::chrono::seconds> start_limit{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

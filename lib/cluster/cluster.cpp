@@ -17,6 +17,7 @@
 #include <rankview/errors.hpp>
 
 #include <unistd.h>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -41,6 +42,7 @@ MPI_Comm checked(MPI_Comm comm) {
 
 Cluster::State::State(MPI_Comm parent, const Options& chosen)
     : options(detail::decide(chosen)),
+      start_guard(std::in_place, options.detection ? options.start_limit : std::chrono::seconds(0), "a cluster of all ranks"),
       comm(transport::Communicator::duplicate(checked(parent))),
       rank(comm.rank()),
       size(comm.size()),
@@ -68,6 +70,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
     engine = std::make_unique<engine::Engine>(engine_settings(rank - 1, size - 1), variables);
   }
   watch_lives();
+  start_guard.reset();
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
 }
 
@@ -150,6 +153,10 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.teams = &teams;
   settings.recorder = event_log.get();
   settings.signs = &signs;
+  settings.put_down = [this](int silent) {
+    const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
+    if (near(identity)) ::kill(static_cast<pid_t>(identity.pid), SIGKILL);
+  };
   // Open MPI's mpirun, which has not been told to go on.
   if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
       std::getenv("SLURM_STEP_ID") == nullptr)
@@ -180,6 +187,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.own_process = size > 1;
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
+  settings.team_grace = options.team_grace;
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;
   return settings;

@@ -4,6 +4,7 @@
 
 #include "cluster/event_log.hpp"
 #include "cluster/options.hpp"
+#include "cluster/start_guard.hpp"
 #include "cluster/status_report.hpp"
 #include "controller/controller.hpp"
 #include "engine/engine.hpp"
@@ -21,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,7 @@ struct Cluster::State {
   [[nodiscard]] bool forked() const;
 
   detail::Effective options;
+  std::optional<StartGuard> start_guard;  // while it is being made
   transport::Communicator comm;
   transport::Communicator team_parent;  // of the same ranks
   int rank = 0;

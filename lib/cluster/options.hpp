@@ -22,6 +22,7 @@ struct Effective {
   bool status_signal = true;
   bool detection = true;
   std::chrono::milliseconds silence{2000};
+  std::chrono::seconds start_limit{300};
   bool banner = false;
 };
 

@@ -2,11 +2,13 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "cluster/start_guard.hpp"
 #include "cluster/task_server.hpp"
 #include "cluster/under_way.hpp"
 #include "engine/crash_report.hpp"
 #include "engine/failure.hpp"
 #include "launch/self_start.hpp"
+#include "transport/exit_file.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
 
@@ -58,6 +60,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       const Effective effective = decide(options);
       if (effective.crash_report) engine::note_crash_handlers();
       if (effective.task_server) prepare_isolation();
+      transport::begin_exit_file_early();
+      const StartGuard guard(effective.detection ? effective.start_limit : std::chrono::seconds(0), "MPI_Init of all ranks");
       transport::initialise(argc, argv);
       if (effective.crash_report) engine::report_crashes();
     }

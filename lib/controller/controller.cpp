@@ -352,6 +352,11 @@ std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
   auto visit = driver_.visit();
   run_.begin_closing();
+  for (const LostEngine& lost : losses_.list()) {
+    liveness::Sign sign;
+    sign.seen = lost.seen;
+    if (lost.aside) give_up(lost.engine, sign);
+  }
   if (settings_.recorder != nullptr) settings_.recorder->run_ends(ending == wire::Ending::failed, reason);
   wire::End end;
   end.ending = ending;

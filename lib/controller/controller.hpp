@@ -9,6 +9,7 @@
 #include "controller/driver.hpp"
 #include "controller/engines.hpp"
 #include "controller/item_ledger.hpp"
+#include "controller/late_items.hpp"
 #include "controller/losses.hpp"
 #include "controller/result_transfers.hpp"
 #include "controller/retries.hpp"
@@ -52,6 +53,7 @@ struct ControllerSettings {
   controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
   controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
   liveness::Signs* signs = nullptr;          // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;    // ends the process of an engine that does not answer, where that can be done
   std::string ends_with_an_engine;           // what to say when an engine dies and the job ends with it, or nothing
 };
 
@@ -184,13 +186,20 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
   void on_overdue(int engine, const wire::Overdue& overdue);
   void on_returned(int engine, const wire::Returned& returned);
+  void on_late_return(int engine, const wire::Returned& returned);
+  void tell_suspended(int engine);
   void on_published(const wire::Published& published);
   void on_subtask(int engine, const wire::Subtask& subtask);
+  void on_late_results(transport::Frame& frame, int engine, const wire::Results& results);
   void resubmit(Call& call, std::uint64_t item);
 
   // What is heard of their lives.
   void hear_signs();
   void lose(int engine, const liveness::Sign& sign);
+  void set_aside(int engine, const liveness::Sign& sign);
+  void take_back(int engine);
+  void give_up(int engine, const liveness::Sign& sign);
+  void tell_lost(const LostEngine& lost);
   void lose_item(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
   void strand(const scheduler::Range& range, int engine);
   void settle_strays();
@@ -214,6 +223,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   controller::Losses losses_;
+  controller::LateItems late_items_;
   std::atomic<bool> any_lost_{false};
   controller::Timers timers_;  // of calls that have a queue_timeout
   std::int64_t next_recall_ = 0;

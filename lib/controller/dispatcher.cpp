@@ -140,14 +140,14 @@ class Dispatcher::Encoding final : public UserWork::Piece {
   void finish() override {
     detail::CallLife& life = call().life();
     const bool ended_early = has_ended(life.items[grant_.begin].status);
-    if (dispatcher_.engines_.lost(grant_.engine) && !ended_early && error_ == nullptr) {
+    const bool gone = !dispatcher_.engines_.live(grant_.engine);
+    if (gone && !ended_early && error_ == nullptr) {
       dispatcher_.orphans_.push_back({grant_.call, grant_.begin});
       return;
     }
     // It may have been given up meanwhile.
     if (error_ != nullptr || ended_early) {
-      if (!dispatcher_.engines_.lost(grant_.engine))
-        dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
+      if (!gone) dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
       dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
       return;
     }

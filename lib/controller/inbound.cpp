@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -44,7 +45,8 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
   } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
     on_subtask(engine, *subtask);
   } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-    queue_.scheduler().suspended(engine, suspended->items);
+    late_items_.note_suspended(engine, suspended->items);
+    tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
   } else if (std::holds_alternative<wire::Bye>(record)) {
@@ -57,6 +59,10 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
 // ---- results -----------------------------------------------------------------------------------------------------------------
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
+  if (late_items_.any() && late_items_.any(engine)) {
+    on_late_results(frame, engine, results);
+    return;
+  }
   Call* const call = calls_.find(results.call);
   if (!retries_.any_expired() && (call == nullptr || results.first + results.count > call->life().items.size()))
     throw DecodeError("results for items that nobody asked for, of call " + std::to_string(results.call));
@@ -94,6 +100,46 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
   for (const std::uint64_t item : again) resubmit(*call, item);
 }
 
+// The same for an engine that was set aside: some of it the scheduler does not count any more, and some of that is not wanted.
+void Controller::on_late_results(transport::Frame& frame, int engine, const wire::Results& results) {
+  Call* const call = calls_.find(results.call);
+  const std::int64_t received = now();
+  wire::ResultCursor items(results);
+  std::int64_t started = results.started;
+  for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
+    const wire::ItemResult result = items.next();
+    const std::int64_t began = std::exchange(started, result.completed);
+    const std::optional<bool> late = late_items_.take(engine, {results.call, item});
+    const bool expired = retries_.take_expired(engine, results.call, item);
+    bool again = false;
+    if (late.value_or(false) || expired) {
+      if (!frame.attachment_sizes.empty()) transfers_.drop(frame);
+    } else if (call == nullptr || item >= call->life().items.size() || call->life().items[item].status != Status::handed_out) {
+      throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
+    } else {
+      ItemRecord& record = call->life().items[item];
+      if (record.engine == engine) {
+        record.started = began;
+        record.completed = result.completed;
+        record.received = received;
+      }
+      if (result.failed) {
+        again = on_failure(*call, item, engine, result.value);
+      } else if (record.engine == engine) {
+        transfers_.receive(frame, *call, item, result.value);
+      } else {
+        ledger_.finished(*call, item, Status::completed, nullptr);
+      }
+    }
+    if (!late) queue_.scheduler().finished(engine, results.call, item, item + 1, result.completed - began);
+    if (again) resubmit(*call, item);
+  }
+  transfers_.flush();
+  ledger_.flush_records();
+  tell_suspended(engine);
+  if (call != nullptr) call->life().last_received = received;
+}
+
 // An engine says that an item failed there. Whether it is to be run again.
 bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
   Reader in(value);
@@ -109,6 +155,10 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
     case wire::FailureKind::killed:
       ++engines_.account(engine).failed;
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
+      return false;
+    case wire::FailureKind::team_broken:
+      ledger_.finished(call, item, Status::failed,
+                       losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
     case wire::FailureKind::refused:
       controller::RetryPolicy::note_refusal(call, item, engine);
@@ -159,12 +209,18 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   }
 }
 
+// How much of what the engine has waits for others.
+void Controller::tell_suspended(int engine) {
+  if (engines_.live(engine)) queue_.scheduler().suspended(engine, late_items_.suspended(engine));
+}
+
 // ---- the rest ----------------------------------------------------------------------------------------------------------------
 
 // An item runs for too long, and goes on. For the client the attempt is over; the engine is not free before it ends.
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
+  if (late_items_.given_away(engine, task)) return;
   if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
       call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
@@ -182,6 +238,10 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
 // An engine gives back what it has not begun.
 void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
+  if (late_items_.any(engine)) {
+    on_late_return(engine, returned);
+    return;
+  }
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
     if (call == nullptr || items.first + items.count > call->life().items.size())
@@ -200,6 +260,21 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
       }
     }
   }
+}
+
+// The same for one that was set aside, of which the scheduler does not count some.
+void Controller::on_late_return(int engine, const wire::Returned& returned) {
+  for (const wire::Items& items : returned.items) {
+    Call* const call = calls_.find(items.call);
+    for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
+      const std::optional<bool> late = late_items_.take(engine, {items.call, item});
+      if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
+      if (call == nullptr || late.value_or(false)) continue;
+      ledger_.returned(*call, item, engine);
+      resubmit(*call, item);
+    }
+  }
+  tell_suspended(engine);
 }
 
 // What is published of a call that is over, or that nobody can ask any more, is dropped.

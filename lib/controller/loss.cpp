@@ -40,7 +40,17 @@ void Controller::hear_signs() {
   for (int i = 0; i < flood && endpoint_.poll(*this); ++i) continue;
   for (const liveness::Sign& sign : settings_.signs->take()) {
     const int engine = engines_.by_peer(sign.peer);
-    if (sign.kind == liveness::Sign::Kind::died) lose(engine, sign);
+    switch (sign.kind) {
+      case liveness::Sign::Kind::died:
+        lose(engine, sign);
+        break;
+      case liveness::Sign::Kind::silent:
+        run_.open() ? set_aside(engine, sign) : give_up(engine, sign);
+        break;
+      case liveness::Sign::Kind::answers:
+        take_back(engine);
+        break;
+    }
   }
   advance();
 }
@@ -59,17 +69,24 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   }
   forget_results_on(engine);
 
+  // Nobody's part in them comes about.
+  for (const std::shared_ptr<Call>& call : teams_.lose(engine)) {
+    call->life().failure = losses_.error(engine, {call->id, 0}, "what it did together with others has not come about");
+    end_root_part(*call);
+  }
   const auto gone = queue_.scheduler().lose_engine(engine);
   std::vector<TaskId> had;
   const auto add = [&](std::uint64_t number, std::uint64_t item) {
     const Call* const call = calls_.find(number);
     if (call == nullptr || item >= call->life().items.size()) return;
     const ItemRecord& record = call->life().items[item];
-    if (record.status == Status::handed_out && record.engine == engine) had.push_back({number, item});
+    const bool shared = call->spread == Spread::teams;
+    if (record.status == Status::handed_out && (record.engine == engine || shared)) had.push_back({number, item});
   };
   for (const scheduler::Range& range : gone.in_hand) {
     for (std::uint64_t item = range.begin; item < range.end; ++item) add(range.call, item);
   }
+  for (const TaskId& task : late_items_.lose(engine)) add(task.call, task.item);
   const std::string death = losses_.describe(engine);
   // Who could not tell what it ran, ran one of these.
   const bool known = sign.task.call != 0 || had.size() == 1;
@@ -86,8 +103,54 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
     if (Call* const call = calls_.find(task.call)) lose_item(*call, task.item, engine, false, false, death, lost);
   }
   for (const scheduler::Range& range : gone.stranded) strand(range, engine);
+  tell_lost(lost);
+}
+
+void Controller::tell_lost(const LostEngine& lost) {
   if (settings_.recorder != nullptr) settings_.recorder->engine_lost(lost);
   if (!losses_.listeners().empty()) continuations_.add(std::make_shared<Telling>(losses_.listeners(), lost));
+}
+
+// The engine does not answer: what it had others run, if they may, and what only it may run waits for it.
+void Controller::set_aside(int engine, const liveness::Sign& sign) {
+  if (!engines_.live(engine) || engines_.has_left(engine)) return;
+  engines_.set_aside(engine);
+  LostEngine& lost = losses_.note(engine, sign, true);
+  any_lost_ = true;
+  for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
+    Call* const call = calls_.find(range.call);
+    if (call == nullptr) continue;
+    const detail::Terms& terms = *call->life().terms;
+    const bool elsewhere = call->spread == Spread::pool && run_.open() && terms.on_engine_death == OnEngineDeath::rerun;
+    for (std::uint64_t item = range.begin; item < range.end; ++item) {
+      const ItemRecord& record = call->life().items[item];
+      const bool there = record.status == Status::handed_out && record.engine == engine;
+      // Its arguments may just be encoded for there.
+      if (record.status == Status::waiting) continue;
+      late_items_.add(engine, {call->id, item}, elsewhere || !there);
+      if (!there || !elsewhere) continue;
+      ++lost.rerun;
+      wire::write(engines_.to(engine), wire::Stop{call->id, item, 1});
+      ledger_.failed(*call, item);
+      resubmit(*call, item);
+    }
+  }
+  tell_lost(lost);
+}
+
+// The run ends, and the engine does not answer: nobody waits for it any more.
+void Controller::give_up(int engine, const liveness::Sign& sign) {
+  if (engines_.lost(engine) || engines_.has_left(engine)) return;
+  if (settings_.put_down) settings_.put_down(engines_[engine].rank);
+  lose(engine, sign);
+}
+
+void Controller::take_back(int engine) {
+  if (engines_.live(engine) || engines_.lost(engine)) return;
+  engines_.take_back(engine);
+  losses_.forget(engine);
+  queue_.scheduler().take_back(engine);
+  tell_suspended(engine);
 }
 
 // A task that the engine had and has not ended.
@@ -113,6 +176,11 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
     return;
   }
   ++lost.failed;
+  if (call.spread == Spread::teams) {
+    // The others of its team still have to say so.
+    ledger_.finished(call, item, Status::failed, losses_.error(engine, task, "others ran the task together with it"));
+    return;
+  }
   std::string why;
   if (!elsewhere) {
     why = "the task was for that engine";
@@ -129,6 +197,8 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
 void Controller::strand(const scheduler::Range& range, int engine) {
   Call* const call = calls_.find(range.call);
   if (call == nullptr) return;
+  // Rank 0 has no part in what nobody was handed.
+  if (call->spread == Spread::together && call->life().team == 0) ledger_.seal(*call);
   for (std::uint64_t item = range.begin; item < range.end; ++item) {
     if (call->life().items[item].status != Status::waiting) continue;
     const bool was_bound = call->life().more->deferred.placed >= 0;
@@ -160,6 +230,11 @@ void Controller::settle_strays() {
 // An engine that an item was for and that has died.
 int Controller::missing_engine(const Call& call, std::uint64_t item) const {
   if (!in_pool(call) && engines_.lost(call.engines[item])) return call.engines[item];
+  for (const std::vector<int>& team : call.life().more->teams) {
+    if (team.front() != call.life().items[item].engine) continue;
+    const auto gone = std::find_if(team.begin(), team.end(), [this](int id) { return engines_.lost(id); });
+    if (gone != team.end()) return *gone;
+  }
   const auto dead = std::find_if(call.engines.begin(), call.engines.end(), [this](int id) { return engines_.lost(id); });
   return dead != call.engines.end() ? *dead : losses_.list().back().engine;
 }

@@ -123,6 +123,7 @@ bool ResultTransfers::writing(const Call& call) const {
 
 void ResultTransfers::forget(int peer) {
   forgotten_.push_back(peer);
+  std::erase_if(unwanted_, [peer](const auto& transfer) { return transfer.first == peer; });
   for (Incoming& incoming : under_way_) {
     if (incoming.peer != peer) continue;
     lost_.push_back({incoming.call->id, incoming.item});
@@ -132,8 +133,11 @@ void ResultTransfers::forget(int peer) {
   std::erase_if(under_way_, [peer](const Incoming& incoming) { return incoming.peer == peer; });
 }
 
+void ResultTransfers::drop(const transport::Frame& frame) { unwanted_.emplace_back(frame.peer, endpoint_.receive(frame, {})); }
+
 bool ResultTransfers::progress() {
   bool any = false;
+  std::erase_if(unwanted_, [](const auto& transfer) { return transfer.second->done(); });
   for (std::size_t i = 0; i < under_way_.size();) {
     if (!under_way_[i].transfer->done()) {
       ++i;

@@ -38,6 +38,8 @@ class ResultTransfers {
     const Status status = error ? Status::failed : Status::completed;
     ledger_.finished(call, item, status, std::move(error));
   }
+  // What is attached to the message is not wanted, and is received for nothing.
+  void drop(const transport::Frame& frame);
   // Behind the last of several values of one call.
   void flush();
 
@@ -48,7 +50,7 @@ class ResultTransfers {
   std::vector<TaskId> take_lost() { return std::exchange(lost_, {}); }
 
   // Whether nothing is on its way, though something may have to be read.
-  [[nodiscard]] bool empty() const { return under_way_.empty(); }
+  [[nodiscard]] bool empty() const { return under_way_.empty() && unwanted_.empty(); }
   // Whether parts of the call's results are being written into their places.
   [[nodiscard]] bool writing(const detail::Call& call) const;
   // Ends the items of which everything has arrived. Whether there were any.
@@ -88,7 +90,8 @@ class ResultTransfers {
   UserWork& work_;
   std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
-  std::vector<int> forgotten_;  // peers
+  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> unwanted_;  // from whom
+  std::vector<int> forgotten_;                                                  // peers
   std::vector<TaskId> lost_;
 };
 

@@ -32,7 +32,26 @@ std::uint64_t Teams::enter(const std::vector<int>& members, Engines& engines) {
   return number;
 }
 
-void Teams::leave(std::uint64_t number) { --teams_.at(number).calls; }
+void Teams::leave(std::uint64_t number) {
+  if (!broken_.contains(number)) --teams_.at(number).calls;
+}
+
+// MPI may go on for ever with what was begun in them, so that is never freed, nor what it looks at.
+std::vector<std::shared_ptr<detail::Call>> Teams::lose(int engine) {
+  static auto& for_ever = *new std::vector<decltype(teams_)::node_type>;
+  std::vector<std::shared_ptr<detail::Call>> calls;
+  for (auto at = teams_.begin(); at != teams_.end();) {
+    const auto each = at++;
+    Team& team = each->second;
+    if (std::find(team.engines.begin(), team.engines.end(), engine) == team.engines.end()) continue;
+    for (const Part& part : team.parts) calls.push_back(part.call);
+    broken_.insert(team.number);
+    by_engines_.erase(team.engines);
+    std::erase(busy_, team.number);
+    for_ever.push_back(teams_.extract(each));
+  }
+  return calls;
+}
 
 // The one that was used longest ago. While all are in use there may be more than are kept.
 void Teams::drop_unused(Engines& engines) {
@@ -54,6 +73,7 @@ void Teams::begin(std::uint64_t number, std::shared_ptr<detail::Call> call) {
 }
 
 void Teams::on_join(std::uint64_t number, int engine) {
+  if (broken_.contains(number)) return;
   const auto found = teams_.find(number);
   if (found == teams_.end() || found->second.made != nullptr || found->second.joining == found->second.engines.size())
     throw DecodeError("engine " + std::to_string(engine) + " joins team " + std::to_string(number) + ", which it was not asked to");

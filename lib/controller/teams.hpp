@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 namespace rankview::controller {
@@ -36,6 +37,9 @@ class Teams {
 
   // Rank 0 has a part in a call that is being handed out to the team. It begins with the next progress(), when the engines have been told.
   void begin(std::uint64_t team, std::shared_ptr<detail::Call> call);
+
+  // An engine has died: the teams that it was in are given up, and made again without it. Gives the calls in which rank 0 had a part.
+  std::vector<std::shared_ptr<detail::Call>> lose(int engine);
 
   // An engine waits for a team to be made. True if that was the last.
   void on_join(std::uint64_t team, int engine);
@@ -86,6 +90,7 @@ class Teams {
 
   std::map<std::uint64_t, Team> teams_;
   std::map<std::vector<int>, std::uint64_t> by_engines_;
+  std::set<std::uint64_t> broken_;   // numbers of those that were given up
   std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
   std::uint64_t next_number_ = 1;
   std::uint64_t uses_ = 0;

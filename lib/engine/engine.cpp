@@ -105,12 +105,12 @@ bool Engine::carry_out_next() {
   if (inbox_.empty()) return false;
   const Inbox::Command next = inbox_.pop();
   if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
-    run(*batch, *next.message);
+    run(*batch, *next.message, next.number);
     done_with(*batch, *next.message);
   } else if (const auto* join_team = std::get_if<wire::Join>(&next.what)) {
     join(*join_team);
   } else {
-    teams_.erase(std::get<wire::Disband>(next.what).team);
+    teams_.disband(std::get<wire::Disband>(next.what).team);
   }
   return true;
 }
@@ -118,14 +118,15 @@ bool Engine::carry_out_next() {
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
   const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
+  teams_.join(join.team, {join.engines.begin(), join.engines.end()});
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
   transport::Idle idle(spin_);
-  while (!assembling_.contains(join.team)) poll_or_nap(idle);
-  assembling_.erase(join.team);
+  while (!assembling_.contains(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
+  if (assembling_.erase(join.team) == 0) return;
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
-  teams_[join.team] = endpoint_->assemble(join.team, peers);
+  teams_.made(join.team, endpoint_->assemble(join.team, peers));
 }
 
 // It has been run, or will not be: takes in what was sent for it and is not needed.
@@ -175,6 +176,7 @@ void Engine::beat() {
     stop_requested_.store(true, std::memory_order_release);
     outbox_.write(wire::Overdue{run_->call, run_->item});
   }
+  end_if_stuck();
   outbox_.flush();
   const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
   if (client_failed() && since_end > settings_.grace)
@@ -185,6 +187,22 @@ void Engine::beat() {
   lock_.unlock();
   const RunningHere here(this);  // for callbacks of the task's stop token
   due.request_stop();
+}
+
+// The task may wait in MPI for an engine that has died, where nobody can call it back.
+void Engine::end_if_stuck() {
+  if (run_->team == 0 || !teams_.any_broken() || !teams_.broken(run_->team)) {
+    broken_seen_ = 0;
+    return;
+  }
+  stop_requested_.store(true, std::memory_order_release);
+  const std::int64_t now = settings_.clock.now();
+  if (broken_seen_ == 0) broken_seen_ = now;
+  if (std::chrono::nanoseconds(now - broken_seen_) > settings_.team_grace)
+    transport::end_process(1, "engine " + std::to_string(settings_.id) +
+                                  " ends: it runs a task together with an engine that has died, has not ended it within " +
+                                  std::to_string(settings_.team_grace.count()) +
+                                  " ms (RANKVIEW_TEAM_GRACE_MS), and may wait for that one in MPI");
 }
 
 // ---- what rank 0 and other engines say ---------------------------------------------------------------------------------------
@@ -211,7 +229,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
     on_end(*end);
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
-    if (inbox_.stopped(run_->call, run_->item)) stop_requested_.store(true, std::memory_order_release);
+    if (inbox_.stopped(run_->call, run_->item, run_->number)) stop_requested_.store(true, std::memory_order_release);
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
     if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
@@ -249,6 +267,7 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 void Engine::on_lost(const wire::Lost& lost) {
   const int peer = static_cast<int>(lost.engine) + 1;
   lost_peers_.insert(peer);
+  teams_.lose(static_cast<int>(lost.engine));
   endpoint_->forget(peer);
   unwanted_.forget(peer);
   drop(deliveries_.forget(static_cast<int>(lost.engine)));

@@ -15,6 +15,7 @@
 #include "engine/stack.hpp"
 #include "engine/subtask_results.hpp"
 #include "engine/task_host.hpp"
+#include "engine/teams.hpp"
 #include "isolation/runner.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
@@ -38,7 +39,6 @@
 #include <string_view>
 #include <thread>
 #include <typeinfo>
-#include <unordered_map>
 #include <vector>
 
 namespace rankview::engine {
@@ -56,6 +56,8 @@ struct Settings {
   bool progress_thread = false;
   // After the client has failed, so long may the running task go on before the process is ended.
   std::chrono::milliseconds grace{10'000};
+  // After another engine of its team has died, so long may a task go on that may wait in MPI for it.
+  std::chrono::milliseconds team_grace{60'000};
   // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
   isolation::Runner* in_process = nullptr;
   isolation::Runner* in_fork = nullptr;
@@ -147,13 +149,16 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
 
   // Running the items of a batch.
-  void run(const wire::Batch& batch, InMessage& message);
+  void run(const wire::Batch& batch, InMessage& message, std::uint64_t number);
   bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
   void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
   bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
   void fail_run(const wire::Failure& failure);
   void settle(Group& group, bool well);
+  void fail_batch(const wire::Batch& batch);
+  [[nodiscard]] bool team_broken(std::uint64_t team);
+  void end_if_stuck();
   bool accepted(const Code& code);
   void cache_result(const wire::Batch& batch);
   [[nodiscard]] std::span<const std::byte> next_arguments(wire::ItemCursor& items) const;
@@ -169,7 +174,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] std::stop_source due_stop() const;
   // What others see of the item that runs from here on.
   void show(std::int64_t deadline) {
-    stop_requested_.store(inbox_.stopped(run_->call, run_->item), std::memory_order_release);
+    stop_requested_.store(inbox_.stopped(run_->call, run_->item, run_->number), std::memory_order_release);
     deadline_.store(deadline, std::memory_order_relaxed);
   }
 
@@ -206,7 +211,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   SubtaskResults subtasks_;
   std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
   MemoryReport memory_report_;
-  std::unordered_map<std::uint64_t, std::unique_ptr<transport::Team>> teams_;
+  Teams teams_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
   std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
 
@@ -217,6 +222,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   std::int64_t end_seen_ = 0;
   std::int64_t last_look_ = 0;
   std::int64_t last_published_ = 0;
+  std::int64_t broken_seen_ = 0;  // when the team of the running item was seen to be broken, 0 for not
 
   // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};

@@ -35,6 +35,8 @@ wire::Failure describe_current_exception() {
     throw;
   } catch (const detail::StoodBack&) {
     return {stood_back, "", ""};
+  } catch (const detail::TeamBroken&) {
+    return {team_broken, "", ""};
   } catch (const detail::ResultGone&) {
     return {gone, "", ""};
   } catch (const NameError& error) {

@@ -4,6 +4,8 @@
 
 #include "transport/process.hpp"
 
+#include <chrono>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -18,16 +20,36 @@ std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
 // Before the vote others may be late by any time, so who waits sleeps in the end. After it all are there, and looking is what moves the
 // data.
 void Group::wait(transport::Team::Begun transfer, const std::function<void()>& late) {
+  constexpr unsigned looks_between = 256;
+  if (broken_) throw detail::TeamBroken();
   transport::Idle idle(spin_);
   bool told = false;
-  while (!transfer->done()) {
-    if (agreed_) continue;
+  for (unsigned looks = 1; !transfer->done(); ++looks) {
+    if (agreed_) {
+      if (looks % looks_between == 0 && is_broken_()) give_up(std::move(transfer));
+      continue;
+    }
     const auto pause = idle.pause();
     if (pause.count() == 0) continue;
+    if (is_broken_()) give_up(std::move(transfer));
     if (late && !std::exchange(told, true)) late();
     transport::nap(pause);
   }
   idle.reset();
+}
+
+// What is on its way between those that live arrives in the meantime. MPI may go on with the rest for ever, so all that it may look at is
+// never freed.
+void Group::give_up(transport::Team::Begun transfer) {
+  constexpr std::chrono::milliseconds patience{200};
+  static auto& for_ever = *new std::vector<std::shared_ptr<const void>>;
+  broken_ = true;
+  const auto limit = std::chrono::steady_clock::now() + patience;
+  while (!transfer->done() && std::chrono::steady_clock::now() < limit) continue;
+  for_ever.insert(for_ever.end(), kept_.begin(), kept_.end());
+  for_ever.push_back(std::move(transfer));
+  for_ever.push_back(owner_);
+  throw detail::TeamBroken();
 }
 
 void Group::prepare() {
@@ -37,19 +59,32 @@ void Group::prepare() {
 }
 
 void Group::settle(bool failed, const std::function<void()>& late) {
-  std::int64_t ill = failed ? 1 : 0;
-  wait(team_.count_ill(ill), late);
+  if (broken_) return;
+  const auto count = std::make_shared<std::int64_t>(failed ? 1 : 0);
+  keep(count);
+  std::int64_t& ill = *count;
+  try {
+    wait(team_.count_ill(ill), late);
+  } catch (const detail::TeamBroken&) {
+    return;
+  }
   if (ill != 0) team_.drop_communicator();
 }
 
 transport::Verdict Group::vote(const transport::Vote& own) {
+  struct Ballot {
+    transport::Vote own;
+    transport::Verdict verdict;
+  };
+  const auto ballot = std::make_shared<Ballot>();
+  ballot->own = own;
+  keep(ballot);
   --votes_;
-  transport::Verdict verdict;
-  auto cast = team_.gather_votes(own, {});
-  wait(team_.announce(verdict));
+  transport::Team::Begun cast = team_.gather_votes(ballot->own, {});
+  wait(team_.announce(ballot->verdict));
   wait(std::move(cast));
-  if (verdict.go == 0) votes_ = 0;
-  return verdict;
+  if (ballot->verdict.go == 0) votes_ = 0;
+  return ballot->verdict;
 }
 
 std::uint64_t Group::agree(std::uint64_t count) {
@@ -60,7 +95,13 @@ std::uint64_t Group::agree(std::uint64_t count) {
 }
 
 void Group::refuse() {
-  if (votes_ != 0) vote({0, 0});
+  if (votes_ == 0 || broken_) return;
+  try {
+    vote({0, 0});
+  } catch (const detail::TeamBroken&) {
+    // Nobody waits for it any more.
+    return;
+  }
 }
 
 void Group::broadcast(void* to, std::uint64_t size) { wait(team_.broadcast(bytes(to), size)); }
@@ -92,14 +133,15 @@ void Group::share(void* data, std::uint64_t size, std::size_t source) { wait(tea
 void Group::send(std::size_t to, std::span<const std::byte> data) { wait(team_.send(to, data)); }
 
 detail::Buffer Group::receive(std::size_t from) {
-  detail::Buffer arrived;
+  const auto arrived = std::make_shared<detail::Buffer>();
+  keep(arrived);
   try {
-    wait(team_.receive(from, arrived));
+    wait(team_.receive(from, *arrived));
   } catch (const std::bad_alloc&) {
     // The others are beyond the point where anybody could stand back.
     transport::end_process(1, "an engine ran out of memory in the middle of a collective");
   }
-  return arrived;
+  return std::move(*arrived);
 }
 
 }  // namespace rankview::engine

@@ -10,18 +10,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace rankview::engine {
 
 // What a task of a collective call sees of its team.
 class Group final : public detail::Group {
  public:
-  // `votes`: rounds of voting that the call has.
-  Group(transport::Team& team, transport::SpinTime& spin, std::uint64_t votes) : team_(team), spin_(spin), votes_(votes) {}
+  // `votes`: rounds of voting that the call has. `broken`: whether one of the team has died; asked again and again by who waits.
+  Group(std::shared_ptr<transport::Team> team, transport::SpinTime& spin, std::uint64_t votes, std::function<bool()> broken)
+      : owner_(std::move(team)), team_(*owner_), spin_(spin), votes_(votes), is_broken_(std::move(broken)) {}
 
   [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
   [[nodiscard]] std::size_t size() const override { return team_.engines(); }
+
+  void keep(std::shared_ptr<const void> memory) override { kept_.push_back(std::move(memory)); }
+  [[nodiscard]] bool broken() const override { return broken_; }
+  // The item is over: nothing is kept for it any more.
+  void end_item() { kept_.clear(); }
 
   std::uint64_t agree(std::uint64_t count) override;
   // Before and after a task with a communicator: has one made if there is none; tells the others how the task ended, and gives the
@@ -52,9 +61,15 @@ class Group final : public detail::Group {
   transport::Verdict vote(const transport::Vote& own);
   void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
 
+  [[noreturn]] void give_up(transport::Team::Begun transfer);
+
+  std::shared_ptr<transport::Team> owner_;
   transport::Team& team_;
   transport::SpinTime& spin_;
   std::uint64_t votes_;
+  std::function<bool()> is_broken_;
+  bool broken_ = false;
+  std::vector<std::shared_ptr<const void>> kept_;
   bool agreed_ = false;
 };
 

@@ -105,9 +105,11 @@ wire::Returned Inbox::give_back_all(ItemRun& running) {
   return give_back(everything, running);
 }
 
-bool Inbox::any_stop(std::uint64_t call, std::uint64_t item) const {
-  return std::any_of(stops_.begin(), stops_.end(),
-                     [=](const wire::Stop& stop) { return stop.call == call && item >= stop.first && item - stop.first < stop.count; });
+bool Inbox::any_stop(std::uint64_t call, std::uint64_t item, std::uint64_t number) const {
+  return std::any_of(stops_.begin(), stops_.end(), [=](const auto& each) {
+    const auto& [stop, pushed] = each;
+    return stop.call == call && stop.first <= item && item - stop.first < stop.count && number <= pushed;
+  });
 }
 
 }  // namespace rankview::engine

@@ -30,6 +30,7 @@ class Inbox {
   struct Command {
     std::variant<wire::Batch, wire::Join, wire::Disband> what;
     std::shared_ptr<InMessage> message;  // of a batch
+    std::uint64_t number = 0;            // they are numbered as they come
   };
 
   Inbox() = default;
@@ -42,7 +43,10 @@ class Inbox {
   [[nodiscard]] bool anything_left() const { return !left_.empty(); }
   std::vector<std::shared_ptr<const void>> take_left() { return std::exchange(left_, {}); }
 
-  void push(Command command) { commands_.push_back(std::move(command)); }
+  void push(Command command) {
+    command.number = ++pushed_;
+    commands_.push_back(std::move(command));
+  }
   [[nodiscard]] bool empty() const { return commands_.empty(); }
   [[nodiscard]] std::size_t size() const { return commands_.size(); }
   // The next one; there has to be one.
@@ -56,20 +60,24 @@ class Inbox {
   // Everything that others may run.
   wire::Returned give_back_all(ItemRun& running);
 
-  // Items that are not wanted any more.
-  void stop(const wire::Stop& stop) { stops_.push_back(stop); }
-  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item) const { return !stops_.empty() && any_stop(call, item); }
+  // Items that are not wanted any more; the engine may be given some of them anew, in a command behind this.
+  void stop(const wire::Stop& stop) { stops_.emplace_back(stop, pushed_); }
+  // `number`: of the command that wants the item run.
+  [[nodiscard]] bool stopped(std::uint64_t call, std::uint64_t item, std::uint64_t number) const {
+    return !stops_.empty() && any_stop(call, item, number);
+  }
   // All that was here when they were stopped is over.
   void forget_stops() { stops_.clear(); }
 
  private:
   void leave(detail::Writer& local);
-  [[nodiscard]] bool any_stop(std::uint64_t call, std::uint64_t item) const;
+  [[nodiscard]] bool any_stop(std::uint64_t call, std::uint64_t item, std::uint64_t number) const;
 
   std::vector<std::shared_ptr<const void>> left_;
   std::deque<Command> commands_;
-  std::vector<wire::Stop> stops_;
-  std::shared_ptr<InMessage> last_;  // used again when nobody needs it any more
+  std::uint64_t pushed_ = 0;
+  std::vector<std::pair<wire::Stop, std::uint64_t>> stops_;  // each with how many commands had come
+  std::shared_ptr<InMessage> last_;                          // used again when nobody needs it any more
 };
 
 }  // namespace rankview::engine

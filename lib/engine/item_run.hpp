@@ -26,9 +26,11 @@ struct ItemRun {
   // Where it stands in its batch.
   std::uint64_t call = 0;
   std::uint64_t item = 0;
-  std::uint64_t end = 0;   // behind the batch's last item
-  bool movable = false;    // what has not begun may be given back
-  std::int64_t began = 0;  // nanoseconds of the clock, when the item did
+  std::uint64_t end = 0;     // behind the batch's last item
+  std::uint64_t number = 0;  // the batch's, in the inbox
+  std::uint64_t team = 0;    // whose engines run it with a communicator, or 0
+  bool movable = false;      // what has not begun may be given back
+  std::int64_t began = 0;    // nanoseconds of the clock, when the item did
 
   std::int64_t deadline = 0;                    // nanoseconds of the clock, 0 for none
   bool told_overdue = false;                    // rank 0 knows that it has run out of time

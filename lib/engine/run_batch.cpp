@@ -41,14 +41,18 @@ class Engine::Running final : public detail::Invocation {
   detail::Claims& claims_;
 };
 
-void Engine::run(const wire::Batch& batch, InMessage& message) {
+void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t number) {
   Code code;
   wire::ItemCursor items(batch);
   std::optional<Group> group;
   if (batch.team != 0) {
     // Others may need what this engine has done before they can come.
     outbox_.flush();
-    group.emplace(*teams_.at(batch.team), spin_, batch.votes);
+    if (teams_.broken(batch.team)) {
+      fail_batch(batch);
+      return;
+    }
+    group.emplace(teams_.at(batch.team), spin_, batch.votes, [this, &batch] { return team_broken(batch.team); });
   } else if (batch.slow) {
     outbox_.flush();
   }
@@ -59,6 +63,8 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
   std::int64_t started = settings_.clock.now();
   run.call = batch.call;
   run.end = batch.first + batch.count;
+  run.number = number;
+  run.team = batch.communicator ? batch.team : 0;
   run.movable = batch.movable && message.attachment_sizes.empty();
   for (std::uint64_t item = batch.first; item < run.end; ++item) {
     progress_thread_.note_item();
@@ -66,7 +72,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
     run.item = item;
     const auto arguments = next_arguments(items);
     // What engines run together is begun by all, or others would wait.
-    if (batch.team == 0 && inbox_.stopped(batch.call, item)) {
+    if (batch.team == 0 && inbox_.stopped(batch.call, item, number)) {
       end_fold(batch.call, code);
       wire::write(run.result, wire::Failure{wire::FailureKind::stopped, "", ""});
       outbox_.add_result(batch.call, item, started, started, true, run.result);
@@ -82,6 +88,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
       outbox_.add_result(batch.call, item, started, completed, !well, run.result);
     }
     if (batch.communicator) settle(*group, well);
+    if (group) group->end_item();
     started = completed;
     if (completed - last_look_ < look_after) continue;
     end_fold(batch.call, code);
@@ -92,6 +99,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message) {
   }
   end_fold(batch.call, code);
   run.end = 0;
+  run.team = 0;
   if (code.object.use_count() == 1) left_.push_back(std::move(code.object));
 }
 
@@ -139,6 +147,27 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   deadline_.store(0, std::memory_order_relaxed);
   run.result.flat = false;
   return well;
+}
+
+// What was to be run together with an engine that has died.
+void Engine::fail_batch(const wire::Batch& batch) {
+  const std::int64_t now = settings_.clock.now();
+  for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
+    fail_run({wire::FailureKind::team_broken, "", ""});
+    outbox_.add_result(batch.call, item, now, now, true, run_->result);
+  }
+  outbox_.flush();
+}
+
+// Whether one of a team has died, for who waits for it without the lock.
+bool Engine::team_broken(std::uint64_t team) {
+  if (!settings_.progress_thread) {
+    const std::lock_guard held(lock_);
+    endpoint_->poll(*this);
+  }
+  if (!teams_.any_broken()) return false;
+  const std::lock_guard held(lock_);
+  return teams_.broken(team);
 }
 
 // Whether the task may run here.

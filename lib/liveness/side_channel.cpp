@@ -153,6 +153,7 @@ void SideChannel::wait_for_events(Time now) {
         break;
       case process_event:
         // What it has told before comes first.
+        if (!peers_.at(static_cast<int>(number)).socket) hear_all_strangers();
         read_from(static_cast<int>(number));
         ended(static_cast<int>(number), "its process has ended");
         break;
@@ -166,13 +167,25 @@ void SideChannel::wait_for_events(Time now) {
 
 // ---- who connects ------------------------------------------------------------------------------------------------------------
 
-void SideChannel::accept_from(std::size_t listener) {
+// Whether anybody was there.
+bool SideChannel::accept_from(std::size_t listener) {
   isolation::Fd socket(::accept4(listeners_[listener].socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   // Those that come in such numbers are none of ours, which would come once each.
-  if (!socket || strangers_.size() >= most_strangers + peers_.size()) return;
+  if (!socket || strangers_.size() >= most_strangers + peers_.size()) return false;
   const int fd = socket.get();
   watch(fd, event(stranger_event, static_cast<std::uint64_t>(fd)));
   strangers_[fd] = {std::move(socket), {}, std::chrono::steady_clock::now()};
+  return true;
+}
+
+// Somebody may have come, and ended at once.
+void SideChannel::hear_all_strangers() {
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    while (accept_from(i)) continue;
+  }
+  std::vector<int> fds;
+  for (const auto& [fd, stranger] : strangers_) fds.push_back(fd);
+  for (const int fd : fds) hear_stranger(fd);
 }
 
 void SideChannel::hear_stranger(int fd) {

@@ -64,7 +64,8 @@ class SideChannel {
   void run();
   void wait_for_events(Time now);
   void watch(int fd, std::uint64_t what);
-  void accept_from(std::size_t listener);
+  bool accept_from(std::size_t listener);
+  void hear_all_strangers();
   void hear_stranger(int fd);
   void drop_old_strangers(Time now);
   void read_from(int rank);

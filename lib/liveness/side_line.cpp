@@ -63,6 +63,8 @@ SideLine::SideLine(const Invitation& invitation, int rank, long rank0, std::func
       quit_(::eventfd(0, EFD_CLOEXEC)) {
   static const int registered = pthread_atfork(nullptr, nullptr, &close_in_child);
   static_cast<void>(registered);
+  // At once where that cannot take long.
+  if (rank0_) connect();
   thread_ = quiet_thread([this] { run(); });
 }
 
@@ -88,7 +90,7 @@ bool SideLine::connect() {
 }
 
 void SideLine::run() {
-  connect();
+  if (!socket_) connect();
   std::array<pollfd, 3> watched{{{quit_.get(), POLLIN, 0}, {rank0_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}}};
   for (;;) {
     const int any = ::poll(watched.data(), watched.size(), static_cast<int>(beat_period.count()));

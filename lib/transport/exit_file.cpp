@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 namespace rankview::transport {
 namespace {
@@ -32,6 +33,13 @@ void begin_exit_file() {
   whose = ::getpid();
   say("started");
   ::on_exit(&at_end, nullptr);
+}
+
+void begin_exit_file_early() {
+  for (const char* const name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK"}) {
+    const char* const rank = std::getenv(name);
+    if (rank != nullptr && std::strcmp(rank, "0") == 0) return begin_exit_file();
+  }
 }
 
 void tell_exit_code(int code) {

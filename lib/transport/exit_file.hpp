@@ -9,6 +9,8 @@ namespace rankview::transport {
 
 // This process is that rank, and has begun.
 void begin_exit_file();
+// The same, before MPI has been initialised, if its launcher says so.
+void begin_exit_file_early();
 // It leaves, with that code. For exit handlers and for who ends the process; a child that was forked says nothing.
 void tell_exit_code(int code);
 

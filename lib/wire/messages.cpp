@@ -481,7 +481,7 @@ void write(Writer& out, const Failure& failure) {
 Failure read_failure(Reader& in) {
   Failure failure;
   const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::killed)) throw DecodeError("a failure of kind " + std::to_string(kind));
+  if (kind > static_cast<std::uint8_t>(FailureKind::team_broken)) throw DecodeError("a failure of kind " + std::to_string(kind));
   failure.kind = static_cast<FailureKind>(kind);
   failure.type_name = read_text(in);
   failure.message = read_text(in);

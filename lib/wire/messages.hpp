@@ -290,8 +290,20 @@ class ResultsWriter {
 
 // What is sent of an exception.
 // `stood_back`: the engine itself could have taken part in a collective that did not come about. `stopped`: it was told in time not to
-// begin. `refused`: its predicate said no. `timed_out`: it ran for too long.
-enum class FailureKind : std::uint8_t { exception, name, type, stood_back, stopped, refused, timed_out, gone, crashed, killed };
+// begin. `refused`: its predicate said no. `timed_out`: it ran for too long. `team_broken`: an engine has died that it ran it with.
+enum class FailureKind : std::uint8_t {
+  exception,
+  name,
+  type,
+  stood_back,
+  stopped,
+  refused,
+  timed_out,
+  gone,
+  crashed,
+  killed,
+  team_broken
+};
 
 struct Failure {
   FailureKind kind = FailureKind::exception;

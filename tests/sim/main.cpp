@@ -52,6 +52,7 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
   settings.teams = &teams;
   settings.recorder = &observer;
   settings.signs = &signs;
+  settings.put_down = [&world](int rank) { world.kill(rank); };
   settings.forwarding.when = world.chance(50) ? rv::ForwardResults::always : rv::ForwardResults::never;
   for (int id = 0; id < engines; ++id) settings.engines.push_back({.peer = id + 1, .rank = id + 1, .host = "here", .pid = 0, .machine = 0});
   const auto controller = std::make_shared<rv::detail::Controller>(*endpoints[0], settings);
@@ -92,6 +93,19 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
         if (world.dead(id + 1) || world.over(id + 1)) continue;
         rv::liveness::Sign sign;
         sign.peer = id + 1;
+        if (world.chance(40)) {
+          sign.kind = rv::liveness::Sign::Kind::silent;
+          const auto time = std::chrono::nanoseconds(world.draw(5'000'000));
+          world.stop(id + 1, time);
+          const auto noticed = std::chrono::nanoseconds(world.draw(5'000'000));
+          world.sleep(noticed);
+          signs.add(sign);
+          if (noticed < time) world.sleep(time - noticed);
+          world.sleep(std::chrono::nanoseconds(world.draw(1'000'000)));
+          sign.kind = rv::liveness::Sign::Kind::answers;
+          signs.add(sign);
+          continue;
+        }
         sign.seen = "the world has drawn it";
         // As a handler in a crash tells.
         if (world.chance(50)) sign.task = serving[static_cast<std::size_t>(id)]->running();

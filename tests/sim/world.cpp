@@ -77,7 +77,7 @@ void World::say(const std::string& event) {
 }
 
 bool World::ready(const Strand& strand) const {
-  if (strand.over) return false;
+  if (strand.over || ranks_[static_cast<std::size_t>(strand.rank)].stopped_until > now_) return false;
   return strand.wake <= now_ || (strand.for_messages && ranks_[static_cast<std::size_t>(strand.rank)].next_arrival <= now_);
 }
 
@@ -102,8 +102,9 @@ void World::hand_on() {
     std::int64_t next = never;
     for (const auto& strand : strands_) {
       if (strand->over) continue;
-      next = std::min(next, strand->wake);
-      if (strand->for_messages) next = std::min(next, at(strand->rank).next_arrival);
+      std::int64_t wakes = strand->wake;
+      if (strand->for_messages) wakes = std::min(wakes, at(strand->rank).next_arrival);
+      next = std::min(next, std::max(wakes, at(strand->rank).stopped_until));
     }
     if (next == never) {
       all_over_.release();
@@ -170,11 +171,14 @@ void World::kill(int rank) {
   ++deaths_;
   Rank& gone = at(rank);
   gone.died = now_;
-  gone.from.clear();
+  const auto drop = [this](std::deque<Packet>& link, std::size_t kept) {
+    for (; link.size() > kept; link.pop_back()) dropped_.push_back(std::move(link.back()));
+  };
+  for (auto& [sender, link] : gone.from) drop(link, 0);
   for (Rank& other : ranks_) {
     const auto link = other.from.find(rank);
     if (link == other.from.end() || link->second.empty() || chance(50)) continue;
-    link->second.resize(draw(link->second.size()));
+    drop(link->second, draw(link->second.size()));
     note_next_arrival(other);
   }
   Packet end;
@@ -240,6 +244,7 @@ class SimEndpoint final : public transport::Endpoint {
 
   void forget(int peer) override {
     forgotten_.insert(peer);
+    for (World::Packet& packet : own().from[peer]) world_.dropped_.push_back(std::move(packet));
     own().from.erase(peer);
     own().sent.erase(peer);
     world_.note_next_arrival(own());

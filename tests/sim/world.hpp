@@ -61,6 +61,8 @@ class World final : public rankview::transport::TimeSource {
   // strands go on as if the client had failed, so that they end.
   void kill(int rank);
   [[nodiscard]] bool dead(int rank) const { return ranks_[static_cast<std::size_t>(rank)].died != alive; }
+  // The rank does nothing for so long.
+  void stop(int rank, std::chrono::nanoseconds time) { at(rank).stopped_until = now_ + time.count(); }
   // How many have been killed.
   [[nodiscard]] int deaths() const { return deaths_; }
   // Whether all that the rank does has ended.
@@ -97,6 +99,7 @@ class World final : public rankview::transport::TimeSource {
     std::int64_t next_arrival = 0;
     std::map<int, std::size_t> sent;  // by receiver, messages of it that are on their way
     std::int64_t died = alive;
+    std::int64_t stopped_until = 0;
     std::vector<rankview::transport::Message> taken_in;
   };
 
@@ -118,6 +121,7 @@ class World final : public rankview::transport::TimeSource {
   std::binary_semaphore all_over_{0};
   std::map<std::uint32_t, std::vector<std::vector<std::byte>>> attachments_;  // by tag, those that have not been received
   std::uint32_t next_tag_ = 1;
+  std::vector<Packet> dropped_;  // what holds may be the user's, and goes when no lock is held
   std::vector<Rank> ranks_;
   std::vector<std::size_t> candidates_;  // strands that can go on
 };

@@ -83,13 +83,24 @@ TEST_CASE("items that wait for subtasks keep what is behind them until others ma
 TEST_CASE("items are stopped in ranges, until all that was here is over", "[inbox]") {
   Inbox inbox;
   inbox.stop({7, 3, 4});
-  CHECK_FALSE(inbox.stopped(7, 2));
-  CHECK(inbox.stopped(7, 3));
-  CHECK(inbox.stopped(7, 6));
-  CHECK_FALSE(inbox.stopped(7, 7));
-  CHECK_FALSE(inbox.stopped(8, 3));
+  CHECK_FALSE(inbox.stopped(7, 2, 0));
+  CHECK(inbox.stopped(7, 3, 0));
+  CHECK(inbox.stopped(7, 6, 0));
+  CHECK_FALSE(inbox.stopped(7, 7, 0));
+  CHECK_FALSE(inbox.stopped(8, 3, 0));
   inbox.forget_stops();
-  CHECK_FALSE(inbox.stopped(7, 3));
+  CHECK_FALSE(inbox.stopped(7, 3, 0));
+}
+
+TEST_CASE("what is stopped may come anew", "[inbox]") {
+  Inbox inbox;
+  push(inbox, batch(7, 3, 1));
+  inbox.stop({7, 3, 1});
+  push(inbox, batch(7, 3, 1));
+  const std::uint64_t before = inbox.pop().number;
+  const std::uint64_t anew = inbox.pop().number;
+  CHECK(inbox.stopped(7, 3, before));
+  CHECK_FALSE(inbox.stopped(7, 3, anew));
 }
 
 TEST_CASE("when the client has failed, only what others need an engine for is left", "[inbox]") {

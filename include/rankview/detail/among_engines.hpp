@@ -32,16 +32,16 @@ struct Allgather {
     Group& group = *invocation.group;
     const std::string name(invocation.arguments.text());
     const std::string into(invocation.arguments.text());
-    std::vector<std::uint64_t> counts(group.size());
+    auto& counts = kept_value(group, std::vector<std::uint64_t>(group.size()));
     if constexpr (Bulk<T>) {
-      const std::span<const T> own = elements_of<T>(name);
-      Destination<std::vector<T>> to(into, group.agree(own.size()), into != name);
+      const std::span<const T> own = elements_of<T>(group, name);
+      Destination<std::vector<T>> to(group, into, group.agree(own.size()), into != name);
       group.agree(0);
       group.allgather_counts(own.size(), counts);
       group.allgather(own.data(), to.data(), counts, sizeof(T));
       to.commit();
     } else {
-      Writer own;
+      auto& own = kept_value(group, Writer());
       own.flat = true;
       Variables& vars = this_engine::vars();
       if (const T* const one = vars.find<T>(name)) {
@@ -50,7 +50,7 @@ struct Allgather {
       } else {
         codec<std::vector<T>>::save(own, vars.get<std::vector<T>>(name));
       }
-      Buffer all;
+      auto& all = kept_value(group, Buffer());
       all.extend(static_cast<std::size_t>(group.agree(own.bytes.size())));
       group.agree(0);
       group.allgather_counts(own.bytes.size(), counts);
@@ -82,7 +82,7 @@ struct Broadcast {
     const std::string name(invocation.arguments.text());
     const auto source = static_cast<std::size_t>(load<std::uint64_t>(invocation.arguments));
     Variables& vars = this_engine::vars();
-    Writer value;
+    auto& value = kept_value(group, Writer());
     value.flat = true;
     const bool mine = group.index() == source;
     if (mine) {

@@ -51,6 +51,11 @@ class Group {
   [[nodiscard]] virtual std::size_t index() const = 0;
   [[nodiscard]] virtual std::size_t size() const = 0;
 
+  // If one of them dies, the calls below throw TeamBroken. MPI may go on with what they were given: that must be part of what is kept here.
+  virtual void keep(std::shared_ptr<const void> memory) = 0;
+  // Whether one has.
+  [[nodiscard]] virtual bool broken() const = 0;
+
   // Votes for the call, with `count` elements to contribute, and waits for the decision of rank 0: how many there are in all. Throws
   // StoodBack when the call does not come about.
   virtual std::uint64_t agree(std::uint64_t count) = 0;
@@ -82,6 +87,8 @@ class Group {
 
 // Thrown by an engine that could take part in what does not come about.
 struct StoodBack {};
+// Thrown by an engine that has run something together with one that has died.
+struct TeamBroken {};
 
 // What rank 0 does in a collective call.
 struct RootPart {

@@ -86,25 +86,51 @@ inline std::string quoted(std::string_view verb, std::string_view name) { return
 template <class V>
 class Destination {
  public:
-  Destination(std::string_view name, std::uint64_t count, bool in_place = true) : name_(name) {
+  Destination(Group& group, std::string_view name, std::uint64_t count, bool in_place = true) : group_(group), name_(name) {
     if (in_place) there_ = this_engine::vars().find<V>(name);
     if (there_ != nullptr && there_->size() != count) there_ = nullptr;
-    if (there_ == nullptr) fresh_.resize(static_cast<std::size_t>(count));
+    if (there_ != nullptr) {
+      group_.keep(this_engine::vars().raw(name).value);
+      return;
+    }
+    fresh_ = std::make_shared<V>();
+    fresh_->resize(static_cast<std::size_t>(count));
+    group_.keep(fresh_);
   }
-  [[nodiscard]] auto* data() { return (there_ != nullptr ? *there_ : fresh_).data(); }
+  Destination(const Destination&) = delete;
+  Destination& operator=(const Destination&) = delete;
+  // Half written, it is no value.
+  ~Destination() {
+    if (there_ != nullptr && group_.broken()) this_engine::vars().erase(name_);
+  }
+  [[nodiscard]] auto* data() { return (there_ != nullptr ? *there_ : *fresh_).data(); }
   void commit() {
-    if (there_ == nullptr) this_engine::vars().set(name_, std::move(fresh_));
+    if (there_ == nullptr) this_engine::vars().put(name_, variable_type<V>, fresh_);
+    there_ = nullptr;
   }
 
  private:
+  Group& group_;
   std::string_view name_;
   V* there_ = nullptr;
-  V fresh_;
+  std::shared_ptr<V> fresh_;
 };
+
+// A variable that MPI reads from.
+inline void keep_variable(Group& group, std::string_view name) { group.keep(this_engine::vars().raw(name).value); }
+
+// A value that MPI reads from or writes to.
+template <class T>
+T& kept_value(Group& group, T value) {
+  const auto kept = std::make_shared<T>(std::move(value));
+  group.keep(kept);
+  return *kept;
+}
 
 // The elements that variable `name` contributes to a collective: those of a vector, or the one that it is.
 template <class T>
-std::span<T> elements_of(std::string_view name) {
+std::span<T> elements_of(Group& group, std::string_view name) {
+  keep_variable(group, name);
   Variables& vars = this_engine::vars();
   if (auto* const one = vars.find<T>(name)) return {one, 1};
   return vars.get<std::vector<T>>(name);

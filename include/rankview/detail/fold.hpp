@@ -85,7 +85,7 @@ void fold(Group& group, Folded<T>& own, Combine combine) {
   const std::size_t index = group.index();
   for (std::size_t step = 1; step < group.size(); step *= 2) {
     if (index % (2 * step) != 0) {
-      const Writer out = encode(own);
+      const Writer& out = kept_value(group, encode(own));
       group.send(index - step, out.bytes.bytes());
       return;
     }

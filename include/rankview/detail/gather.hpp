@@ -24,7 +24,7 @@ struct Gather {
     Group& group = *invocation.group;
     const std::string name(invocation.arguments.text());
     auto deal = load<Deal>(invocation.arguments);
-    const std::span<const T> elements = elements_of<T>(name);
+    const std::span<const T> elements = elements_of<T>(group, name);
     deal.total = group.agree(elements.size());
     group.gather(elements.data(), elements.size(), deal);
   }

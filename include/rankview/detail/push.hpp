@@ -18,7 +18,7 @@ struct PushBlock {
   static void run(Invocation& invocation) {
     const std::string name(invocation.arguments.text());
     const auto count = load<std::uint64_t>(invocation.arguments);
-    Destination<V> to(name, count);
+    Destination<V> to(*invocation.group, name, count);
     invocation.group->agree(count);
     invocation.group->broadcast(to.data(), count * sizeof(typename V::value_type));
     to.commit();
@@ -37,7 +37,7 @@ struct PushEncoded {
   static void run(Invocation& invocation) {
     const std::string name(invocation.arguments.text());
     const auto size = load<std::uint64_t>(invocation.arguments);
-    Buffer bytes;
+    auto& bytes = kept_value(*invocation.group, Buffer());
     bytes.extend(static_cast<std::size_t>(size));
     invocation.group->agree(size);
     invocation.group->broadcast(bytes.data(), size);

@@ -74,7 +74,7 @@ struct ReduceOne {
 
   static void run(Invocation& invocation) {
     const std::string name(invocation.arguments.text());
-    T value = neutral<T>(operation);
+    T& value = kept_value(*invocation.group, T(neutral<T>(operation)));
     std::exception_ptr error;
     try {
       value = Value::of(name);
@@ -110,6 +110,7 @@ struct ReduceArray {
     using Unit = typename T::value_type;
     const std::string name(invocation.arguments.text());
     const T& own = this_engine::vars().get<T>(name);
+    keep_variable(*invocation.group, name);
     invocation.group->agree(own.size());
     invocation.group->reduce(own.data(), own.size(), *mpi_element<Unit>(), *mpi_operation<Op, Unit>());
   }
@@ -245,12 +246,13 @@ struct Allreduce {
     const std::string into(invocation.arguments.text());
     const T& own = this_engine::vars().get<T>(name);
     if constexpr (Elementwise<T, Op>::arrays) {
-      Destination<T> to(into, own.size());
+      keep_variable(*invocation.group, name);
+      Destination<T> to(*invocation.group, into, own.size());
       invocation.group->agree(own.size());
       invocation.group->allreduce(own.data(), to.data(), own.size(), element, operation);
       to.commit();
     } else {
-      T result = own;
+      T& result = kept_value(*invocation.group, T(own));
       invocation.group->agree(1);
       invocation.group->allreduce(&result, &result, 1, element, operation);
       this_engine::vars().set(into, result);
@@ -270,9 +272,9 @@ struct AllreduceFold {
     group.agree(length_of<T, Op>(own));
     fold(group, folded, Combine<T, Op>{op});
     // What the first engine has is for all.
-    Writer out;
+    auto& out = kept_value(group, Writer());
     if (group.index() == 0) out = encode(folded);
-    std::uint64_t size = out.bytes.size();
+    auto& size = kept_value(group, std::uint64_t{out.bytes.size()});
     group.share(&size, sizeof(size), 0);
     if (group.index() != 0) out.bytes.extend(size);
     group.share(out.bytes.data(), size, 0);

@@ -22,14 +22,14 @@ struct Scatter {
     const auto deal = load<Deal>(invocation.arguments);
     const bool flatten = load<bool>(invocation.arguments);
     if (flatten) {
-      T element{};
+      T& element = kept_value(group, T());
       group.agree(1);
       group.scatter(&element, deal);
       this_engine::vars().set(name, element);
       return;
     }
     const std::uint64_t count = part_size(deal.total, group.size(), group.index());
-    Destination<std::vector<T>> to(name, count);
+    Destination<std::vector<T>> to(group, name, count);
     group.agree(count);
     group.scatter(to.data(), deal);
     to.commit();

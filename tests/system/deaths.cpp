@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+//
+// rankview_deaths WHAT [SEED [TIMES]]: engines that die, and what the client gets then. Ends with 7 if all is right.
+#include <rankview/rankview.hpp>
+
+#include <boost/mpi.hpp>
+
+#include <unistd.h>
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+namespace rv = rankview;
+using namespace std::chrono_literals;
+
+std::mt19937 chance;
+
+void expect(bool right, const std::string& what) {
+  if (!right) throw std::runtime_error("not right: " + what);
+}
+
+template <class Error>
+std::string error_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  throw std::runtime_error("not right: nothing was thrown");
+}
+
+// Kills some of these a little later.
+class Killer {
+ public:
+  Killer(std::vector<pid_t> victims, std::chrono::microseconds longest, int signal = SIGKILL)
+      : thread_([victims = std::move(victims), when = longest * static_cast<long>(chance() % 1000) / 1000, signal] {
+          std::this_thread::sleep_for(when);
+          for (const pid_t victim : victims) kill(victim, signal);
+        }) {}
+  Killer(const Killer&) = delete;
+  Killer& operator=(const Killer&) = delete;
+  ~Killer() { thread_.join(); }
+
+ private:
+  std::thread thread_;
+};
+
+std::vector<pid_t> processes(const rv::Client& rc) { return rc[rv::all].apply_sync(getpid); }
+
+// Until rank 0 has noticed so many.
+void wait_for_lost(const rv::Client& rc, std::size_t count) {
+  for (int i = 0; i < 4000 && rc.lost().size() != count; ++i) {
+    rc.spin();
+    std::this_thread::sleep_for(5ms);
+  }
+  expect(rc.lost().size() == count, std::to_string(rc.lost().size()) + " engines are lost");
+}
+
+long twice(int n) {
+  volatile double x = n;
+  for (int i = 0; i < 1000; ++i) x = x * 1.0000001 + 1;
+  return 2L * n;
+}
+
+std::vector<int> numbers(int count) {
+  std::vector<int> all(static_cast<std::size_t>(count));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+void check_twice(const std::vector<long>& values, int count) {
+  expect(values.size() == static_cast<std::size_t>(count), "as many values as items");
+  for (int i = 0; i < count; ++i) expect(values[static_cast<std::size_t>(i)] == 2L * i, "item " + std::to_string(i));
+}
+
+// ---- tasks of a pool ---------------------------------------------------------------------------------------------------------
+
+void map(const rv::Client& rc, std::size_t kills) {
+  std::vector<pid_t> victims = processes(rc);
+  std::shuffle(victims.begin(), victims.end(), chance);
+  victims.resize(kills);
+  constexpr int count = 10'000;
+  {
+    const Killer killer(victims, 40ms);
+    check_twice(rc.load_balanced_view().map_sync(twice, numbers(count)), count);
+  }
+  wait_for_lost(rc, kills);
+  expect(rc.size() == 4 - kills, "the others are there");
+  check_twice(rc.load_balanced_view().map_sync(twice, numbers(100)), 100);
+}
+
+// Nobody is left.
+void everybody(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto result = rc.load_balanced_view().map(twice, numbers(200'000));
+  for (const pid_t victim : victims) kill(victim, SIGKILL);
+  const std::string error = error_of<rv::CompositeError>([&] { static_cast<void>(result.get()); });
+  expect(error.find("nobody is left to run the task") != std::string::npos, error);
+  expect(rc.size() == 0 && rc.ids().empty(), "nobody lives");
+  error_of<rv::EngineError>([&] { rc.load_balanced_view().apply_sync(twice, 1); });
+}
+
+std::vector<double> long_result(int n) { return std::vector<double>(500'000, n); }
+
+// What is long travels by itself, and is half there.
+void large(const rv::Client& rc) {
+  auto victims = processes(rc);
+  victims = {victims[chance() % 4]};
+  const Killer killer(victims, 60ms);
+  const auto values = rc.load_balanced_view().map_sync(long_result, numbers(60));
+  for (int i = 0; i < 60; ++i) {
+    const auto& value = values[static_cast<std::size_t>(i)];
+    expect(value.size() == 500'000 && std::all_of(value.begin(), value.end(), [i](double x) { return x == i; }), "a long value");
+  }
+}
+
+double sum(const std::vector<double>& values) { return std::accumulate(values.begin(), values.end(), 0.0); }
+
+// Results that engines keep are arguments of others' tasks.
+void arguments(const rv::Client& rc) {
+  auto victims = processes(rc);
+  victims = {victims[chance() % 4]};
+  const Killer killer(victims, 60ms);
+  const auto view = rc.load_balanced_view();
+  std::vector<rv::AsyncResult<double>> sums;
+  for (int i = 0; i < 40; ++i) sums.push_back(view.apply(sum, view.apply(long_result, i)));
+  for (int i = 0; i < 40; ++i) expect(sums[static_cast<std::size_t>(i)].get() == 500'000.0 * i, "a sum");
+}
+
+int fibonacci(int n) {
+  if (n < 2) return n;
+  auto before = rv::this_task::submit(fibonacci, n - 1);
+  const int last = fibonacci(n - 2);
+  return before.get() + last;
+}
+
+void subtasks(const rv::Client& rc) {
+  auto victims = processes(rc);
+  victims = {victims[chance() % 4]};
+  const Killer killer(victims, 20ms);
+  const auto values = rc.load_balanced_view().map_sync(fibonacci, std::vector(40, 9));
+  expect(std::all_of(values.begin(), values.end(), [](int value) { return value == 34; }), "fibonacci");
+}
+
+int poison(int n) {
+  if (n == 13) kill(getpid(), SIGKILL);
+  return n;
+}
+int crashes(int n) {
+  if (n == 13) std::raise(SIGSEGV);
+  return n;
+}
+
+// A task that engines die of is given up; its neighbours are not.
+void blame(const rv::Client& rc, int (*task)(int), bool known) {
+  const auto result = rc.load_balanced_view().with({.crash_limit = 2}).map(task, numbers(500));
+  const auto results = result.results();
+  for (std::size_t i = 0; i < 500; ++i) {
+    if (i == 13) continue;
+    expect(results[i] && *results[i] == static_cast<int>(i), "a neighbour of what engines die of");
+  }
+  const std::string error = error_of<rv::EngineError>([&] { std::rethrow_exception(results[13].error()); });
+  expect(error.find("crash_limit") != std::string::npos, error);
+  // Who could not tell what it ran takes one engine more.
+  expect(rc.size() == (known ? 2U : 1U), std::to_string(rc.size()) + " engines are left");
+  if (known) expect(error.find("SIGSEGV") != std::string::npos && rc.lost().front().signal == SIGSEGV, error);
+}
+
+int slow(int n) {
+  std::this_thread::sleep_for(300ms);
+  return n;
+}
+
+// What must not be run twice is not.
+void once(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto result = rc.load_balanced_view().with({.on_engine_death = rv::fail}).map(slow, numbers(8));
+  std::this_thread::sleep_for(100ms);
+  kill(victims[1], SIGKILL);
+  int failed = 0;
+  for (const auto& each : result.results()) {
+    if (each) continue;
+    ++failed;
+    const std::string error = error_of<rv::EngineError>([&] { std::rethrow_exception(each.error()); });
+    expect(error.find("on_engine_death") != std::string::npos, error);
+  }
+  expect(failed == 1, "one task was there");
+  expect(rc.lost().front().failed == 1 && rc.lost().front().rerun == 0, "what became of it");
+}
+
+// Engines that are stopped for a while, longer than they may be silent.
+void stopped(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const pid_t victim = victims[chance() % 4];
+  std::thread stopping([victim, when = std::chrono::microseconds(chance() % 40'000)] {
+    std::this_thread::sleep_for(when);
+    kill(victim, SIGSTOP);
+    std::this_thread::sleep_for(3s);
+    kill(victim, SIGCONT);
+  });
+  constexpr int count = 10'000;
+  int aside = 0;
+  rc.on_lost([&aside](const rv::LostEngine& lost) { aside += lost.aside ? 1 : 0; });
+  for (int i = 0; i < 3; ++i) check_twice(rc.load_balanced_view().map_sync(twice, numbers(count)), count);
+  stopping.join();
+  wait_for_lost(rc, 0);
+  expect(aside == 1, "it was set aside");
+  expect(rc.size() == 4, "it is taken back");
+  expect(rc[rv::all].apply_sync(getpid) == victims, "and does what it is asked to");
+  check_twice(rc.load_balanced_view().map_sync(twice, numbers(count)), count);
+}
+
+// One that never goes on does not keep the others from ending.
+void stopped_for_ever(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  kill(victims[chance() % 4], SIGSTOP);
+  constexpr int count = 10'000;
+  check_twice(rc.load_balanced_view().map_sync(twice, numbers(count)), count);
+}
+
+// ---- views -------------------------------------------------------------------------------------------------------------------
+
+void views(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const rv::DirectView all = rc[rv::all];
+  const rv::DirectView some = rc[{1, 2}];
+  const rv::EngineView second = rc[1];
+  const rv::EngineView last = rc[-1];
+  all["x"] = 3;
+  int told = 0;
+  rc.on_lost([&told](const rv::LostEngine& lost) { told += lost.engine == 1 && !lost.aside ? 1 : 0; });
+  const auto running = second.apply(slow, 1);
+  kill(victims[1], SIGKILL);
+  const std::string error = error_of<rv::EngineError>([&] { static_cast<void>(running.get()); });
+  expect(error.find("engine 1") != std::string::npos && error.find("was for that engine") != std::string::npos, error);
+  error_of<rv::EngineError>([&] { second.apply_sync(slow, 1); });
+  error_of<rv::EngineError>([&] { static_cast<void>(rc[1]); });
+  error_of<std::out_of_range>([&] { static_cast<void>(rc[4]); });
+  expect(rc.ids() == std::vector{0, 2, 3} && all.targets() == rc.ids() && some.targets() == std::vector{2}, "who lives");
+  expect(rc[-1].id() == 3 && rc[-2].id() == 2 && last.apply_sync(slow, 5) == 5, "counted from the end");
+  expect(all.pull_sync<int>("x") == std::vector(3, 3), "their variables");
+  expect(some.apply_sync(slow, 2) == std::vector{2}, "a view with one left");
+  check_twice(all.map_sync(twice, numbers(100)), 100);
+  rc.spin();
+  for (int i = 0; i < 400 && told == 0; ++i) {
+    rc.spin();
+    std::this_thread::sleep_for(5ms);
+  }
+  expect(told == 1, "it is told once");
+  const auto lost = rc.lost();
+  expect(lost.size() == 1 && lost[0].engine == 1 && lost[0].rank == 2 && lost[0].pid == victims[1] && !lost[0].host.empty() &&
+             !lost[0].seen.empty(),
+         "what is known of it");
+}
+
+// Between calls, when nobody waits for anything.
+void at_rest(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  kill(victims[2], SIGKILL);
+  wait_for_lost(rc, 1);
+  expect(rc.ids() == std::vector{0, 1, 3}, "who lives");
+  expect(rc[rv::all].apply_sync(twice, 4) == std::vector<long>(3, 8), "the others");
+}
+
+// ---- what engines do together ------------------------------------------------------------------------------------------------
+
+void collective(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const rv::DirectView all = rc[rv::all];
+  const int size = 100'000 * (1 + static_cast<int>(chance() % 20));
+  const std::vector<double> numbers_of(static_cast<std::size_t>(size), 1.5);
+  all.scatter_sync("y", numbers_of);
+  std::size_t failed = 0;
+  {
+    const Killer killer({victims[chance() % 4]}, 60ms);
+    while (rc.lost().empty()) {
+      try {
+        all.scatter_sync("x", numbers_of);
+        const double total = all.reduce_all_sync<double>("x", std::plus<>());
+        expect(total == 1.5 * size, "the sum");
+        expect(all.gather_sync<double>("x").size() == static_cast<std::size_t>(size), "all elements");
+        all.push_sync("z", numbers_of);
+        all.allreduce_sync<double>("one", "all", std::plus<>());
+      } catch (const rv::EngineError&) {
+        ++failed;
+      } catch (const rv::CompositeError& error) {
+        // There is no variable "one" on any; or it is an engine less.
+        ++failed;
+      }
+    }
+  }
+  // The others go on without it.
+  all.scatter_sync("x", numbers_of);
+  expect(all.size() == 3 && all.reduce_all_sync<double>("x", std::plus<>()) == 1.5 * size, "the sum on those that live");
+  const auto gathered = all.gather_sync<double>("x");
+  expect(gathered == numbers_of, "the elements on those that live");
+}
+
+int together(const boost::mpi::communicator& comm, int n) {
+  int total = 0;
+  std::this_thread::sleep_for(1ms);
+  boost::mpi::all_reduce(comm, n, total, std::plus<>());
+  return total;
+}
+
+// Tasks that run MPI together; those that wait for the dead one in it cannot be called back, and end with it.
+void team(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto teams = rc.team_view(2);
+  std::size_t right = 0;
+  std::size_t failed = 0;
+  {
+    const Killer killer({victims[chance() % 4]}, 40ms);
+    const auto result = teams.map(together, numbers(60));
+    for (const auto& each : result.results()) {
+      if (!each) {
+        error_of<rv::EngineError>([&] { std::rethrow_exception(each.error()); });
+        ++failed;
+      } else {
+        expect(*each % 2 == 0, "a sum of two");
+        ++right;
+      }
+    }
+  }
+  expect(right + failed == 60 && right != 0, "each has ended");
+  expect(teams.map_sync(together, numbers(10)).size() == 10, "teams of those that live");
+}
+
+// ---- ends --------------------------------------------------------------------------------------------------------------------
+
+int run(const std::string& what, const rv::Client& rc) {
+  if (what == "map") map(rc, 1);
+  if (what == "two") map(rc, 2);
+  if (what == "everybody") everybody(rc);
+  if (what == "large") large(rc);
+  if (what == "arguments") arguments(rc);
+  if (what == "subtasks") subtasks(rc);
+  if (what == "poison") blame(rc, poison, false);
+  if (what == "crashes") blame(rc, crashes, true);
+  if (what == "once") once(rc);
+  if (what == "stopped") stopped(rc);
+  if (what == "stopped_for_ever") stopped_for_ever(rc);
+  if (what == "views") views(rc);
+  if (what == "at_rest") at_rest(rc);
+  if (what == "collective") collective(rc);
+  if (what == "team") team(rc);
+  if (what == "shutdown") {
+    const auto victims = processes(rc);
+    check_twice(rc.load_balanced_view().map_sync(twice, numbers(1000)), 1000);
+    // Outlives the run.
+    std::thread([victim = victims[chance() % 4], when = std::chrono::microseconds(chance() % 3000)] {
+      std::this_thread::sleep_for(when);
+      kill(victim, SIGKILL);
+    }).detach();
+  }
+  if (what == "rank0") kill(getpid(), SIGKILL);
+  return 7;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string what = argc > 1 ? argv[1] : "";
+  const auto seed = static_cast<unsigned>(argc > 2 ? std::strtoul(argv[2], nullptr, 10) : std::random_device()());
+  chance.seed(seed);
+  // Some die before they have come far.
+  if (what == "start") {
+    const char* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
+    if (rank != nullptr && std::string(rank) == "2") {
+      std::thread([when = std::chrono::microseconds(chance() % 400'000)] {
+        std::this_thread::sleep_for(when);
+        kill(getpid(), SIGKILL);
+      }).detach();
+    }
+  }
+  return rv::run(argc, argv, [&](rv::Client& rc) {
+    try {
+      if (what == "start") check_twice(rc.load_balanced_view().map_sync(twice, numbers(10'000)), 10'000);
+      const int code = run(what, rc);
+      std::printf("seed %u: all is right\n", seed);
+      return code;
+    } catch (const std::exception& error) {
+      std::printf("seed %u: %s\n", seed, error.what());
+      return 1;
+    }
+  });
+}
