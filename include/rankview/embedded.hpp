@@ -3950,6 +3950,31 @@ class Runner {
 
 }  // namespace rankview::isolation
 
+namespace rankview::liveness {
+
+// A rehearsal: engines die and stall at random moments.
+class Chaos {
+ public:
+  struct Settings {
+    double kill = 0;  // the chance, for each task that an engine begins, that it is killed
+    double hang = 0;  // that it is stopped for some seconds
+    std::uint64_t seed = 0;
+  };
+  // As RANKVIEW_CHAOS has it: `kill:0.01,hang:0.001,seed:7`, each of which may be missing. Throws UsageError.
+  static Settings read(const std::string& text);
+
+  Chaos(const Settings& settings, int rank) : settings_(settings), random_(settings.seed * 1000 + static_cast<std::uint64_t>(rank)) {}
+
+  // A task is about to begin; it may be that this does not return, or late.
+  void strike();
+
+ private:
+  const Settings settings_;
+  std::mt19937_64 random_;
+};
+
+}  // namespace rankview::liveness
+
 namespace rankview::engine {
 
 class Group;
@@ -3970,6 +3995,8 @@ struct Settings {
   // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
   isolation::Runner* in_process = nullptr;
   isolation::Runner* in_fork = nullptr;
+  // Strikes before each task, null where nobody rehearses.
+  liveness::Chaos* chaos = nullptr;
 };
 
 // Runs what the controller sends, one task after the other, and keeps the variables.
@@ -4632,11 +4659,13 @@ struct Cluster::State {
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;
   std::unique_ptr<liveness::SideLine> side_line;
+  std::unique_ptr<liveness::Chaos> chaos;  // where an engine is another rank, and it is wanted
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
 
  private:
+  void begin_chaos(const std::string& text);
   void watch_lives();
   [[nodiscard]] bool near(const transport::Identity& other) const;
   void check_builds() const;
@@ -4963,6 +4992,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
 
   if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
     in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
+  if (const char* const text = std::getenv("RANKVIEW_CHAOS"); text != nullptr && *text != '\0' && size > 1) begin_chaos(text);
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
@@ -4996,6 +5026,18 @@ std::string Cluster::State::describe() {
 void Cluster::State::set_controller(detail::Controller* controller) {
   const std::lock_guard guard(describing_);
   controller_ = controller;
+}
+
+// All draw from one seed, which rank 0 tells.
+void Cluster::State::begin_chaos(const std::string& text) {
+  liveness::Chaos::Settings settings = liveness::Chaos::read(text);
+  transport::broadcast(comm, &settings.seed, sizeof(settings.seed));
+  if (rank == 0) {
+    std::fprintf(stderr, "rankview: RANKVIEW_CHAOS: engines die and stall at random, with seed:%llu\n",
+                 static_cast<unsigned long long>(settings.seed));
+  } else {
+    chaos = std::make_unique<liveness::Chaos>(settings, rank);
+  }
 }
 
 // Whether its process number means the same here.
@@ -5091,6 +5133,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
+  settings.chaos = chaos.get();
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;
   return settings;
@@ -11109,6 +11152,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   if (run.stop_source) run.stop_source.reset();
   run.told_overdue = false;
   run.began = started;
+  if (settings_.chaos != nullptr) settings_.chaos->strike();
   // An isolated one is killed when its time is over.
   run.deadline = batch.timeout != 0 && !batch.isolated ? started + batch.timeout : 0;
   show(run.deadline);
@@ -12944,6 +12988,73 @@ void start_under_mpirun(int argc, char** argv) {
 }
 
 }  // namespace rankview::launch
+
+#include <spawn.h>
+
+extern char** environ;
+
+namespace rankview::liveness {
+namespace {
+
+[[noreturn]] void refuse(const std::string& text, const std::string& why) {
+  throw UsageError("RANKVIEW_CHAOS should be as in kill:0.01,hang:0.001,seed:7, and is \"" + text + "\": " + why);
+}
+
+template <class T>
+T number(const std::string& text, std::string_view word, T most) {
+  T value{};
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc() || end != word.data() + word.size() || value < T{} || value > most)
+    refuse(text, "\"" + std::string(word) + "\" is no number that it may be");
+  return value;
+}
+
+// Stops the process; another one, which is none of MPI's, has it go on.
+void stop_for_a_while() {
+  std::string waits = "sleep 4; kill -CONT " + std::to_string(::getpid());
+  std::array<char*, 4> arguments{const_cast<char*>("sh"), const_cast<char*>("-c"), waits.data(), nullptr};
+  pid_t waker = -1;
+  // Without it the process would stand for ever.
+  if (::posix_spawn(&waker, "/bin/sh", nullptr, nullptr, arguments.data(), environ) == 0) ::raise(SIGSTOP);
+}
+
+}  // namespace
+
+Chaos::Settings Chaos::read(const std::string& text) {
+  Settings settings;
+  settings.seed = std::random_device()() % 100'000;
+  std::string_view left = text;
+  while (!left.empty()) {
+    const std::size_t comma = std::min(left.find(','), left.size());
+    const std::string_view each = left.substr(0, comma);
+    left.remove_prefix(std::min(comma + 1, left.size()));
+    const std::size_t colon = each.find(':');
+    if (colon == std::string_view::npos) refuse(text, "\"" + std::string(each) + "\" has no value");
+    const std::string_view name = each.substr(0, colon);
+    const std::string_view value = each.substr(colon + 1);
+    if (name == "kill") {
+      settings.kill = number(text, value, 1.0);
+    } else if (name == "hang") {
+      settings.hang = number(text, value, 1.0);
+    } else if (name == "seed") {
+      settings.seed = number(text, value, std::uint64_t{1} << 50U);
+    } else {
+      refuse(text, "there is no \"" + std::string(name) + "\"");
+    }
+  }
+  return settings;
+}
+
+void Chaos::strike() {
+  const double drawn = std::uniform_real_distribution<double>(0, 1)(random_);
+  if (drawn < settings_.kill) {
+    ::raise(SIGKILL);
+  } else if (drawn < settings_.kill + settings_.hang) {
+    stop_for_a_while();
+  }
+}
+
+}  // namespace rankview::liveness
 
 #include <netinet/in.h>
 #include <sys/epoll.h>

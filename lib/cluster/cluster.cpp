@@ -60,6 +60,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
 
   if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
     in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
+  if (const char* const text = std::getenv("RANKVIEW_CHAOS"); text != nullptr && *text != '\0' && size > 1) begin_chaos(text);
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
@@ -93,6 +94,18 @@ std::string Cluster::State::describe() {
 void Cluster::State::set_controller(detail::Controller* controller) {
   const std::lock_guard guard(describing_);
   controller_ = controller;
+}
+
+// All draw from one seed, which rank 0 tells.
+void Cluster::State::begin_chaos(const std::string& text) {
+  liveness::Chaos::Settings settings = liveness::Chaos::read(text);
+  transport::broadcast(comm, &settings.seed, sizeof(settings.seed));
+  if (rank == 0) {
+    std::fprintf(stderr, "rankview: RANKVIEW_CHAOS: engines die and stall at random, with seed:%llu\n",
+                 static_cast<unsigned long long>(settings.seed));
+  } else {
+    chaos = std::make_unique<liveness::Chaos>(settings, rank);
+  }
 }
 
 // Whether its process number means the same here.
@@ -188,6 +201,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
+  settings.chaos = chaos.get();
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;
   return settings;

@@ -65,11 +65,13 @@ struct Cluster::State {
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;
   std::unique_ptr<liveness::SideLine> side_line;
+  std::unique_ptr<liveness::Chaos> chaos;  // where an engine is another rank, and it is wanted
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
 
  private:
+  void begin_chaos(const std::string& text);
   void watch_lives();
   [[nodiscard]] bool near(const transport::Identity& other) const;
   void check_builds() const;

@@ -17,6 +17,7 @@
 #include "engine/task_host.hpp"
 #include "engine/teams.hpp"
 #include "isolation/runner.hpp"
+#include "liveness/chaos.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
 #include "transport/idle.hpp"
@@ -61,6 +62,8 @@ struct Settings {
   // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
   isolation::Runner* in_process = nullptr;
   isolation::Runner* in_fork = nullptr;
+  // Strikes before each task, null where nobody rehearses.
+  liveness::Chaos* chaos = nullptr;
 };
 
 // Runs what the controller sends, one task after the other, and keeps the variables.

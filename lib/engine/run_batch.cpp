@@ -110,6 +110,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   if (run.stop_source) run.stop_source.reset();
   run.told_overdue = false;
   run.began = started;
+  if (settings_.chaos != nullptr) settings_.chaos->strike();
   // An isolated one is killed when its time is over.
   run.deadline = batch.timeout != 0 && !batch.isolated ? started + batch.timeout : 0;
   show(run.deadline);

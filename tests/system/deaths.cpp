@@ -231,6 +231,20 @@ void stopped_for_ever(const rv::Client& rc) {
   check_twice(rc.load_balanced_view().map_sync(twice, numbers(count)), count);
 }
 
+// RANKVIEW_CHAOS decides who dies, and when.
+void rehearsed(const rv::Client& rc) {
+  const auto results = rc.load_balanced_view().map(twice, numbers(3'000)).results();
+  for (int i = 0; i < 3'000; ++i) {
+    const auto& each = results[static_cast<std::size_t>(i)];
+    if (each) {
+      expect(*each == 2L * i, "an item");
+    } else {
+      error_of<rv::EngineError>([&] { std::rethrow_exception(each.error()); });
+    }
+  }
+  std::printf("%zu lost\n", rc.lost().size());
+}
+
 // ---- views -------------------------------------------------------------------------------------------------------------------
 
 void views(const rv::Client& rc) {
@@ -351,6 +365,7 @@ int run(const std::string& what, const rv::Client& rc) {
   if (what == "poison") blame(rc, poison, false);
   if (what == "crashes") blame(rc, crashes, true);
   if (what == "once") once(rc);
+  if (what == "rehearsed") rehearsed(rc);
   if (what == "stopped") stopped(rc);
   if (what == "stopped_for_ever") stopped_for_ever(rc);
   if (what == "views") views(rc);

@@ -1,0 +1,59 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSL-1.0
+# Part of rankview: views, engines and load balancing over MPI.
+#
+# long.sh [NAME...]
+# Does many times what the tests do once, with the tests of the preset debug, and prints how often it went well and how long it took: engines
+# that die while this or that is under way (map, two, large, arguments, subtasks, collective, team, start, shutdown, stopped,
+# stopped_for_ever, poison, crashes, views, once, at_rest), and the simulator (sim). Without names: all of them. LONG_TIMES says how often
+# instead of what stands below, LONG_SEED the first seed (1).
+
+. "$(dirname "$0")/../.ci/setup.sh"
+need catch2 ccache || exit 1
+parts="rankview_deaths rankview_command rankview_sim" build debug >/dev/null || exit 1
+program=build/debug/tests/system/rankview_deaths
+command=build/debug/lib/rankview
+first=${LONG_SEED:-1}
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+failed=0
+
+# deaths NAME TIMES [CODE...]: ends with 7, or one of the others.
+deaths() {
+  name=$1
+  times=${LONG_TIMES:-$2}
+  shift 2
+  good=0
+  began=$(date +%s)
+  seed=$first
+  while [ "$seed" -lt $((first + times)) ]; do
+    RANKVIEW_TEAM_GRACE_MS=500 RANKVIEW_SILENCE_MS=700 RANKVIEW_START_LIMIT_S=5 timeout -k 5 60 "$command" run -n 4 "$program" "$name" "$seed" >"$said" 2>&1
+    code=$?
+    case " 7 $* " in
+      *" $code "*) good=$((good + 1)) ;;
+      *)
+        echo "$name, seed $seed: ended with $code"
+        cat "$said"
+        failed=1
+        ;;
+    esac
+    seed=$((seed + 1))
+  done
+  printf '%-18s %4d of %4d right, %4d s\n' "$name" "$good" "$times" "$(($(date +%s) - began))"
+}
+
+all="map two stopped stopped_for_ever large arguments subtasks collective team start shutdown poison crashes once views at_rest sim"
+for name in ${*:-$all}; do
+  case $name in
+    map) deaths map 200 ;;
+    start) deaths start 50 1 ;;
+    two | stopped | stopped_for_ever | large | arguments | subtasks | collective | team | shutdown) deaths "$name" 50 ;;
+    poison | crashes | once | views | at_rest) deaths "$name" 20 ;;
+    sim) build/debug/tests/sim/rankview_sim --seed "$first" --histories "${LONG_TIMES:-10000000}" || failed=1 ;;
+    *)
+      echo "usage: sh tests/long.sh [$(echo "$all" | tr ' ' '|')]..." >&2
+      exit 2
+      ;;
+  esac
+done
+exit $failed
