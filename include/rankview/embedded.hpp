@@ -5216,7 +5216,8 @@ Cluster::~Cluster() {
     state_->side_line.reset();
     state_->variables.clear();
     // The rest would have MPI wait for the dead.
-    static_cast<void>(state_.release());
+    static auto& for_ever = *new std::vector<std::unique_ptr<State>>;
+    for_ever.push_back(std::move(state_));
   } else if (!transport::mpi_running()) {
     transport::end_process(1,
                            "a Cluster was destroyed behind MPI_Finalize, which it must come before: put it in a scope that ends earlier");
