@@ -43,6 +43,7 @@ void walk(const Stop&) {}
 void walk(const Join&) {}
 void walk(const Assemble&) {}
 void walk(const Disband&) {}
+void walk(const Lost&) {}
 void walk(const AtJoin&) {}
 void walk(const Memory&) {}
 void walk(const Published& published) { touch(published.value); }
