@@ -53,6 +53,7 @@ void messages() {
   record("join", [](Writer& out) { wire::write(out, wire::Join{3, {0, 2, 1}}); });
   record("assemble", [](Writer& out) { wire::write(out, wire::Assemble{3}); });
   record("disband", [](Writer& out) { wire::write(out, wire::Disband{3}); });
+  record("lost", [](Writer& out) { wire::write(out, wire::Lost{2}); });
   record("at_join", [](Writer& out) { wire::write(out, wire::AtJoin{3}); });
   record("memory", [](Writer& out) { wire::write(out, wire::Memory{4, 4096}); });
   record("published", [&](Writer& out) { wire::write(out, wire::Published{3, 4, "loss", "d", items}); });
@@ -69,7 +70,7 @@ void messages() {
                                  .items = sized.bytes.bytes(),
                                  .awaits = true,
                                  .first_ticket = 7,
-                                 .tickets = 2});
+                                 .holders = {0, 1}});
   });
   record("forward", [](Writer& out) { wire::write(out, wire::Forward{9, 7, 3}); });
   record("delivery", [&](Writer& out) { wire::write(out, wire::Delivery{7, 1, items}); });
