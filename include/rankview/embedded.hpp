@@ -13002,17 +13002,18 @@ namespace {
 }
 
 template <class T>
-T number(const std::string& text, std::string_view word, T most) {
+T number(const std::string& text, const std::string& word, T most) {
   T value{};
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
   if (error != std::errc() || end != word.data() + word.size() || value < T{} || value > most)
-    refuse(text, "\"" + std::string(word) + "\" is no number that it may be");
+    refuse(text, "\"" + word + "\" is no number that it may be");
   return value;
 }
 
 // Stops the process; another one, which is none of MPI's, has it go on.
 void stop_for_a_while() {
-  std::string waits = "sleep 4; kill -CONT " + std::to_string(::getpid());
+  std::array<char, 64> waits{};
+  std::snprintf(waits.data(), waits.size(), "sleep 4; kill -CONT %ld", static_cast<long>(::getpid()));
   std::array<char*, 4> arguments{const_cast<char*>("sh"), const_cast<char*>("-c"), waits.data(), nullptr};
   pid_t waker = -1;
   // Without it the process would stand for ever.
@@ -13024,15 +13025,12 @@ void stop_for_a_while() {
 Chaos::Settings Chaos::read(const std::string& text) {
   Settings settings;
   settings.seed = std::random_device()() % 100'000;
-  std::string_view left = text;
-  while (!left.empty()) {
-    const std::size_t comma = std::min(left.find(','), left.size());
-    const std::string_view each = left.substr(0, comma);
-    left.remove_prefix(std::min(comma + 1, left.size()));
+  std::istringstream parts(text);
+  for (std::string each; std::getline(parts, each, ',');) {
     const std::size_t colon = each.find(':');
-    if (colon == std::string_view::npos) refuse(text, "\"" + std::string(each) + "\" has no value");
-    const std::string_view name = each.substr(0, colon);
-    const std::string_view value = each.substr(colon + 1);
+    if (colon == std::string::npos) refuse(text, "\"" + each + "\" has no value");
+    const std::string name = each.substr(0, colon);
+    const std::string value = each.substr(colon + 1);
     if (name == "kill") {
       settings.kill = number(text, value, 1.0);
     } else if (name == "hang") {
@@ -13040,7 +13038,7 @@ Chaos::Settings Chaos::read(const std::string& text) {
     } else if (name == "seed") {
       settings.seed = number(text, value, std::uint64_t{1} << 50U);
     } else {
-      refuse(text, "there is no \"" + std::string(name) + "\"");
+      refuse(text, "there is no \"" + name + "\"");
     }
   }
   return settings;
