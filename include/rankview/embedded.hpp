@@ -4636,6 +4636,8 @@ struct Cluster::State {
   // Rank 0, from within f: ends the run as failed, without f returning.
   void leave(int exit_code, const std::string& why);
 
+  // What would have MPI wait for ranks that have died is not destroyed.
+  static void keep_for_ever(std::unique_ptr<State> state);
   // Whether any rank has died: what is collective over the cluster would wait for it.
   [[nodiscard]] bool any_lost() const { return losses_ != 0; }
   // Whether this is a child that was forked by the process of the rank: it is no part of the cluster.
@@ -5007,6 +5009,11 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
 }
 
+void Cluster::State::keep_for_ever(std::unique_ptr<State> state) {
+  static auto& for_ever = *new std::vector<std::unique_ptr<State>>;
+  for_ever.push_back(std::move(state));
+}
+
 // For the status report's thread.
 std::string Cluster::State::describe() {
   const std::string who = "rankview, rank " + std::to_string(rank) + " on " + ranks[static_cast<std::size_t>(rank)].host + ", process " +
@@ -5215,9 +5222,7 @@ Cluster::~Cluster() {
     state_->side_channel.reset();
     state_->side_line.reset();
     state_->variables.clear();
-    // The rest would have MPI wait for the dead.
-    static auto& for_ever = *new std::vector<std::unique_ptr<State>>;
-    for_ever.push_back(std::move(state_));
+    State::keep_for_ever(std::move(state_));
   } else if (!transport::mpi_running()) {
     transport::end_process(1,
                            "a Cluster was destroyed behind MPI_Finalize, which it must come before: put it in a scope that ends earlier");

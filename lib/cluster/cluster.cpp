@@ -77,6 +77,11 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
 }
 
+void Cluster::State::keep_for_ever(std::unique_ptr<State> state) {
+  static auto& for_ever = *new std::vector<std::unique_ptr<State>>;
+  for_ever.push_back(std::move(state));
+}
+
 // For the status report's thread.
 std::string Cluster::State::describe() {
   const std::string who = "rankview, rank " + std::to_string(rank) + " on " + ranks[static_cast<std::size_t>(rank)].host + ", process " +
@@ -285,9 +290,7 @@ Cluster::~Cluster() {
     state_->side_channel.reset();
     state_->side_line.reset();
     state_->variables.clear();
-    // The rest would have MPI wait for the dead.
-    static auto& for_ever = *new std::vector<std::unique_ptr<State>>;
-    for_ever.push_back(std::move(state_));
+    State::keep_for_ever(std::move(state_));
   } else if (!transport::mpi_running()) {
     transport::end_process(1,
                            "a Cluster was destroyed behind MPI_Finalize, which it must come before: put it in a scope that ends earlier");

@@ -42,6 +42,8 @@ struct Cluster::State {
   // Rank 0, from within f: ends the run as failed, without f returning.
   void leave(int exit_code, const std::string& why);
 
+  // What would have MPI wait for ranks that have died is not destroyed.
+  static void keep_for_ever(std::unique_ptr<State> state);
   // Whether any rank has died: what is collective over the cluster would wait for it.
   [[nodiscard]] bool any_lost() const { return losses_ != 0; }
   // Whether this is a child that was forked by the process of the rank: it is no part of the cluster.
