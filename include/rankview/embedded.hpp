@@ -4472,8 +4472,6 @@ class SideLine {
 // handler.
 void tell_crash(int signal, const TaskId& task);
 void tell_exit(int status);
-// Says nothing any more for so long, for tests and rehearsals: as if the process were stopped.
-void fall_silent(bool silent);
 
 }  // namespace rankview::liveness
 
@@ -7506,10 +7504,9 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
   return false;
 }
 
-// Whether any engine lives that may run its items.
+// Whether any engine that may run its items has not died.
 bool Controller::somebody_left(const Call& call) const {
-  const std::vector<int> live = engines_.live();
-  if (call.engines.empty()) return !live.empty();
+  if (call.engines.empty()) return losses_.deaths() < static_cast<std::uint64_t>(engines_.count());
   return std::any_of(call.engines.begin(), call.engines.end(), [this](int id) { return !engines_.lost(id); });
 }
 
@@ -13328,7 +13325,6 @@ namespace {
 // The connections of this process, one for each cluster that it is in, for who has no time to ask: their descriptors and 1, or 0 for none.
 // Of more clusters than these some hear only that the process has ended.
 std::array<std::atomic<int>, 8> lines{};
-std::atomic<bool> keeps_silent{false};
 
 void replace(int before, int after) {
   for (auto& line : lines) {
@@ -13360,8 +13356,6 @@ void close_in_child() {
 void tell_crash(int signal, const TaskId& task) { tell_all({Note::crash, signal, task.call, task.item}); }
 
 void tell_exit(int status) { tell_all({Note::exit, status, 0, 0}); }
-
-void fall_silent(bool silent) { keeps_silent = silent; }
 
 SideLine::SideLine(const Invitation& invitation, int rank, long rank0, std::function<void(const std::string&)> rank0_gone)
     : invitation_(invitation),
@@ -13412,7 +13406,7 @@ void SideLine::run() {
       rank0_gone_("its process has ended");
       return;
     }
-    if (socket_ && !keeps_silent) tell(socket_.get(), {});
+    if (socket_) tell(socket_.get(), {});
   }
   if (!socket_) return;
   replace(socket_.get(), -1);

@@ -184,10 +184,9 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
   return false;
 }
 
-// Whether any engine lives that may run its items.
+// Whether any engine that may run its items has not died.
 bool Controller::somebody_left(const Call& call) const {
-  const std::vector<int> live = engines_.live();
-  if (call.engines.empty()) return !live.empty();
+  if (call.engines.empty()) return losses_.deaths() < static_cast<std::uint64_t>(engines_.count());
   return std::any_of(call.engines.begin(), call.engines.end(), [this](int id) { return !engines_.lost(id); });
 }
 

@@ -20,7 +20,6 @@ namespace {
 // The connections of this process, one for each cluster that it is in, for who has no time to ask: their descriptors and 1, or 0 for none.
 // Of more clusters than these some hear only that the process has ended.
 std::array<std::atomic<int>, 8> lines{};
-std::atomic<bool> keeps_silent{false};
 
 void replace(int before, int after) {
   for (auto& line : lines) {
@@ -52,8 +51,6 @@ void close_in_child() {
 void tell_crash(int signal, const TaskId& task) { tell_all({Note::crash, signal, task.call, task.item}); }
 
 void tell_exit(int status) { tell_all({Note::exit, status, 0, 0}); }
-
-void fall_silent(bool silent) { keeps_silent = silent; }
 
 SideLine::SideLine(const Invitation& invitation, int rank, long rank0, std::function<void(const std::string&)> rank0_gone)
     : invitation_(invitation),
@@ -104,7 +101,7 @@ void SideLine::run() {
       rank0_gone_("its process has ended");
       return;
     }
-    if (socket_ && !keeps_silent) tell(socket_.get(), {});
+    if (socket_) tell(socket_.get(), {});
   }
   if (!socket_) return;
   replace(socket_.get(), -1);

@@ -44,7 +44,5 @@ class SideLine {
 // handler.
 void tell_crash(int signal, const TaskId& task);
 void tell_exit(int status);
-// Says nothing any more for so long, for tests and rehearsals: as if the process were stopped.
-void fall_silent(bool silent);
 
 }  // namespace rankview::liveness
