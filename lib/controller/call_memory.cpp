@@ -110,16 +110,48 @@ Pool* pool_for(std::size_t bytes) {
   return &pools[(bytes - 1) / call_alignment];
 }
 
+// The block that a thread has freed last: who makes one call after the other gets it again without a lock. It has no destructor, since a
+// call may go when those of a thread's objects have run.
+struct Spare {
+  void* block;
+  Pool* pool;  // that it is of
+  bool opened;
+  bool closed;
+};
+thread_local constinit Spare spare{};
+
+// Ends with the thread, and its spare block with it.
+class SpareOwner {
+ public:
+  SpareOwner() { spare.opened = true; }
+  SpareOwner(const SpareOwner&) = delete;
+  SpareOwner& operator=(const SpareOwner&) = delete;
+  ~SpareOwner() {
+    spare.closed = true;
+    if (spare.block != nullptr) spare.pool->free(std::exchange(spare.block, nullptr));
+  }
+};
+
+void open_spare() { thread_local const SpareOwner owner; }
+
 }  // namespace
 
 void* allocate_call(std::size_t bytes) {
-  if (Pool* const pool = pool_for(bytes)) return pool->allocate();
+  if (Pool* const pool = pool_for(bytes)) {
+    if (spare.block != nullptr && spare.pool == pool) return std::exchange(spare.block, nullptr);
+    return pool->allocate();
+  }
   return operator new (bytes, std::align_val_t{call_alignment});
 }
 
 void free_call(void* memory, std::size_t bytes) noexcept {
   if (Pool* const pool = pool_for(bytes)) {
-    pool->free(memory);
+    if (!spare.opened) open_spare();
+    if (spare.block == nullptr && !spare.closed) {
+      spare = {memory, pool, true, false};
+    } else {
+      pool->free(memory);
+    }
   } else {
     operator delete (memory, std::align_val_t{call_alignment});
   }

@@ -4,45 +4,57 @@
 
 #include <atomic>
 #include <chrono>
-#include <mutex>
 #include <thread>
 
 namespace rankview::controller {
 
 // A mutex whose holder can see that others want it. Whoever drives the progress loop holds the lock most of the time, and lets others in
 // between two rounds; a plain mutex would mostly be won by the driver again.
+//
+// Each call takes it twice, mostly when it is free. That is one atomic instruction here, where a std::mutex is a function call as well. It
+// is the second mutex of Drepper, Futexes are tricky (2011).
 class SharedLock {
  public:
   void lock() {
-    if (!mutex_.try_lock()) {
-      waiting_.fetch_add(1, std::memory_order_relaxed);
-      mutex_.lock();
-      waiting_.fetch_sub(1, std::memory_order_relaxed);
-    }
+    if (!try_lock()) wait_and_lock();
   }
-  bool try_lock() { return mutex_.try_lock(); }
+  bool try_lock() {
+    State expected = State::free;
+    return state_.compare_exchange_strong(expected, State::held, std::memory_order_acquire, std::memory_order_relaxed);
+  }
   // Whether it could be had within that time.
   bool try_lock_for(std::chrono::milliseconds time) {
     const auto end = std::chrono::steady_clock::now() + time;
     waiting_.fetch_add(1, std::memory_order_relaxed);
-    bool had = mutex_.try_lock();
-    for (; !had && std::chrono::steady_clock::now() < end; had = mutex_.try_lock())
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    bool had = try_lock();
+    for (; !had && std::chrono::steady_clock::now() < end; had = try_lock()) std::this_thread::sleep_for(std::chrono::microseconds(100));
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     return had;
   }
-  void unlock() { mutex_.unlock(); }
+  void unlock() {
+    if (state_.exchange(State::free, std::memory_order_release) == State::held_and_slept_for) state_.notify_one();
+  }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
   // Held: lets whoever waits have it, then takes it again.
   void let_others_in() {
     unlock();
     for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
-    mutex_.lock();
+    lock();
   }
 
  private:
-  std::mutex mutex_;
+  enum class State : int { free, held, held_and_slept_for };
+
+  // Whoever has slept cannot know whether others still do.
+  void wait_and_lock() {
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    while (state_.exchange(State::held_and_slept_for, std::memory_order_acquire) != State::free)
+      state_.wait(State::held_and_slept_for, std::memory_order_relaxed);
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  std::atomic<State> state_{State::free};
   std::atomic<int> waiting_{0};
 };
 

@@ -7,13 +7,14 @@
 
 #include <rankview/detail/collective.hpp>
 
+#include <boost/container/small_vector.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 #include <utility>
-#include <vector>
 
 namespace rankview::engine {
 
@@ -69,7 +70,7 @@ class Group final : public detail::Group {
   std::uint64_t votes_;
   std::function<bool()> is_broken_;
   bool broken_ = false;
-  std::vector<std::shared_ptr<const void>> kept_;
+  boost::container::small_vector<std::shared_ptr<const void>, 4> kept_;
   bool agreed_ = false;
 };
 

@@ -22,8 +22,8 @@ class ProgressThread {
   // Until start() there is none, and nothing else has an effect.
   void start();
 
-  // The loop begins an item.
-  void note_item() { ++items_begun_; }
+  // The loop, which alone calls this, begins an item.
+  void note_item() { items_begun_.store(items_begun_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
   // There is something to do.
   void wake() {
     if (thread_.joinable() && activity_.load(std::memory_order_relaxed) == parked) {
