@@ -613,6 +613,7 @@ struct EngineInfo {
   std::string host;
   long pid = 0;
   std::uint64_t machine = 0;  // which it is on
+  std::uint16_t slots = 1;    // so much isolated work it runs side by side
 };
 
 // What has become of the tasks that an engine ran last, in this run, and what it told of its variables.
@@ -817,6 +818,7 @@ struct Effective {
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward_results = ForwardResults::when_nearer;
   bool task_server = true;
+  int slots = 1;
   bool crash_report = true;
   bool status_signal = true;
   bool detection = true;
@@ -1012,6 +1014,7 @@ struct Terms {
   Isolation isolation = Isolation::none;
   std::uint64_t memory_limit = 0;  // bytes, 0 for none
   double memory_growth = 1;        // from one attempt to the next
+  std::uint16_t slots = 1;         // isolated: of an engine's
   OnEngineDeath on_engine_death = OnEngineDeath::rerun;
   int crash_limit = 3;
 
@@ -1227,38 +1230,51 @@ namespace rankview::controller {
 
 // A mutex whose holder can see that others want it. Whoever drives the progress loop holds the lock most of the time, and lets others in
 // between two rounds; a plain mutex would mostly be won by the driver again.
+//
+// Each call takes it twice, mostly when it is free. That is one atomic instruction here, where a std::mutex is a function call as well. It
+// is the second mutex of Drepper, Futexes are tricky (2011).
 class SharedLock {
  public:
   void lock() {
-    if (!mutex_.try_lock()) {
-      waiting_.fetch_add(1, std::memory_order_relaxed);
-      mutex_.lock();
-      waiting_.fetch_sub(1, std::memory_order_relaxed);
-    }
+    if (!try_lock()) wait_and_lock();
   }
-  bool try_lock() { return mutex_.try_lock(); }
+  bool try_lock() {
+    State expected = State::free;
+    return state_.compare_exchange_strong(expected, State::held, std::memory_order_acquire, std::memory_order_relaxed);
+  }
   // Whether it could be had within that time.
   bool try_lock_for(std::chrono::milliseconds time) {
     const auto end = std::chrono::steady_clock::now() + time;
     waiting_.fetch_add(1, std::memory_order_relaxed);
-    bool had = mutex_.try_lock();
-    for (; !had && std::chrono::steady_clock::now() < end; had = mutex_.try_lock())
-      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    bool had = try_lock();
+    for (; !had && std::chrono::steady_clock::now() < end; had = try_lock()) std::this_thread::sleep_for(std::chrono::microseconds(100));
     waiting_.fetch_sub(1, std::memory_order_relaxed);
     return had;
   }
-  void unlock() { mutex_.unlock(); }
+  void unlock() {
+    if (state_.exchange(State::free, std::memory_order_release) == State::held_and_slept_for) state_.notify_one();
+  }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
   // Held: lets whoever waits have it, then takes it again.
   void let_others_in() {
     unlock();
     for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
-    mutex_.lock();
+    lock();
   }
 
  private:
-  std::mutex mutex_;
+  enum class State : int { free, held, held_and_slept_for };
+
+  // Whoever has slept cannot know whether others still do.
+  void wait_and_lock() {
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    while (state_.exchange(State::held_and_slept_for, std::memory_order_acquire) != State::free)
+      state_.wait(State::held_and_slept_for, std::memory_order_relaxed);
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  std::atomic<State> state_{State::free};
   std::atomic<int> waiting_{0};
 };
 
@@ -1882,6 +1898,7 @@ enum class Policy : std::uint8_t {
   random,      // any
   two_bin,     // of two drawn at random the one with less in hand
   weighted,    // drawn with the inverse of what they have in hand as weight
+  pack,        // who has the fewest slots left of those that have enough
 };
 
 // Engines that an item is kept from.
@@ -1901,6 +1918,7 @@ struct Work {
   std::uint64_t flow = 0;        // who submitted it: what different ones submit takes turns
   std::uint32_t hwm = 0;         // an engine is handed more while it has fewer items than this; 0: as durations suggest
   std::int32_t priority = 0;     // higher ones first
+  std::uint16_t slots = 0;       // that an item, or a chunk, takes of an engine beside others; 0: it takes the engine, alone
   Policy policy = Policy::least_load;
   bool alone = false;                    // not to be merged with its neighbours, nor handed out with others
   std::shared_ptr<const Avoid> avoid{};  // null: nobody
@@ -1982,13 +2000,18 @@ struct Load {
 // wait behind a long item, or behind more than seemed to be there, is recalled: soon when somebody else has nothing to do, and behind a
 // long one after a while in any case, since it would be begun out of turn.
 //
+// Work that takes slots of an engine is not handed out ahead of need, and never more than there is room for. Work of one size is handed out
+// in order, and past what needs more room, if it would not be begun otherwise; but for what comes first an engine is kept until there is
+// room, so that it gets its turn (the reservation of backfilling; Lifka, The ANL/IBM SP scheduling system, 1995).
+//
 // Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets, submitters
 // and priorities that have work. Policies other than least_load: linear in the number of engines that may take more.
 class Scheduler {
  public:
   explicit Scheduler(Limits limits = {}) : limits_(limits) {}
 
-  void add_engine(int engine);
+  // `slots`: so much work that is not to have an engine for itself it runs side by side.
+  void add_engine(int engine, std::uint16_t slots = 1);
   // The engine is gone. Gives what it had in hand, and what nobody is left to run: of work for several engines together, all of it.
   struct Lost {
     std::vector<Range> in_hand;
@@ -2006,6 +2029,8 @@ class Scheduler {
 
   // False if there is no engine that may run it. What was tried everywhere may be tried again.
   bool submit(const Work& work, const Placement& placement = {});
+  // One item, if nothing waits and somebody who may run it has nothing to do. If so it is handed out, to whom next() would hand it.
+  bool submit_at_once(const Work& work, const Placement& placement, Grant& grant);
 
   // The next hand-out. False if nothing can be handed out before an engine has finished something.
   bool next(Grant& grant);
@@ -2029,6 +2054,8 @@ class Scheduler {
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
   // Whether an engine has nothing to do.
   [[nodiscard]] bool any_idle() const { return idle_ != 0; }
+  // Whether engines run more than one thing side by side.
+  [[nodiscard]] bool slotted() const { return most_slots_ > 1; }
   // Whether there may be something to recall.
   [[nodiscard]] bool unbalanced() const { return crowded_.size() != 0 && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
@@ -2057,12 +2084,13 @@ class Scheduler {
     std::uint64_t flow = 0;
     std::uint32_t hwm = 0;
     std::int32_t priority = 0;
+    std::uint16_t slots = 0;
     Policy policy = Policy::least_load;
     bool alone = false;
     bool in_chunks = false;  // which are not to be split
     std::shared_ptr<const Avoid> avoid{};
 
-    [[nodiscard]] auto tie() const { return std::tie(lane, kind, item_bytes, flow, hwm, priority, policy, alone, in_chunks, avoid); }
+    [[nodiscard]] auto tie() const { return std::tie(lane, kind, item_bytes, flow, hwm, priority, slots, policy, alone, in_chunks, avoid); }
   };
   using SharedTerms = boost::intrusive_ptr<const Terms>;
 
@@ -2098,12 +2126,16 @@ class Scheduler {
     int id = -1;
     std::uint32_t suspended = 0;
     bool live = false;
-    bool aside = false;       // see set_aside()
-    bool overdue = false;     // sits in a long item
-    bool recalling = false;   // has been asked to give back
-    bool watched = false;     // since Rest::watched_since
-    bool more = false;        // has something in Rest::behind
-    bool joined = false;      // has something in Rest::lanes
+    bool aside = false;      // see set_aside()
+    bool overdue = false;    // sits in a long item
+    bool recalling = false;  // has been asked to give back
+    bool watched = false;    // since Rest::watched_since
+    bool more = false;       // has something in Rest::behind
+    bool joined = false;     // has something in Rest::lanes
+    bool crowded = false;    // may have something to give back
+    bool kept = false;       // for Rest::kept_for
+    std::uint16_t slots = 1;
+    std::uint16_t used = 0;   // of these
     Listed listed;            // in the lane of everyone
     Held oldest;              // what it runs first
     std::uint64_t items = 0;  // in hand, in all
@@ -2160,6 +2192,7 @@ class Scheduler {
     std::uint64_t ended_when_kept = static_cast<std::uint64_t>(-1);  // when it could give nothing back
     Nanoseconds watched_since = 0;
     Lane* bound = nullptr;          // once there was work for it alone
+    Queue* kept_for = nullptr;      // whose first entry it is to make room for
     std::vector<Membership> lanes;  // with that, and without that of everyone
   };
 
@@ -2249,18 +2282,20 @@ class Scheduler {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
-  // Work of a lane that is handed out one after the other: of one priority and submitter, kept from the same engines.
-  using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>>;
+  // Work of a lane that is handed out one after the other: of one priority and submitter, kept from the same engines, of one size.
+  using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>, std::uint16_t>;
   struct Queue {
     Lane* lane = nullptr;
     std::uint64_t number = 0;  // in the order in which they were made
     QueueId id;
     Entries entries;
     double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
+    int keeps = -1;   // the engine that is kept for it
     bool runnable = false;
     Key key;                 // under which it then stands among the runnable
     std::size_t listed = 0;  // how often it stands there, with stale keys
 
+    [[nodiscard]] std::int32_t priority() const { return std::get<0>(id); }
     [[nodiscard]] const std::vector<int>& avoids() const { return std::get<2>(id); }
   };
 
@@ -2304,7 +2339,7 @@ class Scheduler {
   Queue& queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid);
   static void drop_if_unused(Queue& queue);
   void skip_over(Queue& queue);
-  [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Avoid* avoid) const;
+  [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Terms& terms) const;
   SharedTerms terms_of(Lane& lane, const Work& work);
   void submit_together(const Work& work, const std::vector<int>& engines);
   bool enqueue(Entry entry);
@@ -2329,6 +2364,12 @@ class Scheduler {
   int take_first(Queue& queue, std::deque<int>& list, bool idle);
   int draw(Queue& queue);
   [[nodiscard]] std::uint64_t portion(const Engine& engine, const Entry& entry) const;
+
+  // Slots.
+  [[nodiscard]] bool has_room(const Engine& engine, const Terms& terms) const;
+  [[nodiscard]] bool kept_from(const Engine& engine, const Queue& queue) const;
+  void keep_engine(Queue& queue);
+  void release(Queue& queue);
 
   // What engines have in hand.
   [[nodiscard]] double stretched(Nanoseconds limit) const { return static_cast<double>(limit) * stretch_; }
@@ -2377,6 +2418,8 @@ class Scheduler {
   std::size_t live_ = 0;
   std::size_t aside_ = 0;  // of these
   bool paused_ = false;
+  std::uint16_t least_slots_ = 0;  // that an engine has
+  std::uint16_t most_slots_ = 0;
   double stretch_ = 1;    // of the limits, for so many engines
   std::size_t idle_ = 0;  // engines that are present and have nothing in hand
   IdSet crowded_;         // those that have more than one item
@@ -2388,15 +2431,18 @@ class Scheduler {
 
 namespace rankview::controller {
 
+using Grants = boost::container::small_vector<scheduler::Grant, 1>;
+
 // Items that wait for an engine: says to the scheduler what a call wants.
 class TaskQueue {
  public:
-  explicit TaskQueue(int engines);
+  explicit TaskQueue(const Engines& engines);
 
-  // All items of a call, which are known.
-  void enqueue(const detail::Call& call);
+  // All items of a call, which are known; but for those that somebody can begin at once, since nothing waits. Where `at_once` is not null
+  // they are put there, and are to be handed out.
+  void enqueue(const detail::Call& call, Grants* at_once = nullptr);
   // Those of one block, of a call whose items may begin as they come.
-  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block);
+  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block, Grants* at_once = nullptr);
   // One item once more, and not on these engines if that can be helped. `alone`: its engine should have nothing else meanwhile. False if
   // nobody may run it.
   bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone);
@@ -2412,8 +2458,7 @@ class TaskQueue {
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
  private:
-  void submit(const detail::Call& call, std::uint64_t first, std::uint64_t count, const detail::ArgumentBlock& block);
-  void submit(const scheduler::Work& work, const scheduler::Placement& placement);
+  void submit(const scheduler::Work& work, const scheduler::Placement& placement, Grants* at_once);
 
   scheduler::Scheduler scheduler_;
   std::vector<scheduler::Range> stranded_;
@@ -2522,6 +2567,8 @@ class Dispatcher {
 
   // Everything that may be handed out now. The messages lie in the engines' outboxes.
   void dispatch();
+  // One of them. Whoever calls this may send.
+  void grant(const scheduler::Grant& grant);
   // Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
   void stop(const detail::Call& call, std::uint64_t begin, std::uint64_t limit);
   // Items that were granted to engines that have died before they could be handed out: they wait, and stand in no queue.
@@ -2534,7 +2581,6 @@ class Dispatcher {
   class ArgumentOrigins;
   class Encoding;
 
-  void grant(const scheduler::Grant& grant);
   void hand_out(detail::Call& call, const scheduler::Grant& grant);
   bool encode_for(detail::Call& call, const scheduler::Grant& grant);
   [[nodiscard]] detail::Origin::Kind origin(const detail::Call& result, int to) const;
@@ -3203,6 +3249,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Calls, from their submission to their end.
   void add(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
+  void enqueue(Call& call, const ArgumentBlock* block);
   void lay_out(Call& call);
   void make_room(Call& call);
   void release(Call& call, std::vector<int>&& engines);
@@ -3356,6 +3403,7 @@ class Inbox {
   [[nodiscard]] bool empty() const { return commands_.empty(); }
   [[nodiscard]] std::size_t size() const { return commands_.size(); }
   // The next one; there has to be one.
+  [[nodiscard]] const Command& front() const { return commands_.front(); }
   Command pop();
   // Takes out all batches, but for those that others would miss this engine in.
   std::vector<Command> take_batches();
@@ -3656,8 +3704,8 @@ class ProgressThread {
   // Until start() there is none, and nothing else has an effect.
   void start();
 
-  // The loop begins an item.
-  void note_item() { ++items_begun_; }
+  // The loop, which alone calls this, begins an item.
+  void note_item() { items_begun_.store(items_begun_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
   // There is something to do.
   void wake() {
     if (thread_.joinable() && activity_.load(std::memory_order_relaxed) == parked) {
@@ -3713,6 +3761,180 @@ class ResultCache {
 
   std::deque<Entry> entries_;
   std::size_t bytes_ = 0;
+};
+
+}  // namespace rankview::engine
+
+#include <string_view>
+
+// Tasks that run in a process of their own, so that what becomes of that is no engine's concern.
+namespace rankview::isolation {
+
+// Why there can be no child that is not of this process, where there is no process to make it.
+inline constexpr const char* no_server =
+    "isolation = rv::process needs a process that was made before MPI was initialised, and there is none: start the program with "
+    "rv::run(), or use rv::fork";
+
+// What a child is to run, and on what terms.
+struct Task {
+  wire::CodeAddress thunk;
+  wire::CodeAddress function{};  // zero where the callable is no function pointer
+  bool has_object = false;
+  std::span<const std::byte> object;  // the callable's state
+  std::span<const std::byte> arguments;
+  std::vector<std::span<const std::byte>> attachments;  // of the arguments
+  bool flat = false;                                    // see wire::Batch
+  int engine = 0;
+  int engines = 1;
+  std::int64_t timeout = 0;        // nanoseconds, 0 for none
+  std::uint64_t memory_limit = 0;  // bytes of the child and what it starts, 0 for none
+};
+
+// How it ended.
+struct Outcome {
+  enum class Kind : std::uint8_t {
+    value,      // `bytes` and `attachments` are its result
+    failed,     // `failure` says why: what it threw, or how the process ended
+    timed_out,  // it was killed
+    aborted,    // likewise
+  };
+  Kind kind = Kind::failed;
+  std::vector<std::byte> bytes{};
+  std::vector<std::vector<std::byte>> attachments{};
+  wire::Failure failure{};
+};
+
+// Whoever waits for it.
+class Watcher {
+ public:
+  // Whether the task has been given up.
+  [[nodiscard]] virtual bool stop_requested() = 0;
+  // It has told a value.
+  virtual void published(std::string_view name, const char* type, std::span<const std::byte> value) = 0;
+
+ protected:
+  ~Watcher() = default;
+};
+
+// Runs tasks in children, one at a time. Interface, since a simulation does it without processes.
+class Runner {
+ public:
+  Runner() = default;
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+  virtual ~Runner() = default;
+
+  // Returns when the child has given a result or has ended. Throws Error if there can be no child.
+  virtual Outcome run(const Task& task, Watcher& watcher) = 0;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// A task in a slot. What its child tells comes to published(), from any thread.
+class SlotTask : public Watcher {
+ public:
+  SlotTask() = default;
+  SlotTask(const SlotTask&) = delete;
+  SlotTask& operator=(const SlotTask&) = delete;
+  virtual ~SlotTask() = default;
+
+  // Before it is started. What the task refers to has to stay.
+  Task task;
+  bool forked = false;  // its child is one of this process
+
+  // It is not wanted any more.
+  void stop() { stopped_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool stop_requested() override { return stopped_.load(std::memory_order_relaxed); }
+
+  // When it has ended.
+  Outcome outcome;
+  std::exception_ptr error;  // there could be no child
+
+ private:
+  std::atomic<bool> stopped_{false};
+};
+
+// Runs tasks in children, side by side. Interface, since a simulation does it without processes.
+class Slots {
+ public:
+  Slots() = default;
+  Slots(const Slots&) = delete;
+  Slots& operator=(const Slots&) = delete;
+  virtual ~Slots() = default;
+
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  // One has to be free.
+  virtual void start(std::shared_ptr<SlotTask> task) = 0;
+  // Those that have ended and were not taken, in this order.
+  [[nodiscard]] virtual bool any_ended() const = 0;
+  virtual std::vector<std::shared_ptr<SlotTask>> take_ended() = 0;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::engine {
+
+[[nodiscard]] inline bool isolated(const Inbox::Command& command) {
+  const auto* const batch = std::get_if<wire::Batch>(&command.what);
+  return batch != nullptr && batch->isolated;
+}
+
+// A batch whose items run one after the other in a slot, and the one of them that runs.
+class SlotRun final : public isolation::SlotTask {
+ public:
+  using Published = std::function<void(const SlotRun& run, std::string_view name, const char* type, std::span<const std::byte> value)>;
+
+  // `published` is called in any thread.
+  SlotRun(Inbox::Command command, Published published)
+      : batch(std::get<wire::Batch>(command.what)),
+        message(std::move(command.message)),
+        number(command.number),
+        items(batch),
+        item(batch.first),
+        published_(std::move(published)) {}
+
+  void published(std::string_view name, const char* type, std::span<const std::byte> value) override {
+    published_(*this, name, type, value);
+  }
+
+  const wire::Batch batch;
+  const std::shared_ptr<InMessage> message;
+  const std::uint64_t number;  // of the command
+  wire::ItemCursor items;      // those that have not begun
+  std::uint64_t item;          // the one that runs, or would be next
+  std::int64_t began = 0;      // nanoseconds of the clock
+  // What the task refers to.
+  std::shared_ptr<InMessage> of_object;
+  std::vector<std::vector<std::byte>> attachments;
+
+ private:
+  Published published_;
+};
+
+// What an engine runs side by side.
+class SlotRuns {
+ public:
+  [[nodiscard]] std::size_t size() const { return runs_.size(); }
+  [[nodiscard]] const std::vector<std::shared_ptr<SlotRun>>& all() const { return runs_; }
+
+  void add(std::shared_ptr<SlotRun> run) { runs_.push_back(std::move(run)); }
+  void remove(const SlotRun& run) {
+    std::erase_if(runs_, [&run](const auto& each) { return each.get() == &run; });
+  }
+  // Tells those that have begun. What has not is for the inbox to know.
+  void stop(const wire::Stop& stop) {
+    for (const auto& run : runs_) {
+      if (run->batch.call == stop.call && run->item >= stop.first && run->item - stop.first < stop.count) run->stop();
+    }
+  }
+  void stop_all() {
+    for (const auto& run : runs_) run->stop();
+  }
+
+ private:
+  std::vector<std::shared_ptr<SlotRun>> runs_;
 };
 
 }  // namespace rankview::engine
@@ -3798,8 +4020,6 @@ class SubtaskResults {
 
 #include <rankview/detail/callable.hpp>
 #include <rankview/variables.hpp>
-
-#include <string_view>
 
 namespace rankview::engine {
 
@@ -3892,64 +4112,6 @@ class Teams {
 
 }  // namespace rankview::engine
 
-// Tasks that run in a process of their own, so that what becomes of that is no engine's concern.
-namespace rankview::isolation {
-
-// What a child is to run, and on what terms.
-struct Task {
-  wire::CodeAddress thunk;
-  wire::CodeAddress function{};  // zero where the callable is no function pointer
-  bool has_object = false;
-  std::span<const std::byte> object;  // the callable's state
-  std::span<const std::byte> arguments;
-  std::vector<std::span<const std::byte>> attachments;  // of the arguments
-  bool flat = false;                                    // see wire::Batch
-  int engine = 0;
-  int engines = 1;
-  std::int64_t timeout = 0;        // nanoseconds, 0 for none
-  std::uint64_t memory_limit = 0;  // bytes of the child and what it starts, 0 for none
-};
-
-// How it ended.
-struct Outcome {
-  enum class Kind : std::uint8_t {
-    value,      // `bytes` and `attachments` are its result
-    failed,     // `failure` says why: what it threw, or how the process ended
-    timed_out,  // it was killed
-    aborted,    // likewise
-  };
-  Kind kind = Kind::failed;
-  std::vector<std::byte> bytes{};
-  std::vector<std::vector<std::byte>> attachments{};
-  wire::Failure failure{};
-};
-
-// Whoever waits for it.
-class Watcher {
- public:
-  // Whether the task has been given up.
-  [[nodiscard]] virtual bool stop_requested() = 0;
-  // It has told a value.
-  virtual void published(std::string_view name, const char* type, std::span<const std::byte> value) = 0;
-
- protected:
-  ~Watcher() = default;
-};
-
-// Runs tasks in children, one at a time. Interface, since a simulation does it without processes.
-class Runner {
- public:
-  Runner() = default;
-  Runner(const Runner&) = delete;
-  Runner& operator=(const Runner&) = delete;
-  virtual ~Runner() = default;
-
-  // Returns when the child has given a result or has ended. Throws Error if there can be no child.
-  virtual Outcome run(const Task& task, Watcher& watcher) = 0;
-};
-
-}  // namespace rankview::isolation
-
 namespace rankview::liveness {
 
 // A rehearsal: engines die and stall at random moments.
@@ -3995,6 +4157,8 @@ struct Settings {
   // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
   isolation::Runner* in_process = nullptr;
   isolation::Runner* in_fork = nullptr;
+  // What runs them side by side, null where there is one slot.
+  isolation::Slots* slots = nullptr;
   // Strikes before each task, null where nobody rehearses.
   liveness::Chaos* chaos = nullptr;
 };
@@ -4090,7 +4254,18 @@ class Engine final : public TaskHost, private transport::FrameHandler {
                 Group* group);
   void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
   bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
+  [[nodiscard]] isolation::Task isolated_task(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments,
+                                              std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments);
+  static bool take_outcome(isolation::Outcome outcome, detail::Writer& result);
   void fail_run(const wire::Failure& failure);
+
+  // Running isolated items side by side.
+  [[nodiscard]] bool may_begin(const Inbox::Command& command) const;
+  void run_beside(Inbox::Command command);
+  void begin_next(const std::shared_ptr<SlotRun>& run);
+  bool begin_in_slot(const std::shared_ptr<SlotRun>& run, std::span<const std::byte> arguments);
+  void add_result_of(const SlotRun& run, bool failed, detail::Writer& result);
+  void collect();
   void settle(Group& group, bool well);
   void fail_batch(const wire::Batch& batch);
   [[nodiscard]] bool team_broken(std::uint64_t team);
@@ -4148,6 +4323,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
   MemoryReport memory_report_;
   Teams teams_;
+  SlotRuns slot_runs_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
   std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
 
@@ -4311,6 +4487,94 @@ class ProcessRunner final : public Runner {
   class Run;
 
   std::unique_ptr<Forker> forker_;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// Modules that this process has loaded since this was made, which children of a process that was forked then do not have.
+class LaterModules {
+ public:
+  LaterModules() {
+    for (const wire::LoadedModule& module : wire::loaded_modules()) known_.insert(module.id);
+  }
+
+  const std::vector<wire::LoadedModule>& get() {
+    if (const std::uint64_t changes = wire::module_changes(); changes != changes_) {
+      changes_ = changes;
+      later_ = wire::loaded_modules();
+      std::erase_if(later_, [this](const wire::LoadedModule& module) { return known_.contains(module.id); });
+    }
+    return later_;
+  }
+
+ private:
+  std::set<std::uint64_t> known_;
+  std::uint64_t changes_ = wire::module_changes();
+  std::vector<wire::LoadedModule> later_;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// A process beside this one that forks a child for each isolated task. It is made before MPI is initialised, so it has no MPI, one thread
+// and little memory, and the code of this process at the same addresses: a fork of it is quick and safe. It ends with this process, and its
+// children with it.
+class TaskServer {
+ public:
+  // Throws std::system_error.
+  static std::unique_ptr<TaskServer> fork();
+  TaskServer(const TaskServer&) = delete;
+  TaskServer& operator=(const TaskServer&) = delete;
+  // Waits for its end.
+  ~TaskServer();
+
+  // Has it make children for whoever has this; each is for one thread. Throws Error if the server has gone, std::system_error.
+  std::unique_ptr<Forker> connect();
+
+ private:
+  explicit TaskServer(Fd control) : control_(std::move(control)) {}
+
+  Fd control_;
+  LaterModules later_modules_;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// A thread for each slot, which starts children and watches over them. It is made when it is first needed, and lives as long as this.
+class ThreadedSlots final : public Slots {
+ public:
+  // `server`: makes children that are not of this process; null where there is none. Has to stay, like `variables`, which forked children
+  // have.
+  ThreadedSlots(std::size_t size, TaskServer* server, Variables& variables);
+  // Tasks that run are stopped, and waited for.
+  ~ThreadedSlots() override;
+
+  [[nodiscard]] std::size_t size() const override { return size_; }
+  void start(std::shared_ptr<SlotTask> task) override;
+  [[nodiscard]] bool any_ended() const override { return any_ended_.load(std::memory_order_acquire); }
+  std::vector<std::shared_ptr<SlotTask>> take_ended() override;
+
+ private:
+  class Slot;
+
+  void run_slot(Slot& slot);
+
+  const std::size_t size_;
+  TaskServer* const server_;
+  Variables& variables_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::atomic<bool> any_ended_{false};
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::deque<std::shared_ptr<SlotTask>> to_run_;
+  std::vector<std::shared_ptr<SlotTask>> running_;
+  std::vector<std::shared_ptr<SlotTask>> ended_;
+  bool quitting_ = false;
 };
 
 }  // namespace rankview::isolation
@@ -4518,6 +4782,7 @@ struct Identity {
   std::uint64_t boot = 0;  // equal for processes under one kernel, whose steady clocks agree
   std::int64_t pid = 0;
   std::uint64_t processes = 0;  // equal for those whose numbers of processes mean the same, see pid_namespaces(7)
+  std::uint64_t slots = 1;      // of its engine
   char host[64] = {};
 };
 
@@ -4655,6 +4920,7 @@ struct Cluster::State {
   // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
   isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
   std::unique_ptr<isolation::ProcessRunner> in_process{};
+  std::unique_ptr<isolation::ThreadedSlots> slots{};  // where there are several
   // What is noticed of the lives of others: on rank 0 of engines, on engines of rank 0.
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;
@@ -4688,58 +4954,6 @@ struct Cluster::State {
 };
 
 }  // namespace rankview
-
-namespace rankview::isolation {
-
-// Modules that this process has loaded since this was made, which children of a process that was forked then do not have.
-class LaterModules {
- public:
-  LaterModules() {
-    for (const wire::LoadedModule& module : wire::loaded_modules()) known_.insert(module.id);
-  }
-
-  const std::vector<wire::LoadedModule>& get() {
-    if (const std::uint64_t changes = wire::module_changes(); changes != changes_) {
-      changes_ = changes;
-      later_ = wire::loaded_modules();
-      std::erase_if(later_, [this](const wire::LoadedModule& module) { return known_.contains(module.id); });
-    }
-    return later_;
-  }
-
- private:
-  std::set<std::uint64_t> known_;
-  std::uint64_t changes_ = wire::module_changes();
-  std::vector<wire::LoadedModule> later_;
-};
-
-}  // namespace rankview::isolation
-
-namespace rankview::isolation {
-
-// A process beside this one that forks a child for each isolated task. It is made before MPI is initialised, so it has no MPI, one thread
-// and little memory, and the code of this process at the same addresses: a fork of it is quick and safe. It ends with this process, and its
-// children with it.
-class TaskServer {
- public:
-  // Throws std::system_error.
-  static std::unique_ptr<TaskServer> fork();
-  TaskServer(const TaskServer&) = delete;
-  TaskServer& operator=(const TaskServer&) = delete;
-  // Waits for its end.
-  ~TaskServer();
-
-  // Has it make children for whoever has this; each is for one thread. Throws Error if the server has gone, std::system_error.
-  std::unique_ptr<Forker> connect();
-
- private:
-  explicit TaskServer(Fd control) : control_(std::move(control)) {}
-
-  Fd control_;
-  LaterModules later_modules_;
-};
-
-}  // namespace rankview::isolation
 
 namespace rankview::inline abi_0_1 {
 
@@ -4979,7 +5193,9 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
       rank(comm.rank()),
       size(comm.size()),
       process_(getpid()) {
-  ranks = transport::exchange(comm, transport::identify(detail::executable_id(), clock.anchor()));
+  transport::Identity own = transport::identify(detail::executable_id(), clock.anchor());
+  own.slots = static_cast<std::uint64_t>(options.slots);
+  ranks = transport::exchange(comm, own);
   check_builds();
   // One clock for all processes of rank 0's host.
   if (ranks[static_cast<std::size_t>(rank)].boot == ranks[0].boot) clock = transport::Clock(ranks[0].clock_anchor);
@@ -4992,6 +5208,8 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
 
   if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
     in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
+  if (options.slots > 1 && (rank != 0 || size == 1))
+    slots = std::make_unique<isolation::ThreadedSlots>(static_cast<std::size_t>(options.slots), task_server(), variables);
   if (const char* const text = std::getenv("RANKVIEW_CHAOS"); text != nullptr && *text != '\0' && size > 1) begin_chaos(text);
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
@@ -5118,7 +5336,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
                                 .rank = static_cast<int>(on),
                                 .host = ranks[on].host,
                                 .pid = static_cast<long>(ranks[on].pid),
-                                .machine = ranks[on].boot});
+                                .machine = ranks[on].boot,
+                                .slots = static_cast<std::uint16_t>(ranks[on].slots)});
   }
   // Without another rank there is no MPI to be careful with.
   settings.driver.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
@@ -5141,6 +5360,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.chaos = chaos.get();
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;
+  settings.slots = slots.get();
   return settings;
 }
 
@@ -5408,6 +5628,7 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
 }
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
+constexpr int most_slots = 65'535;
 
 // One option: what is to be known of it but for its default, which Effective has.
 template <class T>
@@ -5429,6 +5650,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_TEAM_GRACE_MS", &Options::team_grace, &Effective::team_grace, hour_in_us},
     Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
+    Described{"RANKVIEW_SLOTS", &Options::slots, &Effective::slots, most_slots},
     Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
@@ -5462,6 +5684,9 @@ Effective decide(const Options& options) {
       effective.*option.value = T(*set);
     }
   });
+  if (effective.slots < 1 || effective.slots > most_slots)
+    throw UsageError("an engine has from 1 to " + std::to_string(most_slots) + " slots (Options::slots, RANKVIEW_SLOTS), and not " +
+                     std::to_string(effective.slots));
   return effective;
 }
 
@@ -6046,16 +6271,48 @@ Pool* pool_for(std::size_t bytes) {
   return &pools[(bytes - 1) / call_alignment];
 }
 
+// The block that a thread has freed last: who makes one call after the other gets it again without a lock. It has no destructor, since a
+// call may go when those of a thread's objects have run.
+struct Spare {
+  void* block;
+  Pool* pool;  // that it is of
+  bool opened;
+  bool closed;
+};
+thread_local constinit Spare spare{};
+
+// Ends with the thread, and its spare block with it.
+class SpareOwner {
+ public:
+  SpareOwner() { spare.opened = true; }
+  SpareOwner(const SpareOwner&) = delete;
+  SpareOwner& operator=(const SpareOwner&) = delete;
+  ~SpareOwner() {
+    spare.closed = true;
+    if (spare.block != nullptr) spare.pool->free(std::exchange(spare.block, nullptr));
+  }
+};
+
+void open_spare() { thread_local const SpareOwner owner; }
+
 }  // namespace
 
 void* allocate_call(std::size_t bytes) {
-  if (Pool* const pool = pool_for(bytes)) return pool->allocate();
+  if (Pool* const pool = pool_for(bytes)) {
+    if (spare.block != nullptr && spare.pool == pool) return std::exchange(spare.block, nullptr);
+    return pool->allocate();
+  }
   return operator new (bytes, std::align_val_t{call_alignment});
 }
 
 void free_call(void* memory, std::size_t bytes) noexcept {
   if (Pool* const pool = pool_for(bytes)) {
-    pool->free(memory);
+    if (!spare.opened) open_spare();
+    if (spare.block == nullptr && !spare.closed) {
+      spare = {memory, pool, true, false};
+    } else {
+      pool->free(memory);
+    }
   } else {
     operator delete (memory, std::align_val_t{call_alignment});
   }
@@ -6173,8 +6430,26 @@ namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Whether there is anybody to run its items.
-void check_placeable(const Call& call) {
+void check_placeable(const Call& call, const controller::Engines& engines) {
   if (call.nobody || (!in_pool(call) && !call.same_arguments && call.engines.empty())) throw_nobody();
+  const std::uint16_t wanted = call.life().terms->slots;
+  if (wanted == 1 || call.life().terms->isolation == Isolation::none) return;
+  std::uint16_t most = 0;
+  std::uint16_t least = wanted;
+  const auto count = [&](int id) {
+    most = std::max(most, engines[id].slots);
+    least = std::min(least, engines[id].slots);
+  };
+  for (const int id : call.engines) count(id);
+  if (call.engines.empty()) {
+    for (int id = 0; id < engines.count(); ++id) count(id);
+  }
+  // In a pool one that is large enough will do.
+  const std::uint16_t there = in_pool(call) ? most : least;
+  if (there < wanted)
+    throw UsageError("a task takes " + std::to_string(wanted) + " slots, and " +
+                     (in_pool(call) ? "no engine that it may go to has more than " : "an engine that it is to run on has ") +
+                     std::to_string(there) + "; engines get them by Options::slots or RANKVIEW_SLOTS");
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
@@ -6197,7 +6472,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       engines_(endpoint, settings.engines),
       gate_(this, calls_),
       ledger_(engines_, gate_, work_, settings.recorder),
-      queue_(engines_.count()),
+      queue_(engines_),
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
@@ -6212,7 +6487,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
-  check_placeable(*call);
+  check_placeable(*call, engines_);
   find_code(*call);
   call->life().submitted = now();
   call->life().items.reserve(expected.value_or(0));
@@ -6242,7 +6517,7 @@ void Controller::seal(Call& call, bool unattended) {
 }
 
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
-  if (block.count != 0) check_placeable(*call);
+  if (block.count != 0) check_placeable(*call, engines_);
   find_code(*call);
   call->life().submitted = now();
   if (!call->plain) {
@@ -6279,7 +6554,7 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.life().items.resize(total);
   if (call.plain) call.grow(total, call.life().items.capacity());
-  if (controller::enqueued_as_they_come(call) && !call.life().waits) queue_.enqueue(call, added);
+  if (controller::enqueued_as_they_come(call) && !call.life().waits) enqueue(call, &added);
 }
 
 // Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
@@ -6327,8 +6602,16 @@ void Controller::lay_out(Call& call) {
   } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
-    queue_.enqueue(call);
+    enqueue(call, nullptr);
   }
+}
+
+// All items of the call, or those of a block. What somebody can begin at once need not wait in a queue.
+void Controller::enqueue(Call& call, const ArgumentBlock* block) {
+  controller::Grants granted;
+  controller::Grants* const at_once = run_.connected() && driver_.may_drive() ? &granted : nullptr;
+  block == nullptr ? queue_.enqueue(call, at_once) : queue_.enqueue(call, *block, at_once);
+  for (const scheduler::Grant& grant : granted) dispatcher_.grant(grant);
 }
 
 // ---- giving up ---------------------------------------------------------------------------------------------------------------
@@ -7336,6 +7619,8 @@ void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const st
 
 }  // namespace rankview::controller
 
+#include <ranges>
+
 // What engines say to rank 0.
 namespace rankview::inline abi_0_1::detail {
 
@@ -7506,8 +7791,13 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
 
 // Whether any engine that may run its items has not died.
 bool Controller::somebody_left(const Call& call) const {
-  if (call.engines.empty()) return losses_.deaths() < static_cast<std::uint64_t>(engines_.count());
-  return std::any_of(call.engines.begin(), call.engines.end(), [this](int id) { return !engines_.lost(id); });
+  const Terms& terms = *call.life().terms;
+  const auto could = [&](int id) {
+    return !engines_.lost(id) && (terms.isolation == Isolation::none || engines_[id].slots >= terms.slots);
+  };
+  if (!call.engines.empty()) return std::any_of(call.engines.begin(), call.engines.end(), could);
+  const auto ids = std::views::iota(0, engines_.count());
+  return std::any_of(ids.begin(), ids.end(), could);
 }
 
 // Lets an item wait for an engine again.
@@ -8639,7 +8929,7 @@ bool Controller::end_calls() {
 void Controller::attend(std::int64_t submitted) {
   constexpr int most_rounds = 8;
   carry_out();
-  const bool somebody_could_begin = queue_.scheduler().any_idle() && queue_.scheduler().waiting() != 0;
+  const bool somebody_could_begin = engines_.anything_to_send() || (queue_.scheduler().any_idle() && queue_.scheduler().waiting() != 0);
   if (driver_.holds_back(submitted, somebody_could_begin)) return;
   advance();
   driver_.catch_up(most_rounds);
@@ -8736,9 +9026,13 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
     return;
   }
   if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
-  if (life.laid_out || controller::enqueued_as_they_come(call)) queue_.enqueue(call);
-  if (life.ended == 0) return;
+  const bool all_there = life.laid_out || controller::enqueued_as_they_come(call);
+  if (life.ended == 0) {
+    if (all_there) enqueue(call, nullptr);
+    return;
+  }
   // Some were given up meanwhile.
+  if (all_there) queue_.enqueue(call);
   for (std::uint64_t item = 0; item < life.items.size(); ++item) {
     if (has_ended(life.items[item].status)) queue_.withdraw(call, item);
   }
@@ -9171,7 +9465,7 @@ namespace {
 constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
 static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
                   same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
-                  same(Policy::weighted, scheduler::Policy::weighted),
+                  same(Policy::weighted, scheduler::Policy::weighted) && same(Policy::pack, scheduler::Policy::pack),
               "the flags' policies and the scheduler's are cast to each other");
 
 // Calls of one kind take about equally long: those of the same code.
@@ -9179,7 +9473,7 @@ std::uint64_t kind_of(const Call& call) {
   return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
 }
 
-scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
+scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block, bool slotted) {
   scheduler::Work work;
   work.call = call.id;
   work.kind = kind_of(call);
@@ -9191,6 +9485,8 @@ scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t co
   work.flow = call.life().submitter;
   work.priority = call.life().terms->priority;
   work.hwm = call.life().terms->hwm;
+  // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.
+  if (slotted && call.life().terms->isolation != Isolation::none) work.slots = call.life().terms->slots;
   work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
   return work;
 }
@@ -9218,46 +9514,52 @@ Placement placement(const Call& call, std::uint64_t item) {
 
 bool enqueued_as_they_come(const Call& call) { return in_pool(call) && call.chunk_size == 1; }
 
-TaskQueue::TaskQueue(int engines) {
-  for (int id = 0; id < engines; ++id) scheduler_.add_engine(id);
+TaskQueue::TaskQueue(const Engines& engines) {
+  for (int id = 0; id < engines.count(); ++id) scheduler_.add_engine(id, engines[id].slots);
 }
 
-void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  submit(work_for(call, first, count, block), placement(call, first));
+void TaskQueue::submit(const scheduler::Work& work, const Placement& placement, Grants* at_once) {
+  scheduler::Grant grant;
+  if (at_once != nullptr && scheduler_.submit_at_once(work, placement, grant)) {
+    at_once->push_back(grant);
+  } else if (!scheduler_.submit(work, placement)) {
+    stranded_.push_back({work.call, work.first, work.first + work.count});
+  }
 }
 
-void TaskQueue::submit(const scheduler::Work& work, const Placement& placement) {
-  if (!scheduler_.submit(work, placement)) stranded_.push_back({work.call, work.first, work.first + work.count});
+void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, Grants* at_once) {
+  submit(work_for(call, block.first, block.count, block, scheduler_.slotted()), placement(call, block.first), at_once);
 }
 
-void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
-
-void TaskQueue::enqueue(const Call& call) {
+void TaskQueue::enqueue(const Call& call, Grants* at_once) {
   const std::uint64_t count = call.life().items.size();
   const std::uint64_t engines = call.engines.size();
   if (count == 0) return;
   const ArgumentBlock& block = call.life().blocks.front();
+  const auto add = [&](std::uint64_t first, std::uint64_t items) {
+    submit(work_for(call, first, items, block, scheduler_.slotted()), placement(call, first), at_once);
+  };
   switch (call.spread) {
     case Spread::together:
-      submit(call, 0, engines, block);
+      add(0, engines);
       return;
     case Spread::each:
-      for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
+      for (std::uint64_t i = 0; i < engines; ++i) add(i, 1);
       return;
     case Spread::blocks:
       // The first few get one item more.
       for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
         const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-        submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+        submit(work_for(call, first, part, block, scheduler_.slotted()), Placement::bound(call.engines[i]), at_once);
         first += part;
       }
       return;
     case Spread::pool:
     case Spread::teams:
       if (call.chunk_size > 1) {
-        submit(call, 0, count, block);
+        add(0, count);
       } else {
-        for (const ArgumentBlock& each : call.life().blocks) enqueue(call, each);
+        for (const ArgumentBlock& each : call.life().blocks) enqueue(call, each, at_once);
       }
       return;
     case Spread::rank_0:
@@ -9266,9 +9568,10 @@ void TaskQueue::enqueue(const Call& call) {
 }
 
 bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone) {
-  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
+  scheduler::Work work = work_for(call, item, 1, *block_of(call, item), scheduler_.slotted());
   if (alone) {
     work.alone = true;
+    work.slots = 0;
     work.hwm = 1;
   }
   work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));
@@ -9509,6 +9812,8 @@ void Teams::decide(Part& part) {
 
 }  // namespace rankview::controller
 
+#include <limits>
+
 namespace rankview::inline abi_0_1 {
 
 void Flags::add(Flags more) {
@@ -9531,6 +9836,7 @@ void Flags::add(Flags more) {
   take(isolation, more.isolation);
   take(memory_limit, more.memory_limit);
   take(memory_growth, more.memory_growth);
+  take(slots, more.slots);
   take(on_engine_death, more.on_engine_death);
   take(crash_limit, more.crash_limit);
 }
@@ -9541,6 +9847,8 @@ void Flags::add(Flags more) {
 namespace rankview::inline abi_0_1::detail {
 
 namespace {
+
+constexpr int most_slots = std::numeric_limits<std::uint16_t>::max();
 
 void check_not_negative(double value, const char* flag) {
   if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
@@ -9572,6 +9880,9 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.memory_growth = flags.memory_growth;
   terms.on_engine_death = flags.on_engine_death;
   terms.crash_limit = flags.crash_limit;
+  if (flags.slots < 1 || flags.slots > most_slots)
+    throw UsageError("a task takes from 1 to " + std::to_string(most_slots) + " slots, and not " + std::to_string(flags.slots));
+  terms.slots = static_cast<std::uint16_t>(flags.slots);
   if (terms.crash_limit < 1) throw UsageError("crash_limit is at least 1, and is " + std::to_string(terms.crash_limit));
   if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));
   if (terms.memory_limit != 0 && terms.isolation == Isolation::none)
@@ -9587,8 +9898,8 @@ void set_direct_terms(Call& call, const Flags& flags) {
       flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered ||
       flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit)
     throw UsageError(
-        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation and memory_limit; the "
-        "others are for load-balanced views");
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation, memory_limit and "
+        "slots; the others are for load-balanced views");
   set_balanced_terms(call, flags);
 }
 
@@ -10195,6 +10506,11 @@ std::string Engine::describe_runs() const {
     text += std::string(text.empty() ? "runs task " : ", above task ") + std::to_string(run->call) + "." + std::to_string(run->item) +
             (run == run_ ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) + (run == run_ ? " s" : " s ago");
   }
+  for (const auto& run : slot_runs_.all()) {
+    const double seconds = static_cast<double>(now - run->began) * 1e-9;
+    text += std::string(text.empty() ? "runs task " : ", beside task ") + std::to_string(run->batch.call) + "." +
+            std::to_string(run->item) + " in a process, since " + std::to_string(seconds) + " s";
+  }
   if (text.empty()) return text;
   const std::size_t behind = inbox_.size();
   if (behind != 0) text += "; " + std::to_string(behind) + (behind == 1 ? " batch waits" : " batches wait") + " behind it";
@@ -10231,7 +10547,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   stack_.reset();
   memory_report_.reset();
   transport::Idle idle(spin_);
-  while (!end_ || !inbox_.empty()) {
+  while (!end_ || !inbox_.empty() || slot_runs_.size() != 0) {
     let_go();
     if (carry_out_next()) {
       idle.reset();
@@ -10239,7 +10555,12 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
     }
     outbox_.flush();
     unwanted_.progress();
-    inbox_.forget_stops();
+    if (slot_runs_.size() != 0) {
+      // These end without a message.
+      poll_or_nap(idle);
+      continue;
+    }
+    if (inbox_.empty()) inbox_.forget_stops();
     if (endpoint.poll(*this)) {
       idle.reset();
       memory_report_.note_message();
@@ -10289,9 +10610,15 @@ void Engine::destroy_left() {
 }
 
 bool Engine::carry_out_next() {
-  if (inbox_.empty()) return false;
-  const Inbox::Command next = inbox_.pop();
-  if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
+  if (settings_.slots != nullptr && settings_.slots->any_ended()) {
+    collect();
+    return true;
+  }
+  if (inbox_.empty() || (settings_.slots != nullptr && !may_begin(inbox_.front()))) return false;
+  Inbox::Command next = inbox_.pop();
+  if (settings_.slots != nullptr && isolated(next)) {
+    run_beside(std::move(next));
+  } else if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
     run(*batch, *next.message, next.number);
     done_with(*batch, *next.message);
   } else if (const auto* join_team = std::get_if<wire::Join>(&next.what)) {
@@ -10416,6 +10743,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
     on_end(*end);
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
+    slot_runs_.stop(*stop);
     if (inbox_.stopped(run_->call, run_->item, run_->number)) stop_requested_.store(true, std::memory_order_release);
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
     if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
@@ -10465,6 +10793,7 @@ void Engine::on_end(const wire::End& end) {
   end_seen_ = settings_.clock.now();
   if (!client_failed()) return;
   stop_requested_.store(true, std::memory_order_release);
+  slot_runs_.stop_all();
   // What has not begun is dropped, but for what others would miss this engine in.
   for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);
 }
@@ -10647,7 +10976,7 @@ class Group final : public detail::Group {
   std::uint64_t votes_;
   std::function<bool()> is_broken_;
   bool broken_ = false;
-  std::vector<std::shared_ptr<const void>> kept_;
+  boost::container::small_vector<std::shared_ptr<const void>, 4> kept_;
   bool agreed_ = false;
 };
 
@@ -10911,13 +11240,9 @@ class Engine::Watching final : public isolation::Watcher {
   Engine& engine_;
 };
 
-// Whether it went well; what it gave, or why it failed, is in its result.
-bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments) {
-  isolation::Runner* const runner = batch.forked ? settings_.in_fork : settings_.in_process;
-  if (runner == nullptr)
-    throw UsageError(
-        "isolation = rv::process needs a process that was made before MPI was initialised, and there is none: start the program with "
-        "rv::run(), or use rv::fork");
+// What the task refers to stays as long as `of_object` and `attachments`, and the message.
+isolation::Task Engine::isolated_task(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments,
+                                      std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments) {
   isolation::Task task;
   task.thunk = batch.thunk;
   task.function = batch.function;
@@ -10927,7 +11252,6 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
   task.timeout = batch.timeout;
   task.memory_limit = batch.memory_limit;
   task.arguments = arguments;
-  std::shared_ptr<InMessage> of_object;
   if (batch.has_object) {
     const CallableStates::State* const state = callables_.find(batch.call);
     if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
@@ -10935,7 +11259,6 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     task.has_object = true;
     task.object = state->bytes;
   }
-  std::vector<std::vector<std::byte>> attachments;
   std::vector<detail::Claims::Place> places;
   for (const std::uint64_t size : message.attachment_sizes) {
     std::vector<std::byte>& attachment = attachments.emplace_back(size);
@@ -10943,7 +11266,16 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
   }
   if (!message.received) receive(message, places);
   for (const auto& attachment : attachments) task.attachments.emplace_back(attachment);
+  return task;
+}
 
+// Whether it went well; what it gave, or why it failed, is in its result.
+bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments) {
+  isolation::Runner* const runner = batch.forked ? settings_.in_fork : settings_.in_process;
+  if (runner == nullptr) throw UsageError(isolation::no_server);
+  std::shared_ptr<InMessage> of_object;
+  std::vector<std::vector<std::byte>> attachments;
+  const isolation::Task task = isolated_task(batch, message, arguments, of_object, attachments);
   isolation::Outcome outcome;
   {
     // What has been done before is not to wait for it.
@@ -10952,26 +11284,23 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     const EngineLock::Lent lent(lock_);
     outcome = runner->run(task, watching);
   }
-  switch (outcome.kind) {
-    case isolation::Outcome::Kind::value: {
-      detail::Writer& result = run_->result;
-      result.raw(outcome.bytes.data(), outcome.bytes.size());
-      const auto kept = std::make_shared<const std::vector<std::vector<std::byte>>>(std::move(outcome.attachments));
-      for (const std::vector<std::byte>& attachment : *kept) result.attachments.push_back({attachment.data(), attachment.size()});
-      if (!kept->empty()) result.kept.push_back(kept);
-      return true;
-    }
-    case isolation::Outcome::Kind::timed_out:
-      fail_run({wire::FailureKind::timed_out, "", ""});
-      return false;
-    case isolation::Outcome::Kind::aborted:
-      fail_run({wire::FailureKind::killed, "", ""});
-      return false;
-    case isolation::Outcome::Kind::failed:
-      break;
+  return take_outcome(std::move(outcome), run_->result);
+}
+
+// Puts into an empty result what it gave, or why it failed. Whether it went well.
+bool Engine::take_outcome(isolation::Outcome outcome, detail::Writer& result) {
+  using Kind = isolation::Outcome::Kind;
+  if (outcome.kind != Kind::value) {
+    if (outcome.kind == Kind::timed_out) outcome.failure = {wire::FailureKind::timed_out, "", ""};
+    if (outcome.kind == Kind::aborted) outcome.failure = {wire::FailureKind::killed, "", ""};
+    wire::write(result, outcome.failure);
+    return false;
   }
-  fail_run(outcome.failure);
-  return false;
+  result.raw(outcome.bytes.data(), outcome.bytes.size());
+  const auto kept = std::make_shared<const std::vector<std::vector<std::byte>>>(std::move(outcome.attachments));
+  for (const std::vector<std::byte>& attachment : *kept) result.attachments.push_back({attachment.data(), attachment.size()});
+  if (!kept->empty()) result.kept.push_back(kept);
+  return true;
 }
 
 }  // namespace rankview::engine
@@ -11354,6 +11683,88 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
 }
 
 bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
+
+}  // namespace rankview::engine
+
+// Isolated items that run side by side, in slots. Whatever else the engine does it does alone, before or after.
+namespace rankview::engine {
+
+// Whether the next command can be begun beside what runs in slots.
+bool Engine::may_begin(const Inbox::Command& command) const {
+  return isolated(command) ? slot_runs_.size() < settings_.slots->size() : slot_runs_.size() == 0;
+}
+
+void Engine::run_beside(Inbox::Command command) {
+  memory_report_.note_tasks();
+  const auto published = [this](const SlotRun& run, std::string_view name, const char* type, std::span<const std::byte> value) {
+    const std::lock_guard held(lock_);
+    outbox_.write(wire::Published{run.batch.call, run.item, std::string(name), type, value});
+  };
+  begin_next(std::make_shared<SlotRun>(std::move(command), published));
+}
+
+// Begins the next item of its batch, if there is one. Those that cannot be begun end at once.
+void Engine::begin_next(const std::shared_ptr<SlotRun>& run) {
+  const wire::Batch& batch = run->batch;
+  for (; run->item < batch.first + batch.count && !client_failed(); ++run->item) {
+    const auto arguments = next_arguments(run->items);
+    run->began = settings_.clock.now();
+    wire::Failure why_not{wire::FailureKind::stopped, "", ""};
+    if (!inbox_.stopped(batch.call, run->item, run->number)) {
+      try {
+        if (begin_in_slot(run, arguments)) return;
+        why_not.kind = wire::FailureKind::refused;
+      } catch (...) {
+        why_not = describe_current_exception();
+      }
+    }
+    detail::Writer result;
+    wire::write(result, why_not);
+    add_result_of(*run, true, result);
+  }
+  done_with(batch, *run->message);
+}
+
+// False if the engine is not to run it.
+bool Engine::begin_in_slot(const std::shared_ptr<SlotRun>& run, std::span<const std::byte> arguments) {
+  if (settings_.chaos != nullptr) settings_.chaos->strike();
+  // Where it is in the memory of this process does not matter: the child finds it by itself.
+  if (run->batch.predicate != wire::CodeAddress{} && !accepted(code_of(run->batch))) return false;
+  run->attachments.clear();
+  run->task = isolated_task(run->batch, *run->message, arguments, run->of_object, run->attachments);
+  run->forked = run->batch.forked;
+  settings_.slots->start(run);
+  slot_runs_.add(run);
+  return true;
+}
+
+// Of items that run beside each other each begins when it does, and not when the one before it has ended.
+void Engine::add_result_of(const SlotRun& run, bool failed, detail::Writer& result) {
+  outbox_.close_results();
+  outbox_.add_result(run.batch.call, run.item, run.began, settings_.clock.now(), failed, result);
+  outbox_.close_results();
+}
+
+// Takes the results of what has ended.
+void Engine::collect() {
+  for (const auto& ended : settings_.slots->take_ended()) {
+    const auto run = std::static_pointer_cast<SlotRun>(ended);
+    slot_runs_.remove(*run);
+    detail::Writer result;
+    bool well = false;
+    try {
+      if (run->error != nullptr) std::rethrow_exception(std::exchange(run->error, nullptr));
+      well = take_outcome(std::move(run->outcome), result);
+    } catch (...) {
+      result.rewind({0, 0, 0});
+      wire::write(result, describe_current_exception());
+    }
+    add_result_of(*run, !well, result);
+    ++run->item;
+    begin_next(run);
+  }
+  outbox_.flush();
+}
 
 }  // namespace rankview::engine
 
@@ -12828,6 +13239,86 @@ std::unique_ptr<Forker> TaskServer::connect() {
 
 }  // namespace rankview::isolation
 
+namespace rankview::isolation {
+
+// What one thread has.
+class ThreadedSlots::Slot {
+ public:
+  Slot(std::unique_ptr<Forker> server, Variables& variables) : in_fork_(std::make_unique<DirectForker>(variables)) {
+    if (server != nullptr) in_process_ = std::make_unique<ProcessRunner>(std::move(server));
+  }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  ~Slot() {
+    if (thread.joinable()) thread.join();
+  }
+
+  void run(SlotTask& task) {
+    try {
+      if (!task.forked && in_process_ == nullptr) throw UsageError(no_server);
+      task.outcome = (task.forked ? in_fork_ : *in_process_).run(task.task, task);
+    } catch (...) {
+      task.error = std::current_exception();
+    }
+  }
+
+  std::thread thread;
+
+ private:
+  ProcessRunner in_fork_;
+  std::unique_ptr<ProcessRunner> in_process_;
+};
+
+ThreadedSlots::ThreadedSlots(std::size_t size, TaskServer* server, Variables& variables)
+    : size_(size), server_(server), variables_(variables) {}
+
+ThreadedSlots::~ThreadedSlots() {
+  {
+    const std::lock_guard guard(mutex_);
+    quitting_ = true;
+    for (const auto& task : running_) task->stop();
+  }
+  changed_.notify_all();
+  slots_.clear();
+}
+
+void ThreadedSlots::start(std::shared_ptr<SlotTask> task) {
+  std::unique_lock guard(mutex_);
+  if (running_.size() + to_run_.size() == slots_.size()) {
+    auto slot = std::make_unique<Slot>(server_ == nullptr ? nullptr : server_->connect(), variables_);
+    slot->thread = std::thread([this, own = slot.get()] { run_slot(*own); });
+    slots_.push_back(std::move(slot));
+  }
+  to_run_.push_back(std::move(task));
+  guard.unlock();
+  changed_.notify_one();
+}
+
+std::vector<std::shared_ptr<SlotTask>> ThreadedSlots::take_ended() {
+  const std::lock_guard guard(mutex_);
+  any_ended_.store(false, std::memory_order_relaxed);
+  return std::exchange(ended_, {});
+}
+
+void ThreadedSlots::run_slot(Slot& slot) {
+  std::unique_lock guard(mutex_);
+  for (;;) {
+    changed_.wait(guard, [this] { return quitting_ || !to_run_.empty(); });
+    if (quitting_) return;
+    std::shared_ptr<SlotTask> task = std::move(to_run_.front());
+    to_run_.pop_front();
+    running_.push_back(task);
+    guard.unlock();
+    slot.run(*task);
+    guard.lock();
+    std::erase(running_, task);
+    ended_.push_back(std::move(task));
+    any_ended_.store(true, std::memory_order_release);
+  }
+}
+
+}  // namespace rankview::isolation
+
 #include <dlfcn.h>
 #include <iomanip>
 
@@ -13738,7 +14229,7 @@ constexpr std::size_t kept_lanes = 64;
 
 }  // namespace
 
-void Scheduler::add_engine(int id) {
+void Scheduler::add_engine(int id, std::uint16_t slots) {
   if (everyone_ == nullptr) everyone_ = &make_lane(false);
   const std::size_t size = std::max(engines_.size(), static_cast<std::size_t>(id) + 1);
   engines_.resize(size);
@@ -13748,6 +14239,9 @@ void Scheduler::add_engine(int id) {
   Engine& added = engine(id);
   added.id = id;
   added.live = true;
+  added.slots = slots;
+  least_slots_ = engines_.size() == 1 ? slots : std::min(least_slots_, slots);
+  most_slots_ = std::max(most_slots_, slots);
   set_live(live_ + 1);
   ++idle_;
   ++everyone_->engines;
@@ -13895,6 +14389,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     });
     queue.entries.clear();
     queue.runnable = false;
+    release(queue);
   };
   // What waits for several engines together does not come about.
   std::set<Gang*> broken;
@@ -13919,9 +14414,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
         --waiting_;
         return true;
       });
-      queue.entries.skip_over();
-      queue.runnable = false;
-      set_runnable(lane);
+      skip_over(queue);
     }
   }
   if (gone.aside) --aside_;
@@ -13940,15 +14433,16 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     // Those that were kept from all others may have nobody left.
     std::vector<Entry> moved;
     for (const auto& queue : lane.queues) {
-      if (queue->entries.empty() || avoided(lane, queue->entries.front().terms->avoid.get()) == queue->avoids()) continue;
+      if (queue->entries.empty() || avoided(lane, *queue->entries.front().terms) == queue->avoids()) continue;
       queue->entries.for_each([&moved](Entry& entry) {
         if (!entry.over()) moved.push_back(std::move(entry));
       });
       queue->entries.clear();
       queue->runnable = false;
+      release(*queue);
     }
     for (Entry& entry : moved) {
-      if (const auto avoid = avoided(lane, entry.terms->avoid.get())) {
+      if (const auto avoid = avoided(lane, *entry.terms)) {
         Queue& queue = queue_for(lane, *entry.terms, *avoid);
         insert(queue, std::move(entry));
         set_runnable(queue);
@@ -14026,7 +14520,9 @@ std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   engine.oldest = {};
   engine.more = false;
   rest(engine).behind = {};
+  engine.used = 0;
   set_items(engine, 0);
+  if (engine.kept) release(*rest(engine).kept_for);
   engine.suspended = 0;
   engine.overdue = engine.recalling = engine.watched = false;
   return ranges;
@@ -14133,7 +14629,7 @@ bool Scheduler::Entries::cut_out(std::uint64_t call, std::uint64_t item) {
 
 Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid) {
   // What one engine is to do is done in order.
-  QueueId id = lane.bound ? QueueId() : QueueId(terms.priority, terms.flow, std::move(avoid));
+  QueueId id = lane.bound ? QueueId() : QueueId(terms.priority, terms.flow, std::move(avoid), terms.slots);
   for (const auto& queue : lane.queues) {
     if (queue->id == id) return *queue;
   }
@@ -14165,7 +14661,7 @@ void Scheduler::set_runnable(Lane& lane) {
 void Scheduler::set_runnable(Queue& queue) {
   const Lane& lane = *queue.lane;
   if (lane.held || queue.entries.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
-  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().call, queue.number};
+  const Key key{-static_cast<std::int64_t>(queue.priority()), queue.turn, queue.entries.front().call, queue.number};
   if (queue.runnable && queue.key == key) return;
   queue.runnable = true;
   queue.key = key;
@@ -14205,6 +14701,7 @@ Scheduler::SharedTerms Scheduler::terms_of(Lane& lane, const Work& work) {
   terms.flow = work.flow;
   terms.hwm = work.hwm;
   terms.priority = work.priority;
+  terms.slots = work.slots;
   terms.policy = work.policy;
   terms.alone = work.alone;
   terms.in_chunks = work.chunks != work.count;
@@ -14220,6 +14717,27 @@ bool Scheduler::submit(const Work& work, const Placement& placement) {
     return true;
   }
   return enqueue({terms_of(lane_for(placement), work), work.call, work.first, work.count, work.chunks});
+}
+
+// That is how it mostly is where calls come one by one. Turns are for what waits, so this does not count as one.
+bool Scheduler::submit_at_once(const Work& work, const Placement& placement, Grant& grant) {
+  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.slots != 0 || work.avoid != nullptr) return false;
+  const bool bound = placement.kind == Placement::Kind::bound;
+  if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone_->idle.empty())) return false;
+  Engine& to = engine(bound ? placement.engine : everyone_->idle.front());
+  if (!to.present() || !to.idle() || to.kept) return false;
+  Lane& lane = bound ? bound_lane(to.id) : *everyone_;
+  Listed& where = listed(lane, to);
+  if (where.idle && lane.idle.front() == to.id) {
+    lane.idle.pop_front();
+    where.idle = false;
+  }
+  const Entry entry{terms_of(lane, work), work.call, work.first, 1, 1};
+  const Duration& kind = *entry.terms->kind;
+  grant = {to.id, work.call, work.first, work.first + 1, kind.samples == 0 || kind.mean >= static_cast<double>(limits_.slow)};
+  hand_out(to, entry, work.first, work.first + 1);
+  offer(to);
+  return true;
 }
 
 void Scheduler::submit_together(const Work& work, const std::vector<int>& engines) {
@@ -14239,8 +14757,10 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
 }
 
 // Whom work of this lane is to be kept from: nothing if that is everybody.
-std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Avoid* avoid) const {
-  if (avoid == nullptr) return std::vector<int>();
+std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Terms& terms) const {
+  const Avoid* const avoid = terms.avoid.get();
+  const bool fits_all = terms.slots <= least_slots_;
+  if (avoid == nullptr && fits_all) return std::vector<int>();
   std::vector<int> refused;
   const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
     for (const int id : ids) {
@@ -14248,10 +14768,15 @@ std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Avoid
     }
     std::sort(to.begin(), to.end());
   };
-  add(avoid->refused, refused);
+  if (!fits_all) {
+    for (const Engine& member : engines_) {
+      if (member.live && member.slots < terms.slots && in(lane, member)) refused.push_back(member.id);
+    }
+  }
+  if (avoid != nullptr) add(avoid->refused, refused);
   if (refused.size() == lane.engines) return std::nullopt;
   std::vector<int> all = refused;
-  add(avoid->tried, all);
+  if (avoid != nullptr) add(avoid->tried, all);
   return all.size() == lane.engines ? refused : all;
 }
 
@@ -14260,7 +14785,7 @@ bool Scheduler::enqueue(Entry entry) {
   const Terms& terms = *entry.terms;
   Lane& lane = *terms.lane;
   if (lane.engines == 0) return false;
-  auto avoid = avoided(lane, terms.avoid.get());
+  auto avoid = avoided(lane, terms);
   if (!avoid) return false;
   Queue& queue = queue_for(lane, terms, std::move(*avoid));
   waiting_ += entry.count;
@@ -14344,6 +14869,7 @@ bool Scheduler::withdraw(std::uint64_t call, std::uint64_t item, const Placement
 void Scheduler::skip_over(Queue& queue) {
   queue.entries.skip_over();
   queue.runnable = false;
+  if (queue.entries.empty()) release(queue);
   set_runnable(queue);
 }
 
@@ -14578,6 +15104,7 @@ void Scheduler::cut(Engine& engine, std::size_t index, std::uint64_t first, std:
 bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
   if (!engine.present() || (aside_ != 0 && !team_present(lane, engine))) return false;
   if (engine.idle()) return true;
+  if (engine.used != 0) return engine.used < engine.slots;
   if (lane.bound && engine.items < limits_.bound_items) return true;
   if (engine.items < lane.hwm) return true;
   if (engine.overdue) return false;
@@ -14589,7 +15116,9 @@ bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
 bool Scheduler::accepts(const Engine& engine, const Queue& queue, const Entry& entry) const {
   const std::vector<int>& avoids = queue.avoids();
   if (std::find(avoids.begin(), avoids.end(), engine.id) != avoids.end()) return false;
+  if (engine.kept && kept_from(engine, queue)) return false;
   if (engine.idle()) return true;
+  if (engine.used != 0 || entry.terms->slots != 0) return has_room(engine, *entry.terms);
   if (entry.terms->hwm != 0) return engine.items < entry.terms->hwm;
   // A few durations are not to be relied on: the first one may have been a tiny fraction of the others.
   const Duration& kind = *entry.terms->kind;
@@ -14691,6 +15220,10 @@ int Scheduler::draw(Queue& queue) {
       for (const int id : willing) weights.push_back(1.0 / (1e-6 + static_cast<double>(items(id))));
       return take(willing[std::discrete_distribution<std::size_t>(weights.begin(), weights.end())(random_)]);
     }
+    case Policy::pack: {
+      const auto left = [this](int id) { return engine(id).slots - engine(id).used; };
+      return take(*std::min_element(willing.begin(), willing.end(), [&left](int a, int b) { return left(a) < left(b); }));
+    }
     case Policy::random:
     case Policy::least_load:
       break;
@@ -14702,7 +15235,7 @@ int Scheduler::draw(Queue& queue) {
 std::uint64_t Scheduler::portion(const Engine& engine, const Entry& entry) const {
   const Terms& terms = *entry.terms;
   const Lane& lane = *terms.lane;
-  if (terms.alone) return 1;
+  if (terms.alone || terms.slots != 0) return 1;
   const std::uint64_t left = entry.chunks - entry.chunk;
   const std::uint64_t chunk_items = std::max<std::uint64_t>(1, entry.count / entry.chunks);
   const std::uint64_t by_bytes = terms.item_bytes == 0 ? left : limits_.batch_bytes / (terms.item_bytes * chunk_items);
@@ -14759,8 +15292,10 @@ bool Scheduler::next(Grant& grant) {
     const int id = pick(queue);
     if (id < 0) {
       queue.runnable = false;
+      if (slotted()) keep_engine(queue);
       continue;
     }
+    if (queue.keeps >= 0) release(queue);
     Engine& to = engine(id);
     Lane& lane = *queue.lane;
     Entry& entry = queue.entries.front();
@@ -14775,7 +15310,8 @@ bool Scheduler::next(Grant& grant) {
     entry.chunk += portion(to, entry);
     const std::uint64_t begin = entry.boundary(from);
     const std::uint64_t end = entry.boundary(entry.chunk);
-    if (kind.samples != 0) queue.turn += kind.mean * static_cast<double>(end - begin);
+    const double share = entry.terms->slots == 0 ? 1 : static_cast<double>(entry.terms->slots) / most_slots_;
+    if (kind.samples != 0) queue.turn += kind.mean * static_cast<double>(end - begin) * share;
     waiting_ -= end - begin;
     const bool whole = entry.terms->in_chunks;
     const bool slow = kind.samples == 0 || kind.mean >= static_cast<double>(limits_.slow);
@@ -14809,7 +15345,10 @@ bool Scheduler::next(Grant& grant) {
 }
 
 void Scheduler::set_items(Engine& engine, std::uint64_t items) {
-  if ((engine.items > 1) != (items > 1)) crowded_.set(engine.id, items > 1);
+  // What takes slots is not handed out ahead of need.
+  const bool crowded = items > 1 && engine.used == 0;
+  if (engine.crowded != crowded) crowded_.set(engine.id, crowded);
+  engine.crowded = crowded;
   engine.items = items;
 }
 
@@ -14825,6 +15364,7 @@ void Scheduler::note_idle(Engine& engine, bool was_idle) {
 
 void Scheduler::hand_out(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
+  engine.used += entry.terms->slots;
   set_items(engine, engine.items + (end - begin));
   granted_[static_cast<std::size_t>(engine.id)] = ++hand_outs_;
   ++entry.terms->lane->in_hand;
@@ -14835,23 +15375,26 @@ void Scheduler::hand_out(Engine& engine, const Entry& entry, std::uint64_t begin
 // Items [begin, end), which are some of those of a hand-out, are no longer the engine's.
 void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
-  set_items(engine, engine.items - (end - begin));
   const Held& part = held(engine, index);
+  const std::uint16_t slots = part.terms->slots;
   Lane& lane = *part.terms->lane;
   const std::uint64_t first = part.first;
   const std::uint64_t last = part.end();
   if (begin == first && end == last) {
     --lane.in_hand;
+    engine.used -= slots;
     erase(engine, index);
   } else if (begin == first) {
     cut(engine, index, end, last);
   } else {
     if (end != last) {
       ++lane.in_hand;
+      engine.used += slots;
       insert(engine, index + 1, {part.terms, part.call, end, last - end});
     }
     cut(engine, index, first, begin);
   }
+  set_items(engine, engine.items - (end - begin));
   note_idle(engine, was_idle);
 }
 
@@ -14899,6 +15442,56 @@ Load Scheduler::load(int id) const {
   load.handed_out = of.items;
   load.ended = of.ended;
   return load;
+}
+
+}  // namespace rankview::scheduler
+
+// Work that engines run side by side, and how what needs much room comes by it.
+namespace rankview::scheduler {
+
+// Whether an engine that has something in hand can begin this beside it.
+bool Scheduler::has_room(const Engine& engine, const Terms& terms) const {
+  return engine.used != 0 && terms.slots != 0 && engine.used + terms.slots <= engine.slots;
+}
+
+// Whether the room that it has, or will have, is another queue's.
+bool Scheduler::kept_from(const Engine& engine, const Queue& queue) const {
+  const Queue& keeper = *rest(engine).kept_for;
+  return &keeper != &queue && queue.priority() <= keeper.priority();
+}
+
+// Nobody has room for what comes next in the queue. If that might stay so, since others need less, one engine is handed nothing else from
+// here on: the one that will probably have room first.
+void Scheduler::keep_engine(Queue& queue) {
+  if (queue.keeps >= 0 || queue.lane->held) return;
+  const Terms& terms = *queue.entries.front().terms;
+  const std::vector<int>& avoids = queue.avoids();
+  const auto better = [](const Engine& a, const Engine& b) {
+    const int left_of_a = a.slots - a.used;
+    const int left_of_b = b.slots - b.used;
+    return left_of_a != left_of_b ? left_of_a > left_of_b : a.items < b.items;
+  };
+  Engine* best = nullptr;
+  for (Engine& member : engines_) {
+    if (!member.present() || member.kept || member.idle() || !in(*queue.lane, member)) continue;
+    // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
+    if (member.used != 0 ? terms.slots == 1 : terms.slots == 0) continue;
+    if (std::find(avoids.begin(), avoids.end(), member.id) != avoids.end()) continue;
+    if (best == nullptr || better(member, *best)) best = &member;
+  }
+  if (best == nullptr) return;
+  queue.keeps = best->id;
+  best->kept = true;
+  rest(*best).kept_for = &queue;
+}
+
+// The queue does not need the engine that is kept for it any more.
+void Scheduler::release(Queue& queue) {
+  if (queue.keeps < 0) return;
+  Engine& kept = engine(std::exchange(queue.keeps, -1));
+  kept.kept = false;
+  rest(kept).kept_for = nullptr;
+  offer(kept);
 }
 
 }  // namespace rankview::scheduler

@@ -75,7 +75,9 @@ enum class Policy : std::uint8_t {
   random,      ///< any
   two_bin,     ///< of two drawn at random, the one with fewer tasks
   weighted,    ///< drawn with the inverse of the number of tasks they have as weight
+  pack,        ///< who has the fewest slots left, if enough for the task, so that others stay free for what takes many
 };
+inline constexpr Policy pack = Policy::pack;
 
 /// Where a task runs.
 enum class Isolation : std::uint8_t {
@@ -118,7 +120,8 @@ class Predicate {
 };
 
 /// How a view makes its calls; `view.with({...})` adds those that are named to those that the view has. A direct view knows `after`,
-/// `queue_timeout`, `label`, and for apply() and map() `timeout`, `isolation` and `memory_limit`; the others are for load-balanced views.
+/// `queue_timeout`, `label`, and for apply() and map() `timeout`, `isolation`, `memory_limit` and `slots`; the others are for load-balanced
+/// views.
 struct Flags {
   /// `map`: how many items are handed out together, as balanced blocks: 10 items by 3 are 3, 3, 2, 2. Zero or less is a usage error. The
   /// default of 1 leaves the grouping to the scheduler, which measures how long items take.
@@ -164,6 +167,11 @@ struct Flags {
   Flag<std::uint64_t> memory_limit = detail::not_given;
   /// With `retries`: each attempt may use so many times the memory of the one before it. At least 1.
   Flag<double, 1> memory_growth = detail::not_given;
+
+  /// Isolated: how many of its engine's slots (Options::slots) the task takes; an engine runs several side by side, never above its number.
+  /// At least 1. UsageError if no engine that the task may go to has so many. A chunk of a map takes them once, and runs its tasks in
+  /// order. Tasks that need less go past one that waits for room, but an engine is kept for that one, so it is not passed for ever.
+  Flag<int, 1> slots = detail::not_given;
 
   /// What becomes of a task when the engine that had it dies. Of those that are run again the result that comes first counts, and
   /// `retries` are not used up.

@@ -35,6 +35,9 @@ struct Options {
   /// `RANKVIEW_TASK_SERVER` (1): whether rv::run() makes, on each rank and before it initialises MPI, the small process that tasks with
   /// `isolation = rv::process` are started from.
   std::optional<bool> task_server{};
+  /// `RANKVIEW_SLOTS` (1): how much isolated work this engine runs side by side, at least 1: the cores that it may use, say. Each task
+  /// takes `Flags::slots` of them. Engines may have different numbers. A task that is not isolated has its engine for itself.
+  std::optional<int> slots{};
   /// `RANKVIEW_CRASH_REPORT` (1): whether rv::run(), where it initialises MPI, has a crash of a rank told on stderr with the signal and the
   /// task that ran, before MPI tells of it. Not for signals for which the program has a handler.
   std::optional<bool> crash_report{};

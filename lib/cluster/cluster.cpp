@@ -49,7 +49,9 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
       rank(comm.rank()),
       size(comm.size()),
       process_(getpid()) {
-  ranks = transport::exchange(comm, transport::identify(detail::executable_id(), clock.anchor()));
+  transport::Identity own = transport::identify(detail::executable_id(), clock.anchor());
+  own.slots = static_cast<std::uint64_t>(options.slots);
+  ranks = transport::exchange(comm, own);
   check_builds();
   // One clock for all processes of rank 0's host.
   if (ranks[static_cast<std::size_t>(rank)].boot == ranks[0].boot) clock = transport::Clock(ranks[0].clock_anchor);
@@ -62,6 +64,8 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
 
   if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
     in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
+  if (options.slots > 1 && (rank != 0 || size == 1))
+    slots = std::make_unique<isolation::ThreadedSlots>(static_cast<std::size_t>(options.slots), task_server(), variables);
   if (const char* const text = std::getenv("RANKVIEW_CHAOS"); text != nullptr && *text != '\0' && size > 1) begin_chaos(text);
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
@@ -188,7 +192,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
                                 .rank = static_cast<int>(on),
                                 .host = ranks[on].host,
                                 .pid = static_cast<long>(ranks[on].pid),
-                                .machine = ranks[on].boot});
+                                .machine = ranks[on].boot,
+                                .slots = static_cast<std::uint16_t>(ranks[on].slots)});
   }
   // Without another rank there is no MPI to be careful with.
   settings.driver.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
@@ -211,6 +216,7 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.chaos = chaos.get();
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;
+  settings.slots = slots.get();
   return settings;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/stack.hpp"
 #include "isolation/direct_forker.hpp"
 #include "isolation/process_runner.hpp"
+#include "isolation/threaded_slots.hpp"
 #include "liveness/side_channel.hpp"
 #include "liveness/side_line.hpp"
 #include "liveness/signs.hpp"
@@ -63,6 +64,7 @@ struct Cluster::State {
   // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
   isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
   std::unique_ptr<isolation::ProcessRunner> in_process{};
+  std::unique_ptr<isolation::ThreadedSlots> slots{};  // where there are several
   // What is noticed of the lives of others: on rank 0 of engines, on engines of rank 0.
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;

@@ -18,6 +18,7 @@ struct Effective {
   std::chrono::milliseconds team_grace{60'000};
   ForwardResults forward_results = ForwardResults::when_nearer;
   bool task_server = true;
+  int slots = 1;
   bool crash_report = true;
   bool status_signal = true;
   bool detection = true;

@@ -78,6 +78,7 @@ struct Terms {
   Isolation isolation = Isolation::none;
   std::uint64_t memory_limit = 0;  // bytes, 0 for none
   double memory_growth = 1;        // from one attempt to the next
+  std::uint16_t slots = 1;         // isolated: of an engine's
   OnEngineDeath on_engine_death = OnEngineDeath::rerun;
   int crash_limit = 3;
 

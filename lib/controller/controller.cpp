@@ -18,8 +18,26 @@ namespace rankview::inline abi_0_1::detail {
 namespace {
 
 // Whether there is anybody to run its items.
-void check_placeable(const Call& call) {
+void check_placeable(const Call& call, const controller::Engines& engines) {
   if (call.nobody || (!in_pool(call) && !call.same_arguments && call.engines.empty())) throw_nobody();
+  const std::uint16_t wanted = call.life().terms->slots;
+  if (wanted == 1 || call.life().terms->isolation == Isolation::none) return;
+  std::uint16_t most = 0;
+  std::uint16_t least = wanted;
+  const auto count = [&](int id) {
+    most = std::max(most, engines[id].slots);
+    least = std::min(least, engines[id].slots);
+  };
+  for (const int id : call.engines) count(id);
+  if (call.engines.empty()) {
+    for (int id = 0; id < engines.count(); ++id) count(id);
+  }
+  // In a pool one that is large enough will do.
+  const std::uint16_t there = in_pool(call) ? most : least;
+  if (there < wanted)
+    throw UsageError("a task takes " + std::to_string(wanted) + " slots, and " +
+                     (in_pool(call) ? "no engine that it may go to has more than " : "an engine that it is to run on has ") +
+                     std::to_string(there) + "; engines get them by Options::slots or RANKVIEW_SLOTS");
 }
 
 // Before anything of the call is in flight, since its code may be such that cannot be shipped.
@@ -42,7 +60,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       engines_(endpoint, settings.engines),
       gate_(this, calls_),
       ledger_(engines_, gate_, work_, settings.recorder),
-      queue_(engines_.count()),
+      queue_(engines_),
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
@@ -57,7 +75,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
 // ---- from the submission -----------------------------------------------------------------------------------------------------
 
 void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected) {
-  check_placeable(*call);
+  check_placeable(*call, engines_);
   find_code(*call);
   call->life().submitted = now();
   call->life().items.reserve(expected.value_or(0));
@@ -87,7 +105,7 @@ void Controller::seal(Call& call, bool unattended) {
 }
 
 void Controller::submit(const std::shared_ptr<Call>& call, ArgumentBlock&& block, bool unattended) {
-  if (block.count != 0) check_placeable(*call);
+  if (block.count != 0) check_placeable(*call, engines_);
   find_code(*call);
   call->life().submitted = now();
   if (!call->plain) {
@@ -124,7 +142,7 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.life().items.resize(total);
   if (call.plain) call.grow(total, call.life().items.capacity());
-  if (controller::enqueued_as_they_come(call) && !call.life().waits) queue_.enqueue(call, added);
+  if (controller::enqueued_as_they_come(call) && !call.life().waits) enqueue(call, &added);
 }
 
 // Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
@@ -172,8 +190,16 @@ void Controller::lay_out(Call& call) {
   } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
-    queue_.enqueue(call);
+    enqueue(call, nullptr);
   }
+}
+
+// All items of the call, or those of a block. What somebody can begin at once need not wait in a queue.
+void Controller::enqueue(Call& call, const ArgumentBlock* block) {
+  controller::Grants granted;
+  controller::Grants* const at_once = run_.connected() && driver_.may_drive() ? &granted : nullptr;
+  block == nullptr ? queue_.enqueue(call, at_once) : queue_.enqueue(call, *block, at_once);
+  for (const scheduler::Grant& grant : granted) dispatcher_.grant(grant);
 }
 
 // ---- giving up ---------------------------------------------------------------------------------------------------------------

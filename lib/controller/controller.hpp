@@ -155,6 +155,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Calls, from their submission to their end.
   void add(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
+  void enqueue(Call& call, const ArgumentBlock* block);
   void lay_out(Call& call);
   void make_room(Call& call);
   void release(Call& call, std::vector<int>&& engines);

@@ -32,6 +32,8 @@ class Dispatcher {
 
   // Everything that may be handed out now. The messages lie in the engines' outboxes.
   void dispatch();
+  // One of them. Whoever calls this may send.
+  void grant(const scheduler::Grant& grant);
   // Tells the engines which of items [begin, limit) that they were handed are not wanted any more.
   void stop(const detail::Call& call, std::uint64_t begin, std::uint64_t limit);
   // Items that were granted to engines that have died before they could be handed out: they wait, and stand in no queue.
@@ -44,7 +46,6 @@ class Dispatcher {
   class ArgumentOrigins;
   class Encoding;
 
-  void grant(const scheduler::Grant& grant);
   void hand_out(detail::Call& call, const scheduler::Grant& grant);
   bool encode_for(detail::Call& call, const scheduler::Grant& grant);
   [[nodiscard]] detail::Origin::Kind origin(const detail::Call& result, int to) const;

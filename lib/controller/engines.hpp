@@ -22,6 +22,7 @@ struct EngineInfo {
   std::string host;
   long pid = 0;
   std::uint64_t machine = 0;  // which it is on
+  std::uint16_t slots = 1;    // so much isolated work it runs side by side
 };
 
 // What has become of the tasks that an engine ran last, in this run, and what it told of its variables.

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <exception>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <utility>
 #include <variant>
@@ -186,8 +187,13 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
 
 // Whether any engine that may run its items has not died.
 bool Controller::somebody_left(const Call& call) const {
-  if (call.engines.empty()) return losses_.deaths() < static_cast<std::uint64_t>(engines_.count());
-  return std::any_of(call.engines.begin(), call.engines.end(), [this](int id) { return !engines_.lost(id); });
+  const Terms& terms = *call.life().terms;
+  const auto could = [&](int id) {
+    return !engines_.lost(id) && (terms.isolation == Isolation::none || engines_[id].slots >= terms.slots);
+  };
+  if (!call.engines.empty()) return std::any_of(call.engines.begin(), call.engines.end(), could);
+  const auto ids = std::views::iota(0, engines_.count());
+  return std::any_of(ids.begin(), ids.end(), could);
 }
 
 // Lets an item wait for an engine again.

@@ -90,7 +90,7 @@ bool Controller::end_calls() {
 void Controller::attend(std::int64_t submitted) {
   constexpr int most_rounds = 8;
   carry_out();
-  const bool somebody_could_begin = queue_.scheduler().any_idle() && queue_.scheduler().waiting() != 0;
+  const bool somebody_could_begin = engines_.anything_to_send() || (queue_.scheduler().any_idle() && queue_.scheduler().waiting() != 0);
   if (driver_.holds_back(submitted, somebody_could_begin)) return;
   advance();
   driver_.catch_up(most_rounds);
@@ -187,9 +187,13 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
     return;
   }
   if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
-  if (life.laid_out || controller::enqueued_as_they_come(call)) queue_.enqueue(call);
-  if (life.ended == 0) return;
+  const bool all_there = life.laid_out || controller::enqueued_as_they_come(call);
+  if (life.ended == 0) {
+    if (all_there) enqueue(call, nullptr);
+    return;
+  }
   // Some were given up meanwhile.
+  if (all_there) queue_.enqueue(call);
   for (std::uint64_t item = 0; item < life.items.size(); ++item) {
     if (has_ended(life.items[item].status)) queue_.withdraw(call, item);
   }

@@ -21,7 +21,7 @@ namespace {
 constexpr bool same(Policy ours, scheduler::Policy theirs) { return static_cast<int>(ours) == static_cast<int>(theirs); }
 static_assert(same(Policy::least_load, scheduler::Policy::least_load) && same(Policy::lru, scheduler::Policy::lru) &&
                   same(Policy::random, scheduler::Policy::random) && same(Policy::two_bin, scheduler::Policy::two_bin) &&
-                  same(Policy::weighted, scheduler::Policy::weighted),
+                  same(Policy::weighted, scheduler::Policy::weighted) && same(Policy::pack, scheduler::Policy::pack),
               "the flags' policies and the scheduler's are cast to each other");
 
 // Calls of one kind take about equally long: those of the same code.
@@ -29,7 +29,7 @@ std::uint64_t kind_of(const Call& call) {
   return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
 }
 
-scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
+scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block, bool slotted) {
   scheduler::Work work;
   work.call = call.id;
   work.kind = kind_of(call);
@@ -41,6 +41,8 @@ scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t co
   work.flow = call.life().submitter;
   work.priority = call.life().terms->priority;
   work.hwm = call.life().terms->hwm;
+  // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.
+  if (slotted && call.life().terms->isolation != Isolation::none) work.slots = call.life().terms->slots;
   work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
   return work;
 }
@@ -68,46 +70,52 @@ Placement placement(const Call& call, std::uint64_t item) {
 
 bool enqueued_as_they_come(const Call& call) { return in_pool(call) && call.chunk_size == 1; }
 
-TaskQueue::TaskQueue(int engines) {
-  for (int id = 0; id < engines; ++id) scheduler_.add_engine(id);
+TaskQueue::TaskQueue(const Engines& engines) {
+  for (int id = 0; id < engines.count(); ++id) scheduler_.add_engine(id, engines[id].slots);
 }
 
-void TaskQueue::submit(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) {
-  submit(work_for(call, first, count, block), placement(call, first));
+void TaskQueue::submit(const scheduler::Work& work, const Placement& placement, Grants* at_once) {
+  scheduler::Grant grant;
+  if (at_once != nullptr && scheduler_.submit_at_once(work, placement, grant)) {
+    at_once->push_back(grant);
+  } else if (!scheduler_.submit(work, placement)) {
+    stranded_.push_back({work.call, work.first, work.first + work.count});
+  }
 }
 
-void TaskQueue::submit(const scheduler::Work& work, const Placement& placement) {
-  if (!scheduler_.submit(work, placement)) stranded_.push_back({work.call, work.first, work.first + work.count});
+void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, Grants* at_once) {
+  submit(work_for(call, block.first, block.count, block, scheduler_.slotted()), placement(call, block.first), at_once);
 }
 
-void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block) { submit(call, block.first, block.count, block); }
-
-void TaskQueue::enqueue(const Call& call) {
+void TaskQueue::enqueue(const Call& call, Grants* at_once) {
   const std::uint64_t count = call.life().items.size();
   const std::uint64_t engines = call.engines.size();
   if (count == 0) return;
   const ArgumentBlock& block = call.life().blocks.front();
+  const auto add = [&](std::uint64_t first, std::uint64_t items) {
+    submit(work_for(call, first, items, block, scheduler_.slotted()), placement(call, first), at_once);
+  };
   switch (call.spread) {
     case Spread::together:
-      submit(call, 0, engines, block);
+      add(0, engines);
       return;
     case Spread::each:
-      for (std::uint64_t i = 0; i < engines; ++i) submit(call, i, 1, block);
+      for (std::uint64_t i = 0; i < engines; ++i) add(i, 1);
       return;
     case Spread::blocks:
       // The first few get one item more.
       for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
         const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-        submit(work_for(call, first, part, block), Placement::bound(call.engines[i]));
+        submit(work_for(call, first, part, block, scheduler_.slotted()), Placement::bound(call.engines[i]), at_once);
         first += part;
       }
       return;
     case Spread::pool:
     case Spread::teams:
       if (call.chunk_size > 1) {
-        submit(call, 0, count, block);
+        add(0, count);
       } else {
-        for (const ArgumentBlock& each : call.life().blocks) enqueue(call, each);
+        for (const ArgumentBlock& each : call.life().blocks) enqueue(call, each, at_once);
       }
       return;
     case Spread::rank_0:
@@ -116,9 +124,10 @@ void TaskQueue::enqueue(const Call& call) {
 }
 
 bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone) {
-  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
+  scheduler::Work work = work_for(call, item, 1, *block_of(call, item), scheduler_.slotted());
   if (alone) {
     work.alone = true;
+    work.slots = 0;
     work.hwm = 1;
   }
   work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));

@@ -2,9 +2,12 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/engines.hpp"
 #include "scheduler/scheduler.hpp"
 
 #include <rankview/detail/call.hpp>
+
+#include <boost/container/small_vector.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -13,15 +16,18 @@
 
 namespace rankview::controller {
 
+using Grants = boost::container::small_vector<scheduler::Grant, 1>;
+
 // Items that wait for an engine: says to the scheduler what a call wants.
 class TaskQueue {
  public:
-  explicit TaskQueue(int engines);
+  explicit TaskQueue(const Engines& engines);
 
-  // All items of a call, which are known.
-  void enqueue(const detail::Call& call);
+  // All items of a call, which are known; but for those that somebody can begin at once, since nothing waits. Where `at_once` is not null
+  // they are put there, and are to be handed out.
+  void enqueue(const detail::Call& call, Grants* at_once = nullptr);
   // Those of one block, of a call whose items may begin as they come.
-  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block);
+  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block, Grants* at_once = nullptr);
   // One item once more, and not on these engines if that can be helped. `alone`: its engine should have nothing else meanwhile. False if
   // nobody may run it.
   bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone);
@@ -37,8 +43,7 @@ class TaskQueue {
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
  private:
-  void submit(const detail::Call& call, std::uint64_t first, std::uint64_t count, const detail::ArgumentBlock& block);
-  void submit(const scheduler::Work& work, const scheduler::Placement& placement);
+  void submit(const scheduler::Work& work, const scheduler::Placement& placement, Grants* at_once);
 
   scheduler::Scheduler scheduler_;
   std::vector<scheduler::Range> stranded_;

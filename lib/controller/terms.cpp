@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -32,6 +34,7 @@ void Flags::add(Flags more) {
   take(isolation, more.isolation);
   take(memory_limit, more.memory_limit);
   take(memory_growth, more.memory_growth);
+  take(slots, more.slots);
   take(on_engine_death, more.on_engine_death);
   take(crash_limit, more.crash_limit);
 }
@@ -42,6 +45,8 @@ void Flags::add(Flags more) {
 namespace rankview::inline abi_0_1::detail {
 
 namespace {
+
+constexpr int most_slots = std::numeric_limits<std::uint16_t>::max();
 
 void check_not_negative(double value, const char* flag) {
   if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
@@ -73,6 +78,9 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.memory_growth = flags.memory_growth;
   terms.on_engine_death = flags.on_engine_death;
   terms.crash_limit = flags.crash_limit;
+  if (flags.slots < 1 || flags.slots > most_slots)
+    throw UsageError("a task takes from 1 to " + std::to_string(most_slots) + " slots, and not " + std::to_string(flags.slots));
+  terms.slots = static_cast<std::uint16_t>(flags.slots);
   if (terms.crash_limit < 1) throw UsageError("crash_limit is at least 1, and is " + std::to_string(terms.crash_limit));
   if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));
   if (terms.memory_limit != 0 && terms.isolation == Isolation::none)
@@ -88,8 +96,8 @@ void set_direct_terms(Call& call, const Flags& flags) {
       flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered ||
       flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit)
     throw UsageError(
-        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation and memory_limit; the "
-        "others are for load-balanced views");
+        "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation, memory_limit and "
+        "slots; the others are for load-balanced views");
   set_balanced_terms(call, flags);
 }
 

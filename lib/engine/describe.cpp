@@ -30,6 +30,11 @@ std::string Engine::describe_runs() const {
     text += std::string(text.empty() ? "runs task " : ", above task ") + std::to_string(run->call) + "." + std::to_string(run->item) +
             (run == run_ ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) + (run == run_ ? " s" : " s ago");
   }
+  for (const auto& run : slot_runs_.all()) {
+    const double seconds = static_cast<double>(now - run->began) * 1e-9;
+    text += std::string(text.empty() ? "runs task " : ", beside task ") + std::to_string(run->batch.call) + "." +
+            std::to_string(run->item) + " in a process, since " + std::to_string(seconds) + " s";
+  }
   if (text.empty()) return text;
   const std::size_t behind = inbox_.size();
   if (behind != 0) text += "; " + std::to_string(behind) + (behind == 1 ? " batch waits" : " batches wait") + " behind it";

@@ -44,7 +44,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   stack_.reset();
   memory_report_.reset();
   transport::Idle idle(spin_);
-  while (!end_ || !inbox_.empty()) {
+  while (!end_ || !inbox_.empty() || slot_runs_.size() != 0) {
     let_go();
     if (carry_out_next()) {
       idle.reset();
@@ -52,7 +52,12 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
     }
     outbox_.flush();
     unwanted_.progress();
-    inbox_.forget_stops();
+    if (slot_runs_.size() != 0) {
+      // These end without a message.
+      poll_or_nap(idle);
+      continue;
+    }
+    if (inbox_.empty()) inbox_.forget_stops();
     if (endpoint.poll(*this)) {
       idle.reset();
       memory_report_.note_message();
@@ -102,9 +107,15 @@ void Engine::destroy_left() {
 }
 
 bool Engine::carry_out_next() {
-  if (inbox_.empty()) return false;
-  const Inbox::Command next = inbox_.pop();
-  if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
+  if (settings_.slots != nullptr && settings_.slots->any_ended()) {
+    collect();
+    return true;
+  }
+  if (inbox_.empty() || (settings_.slots != nullptr && !may_begin(inbox_.front()))) return false;
+  Inbox::Command next = inbox_.pop();
+  if (settings_.slots != nullptr && isolated(next)) {
+    run_beside(std::move(next));
+  } else if (const auto* batch = std::get_if<wire::Batch>(&next.what)) {
     run(*batch, *next.message, next.number);
     done_with(*batch, *next.message);
   } else if (const auto* join_team = std::get_if<wire::Join>(&next.what)) {
@@ -229,6 +240,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
     on_end(*end);
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
+    slot_runs_.stop(*stop);
     if (inbox_.stopped(run_->call, run_->item, run_->number)) stop_requested_.store(true, std::memory_order_release);
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
     if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
@@ -278,6 +290,7 @@ void Engine::on_end(const wire::End& end) {
   end_seen_ = settings_.clock.now();
   if (!client_failed()) return;
   stop_requested_.store(true, std::memory_order_release);
+  slot_runs_.stop_all();
   // What has not begun is dropped, but for what others would miss this engine in.
   for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);
 }

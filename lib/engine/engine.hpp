@@ -12,11 +12,13 @@
 #include "engine/outbox.hpp"
 #include "engine/progress_thread.hpp"
 #include "engine/result_cache.hpp"
+#include "engine/slot_runs.hpp"
 #include "engine/stack.hpp"
 #include "engine/subtask_results.hpp"
 #include "engine/task_host.hpp"
 #include "engine/teams.hpp"
 #include "isolation/runner.hpp"
+#include "isolation/slots.hpp"
 #include "liveness/chaos.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
@@ -62,6 +64,8 @@ struct Settings {
   // What runs isolated tasks: in a child of a process made before MPI was, null where there is none, and in one of this process.
   isolation::Runner* in_process = nullptr;
   isolation::Runner* in_fork = nullptr;
+  // What runs them side by side, null where there is one slot.
+  isolation::Slots* slots = nullptr;
   // Strikes before each task, null where nobody rehearses.
   liveness::Chaos* chaos = nullptr;
 };
@@ -157,7 +161,18 @@ class Engine final : public TaskHost, private transport::FrameHandler {
                 Group* group);
   void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
   bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
+  [[nodiscard]] isolation::Task isolated_task(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments,
+                                              std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments);
+  static bool take_outcome(isolation::Outcome outcome, detail::Writer& result);
   void fail_run(const wire::Failure& failure);
+
+  // Running isolated items side by side.
+  [[nodiscard]] bool may_begin(const Inbox::Command& command) const;
+  void run_beside(Inbox::Command command);
+  void begin_next(const std::shared_ptr<SlotRun>& run);
+  bool begin_in_slot(const std::shared_ptr<SlotRun>& run, std::span<const std::byte> arguments);
+  void add_result_of(const SlotRun& run, bool failed, detail::Writer& result);
+  void collect();
   void settle(Group& group, bool well);
   void fail_batch(const wire::Batch& batch);
   [[nodiscard]] bool team_broken(std::uint64_t team);
@@ -215,6 +230,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
   MemoryReport memory_report_;
   Teams teams_;
+  SlotRuns slot_runs_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
   std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
 

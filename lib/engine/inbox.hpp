@@ -50,6 +50,7 @@ class Inbox {
   [[nodiscard]] bool empty() const { return commands_.empty(); }
   [[nodiscard]] std::size_t size() const { return commands_.size(); }
   // The next one; there has to be one.
+  [[nodiscard]] const Command& front() const { return commands_.front(); }
   Command pop();
   // Takes out all batches, but for those that others would miss this engine in.
   std::vector<Command> take_batches();

@@ -22,13 +22,9 @@ class Engine::Watching final : public isolation::Watcher {
   Engine& engine_;
 };
 
-// Whether it went well; what it gave, or why it failed, is in its result.
-bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments) {
-  isolation::Runner* const runner = batch.forked ? settings_.in_fork : settings_.in_process;
-  if (runner == nullptr)
-    throw UsageError(
-        "isolation = rv::process needs a process that was made before MPI was initialised, and there is none: start the program with "
-        "rv::run(), or use rv::fork");
+// What the task refers to stays as long as `of_object` and `attachments`, and the message.
+isolation::Task Engine::isolated_task(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments,
+                                      std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments) {
   isolation::Task task;
   task.thunk = batch.thunk;
   task.function = batch.function;
@@ -38,7 +34,6 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
   task.timeout = batch.timeout;
   task.memory_limit = batch.memory_limit;
   task.arguments = arguments;
-  std::shared_ptr<InMessage> of_object;
   if (batch.has_object) {
     const CallableStates::State* const state = callables_.find(batch.call);
     if (state == nullptr) throw DecodeError("a task of call " + std::to_string(batch.call) + " came without its callable");
@@ -46,7 +41,6 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     task.has_object = true;
     task.object = state->bytes;
   }
-  std::vector<std::vector<std::byte>> attachments;
   std::vector<detail::Claims::Place> places;
   for (const std::uint64_t size : message.attachment_sizes) {
     std::vector<std::byte>& attachment = attachments.emplace_back(size);
@@ -54,7 +48,16 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
   }
   if (!message.received) receive(message, places);
   for (const auto& attachment : attachments) task.attachments.emplace_back(attachment);
+  return task;
+}
 
+// Whether it went well; what it gave, or why it failed, is in its result.
+bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments) {
+  isolation::Runner* const runner = batch.forked ? settings_.in_fork : settings_.in_process;
+  if (runner == nullptr) throw UsageError(isolation::no_server);
+  std::shared_ptr<InMessage> of_object;
+  std::vector<std::vector<std::byte>> attachments;
+  const isolation::Task task = isolated_task(batch, message, arguments, of_object, attachments);
   isolation::Outcome outcome;
   {
     // What has been done before is not to wait for it.
@@ -63,26 +66,23 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     const EngineLock::Lent lent(lock_);
     outcome = runner->run(task, watching);
   }
-  switch (outcome.kind) {
-    case isolation::Outcome::Kind::value: {
-      detail::Writer& result = run_->result;
-      result.raw(outcome.bytes.data(), outcome.bytes.size());
-      const auto kept = std::make_shared<const std::vector<std::vector<std::byte>>>(std::move(outcome.attachments));
-      for (const std::vector<std::byte>& attachment : *kept) result.attachments.push_back({attachment.data(), attachment.size()});
-      if (!kept->empty()) result.kept.push_back(kept);
-      return true;
-    }
-    case isolation::Outcome::Kind::timed_out:
-      fail_run({wire::FailureKind::timed_out, "", ""});
-      return false;
-    case isolation::Outcome::Kind::aborted:
-      fail_run({wire::FailureKind::killed, "", ""});
-      return false;
-    case isolation::Outcome::Kind::failed:
-      break;
+  return take_outcome(std::move(outcome), run_->result);
+}
+
+// Puts into an empty result what it gave, or why it failed. Whether it went well.
+bool Engine::take_outcome(isolation::Outcome outcome, detail::Writer& result) {
+  using Kind = isolation::Outcome::Kind;
+  if (outcome.kind != Kind::value) {
+    if (outcome.kind == Kind::timed_out) outcome.failure = {wire::FailureKind::timed_out, "", ""};
+    if (outcome.kind == Kind::aborted) outcome.failure = {wire::FailureKind::killed, "", ""};
+    wire::write(result, outcome.failure);
+    return false;
   }
-  fail_run(outcome.failure);
-  return false;
+  result.raw(outcome.bytes.data(), outcome.bytes.size());
+  const auto kept = std::make_shared<const std::vector<std::vector<std::byte>>>(std::move(outcome.attachments));
+  for (const std::vector<std::byte>& attachment : *kept) result.attachments.push_back({attachment.data(), attachment.size()});
+  if (!kept->empty()) result.kept.push_back(kept);
+  return true;
 }
 
 }  // namespace rankview::engine

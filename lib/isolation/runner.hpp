@@ -15,6 +15,11 @@
 // Tasks that run in a process of their own, so that what becomes of that is no engine's concern.
 namespace rankview::isolation {
 
+// Why there can be no child that is not of this process, where there is no process to make it.
+inline constexpr const char* no_server =
+    "isolation = rv::process needs a process that was made before MPI was initialised, and there is none: start the program with "
+    "rv::run(), or use rv::fork";
+
 // What a child is to run, and on what terms.
 struct Task {
   wire::CodeAddress thunk;

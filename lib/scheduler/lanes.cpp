@@ -14,7 +14,7 @@ constexpr std::size_t kept_lanes = 64;
 
 }  // namespace
 
-void Scheduler::add_engine(int id) {
+void Scheduler::add_engine(int id, std::uint16_t slots) {
   if (everyone_ == nullptr) everyone_ = &make_lane(false);
   const std::size_t size = std::max(engines_.size(), static_cast<std::size_t>(id) + 1);
   engines_.resize(size);
@@ -24,6 +24,9 @@ void Scheduler::add_engine(int id) {
   Engine& added = engine(id);
   added.id = id;
   added.live = true;
+  added.slots = slots;
+  least_slots_ = engines_.size() == 1 ? slots : std::min(least_slots_, slots);
+  most_slots_ = std::max(most_slots_, slots);
   set_live(live_ + 1);
   ++idle_;
   ++everyone_->engines;

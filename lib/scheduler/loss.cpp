@@ -21,6 +21,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     });
     queue.entries.clear();
     queue.runnable = false;
+    release(queue);
   };
   // What waits for several engines together does not come about.
   std::set<Gang*> broken;
@@ -45,9 +46,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
         --waiting_;
         return true;
       });
-      queue.entries.skip_over();
-      queue.runnable = false;
-      set_runnable(lane);
+      skip_over(queue);
     }
   }
   if (gone.aside) --aside_;
@@ -66,15 +65,16 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     // Those that were kept from all others may have nobody left.
     std::vector<Entry> moved;
     for (const auto& queue : lane.queues) {
-      if (queue->entries.empty() || avoided(lane, queue->entries.front().terms->avoid.get()) == queue->avoids()) continue;
+      if (queue->entries.empty() || avoided(lane, *queue->entries.front().terms) == queue->avoids()) continue;
       queue->entries.for_each([&moved](Entry& entry) {
         if (!entry.over()) moved.push_back(std::move(entry));
       });
       queue->entries.clear();
       queue->runnable = false;
+      release(*queue);
     }
     for (Entry& entry : moved) {
-      if (const auto avoid = avoided(lane, entry.terms->avoid.get())) {
+      if (const auto avoid = avoided(lane, *entry.terms)) {
         Queue& queue = queue_for(lane, *entry.terms, *avoid);
         insert(queue, std::move(entry));
         set_runnable(queue);
@@ -152,7 +152,9 @@ std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   engine.oldest = {};
   engine.more = false;
   rest(engine).behind = {};
+  engine.used = 0;
   set_items(engine, 0);
+  if (engine.kept) release(*rest(engine).kept_for);
   engine.suspended = 0;
   engine.overdue = engine.recalling = engine.watched = false;
   return ranges;

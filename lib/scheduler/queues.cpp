@@ -106,7 +106,7 @@ bool Scheduler::Entries::cut_out(std::uint64_t call, std::uint64_t item) {
 
 Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid) {
   // What one engine is to do is done in order.
-  QueueId id = lane.bound ? QueueId() : QueueId(terms.priority, terms.flow, std::move(avoid));
+  QueueId id = lane.bound ? QueueId() : QueueId(terms.priority, terms.flow, std::move(avoid), terms.slots);
   for (const auto& queue : lane.queues) {
     if (queue->id == id) return *queue;
   }
@@ -138,7 +138,7 @@ void Scheduler::set_runnable(Lane& lane) {
 void Scheduler::set_runnable(Queue& queue) {
   const Lane& lane = *queue.lane;
   if (lane.held || queue.entries.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
-  const Key key{-static_cast<std::int64_t>(std::get<0>(queue.id)), queue.turn, queue.entries.front().call, queue.number};
+  const Key key{-static_cast<std::int64_t>(queue.priority()), queue.turn, queue.entries.front().call, queue.number};
   if (queue.runnable && queue.key == key) return;
   queue.runnable = true;
   queue.key = key;
@@ -178,6 +178,7 @@ Scheduler::SharedTerms Scheduler::terms_of(Lane& lane, const Work& work) {
   terms.flow = work.flow;
   terms.hwm = work.hwm;
   terms.priority = work.priority;
+  terms.slots = work.slots;
   terms.policy = work.policy;
   terms.alone = work.alone;
   terms.in_chunks = work.chunks != work.count;
@@ -193,6 +194,27 @@ bool Scheduler::submit(const Work& work, const Placement& placement) {
     return true;
   }
   return enqueue({terms_of(lane_for(placement), work), work.call, work.first, work.count, work.chunks});
+}
+
+// That is how it mostly is where calls come one by one. Turns are for what waits, so this does not count as one.
+bool Scheduler::submit_at_once(const Work& work, const Placement& placement, Grant& grant) {
+  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.slots != 0 || work.avoid != nullptr) return false;
+  const bool bound = placement.kind == Placement::Kind::bound;
+  if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone_->idle.empty())) return false;
+  Engine& to = engine(bound ? placement.engine : everyone_->idle.front());
+  if (!to.present() || !to.idle() || to.kept) return false;
+  Lane& lane = bound ? bound_lane(to.id) : *everyone_;
+  Listed& where = listed(lane, to);
+  if (where.idle && lane.idle.front() == to.id) {
+    lane.idle.pop_front();
+    where.idle = false;
+  }
+  const Entry entry{terms_of(lane, work), work.call, work.first, 1, 1};
+  const Duration& kind = *entry.terms->kind;
+  grant = {to.id, work.call, work.first, work.first + 1, kind.samples == 0 || kind.mean >= static_cast<double>(limits_.slow)};
+  hand_out(to, entry, work.first, work.first + 1);
+  offer(to);
+  return true;
 }
 
 void Scheduler::submit_together(const Work& work, const std::vector<int>& engines) {
@@ -212,8 +234,10 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
 }
 
 // Whom work of this lane is to be kept from: nothing if that is everybody.
-std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Avoid* avoid) const {
-  if (avoid == nullptr) return std::vector<int>();
+std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Terms& terms) const {
+  const Avoid* const avoid = terms.avoid.get();
+  const bool fits_all = terms.slots <= least_slots_;
+  if (avoid == nullptr && fits_all) return std::vector<int>();
   std::vector<int> refused;
   const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
     for (const int id : ids) {
@@ -221,10 +245,15 @@ std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Avoid
     }
     std::sort(to.begin(), to.end());
   };
-  add(avoid->refused, refused);
+  if (!fits_all) {
+    for (const Engine& member : engines_) {
+      if (member.live && member.slots < terms.slots && in(lane, member)) refused.push_back(member.id);
+    }
+  }
+  if (avoid != nullptr) add(avoid->refused, refused);
   if (refused.size() == lane.engines) return std::nullopt;
   std::vector<int> all = refused;
-  add(avoid->tried, all);
+  if (avoid != nullptr) add(avoid->tried, all);
   return all.size() == lane.engines ? refused : all;
 }
 
@@ -233,7 +262,7 @@ bool Scheduler::enqueue(Entry entry) {
   const Terms& terms = *entry.terms;
   Lane& lane = *terms.lane;
   if (lane.engines == 0) return false;
-  auto avoid = avoided(lane, terms.avoid.get());
+  auto avoid = avoided(lane, terms);
   if (!avoid) return false;
   Queue& queue = queue_for(lane, terms, std::move(*avoid));
   waiting_ += entry.count;
@@ -317,6 +346,7 @@ bool Scheduler::withdraw(std::uint64_t call, std::uint64_t item, const Placement
 void Scheduler::skip_over(Queue& queue) {
   queue.entries.skip_over();
   queue.runnable = false;
+  if (queue.entries.empty()) release(queue);
   set_runnable(queue);
 }
 

@@ -128,6 +128,7 @@ void Scheduler::cut(Engine& engine, std::size_t index, std::uint64_t first, std:
 bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
   if (!engine.present() || (aside_ != 0 && !team_present(lane, engine))) return false;
   if (engine.idle()) return true;
+  if (engine.used != 0) return engine.used < engine.slots;
   if (lane.bound && engine.items < limits_.bound_items) return true;
   if (engine.items < lane.hwm) return true;
   if (engine.overdue) return false;
@@ -139,7 +140,9 @@ bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
 bool Scheduler::accepts(const Engine& engine, const Queue& queue, const Entry& entry) const {
   const std::vector<int>& avoids = queue.avoids();
   if (std::find(avoids.begin(), avoids.end(), engine.id) != avoids.end()) return false;
+  if (engine.kept && kept_from(engine, queue)) return false;
   if (engine.idle()) return true;
+  if (engine.used != 0 || entry.terms->slots != 0) return has_room(engine, *entry.terms);
   if (entry.terms->hwm != 0) return engine.items < entry.terms->hwm;
   // A few durations are not to be relied on: the first one may have been a tiny fraction of the others.
   const Duration& kind = *entry.terms->kind;
@@ -241,6 +244,10 @@ int Scheduler::draw(Queue& queue) {
       for (const int id : willing) weights.push_back(1.0 / (1e-6 + static_cast<double>(items(id))));
       return take(willing[std::discrete_distribution<std::size_t>(weights.begin(), weights.end())(random_)]);
     }
+    case Policy::pack: {
+      const auto left = [this](int id) { return engine(id).slots - engine(id).used; };
+      return take(*std::min_element(willing.begin(), willing.end(), [&left](int a, int b) { return left(a) < left(b); }));
+    }
     case Policy::random:
     case Policy::least_load:
       break;
@@ -252,7 +259,7 @@ int Scheduler::draw(Queue& queue) {
 std::uint64_t Scheduler::portion(const Engine& engine, const Entry& entry) const {
   const Terms& terms = *entry.terms;
   const Lane& lane = *terms.lane;
-  if (terms.alone) return 1;
+  if (terms.alone || terms.slots != 0) return 1;
   const std::uint64_t left = entry.chunks - entry.chunk;
   const std::uint64_t chunk_items = std::max<std::uint64_t>(1, entry.count / entry.chunks);
   const std::uint64_t by_bytes = terms.item_bytes == 0 ? left : limits_.batch_bytes / (terms.item_bytes * chunk_items);
@@ -309,8 +316,10 @@ bool Scheduler::next(Grant& grant) {
     const int id = pick(queue);
     if (id < 0) {
       queue.runnable = false;
+      if (slotted()) keep_engine(queue);
       continue;
     }
+    if (queue.keeps >= 0) release(queue);
     Engine& to = engine(id);
     Lane& lane = *queue.lane;
     Entry& entry = queue.entries.front();
@@ -325,7 +334,8 @@ bool Scheduler::next(Grant& grant) {
     entry.chunk += portion(to, entry);
     const std::uint64_t begin = entry.boundary(from);
     const std::uint64_t end = entry.boundary(entry.chunk);
-    if (kind.samples != 0) queue.turn += kind.mean * static_cast<double>(end - begin);
+    const double share = entry.terms->slots == 0 ? 1 : static_cast<double>(entry.terms->slots) / most_slots_;
+    if (kind.samples != 0) queue.turn += kind.mean * static_cast<double>(end - begin) * share;
     waiting_ -= end - begin;
     const bool whole = entry.terms->in_chunks;
     const bool slow = kind.samples == 0 || kind.mean >= static_cast<double>(limits_.slow);
@@ -359,7 +369,10 @@ bool Scheduler::next(Grant& grant) {
 }
 
 void Scheduler::set_items(Engine& engine, std::uint64_t items) {
-  if ((engine.items > 1) != (items > 1)) crowded_.set(engine.id, items > 1);
+  // What takes slots is not handed out ahead of need.
+  const bool crowded = items > 1 && engine.used == 0;
+  if (engine.crowded != crowded) crowded_.set(engine.id, crowded);
+  engine.crowded = crowded;
   engine.items = items;
 }
 
@@ -375,6 +388,7 @@ void Scheduler::note_idle(Engine& engine, bool was_idle) {
 
 void Scheduler::hand_out(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
+  engine.used += entry.terms->slots;
   set_items(engine, engine.items + (end - begin));
   granted_[static_cast<std::size_t>(engine.id)] = ++hand_outs_;
   ++entry.terms->lane->in_hand;
@@ -385,23 +399,26 @@ void Scheduler::hand_out(Engine& engine, const Entry& entry, std::uint64_t begin
 // Items [begin, end), which are some of those of a hand-out, are no longer the engine's.
 void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
-  set_items(engine, engine.items - (end - begin));
   const Held& part = held(engine, index);
+  const std::uint16_t slots = part.terms->slots;
   Lane& lane = *part.terms->lane;
   const std::uint64_t first = part.first;
   const std::uint64_t last = part.end();
   if (begin == first && end == last) {
     --lane.in_hand;
+    engine.used -= slots;
     erase(engine, index);
   } else if (begin == first) {
     cut(engine, index, end, last);
   } else {
     if (end != last) {
       ++lane.in_hand;
+      engine.used += slots;
       insert(engine, index + 1, {part.terms, part.call, end, last - end});
     }
     cut(engine, index, first, begin);
   }
+  set_items(engine, engine.items - (end - begin));
   note_idle(engine, was_idle);
 }
 

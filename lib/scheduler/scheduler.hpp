@@ -39,6 +39,7 @@ enum class Policy : std::uint8_t {
   random,      // any
   two_bin,     // of two drawn at random the one with less in hand
   weighted,    // drawn with the inverse of what they have in hand as weight
+  pack,        // who has the fewest slots left of those that have enough
 };
 
 // Engines that an item is kept from.
@@ -58,6 +59,7 @@ struct Work {
   std::uint64_t flow = 0;        // who submitted it: what different ones submit takes turns
   std::uint32_t hwm = 0;         // an engine is handed more while it has fewer items than this; 0: as durations suggest
   std::int32_t priority = 0;     // higher ones first
+  std::uint16_t slots = 0;       // that an item, or a chunk, takes of an engine beside others; 0: it takes the engine, alone
   Policy policy = Policy::least_load;
   bool alone = false;                    // not to be merged with its neighbours, nor handed out with others
   std::shared_ptr<const Avoid> avoid{};  // null: nobody
@@ -139,13 +141,18 @@ struct Load {
 // wait behind a long item, or behind more than seemed to be there, is recalled: soon when somebody else has nothing to do, and behind a
 // long one after a while in any case, since it would be begun out of turn.
 //
+// Work that takes slots of an engine is not handed out ahead of need, and never more than there is room for. Work of one size is handed out
+// in order, and past what needs more room, if it would not be begun otherwise; but for what comes first an engine is kept until there is
+// room, so that it gets its turn (the reservation of backfilling; Lifka, The ANL/IBM SP scheduling system, 1995).
+//
 // Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets, submitters
 // and priorities that have work. Policies other than least_load: linear in the number of engines that may take more.
 class Scheduler {
  public:
   explicit Scheduler(Limits limits = {}) : limits_(limits) {}
 
-  void add_engine(int engine);
+  // `slots`: so much work that is not to have an engine for itself it runs side by side.
+  void add_engine(int engine, std::uint16_t slots = 1);
   // The engine is gone. Gives what it had in hand, and what nobody is left to run: of work for several engines together, all of it.
   struct Lost {
     std::vector<Range> in_hand;
@@ -163,6 +170,8 @@ class Scheduler {
 
   // False if there is no engine that may run it. What was tried everywhere may be tried again.
   bool submit(const Work& work, const Placement& placement = {});
+  // One item, if nothing waits and somebody who may run it has nothing to do. If so it is handed out, to whom next() would hand it.
+  bool submit_at_once(const Work& work, const Placement& placement, Grant& grant);
 
   // The next hand-out. False if nothing can be handed out before an engine has finished something.
   bool next(Grant& grant);
@@ -186,6 +195,8 @@ class Scheduler {
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
   // Whether an engine has nothing to do.
   [[nodiscard]] bool any_idle() const { return idle_ != 0; }
+  // Whether engines run more than one thing side by side.
+  [[nodiscard]] bool slotted() const { return most_slots_ > 1; }
   // Whether there may be something to recall.
   [[nodiscard]] bool unbalanced() const { return crowded_.size() != 0 && live_ > 1; }
   [[nodiscard]] Load load(int engine) const;
@@ -214,12 +225,13 @@ class Scheduler {
     std::uint64_t flow = 0;
     std::uint32_t hwm = 0;
     std::int32_t priority = 0;
+    std::uint16_t slots = 0;
     Policy policy = Policy::least_load;
     bool alone = false;
     bool in_chunks = false;  // which are not to be split
     std::shared_ptr<const Avoid> avoid{};
 
-    [[nodiscard]] auto tie() const { return std::tie(lane, kind, item_bytes, flow, hwm, priority, policy, alone, in_chunks, avoid); }
+    [[nodiscard]] auto tie() const { return std::tie(lane, kind, item_bytes, flow, hwm, priority, slots, policy, alone, in_chunks, avoid); }
   };
   using SharedTerms = boost::intrusive_ptr<const Terms>;
 
@@ -255,12 +267,16 @@ class Scheduler {
     int id = -1;
     std::uint32_t suspended = 0;
     bool live = false;
-    bool aside = false;       // see set_aside()
-    bool overdue = false;     // sits in a long item
-    bool recalling = false;   // has been asked to give back
-    bool watched = false;     // since Rest::watched_since
-    bool more = false;        // has something in Rest::behind
-    bool joined = false;      // has something in Rest::lanes
+    bool aside = false;      // see set_aside()
+    bool overdue = false;    // sits in a long item
+    bool recalling = false;  // has been asked to give back
+    bool watched = false;    // since Rest::watched_since
+    bool more = false;       // has something in Rest::behind
+    bool joined = false;     // has something in Rest::lanes
+    bool crowded = false;    // may have something to give back
+    bool kept = false;       // for Rest::kept_for
+    std::uint16_t slots = 1;
+    std::uint16_t used = 0;   // of these
     Listed listed;            // in the lane of everyone
     Held oldest;              // what it runs first
     std::uint64_t items = 0;  // in hand, in all
@@ -317,6 +333,7 @@ class Scheduler {
     std::uint64_t ended_when_kept = static_cast<std::uint64_t>(-1);  // when it could give nothing back
     Nanoseconds watched_since = 0;
     Lane* bound = nullptr;          // once there was work for it alone
+    Queue* kept_for = nullptr;      // whose first entry it is to make room for
     std::vector<Membership> lanes;  // with that, and without that of everyone
   };
 
@@ -406,18 +423,20 @@ class Scheduler {
     friend auto operator<=>(const Key&, const Key&) = default;
   };
 
-  // Work of a lane that is handed out one after the other: of one priority and submitter, kept from the same engines.
-  using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>>;
+  // Work of a lane that is handed out one after the other: of one priority and submitter, kept from the same engines, of one size.
+  using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>, std::uint16_t>;
   struct Queue {
     Lane* lane = nullptr;
     std::uint64_t number = 0;  // in the order in which they were made
     QueueId id;
     Entries entries;
     double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
+    int keeps = -1;   // the engine that is kept for it
     bool runnable = false;
     Key key;                 // under which it then stands among the runnable
     std::size_t listed = 0;  // how often it stands there, with stale keys
 
+    [[nodiscard]] std::int32_t priority() const { return std::get<0>(id); }
     [[nodiscard]] const std::vector<int>& avoids() const { return std::get<2>(id); }
   };
 
@@ -461,7 +480,7 @@ class Scheduler {
   Queue& queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid);
   static void drop_if_unused(Queue& queue);
   void skip_over(Queue& queue);
-  [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Avoid* avoid) const;
+  [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Terms& terms) const;
   SharedTerms terms_of(Lane& lane, const Work& work);
   void submit_together(const Work& work, const std::vector<int>& engines);
   bool enqueue(Entry entry);
@@ -486,6 +505,12 @@ class Scheduler {
   int take_first(Queue& queue, std::deque<int>& list, bool idle);
   int draw(Queue& queue);
   [[nodiscard]] std::uint64_t portion(const Engine& engine, const Entry& entry) const;
+
+  // Slots.
+  [[nodiscard]] bool has_room(const Engine& engine, const Terms& terms) const;
+  [[nodiscard]] bool kept_from(const Engine& engine, const Queue& queue) const;
+  void keep_engine(Queue& queue);
+  void release(Queue& queue);
 
   // What engines have in hand.
   [[nodiscard]] double stretched(Nanoseconds limit) const { return static_cast<double>(limit) * stretch_; }
@@ -534,6 +559,8 @@ class Scheduler {
   std::size_t live_ = 0;
   std::size_t aside_ = 0;  // of these
   bool paused_ = false;
+  std::uint16_t least_slots_ = 0;  // that an engine has
+  std::uint16_t most_slots_ = 0;
   double stretch_ = 1;    // of the limits, for so many engines
   std::size_t idle_ = 0;  // engines that are present and have nothing in hand
   IdSet crowded_;         // those that have more than one item

@@ -51,6 +51,7 @@ struct Identity {
   std::uint64_t boot = 0;  // equal for processes under one kernel, whose steady clocks agree
   std::int64_t pid = 0;
   std::uint64_t processes = 0;  // equal for those whose numbers of processes mean the same, see pid_namespaces(7)
+  std::uint64_t slots = 1;      // of its engine
   char host[64] = {};
 };
 

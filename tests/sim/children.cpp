@@ -8,6 +8,7 @@
 #include <rankview/detail/code_address.hpp>
 #include <rankview/errors.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -62,11 +63,12 @@ rv::isolation::Outcome run_here(const rv::isolation::Task& task) {
 
 }  // namespace
 
-rv::isolation::Outcome Children::run(const rv::isolation::Task& task, rv::isolation::Watcher& watcher) {
-  World& here = world();
-  const std::uint64_t fate = here.draw(20);
+namespace {
+
+// How a task ends whose time is over.
+rv::isolation::Outcome end_of(const rv::isolation::Task& task, rv::isolation::Watcher& watcher) {
+  const std::uint64_t fate = world().draw(20);
   if (fate == 0) throw rv::Error("no process can be made");
-  here.sleep(std::chrono::nanoseconds(here.draw(500'000)));
   if (watcher.stop_requested()) return {Kind::aborted};
   if (fate == 1 && task.timeout != 0) return {Kind::timed_out};
   if (fate < 4) {
@@ -77,6 +79,43 @@ rv::isolation::Outcome Children::run(const rv::isolation::Task& task, rv::isolat
     return crash;
   }
   return run_here(task);
+}
+
+}  // namespace
+
+rv::isolation::Outcome Children::run(const rv::isolation::Task& task, rv::isolation::Watcher& watcher) {
+  world().sleep(std::chrono::nanoseconds(world().draw(500'000)));
+  return end_of(task, watcher);
+}
+
+void ChildrenInSlots::start(std::shared_ptr<rv::isolation::SlotTask> task) {
+  if (running_.size() == size_) world().give_up("an engine starts more than it has slots for");
+  if (world().draw(20) == 0) throw rv::Error("no process can be made");
+  const auto time = static_cast<std::int64_t>(world().draw(500'000));
+  running_.push_back({std::move(task), world().now() + time});
+}
+
+bool ChildrenInSlots::Running::ended() const { return end <= world().now() || task->stop_requested(); }
+
+bool ChildrenInSlots::any_ended() const {
+  return std::any_of(running_.begin(), running_.end(), [](const Running& running) { return running.ended(); });
+}
+
+std::vector<std::shared_ptr<rv::isolation::SlotTask>> ChildrenInSlots::take_ended() {
+  std::vector<std::shared_ptr<rv::isolation::SlotTask>> ended;
+  std::erase_if(running_, [&ended](const Running& running) {
+    if (!running.ended()) return false;
+    ended.push_back(running.task);
+    return true;
+  });
+  for (const auto& task : ended) {
+    try {
+      task->outcome = end_of(task->task, *task);
+    } catch (...) {
+      task->error = std::current_exception();
+    }
+  }
+  return ended;
 }
 
 }  // namespace sim

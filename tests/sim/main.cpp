@@ -54,7 +54,13 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
   settings.signs = &signs;
   settings.put_down = [&world](int rank) { world.kill(rank); };
   settings.forwarding.when = world.chance(50) ? rv::ForwardResults::always : rv::ForwardResults::never;
-  for (int id = 0; id < engines; ++id) settings.engines.push_back({.peer = id + 1, .rank = id + 1, .host = "here", .pid = 0, .machine = 0});
+  const bool slotted = world.chance(50);
+  int most_slots = 0;
+  for (int id = 0; id < engines; ++id) {
+    const auto slots = static_cast<std::uint16_t>(slotted ? 1 + world.draw(3) : 1);
+    settings.engines.push_back({.peer = id + 1, .rank = id + 1, .host = "here", .pid = 0, .machine = 0, .slots = slots});
+    most_slots = std::max<int>(most_slots, slots);
+  }
   const auto controller = std::make_shared<rv::detail::Controller>(*endpoints[0], settings);
   rv::detail::note_run(controller);
   rv::Client client(controller);
@@ -62,7 +68,7 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
   int working = threads;
   for (int thread = 0; thread < threads; ++thread) {
     world.start(0, "client " + std::to_string(thread), [&] {
-      sim::work(client, 1 + static_cast<int>(world.draw(12)));
+      sim::work(client, 1 + static_cast<int>(world.draw(12)), most_slots);
       if (--working != 0) return;
       client.wait();
       controller->close(rv::wire::Ending::completed, 0, "");
@@ -70,6 +76,7 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
   }
 
   sim::Children children;
+  std::vector<std::unique_ptr<sim::ChildrenInSlots>> slots;
   std::vector<std::unique_ptr<rv::Variables>> variables;
   std::vector<std::unique_ptr<rv::engine::Engine>> serving;
   for (int id = 0; id < engines; ++id) {
@@ -80,6 +87,8 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
     engine_settings.clock = clock;
     engine_settings.own_process = false;
     engine_settings.in_process = &children;
+    slots.push_back(std::make_unique<sim::ChildrenInSlots>(settings.engines[static_cast<std::size_t>(id)].slots));
+    if (slots.back()->size() > 1) engine_settings.slots = slots.back().get();
     variables.push_back(std::make_unique<rv::Variables>());
     serving.push_back(std::make_unique<rv::engine::Engine>(engine_settings, *variables.back()));
     world.start(id + 1, "engine", [&, id] { serving[static_cast<std::size_t>(id)]->serve(*endpoints[static_cast<std::size_t>(id) + 1]); });

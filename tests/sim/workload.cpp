@@ -112,7 +112,7 @@ struct Later {
 
 class Work {
  public:
-  explicit Work(rv::Client& client) : client_(client) {}
+  Work(rv::Client& client, int most_slots) : client_(client), most_slots_(most_slots) {}
 
   void step() {
     using Verb = void (Work::*)();
@@ -321,7 +321,21 @@ class Work {
   }
   void crashing() {
     const int n = static_cast<int>(world().draw(20));
-    keep(pool().with({.timeout = 1s, .isolation = rv::process}).map(twice, std::views::iota(0, n)), [n](const auto& result) {
+    auto view = pool().with({.timeout = 1s, .isolation = rv::process});
+    if (world().chance(20)) view = view.with({.policy = rv::pack});
+    if (world().chance(50)) {
+      const int slots = 1 + static_cast<int>(world().draw(3));
+      view = view.with({.slots = slots});
+      if (slots > most_slots_) {
+        try {
+          view.apply(twice, n);
+          world().give_up("what no engine has slots for is taken");
+        } catch (const rv::UsageError&) {
+          return;
+        }
+      }
+    }
+    keep(view.map(twice, std::views::iota(0, n)), [n](const auto& result) {
       result.wait();
       for (int i = 0; i < n; ++i) {
         try {
@@ -346,13 +360,14 @@ class Work {
   }
 
   rv::Client& client_;
+  int most_slots_;
   std::vector<Later> later_;
 };
 
 }  // namespace
 
-void work(rv::Client& client, int steps) {
-  Work work(client);
+void work(rv::Client& client, int steps, int most_slots) {
+  Work work(client, most_slots);
   for (int i = 0; i < steps; ++i) {
     work.step();
     world().yield();

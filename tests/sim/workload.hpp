@@ -9,8 +9,8 @@
 namespace sim {
 
 // What one thread of a client does: calls of all kinds, drawn from the world's seed, with each result checked. Throws std::logic_error for
-// what is not right.
-void work(rankview::Client& client, int steps);
+// what is not right. `most_slots`: of an engine.
+void work(rankview::Client& client, int steps, int most_slots);
 
 // Values of a user's type that are alive.
 int values_alive();

@@ -63,9 +63,10 @@ class DrivenScheduler : public Scheduler {
   std::optional<Grant> next() {
     Grant grant;
     if (!Scheduler::next(grant)) return std::nullopt;
-    in_hand_[{grant.engine, grant.call}].push_back(grant);
+    note(grant);
     return grant;
   }
+  void note(const Grant& grant) { in_hand_[{grant.engine, grant.call}].push_back(grant); }
   std::vector<Grant> drain() {
     std::vector<Grant> grants;
     while (const auto grant = next()) grants.push_back(*grant);

@@ -66,12 +66,18 @@ struct Seen {
   std::uint64_t aside = 0;
   std::uint64_t back = 0;
   std::uint64_t paused = 0;
+  std::uint64_t at_once = 0;
+  std::uint64_t beside = 0;
 };
 
 class History {
  public:
   History(std::uint32_t seed, Seen& seen) : seen_(seen), random_(seed), engines_(1 + static_cast<int>(any(4))) {
-    for (int id = 0; id < engines_; ++id) scheduler_.add_engine(id);
+    const bool slotted = any(2) == 0;
+    for (int id = 0; id < engines_; ++id) {
+      slots_.push_back(static_cast<std::uint16_t>(slotted ? 1 + any(4) : 1));
+      scheduler_.add_engine(id, slots_.back());
+    }
     held_.resize(static_cast<std::size_t>(engines_));
   }
 
@@ -143,7 +149,8 @@ class History {
   [[nodiscard]] bool may_run(const Call& call, const Task& task, int id) const {
     const auto has = [](const std::vector<int>& ids, int wanted) { return std::find(ids.begin(), ids.end(), wanted) != ids.end(); };
     const auto allowed = [&](int other) {
-      return scheduler_.live(other) && (call.kind == Placement::Kind::anyone || has(call.engines, other)) && !has(task.refused, other);
+      return scheduler_.live(other) && (call.kind == Placement::Kind::anyone || has(call.engines, other)) && !has(task.refused, other) &&
+             slots_[static_cast<std::size_t>(other)] >= call.work.slots;
     };
     if (!allowed(id)) return false;
     if (!has(task.tried, id)) return true;
@@ -212,6 +219,16 @@ class History {
 
   void place(Call& call) {
     for (Task& task : call.tasks) task.state = State::waiting;
+    Grant grant;
+    const bool nothing_waited = scheduler_.waiting() == 0;
+    if (any(2) == 0 && scheduler_.submit_at_once(call.work, call.placement(), grant)) {
+      require(nothing_waited, "what waits comes first");
+      require(held_[static_cast<std::size_t>(grant.engine)].empty(), "at once is for who has nothing to do");
+      scheduler_.note(grant);
+      take(grant);
+      ++seen_.at_once;
+      return;
+    }
     if (scheduler_.submit(call.work, call.placement())) return;
     for (std::uint64_t item = 0; item < call.tasks.size(); ++item) end(call, item, State::failed, -1);
   }
@@ -274,7 +291,8 @@ class History {
     call.work.alone = any(8) == 0;
     call.work.priority = any(4) == 0 ? static_cast<std::int32_t>(any(3)) - 1 : 0;
     call.work.flow = any(4) == 0 ? 1 : 0;
-    call.work.policy = any(4) == 0 ? static_cast<Policy>(any(5)) : Policy::least_load;
+    call.work.policy = any(4) == 0 ? static_cast<Policy>(any(6)) : Policy::least_load;
+    call.work.slots = any(2) == 0 ? static_cast<std::uint16_t>(any(4)) : 0;
     call.work.hwm = any(6) == 0 ? static_cast<std::uint32_t>(1 + any(4)) : 0;
     call.tasks.resize(count);
     for (Task& task : call.tasks) task.retries = any(3) == 0 ? static_cast<int>(any(4)) : 0;
@@ -326,29 +344,36 @@ class History {
     decide();
   }
 
-  void hand_out() {
-    while (const auto grant = scheduler_.next()) {
-      Call& call = calls_.at(grant->call);
-      auto& held = held_[static_cast<std::size_t>(grant->engine)];
-      require(scheduler_.live(grant->engine), "only who lives is handed something");
-      require(!scheduler_.aside(grant->engine), "nothing is handed to who does not answer");
-      require(!scheduler_.paused(), "in a pause nothing is handed out");
-      require(grant->begin < grant->end && grant->end <= call.tasks.size(), "a hand-out is of tasks that there are");
-      require(!call.after || call.kind == Placement::Kind::bound || judge_started(call), "what waits for others is not handed out");
-      if (!call.split) {
-        require(call.boundaries.count(grant->begin) == 1 && call.boundaries.count(grant->end) == 1, "chunks stay whole");
-      }
-      if (call.work.alone && call.work.chunks == call.work.count) require(size_of(*grant) == 1, "what is to travel alone does");
-      for (std::uint64_t item = grant->begin; item < grant->end; ++item) {
-        Task& task = call.tasks[item];
-        require(task.state == State::waiting, "a task is handed out once");
-        require(may_run(call, task, grant->engine), "a task is handed out where it may run");
-        task.state = State::in_hand;
-        task.engine = grant->engine;
-      }
-      if (held.empty()) check_order(*grant);
-      for (std::uint64_t item = grant->begin; item < grant->end; ++item) held.emplace_back(grant->call, item);
+  void take(const Grant& grant) {
+    Call& call = calls_.at(grant.call);
+    auto& held = held_[static_cast<std::size_t>(grant.engine)];
+    require(scheduler_.live(grant.engine), "only who lives is handed something");
+    require(!scheduler_.aside(grant.engine), "nothing is handed to who does not answer");
+    require(!scheduler_.paused(), "in a pause nothing is handed out");
+    require(grant.begin < grant.end && grant.end <= call.tasks.size(), "a hand-out is of tasks that there are");
+    require(!call.after || call.kind == Placement::Kind::bound || judge_started(call), "what waits for others is not handed out");
+    if (!call.split) {
+      require(call.boundaries.count(grant.begin) == 1 && call.boundaries.count(grant.end) == 1, "chunks stay whole");
     }
+    if (call.work.alone && call.work.chunks == call.work.count) require(size_of(grant) == 1, "what is to travel alone does");
+    for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
+      Task& task = call.tasks[item];
+      require(task.state == State::waiting, "a task is handed out once");
+      require(may_run(call, task, grant.engine), "a task is handed out where it may run");
+      task.state = State::in_hand;
+      task.engine = grant.engine;
+    }
+    if (held.empty()) check_order(grant);
+    ++hand_outs_;
+    for (std::uint64_t item = grant.begin; item < grant.end; ++item) {
+      held.emplace_back(grant.call, item);
+      granted_[{grant.call, item}] = hand_outs_;
+    }
+    check_room(call, grant.engine);
+  }
+
+  void hand_out() {
+    while (const auto grant = scheduler_.next()) take(*grant);
     std::uint64_t waiting = 0;
     for (const auto& [number, call] : calls_) {
       for (const Task& task : call.tasks) {
@@ -362,6 +387,22 @@ class History {
       }
     }
     require(scheduler_.waiting() == waiting, "what waits is counted");
+  }
+
+  // What the engine has beside this: nothing if it is to have the engine for itself, else what fits.
+  void check_room(const Call& call, int id) {
+    for (const auto& [number, item] : held_[static_cast<std::size_t>(id)]) {
+      const Call& beside = calls_.at(number);
+      require((call.work.slots == 0) == (beside.work.slots == 0), "what takes all of an engine has it for itself");
+    }
+    if (call.work.slots == 0) return;
+    // A chunk takes its slots once.
+    std::map<std::uint64_t, std::uint64_t> hand_outs;
+    for (const auto& task : held_[static_cast<std::size_t>(id)]) hand_outs[granted_.at(task)] = calls_.at(task.first).work.slots;
+    std::uint64_t used = 0;
+    for (const auto& [number, slots] : hand_outs) used += slots;
+    require(used <= slots_[static_cast<std::size_t>(id)], "no engine is handed more than it has slots for");
+    ++seen_.beside;
   }
 
   [[nodiscard]] bool judge_started(const Call& call) const { return judge(call) != Verdict::waiting; }
@@ -378,7 +419,8 @@ class History {
         if (task.state != State::waiting || !may_run(call, task, grant.engine)) continue;
         require(call.work.priority <= got.work.priority, "the highest priority comes first");
         if (call.work.priority < got.work.priority || call.kind != got.kind || call.engines != got.engines ||
-            call.work.flow != got.work.flow || task.tried != first.tried || task.refused != first.refused)
+            call.work.flow != got.work.flow || call.work.slots != got.work.slots || task.tried != first.tried ||
+            task.refused != first.refused)
           continue;
         require(std::pair(number, item) >= std::pair(grant.call, grant.begin), "of equals the oldest comes first");
       }
@@ -580,10 +622,13 @@ class History {
   Seen& seen_;
   std::mt19937 random_;
   int engines_;
+  std::vector<std::uint16_t> slots_;  // by engine
   Tracked scheduler_;
   Dependencies graph_;
   std::map<std::uint64_t, Call> calls_;
-  std::vector<std::deque<std::pair<std::uint64_t, std::uint64_t>>> held_;  // by engine, in the order in which it runs them
+  std::vector<std::deque<std::pair<std::uint64_t, std::uint64_t>>> held_;     // by engine, in the order in which it runs them
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> granted_;  // in which hand-out, by call and task
+  std::uint64_t hand_outs_ = 0;
   std::uint64_t last_ = 0;
   Nanoseconds now_ = 0;
 };
@@ -602,6 +647,6 @@ TEST_CASE("five thousand random histories", "[scheduler_history]") {
   }
   if (count < 1000) return;
   for (const std::uint64_t times : {seen.again, seen.recalled, seen.lost, seen.stranded, seen.withdrawn, seen.met, seen.followed,
-                                    seen.impossible, seen.aside, seen.back, seen.paused})
+                                    seen.impossible, seen.aside, seen.back, seen.paused, seen.at_once, seen.beside})
     CHECK(times > count / 100);
 }
