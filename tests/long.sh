@@ -5,7 +5,8 @@
 # long.sh [NAME...]
 # Does many times what the tests do once, with the tests of the preset debug, and prints how often it went well and how long it took: engines
 # that die while this or that is under way (map, two, large, arguments, subtasks, collective, team, start, shutdown, stopped,
-# stopped_for_ever, poison, crashes, views, once, at_rest), and the simulator (sim). Without names: all of them. LONG_TIMES says how often
+# stopped_for_ever, poison, crashes, views, once, at_rest, side_by_side), isolated tasks that end badly (isolated), how soon after a death its
+# task runs elsewhere (latency), and the simulator (sim). Without names: all of them. LONG_TIMES says how often
 # instead of what stands below, LONG_SEED the first seed (1).
 
 . "$(dirname "$0")/../.ci/setup.sh"
@@ -15,7 +16,9 @@ program=build/debug/tests/system/rankview_deaths
 command=build/debug/lib/rankview
 first=${LONG_SEED:-1}
 said=$(mktemp)
-trap 'rm -f "$said"' EXIT
+latencies=$(mktemp)
+trap 'rm -f "$said" "$latencies"' EXIT
+engines=4
 failed=0
 
 # deaths NAME TIMES [CODE...]: ends with 7, or one of the others.
@@ -27,8 +30,9 @@ deaths() {
   began=$(date +%s)
   seed=$first
   while [ "$seed" -lt $((first + times)) ]; do
-    RANKVIEW_TEAM_GRACE_MS=500 RANKVIEW_SILENCE_MS=700 RANKVIEW_START_LIMIT_S=5 timeout -k 5 60 "$command" run -n 4 "$program" "$name" "$seed" >"$said" 2>&1
+    RANKVIEW_SLOTS=2 RANKVIEW_TEAM_GRACE_MS=500 RANKVIEW_SILENCE_MS=700 RANKVIEW_START_LIMIT_S=5 timeout -k 5 60 "$command" run -n "$engines" "$program" "$name" "$seed" >"$said" 2>&1
     code=$?
+    grep '^latency' "$said" >>"$latencies"
     case " 7 $* " in
       *" $code "*) good=$((good + 1)) ;;
       *)
@@ -42,13 +46,23 @@ deaths() {
   printf '%-18s %4d of %4d right, %4d s\n' "$name" "$good" "$times" "$(($(date +%s) - began))"
 }
 
-all="map two stopped stopped_for_ever large arguments subtasks collective team start shutdown poison crashes once views at_rest sim"
+all="map two stopped stopped_for_ever large arguments subtasks collective team start shutdown poison crashes once views at_rest side_by_side isolated latency sim"
 for name in ${*:-$all}; do
   case $name in
     map) deaths map 200 ;;
     start) deaths start 50 1 ;;
     two | stopped | stopped_for_ever | large | arguments | subtasks | collective | team | shutdown) deaths "$name" 50 ;;
     poison | crashes | once | views | at_rest) deaths "$name" 20 ;;
+    side_by_side) deaths side_by_side 50 ;;
+    isolated)
+      engines=2
+      deaths isolated 100
+      engines=4
+      ;;
+    latency)
+      deaths latency 10
+      sort -k 2 -n "$latencies" | awk '{ all[NR] = $2 } END { printf "a death to its task elsewhere: median %.1f ms, worst %.1f ms of %d\n", all[int((NR + 1) / 2)], all[NR], NR }'
+      ;;
     sim) build/debug/tests/sim/rankview_sim --seed "$first" --histories "${LONG_TIMES:-10000000}" || failed=1 ;;
     *)
       echo "usage: sh tests/long.sh [$(echo "$all" | tr ' ' '|')]..." >&2

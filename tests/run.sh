@@ -3,18 +3,17 @@
 # Part of rankview: views, engines and load balancing over MPI.
 #
 # Builds and runs the tests: sh tests/run.sh [format|debug|tidy|asan|tsan|release|shared|benchmarks]...
-# Without arguments: all but the benchmarks at small size. `debug` has every test; the others have those that they may find something in.
+# Without arguments: all of them. `debug` has every test; the others have those that they may find something in.
 # `asan` and `tsan` are clang's, the others GCC's; the fuzzers are in `asan`. The last line says how many passed and failed. Test cases are
 # counted one by one, a test without cases as one.
 
-every="format debug tidy asan tsan release shared"
-longer="benchmarks"
+every="format debug tidy asan tsan release shared benchmarks"
 wanted=
 for argument in "$@"; do
-  case " $every $longer " in
+  case " $every " in
     *" $argument "*) wanted="$wanted $argument" ;;
     *)
-      echo "usage: sh tests/run.sh [$(echo "$every" | tr ' ' '|')|$longer]..." >&2
+      echo "usage: sh tests/run.sh [$(echo "$every" | tr ' ' '|')]..." >&2
       exit 2
       ;;
   esac
@@ -143,8 +142,8 @@ benchmarks() { sh benchmarks/run.sh --quick --no-peers; }
 # Under a sanitizer many ranks on two cores find nothing that few do not, and the README and installations are for the compiler.
 sanitized='^(fuzz|unit\.|sim\.|(system|mpi)\..*\.np1$|mpi\..*\.np4$|system\.(ending|misuse)\..*\.np2$|mpi_calls)'
 # What has threads of its own, and the system tests, in which processes end.
-with_threads='threads;async_result;continuations;dependencies;attempts;imap;subtask;publish;client;communicator;reduce;load_balanced_view;user_code'
-threaded="^(unit\.(local_|idle|call_memory)|sim\.|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
+with_threads='threads;async_result;continuations;dependencies;attempts;imap;subtask;publish;client;communicator;reduce;load_balanced_view;slots;user_code'
+threaded="^(unit\.(local_|idle|call_memory|lock)|sim\.|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
 # What the optimiser could break, at the number of ranks with most going on.
 optimised='^(examples|mpi\..*\.np4$|mpi_calls)'
 

@@ -5628,7 +5628,7 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
 }
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
-constexpr int most_slots = 65'535;
+constexpr int most_engine_slots = 65'535;
 
 // One option: what is to be known of it but for its default, which Effective has.
 template <class T>
@@ -5650,7 +5650,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_TEAM_GRACE_MS", &Options::team_grace, &Effective::team_grace, hour_in_us},
     Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
-    Described{"RANKVIEW_SLOTS", &Options::slots, &Effective::slots, most_slots},
+    Described{"RANKVIEW_SLOTS", &Options::slots, &Effective::slots, most_engine_slots},
     Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
@@ -5684,8 +5684,8 @@ Effective decide(const Options& options) {
       effective.*option.value = T(*set);
     }
   });
-  if (effective.slots < 1 || effective.slots > most_slots)
-    throw UsageError("an engine has from 1 to " + std::to_string(most_slots) + " slots (Options::slots, RANKVIEW_SLOTS), and not " +
+  if (effective.slots < 1 || effective.slots > most_engine_slots)
+    throw UsageError("an engine has from 1 to " + std::to_string(most_engine_slots) + " slots (Options::slots, RANKVIEW_SLOTS), and not " +
                      std::to_string(effective.slots));
   return effective;
 }
@@ -9848,7 +9848,7 @@ namespace rankview::inline abi_0_1::detail {
 
 namespace {
 
-constexpr int most_slots = std::numeric_limits<std::uint16_t>::max();
+constexpr int widest_task = std::numeric_limits<std::uint16_t>::max();
 
 void check_not_negative(double value, const char* flag) {
   if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
@@ -9880,8 +9880,8 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.memory_growth = flags.memory_growth;
   terms.on_engine_death = flags.on_engine_death;
   terms.crash_limit = flags.crash_limit;
-  if (flags.slots < 1 || flags.slots > most_slots)
-    throw UsageError("a task takes from 1 to " + std::to_string(most_slots) + " slots, and not " + std::to_string(flags.slots));
+  if (flags.slots < 1 || flags.slots > widest_task)
+    throw UsageError("a task takes from 1 to " + std::to_string(widest_task) + " slots, and not " + std::to_string(flags.slots));
   terms.slots = static_cast<std::uint16_t>(flags.slots);
   if (terms.crash_limit < 1) throw UsageError("crash_limit is at least 1, and is " + std::to_string(terms.crash_limit));
   if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));

@@ -27,7 +27,7 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
 }
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
-constexpr int most_slots = 65'535;
+constexpr int most_engine_slots = 65'535;
 
 // One option: what is to be known of it but for its default, which Effective has.
 template <class T>
@@ -49,7 +49,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_TEAM_GRACE_MS", &Options::team_grace, &Effective::team_grace, hour_in_us},
     Described{"RANKVIEW_FORWARD_RESULTS", &Options::forward_results, &Effective::forward_results, 2},
     Described{"RANKVIEW_TASK_SERVER", &Options::task_server, &Effective::task_server, 1},
-    Described{"RANKVIEW_SLOTS", &Options::slots, &Effective::slots, most_slots},
+    Described{"RANKVIEW_SLOTS", &Options::slots, &Effective::slots, most_engine_slots},
     Described{"RANKVIEW_CRASH_REPORT", &Options::crash_report, &Effective::crash_report, 1},
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
@@ -83,8 +83,8 @@ Effective decide(const Options& options) {
       effective.*option.value = T(*set);
     }
   });
-  if (effective.slots < 1 || effective.slots > most_slots)
-    throw UsageError("an engine has from 1 to " + std::to_string(most_slots) + " slots (Options::slots, RANKVIEW_SLOTS), and not " +
+  if (effective.slots < 1 || effective.slots > most_engine_slots)
+    throw UsageError("an engine has from 1 to " + std::to_string(most_engine_slots) + " slots (Options::slots, RANKVIEW_SLOTS), and not " +
                      std::to_string(effective.slots));
   return effective;
 }

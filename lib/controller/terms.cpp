@@ -46,7 +46,7 @@ namespace rankview::inline abi_0_1::detail {
 
 namespace {
 
-constexpr int most_slots = std::numeric_limits<std::uint16_t>::max();
+constexpr int widest_task = std::numeric_limits<std::uint16_t>::max();
 
 void check_not_negative(double value, const char* flag) {
   if (value < 0) throw UsageError(std::string(flag) + " cannot be negative, and is " + std::to_string(value));
@@ -78,8 +78,8 @@ void set_balanced_terms(Call& call, const Flags& flags) {
   terms.memory_growth = flags.memory_growth;
   terms.on_engine_death = flags.on_engine_death;
   terms.crash_limit = flags.crash_limit;
-  if (flags.slots < 1 || flags.slots > most_slots)
-    throw UsageError("a task takes from 1 to " + std::to_string(most_slots) + " slots, and not " + std::to_string(flags.slots));
+  if (flags.slots < 1 || flags.slots > widest_task)
+    throw UsageError("a task takes from 1 to " + std::to_string(widest_task) + " slots, and not " + std::to_string(flags.slots));
   terms.slots = static_cast<std::uint16_t>(flags.slots);
   if (terms.crash_limit < 1) throw UsageError("crash_limit is at least 1, and is " + std::to_string(terms.crash_limit));
   if (terms.memory_growth < 1) throw UsageError("memory_growth is at least 1, and is " + std::to_string(terms.memory_growth));

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
 #include <numeric>
 #include <random>
@@ -354,6 +355,118 @@ void team(const rv::Client& rc) {
   expect(teams.map_sync(together, numbers(10)).size() == 10, "teams of those that live");
 }
 
+// ---- tasks in processes of their own -----------------------------------------------------------------------------------------
+
+// Notes its process in the file, and then does this or that.
+long ends_badly(int n, const std::string& processes) {
+  std::ofstream(processes, std::ios::app) << (std::to_string(getpid()) + "\n") << std::flush;
+  const int way = n % 40;
+  if (way < 4) std::raise(way % 2 == 0 ? SIGSEGV : SIGABRT);
+  if (way == 10 || way == 11) {
+    for (;;) pause();
+  }
+  if (way == 20 || way == 21) {
+    std::vector<std::vector<char>> all;
+    for (;;) {
+      all.emplace_back(4'000'000, 'x');
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+  if (way == 30 || way == 31) throw std::domain_error("not this one");
+  return 2L * n;
+}
+
+class ProcessFile {
+ public:
+  ProcessFile() { std::ofstream(path_).flush(); }
+  ProcessFile(const ProcessFile&) = delete;
+  ProcessFile& operator=(const ProcessFile&) = delete;
+  ~ProcessFile() { std::remove(path_.c_str()); }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  // Until none of those in it lives.
+  void wait_for_ends() const {
+    std::ifstream in(path_);
+    for (pid_t process = 0; in >> process;) {
+      for (int i = 0; i < 4000 && kill(process, 0) == 0; ++i) std::this_thread::sleep_for(5ms);
+      expect(kill(process, 0) != 0, "process " + std::to_string(process) + " is left");
+    }
+  }
+
+ private:
+  std::string path_ = "/tmp/rankview-deaths." + std::to_string(getpid());
+};
+
+// A tenth crashes, a twentieth each hangs, takes too much memory, throws.
+void isolated(const rv::Client& rc) {
+  const ProcessFile file;
+  const auto careful = rc.load_balanced_view().with({.timeout = 500ms, .isolation = rv::process, .memory_limit = 100'000'000});
+  const auto results = careful.map(ends_badly, numbers(40), std::vector<std::string>(40, file.path())).results();
+  int n = 0;
+  for (const auto& each : results) {
+    const int way = n % 40;
+    if (way < 4 || way == 20 || way == 21) {
+      error_of<rv::TaskCrashed>([&] { std::rethrow_exception(each.error()); });
+    } else if (way == 10 || way == 11) {
+      error_of<rv::TimeoutError>([&] { std::rethrow_exception(each.error()); });
+    } else if (way == 30 || way == 31) {
+      error_of<rv::RemoteError>([&] { std::rethrow_exception(each.error()); });
+    } else {
+      expect(each && *each == 2L * n, "item " + std::to_string(n));
+    }
+    ++n;
+  }
+  expect(processes(rc).size() == rc.size() && rc.lost().empty(), "the engines are alive");
+  file.wait_for_ends();
+}
+
+// What an engine runs side by side when it dies ends with it, and others run it.
+void side_by_side(const rv::Client& rc) {
+  const ProcessFile file;
+  const auto victims = processes(rc);
+  {
+    const Killer killer({victims[chance() % 4]}, 200ms);
+    const auto f = [](int n, const std::string& path) {
+      std::ofstream(path, std::ios::app) << (std::to_string(getpid()) + "\n") << std::flush;
+      std::this_thread::sleep_for(10ms);
+      return 2L * n;
+    };
+    check_twice(
+        rc.load_balanced_view().with({.isolation = rv::process}).map_sync(f, numbers(200), std::vector<std::string>(200, file.path())),
+        200);
+  }
+  wait_for_lost(rc, 1);
+  file.wait_for_ends();
+}
+
+// ---- how soon ----------------------------------------------------------------------------------------------------------------
+
+// Prints how long after each death its task began elsewhere.
+void latency(const rv::Client& rc) {
+  using Clock = std::chrono::system_clock;
+  const auto lasts = [](Clock::rep until) {
+    while (Clock::now().time_since_epoch().count() < until) std::this_thread::sleep_for(1ms);
+    return 1L;
+  };
+  while (rc.size() > 1) {
+    const auto ids = rc.ids();
+    const auto victims = processes(rc);
+    // All but one have something to do.
+    const auto until = (Clock::now() + 4s).time_since_epoch().count();
+    const auto results = rc.load_balanced_view().map(lasts, std::vector<Clock::rep>(victims.size() - 1, until));
+    std::this_thread::sleep_for(100ms);
+    const std::size_t chosen = chance() % (victims.size() - 1);
+    const auto at = std::find(ids.begin(), ids.end(), results.metadata(chosen).engine);
+    expect(at != ids.end(), "it has been handed out");
+    const auto died = Clock::now();
+    kill(victims[static_cast<std::size_t>(at - ids.begin())], SIGKILL);
+    expect(results.get().size() == victims.size() - 1, "all have ended");
+    const rv::Metadata metadata = results.metadata(chosen);
+    expect(metadata.attempt > 1, "it ran again");
+    std::printf("latency %.3f ms\n", std::chrono::duration<double, std::milli>(metadata.started - died).count());
+  }
+}
+
 // ---- ends --------------------------------------------------------------------------------------------------------------------
 
 int run(const std::string& what, const rv::Client& rc) {
@@ -373,6 +486,9 @@ int run(const std::string& what, const rv::Client& rc) {
   if (what == "at_rest") at_rest(rc);
   if (what == "collective") collective(rc);
   if (what == "team") team(rc);
+  if (what == "isolated") isolated(rc);
+  if (what == "side_by_side") side_by_side(rc);
+  if (what == "latency") latency(rc);
   if (what == "shutdown") {
     const auto victims = processes(rc);
     check_twice(rc.load_balanced_view().map_sync(twice, numbers(1000)), 1000);

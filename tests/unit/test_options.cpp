@@ -48,6 +48,7 @@ struct Clean {
   Environment grace{"RANKVIEW_SHUTDOWN_GRACE_MS", ""};
   Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
   Environment server{"RANKVIEW_TASK_SERVER", ""};
+  Environment slots{"RANKVIEW_SLOTS", ""};
   Environment report{"RANKVIEW_CRASH_REPORT", ""};
   Environment status{"RANKVIEW_STATUS_SIGNAL", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
@@ -119,10 +120,19 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_TEAM_GRACE_MS=60000\n"
         "  RANKVIEW_FORWARD_RESULTS=1\n"
         "  RANKVIEW_TASK_SERVER=1\n"
+        "  RANKVIEW_SLOTS=1\n"
         "  RANKVIEW_CRASH_REPORT=1\n"
         "  RANKVIEW_STATUS_SIGNAL=1\n"
         "  RANKVIEW_DETECTION=1\n"
         "  RANKVIEW_SILENCE_MS=2000\n"
         "  RANKVIEW_START_LIMIT_S=300\n"
         "  RANKVIEW_BANNER=1\n");
+}
+
+TEST_CASE("an engine has at least one slot", "[options]") {
+  const Environment slots{"RANKVIEW_SLOTS", "0"};
+  CHECK_THROWS_AS(decide({}), rankview::UsageError);
+  CHECK(decide({.slots = 3}).slots == 3);
+  CHECK_THROWS_AS(decide({.slots = 0}), rankview::UsageError);
+  CHECK_THROWS_AS(decide({.slots = 65'536}), rankview::UsageError);
 }
