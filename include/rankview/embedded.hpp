@@ -7619,8 +7619,6 @@ void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const st
 
 }  // namespace rankview::controller
 
-#include <ranges>
-
 // What engines say to rank 0.
 namespace rankview::inline abi_0_1::detail {
 
@@ -7796,8 +7794,10 @@ bool Controller::somebody_left(const Call& call) const {
     return !engines_.lost(id) && (terms.isolation == Isolation::none || engines_[id].slots >= terms.slots);
   };
   if (!call.engines.empty()) return std::any_of(call.engines.begin(), call.engines.end(), could);
-  const auto ids = std::views::iota(0, engines_.count());
-  return std::any_of(ids.begin(), ids.end(), could);
+  for (int id = 0; id < engines_.count(); ++id) {
+    if (could(id)) return true;
+  }
+  return false;
 }
 
 // Lets an item wait for an engine again.

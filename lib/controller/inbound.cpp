@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <exception>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <utility>
 #include <variant>
@@ -192,8 +191,10 @@ bool Controller::somebody_left(const Call& call) const {
     return !engines_.lost(id) && (terms.isolation == Isolation::none || engines_[id].slots >= terms.slots);
   };
   if (!call.engines.empty()) return std::any_of(call.engines.begin(), call.engines.end(), could);
-  const auto ids = std::views::iota(0, engines_.count());
-  return std::any_of(ids.begin(), ids.end(), could);
+  for (int id = 0; id < engines_.count(); ++id) {
+    if (could(id)) return true;
+  }
+  return false;
 }
 
 // Lets an item wait for an engine again.
