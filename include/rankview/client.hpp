@@ -4,6 +4,7 @@
 
 #include <rankview/detail/timeout.hpp>
 #include <rankview/direct_view.hpp>
+#include <rankview/hub.hpp>
 #include <rankview/load_balanced_view.hpp>
 #include <rankview/lost_engine.hpp>
 #include <rankview/targets.hpp>
@@ -106,6 +107,9 @@ class Client {
   void abort(const Dependency& tasks) const { detail::abort(*controller_, tasks); }
   template <class... T>
   requires(sizeof...(T) > 0) void abort(const AsyncResult<T>&... results) const { (results.abort(), ...); }
+
+  /// The database of tasks, of this run and of others before it; see Options::hub.
+  [[nodiscard]] Hub hub() const { return Hub(controller_); }
 
   /// Engines that have died, or do not answer, in ascending order, each with what was noticed and what became of its tasks. They are in no
   /// view any more: a view of several engines goes on with the others, and one that has none left throws EngineError.

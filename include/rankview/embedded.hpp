@@ -805,6 +805,139 @@ class EventLog final : public controller::Recorder {
 
 }  // namespace rankview
 
+namespace rankview::inline abi_0_1::detail {
+
+// What is known of one item; a map of ten million has ten million of these.
+struct ItemRecord {
+  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
+  std::int64_t completed = 0;
+  std::int64_t received = 0;
+  std::int32_t engine = -1;
+  std::uint16_t attempts = 0;
+  Status status = Status::waiting;
+};
+
+}  // namespace rankview::detail
+
+#include <exception>
+
+// What the controller says, kept until the hub's thread comes to it. Times are nanoseconds since the epoch.
+namespace rankview::hub {
+
+struct EngineKnown {
+  int rank = 0;
+  std::string host;
+  long pid = 0;
+  unsigned slots = 1;
+};
+
+struct RunBegan {
+  std::int64_t at = 0;
+  std::vector<EngineKnown> engines;  // engine k is the k-th
+};
+
+struct CallMade {
+  std::uint64_t call = 0;
+  std::string label;
+  const void* code = nullptr;  // of the function, null where that has no address
+  std::uint64_t tasks = 0;
+  std::int64_t submitted = 0;
+};
+
+struct TasksEnded {
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::vector<detail::ItemRecord> records;
+  std::vector<std::pair<std::uint64_t, std::exception_ptr>> errors;  // by task
+};
+
+// Of which no more is told.
+struct TasksOmitted {
+  std::uint64_t call = 0;
+  std::uint64_t completed = 0;
+  std::uint64_t aborted = 0;
+};
+
+struct TaskRetried {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  unsigned attempt = 0;
+  int engine = -1;
+  std::int64_t at = 0;
+  std::string error;
+};
+
+struct EngineLost {
+  int engine = -1;
+  std::int64_t at = 0;
+  std::string seen;
+};
+
+struct CallOver {
+  std::uint64_t call = 0;
+  std::int64_t at = 0;
+};
+
+struct RunEnded {
+  std::int64_t at = 0;
+  bool failed = false;
+  std::string reason;
+};
+
+using Event = std::variant<RunBegan, CallMade, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
+
+}  // namespace rankview::hub
+
+#include <rankview/hub.hpp>
+
+namespace rankview::hub {
+
+// The database of tasks. What implements it lies in a module of its own, so that programs that have none link none: both know nothing of
+// each other but this, and what the module throws is of the standard library's types.
+class TaskDatabase {
+ public:
+  TaskDatabase() = default;
+  TaskDatabase(const TaskDatabase&) = delete;
+  TaskDatabase& operator=(const TaskDatabase&) = delete;
+  // Behind this all is on disk that could be written.
+  virtual ~TaskDatabase() = default;
+
+  // Puts it down to be written soon; waits for nothing. `tasks`: what it says of so many may be left out, if there is too much.
+  virtual void add(Event event, std::size_t tasks) = 0;
+  // Waits until all that has been put down by now is written, or could not be.
+  virtual void flush() = 0;
+  // Rows of what has been put down so far, also of earlier runs. From any thread, but not with a lock that a client needs. Throws
+  // std::runtime_error.
+  virtual Table query(const std::string& sql) = 0;
+};
+
+}  // namespace rankview::hub
+
+namespace rankview::inline abi_0_1 {
+
+// Puts down for the database what the controller says.
+class HubRecorder final : public controller::Recorder {
+ public:
+  HubRecorder(std::unique_ptr<hub::TaskDatabase> database, const transport::Clock& clock) : database_(std::move(database)), clock_(clock) {}
+
+  [[nodiscard]] hub::TaskDatabase& database() const { return *database_; }
+
+  void run_begins(const std::vector<controller::EngineInfo>& engines) override;
+  void submitted(const detail::Call& call) override;
+  void granted(const detail::Call& /*call*/, std::uint64_t /*begin*/, std::uint64_t /*end*/, int /*engine*/) override {}
+  void retried(const detail::Call& call, std::uint64_t item) override;
+  void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
+  void engine_lost(const LostEngine& lost) override;
+  void over(const detail::Call& call) override;
+  void run_ends(bool failed, const std::string& reason) override;
+
+ private:
+  const std::unique_ptr<hub::TaskDatabase> database_;
+  const transport::Clock clock_;
+};
+
+}  // namespace rankview
+
 #include <rankview/options.hpp>
 
 namespace rankview::inline abi_0_1::detail {
@@ -824,6 +957,7 @@ struct Effective {
   bool detection = true;
   std::chrono::milliseconds silence{2000};
   std::chrono::seconds start_limit{300};
+  std::string hub;
   bool banner = false;
 };
 
@@ -883,7 +1017,6 @@ class StatusReport {
 }  // namespace rankview
 
 #include <deque>
-#include <exception>
 #include <map>
 #include <set>
 
@@ -955,16 +1088,6 @@ struct Uncommon {
 namespace rankview::inline abi_0_1::detail {
 
 struct ShippedCode;
-
-// What is known of one item; a map of ten million has ten million of these.
-struct ItemRecord {
-  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
-  std::int64_t completed = 0;
-  std::int64_t received = 0;
-  std::int32_t engine = -1;
-  std::uint16_t attempts = 0;
-  Status status = Status::waiting;
-};
 
 // The records of a call's items. A single one, which most calls have, lies in the call.
 class Items {
@@ -3144,11 +3267,12 @@ struct ControllerSettings {
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
-  controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
-  liveness::Signs* signs = nullptr;          // likewise, of peers; null where nobody listens
-  std::function<void(int rank)> put_down;    // ends the process of an engine that does not answer, where that can be done
-  std::string ends_with_an_engine;           // what to say when an engine dies and the job ends with it, or nothing
+  controller::Teams* teams = nullptr;                    // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;              // likewise; null where nobody wants to hear
+  std::function<Table(const std::string& sql)> ask_hub;  // empty where there is no database
+  liveness::Signs* signs = nullptr;                      // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;                // ends the process of an engine that does not answer, where that can be done
+  std::string ends_with_an_engine;                       // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -3215,6 +3339,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
+  // What the database of tasks says. Throws UsageError.
+  [[nodiscard]] Table ask_hub(const std::string& sql) const;
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;
@@ -3327,6 +3453,46 @@ class Controller final : private transport::FrameHandler, private controller::Ro
 };
 
 }  // namespace rankview::detail
+
+namespace rankview::controller {
+
+// Several recorders, as one.
+class Recorders final : public Recorder {
+ public:
+  void add(Recorder& recorder) { all_.push_back(&recorder); }
+  // Null if there is none, itself if there are several.
+  [[nodiscard]] Recorder* get() { return all_.empty() ? nullptr : all_.size() == 1 ? all_.front() : this; }
+
+  void run_begins(const std::vector<EngineInfo>& engines) override {
+    for (Recorder* each : all_) each->run_begins(engines);
+  }
+  void submitted(const detail::Call& call) override {
+    for (Recorder* each : all_) each->submitted(call);
+  }
+  void granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) override {
+    for (Recorder* each : all_) each->granted(call, begin, end, engine);
+  }
+  void retried(const detail::Call& call, std::uint64_t item) override {
+    for (Recorder* each : all_) each->retried(call, item);
+  }
+  void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override {
+    for (Recorder* each : all_) each->ended(call, begin, end);
+  }
+  void engine_lost(const LostEngine& lost) override {
+    for (Recorder* each : all_) each->engine_lost(lost);
+  }
+  void over(const detail::Call& call) override {
+    for (Recorder* each : all_) each->over(call);
+  }
+  void run_ends(bool failed, const std::string& reason) override {
+    for (Recorder* each : all_) each->run_ends(failed, reason);
+  }
+
+ private:
+  std::vector<Recorder*> all_;
+};
+
+}  // namespace rankview::controller
 
 #include <stop_token>
 #include <typeinfo>
@@ -4929,6 +5095,8 @@ struct Cluster::State {
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
+  std::unique_ptr<HubRecorder> hub;     // likewise
+  controller::Recorders recorders;
 
  private:
   void begin_chaos(const std::string& text);
@@ -4941,6 +5109,7 @@ struct Cluster::State {
   [[nodiscard]] engine::Settings engine_settings(int id, int engines);
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
+  void end_run(const detail::Controller& closed);
 
   std::string describe();
   void set_controller(detail::Controller* controller);
@@ -4952,6 +5121,13 @@ struct Cluster::State {
   std::mutex describing_;                     // guards controller_ against the status report's thread
   std::unique_ptr<StatusReport> status_report_;
 };
+
+}  // namespace rankview
+
+namespace rankview::inline abi_0_1 {
+
+// Loads the module of the task database, and opens that. Throws UsageError if there is no module, or the file cannot be one.
+std::unique_ptr<hub::TaskDatabase> open_hub(const std::string& path);
 
 }  // namespace rankview
 
@@ -5205,6 +5381,9 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
+  if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+  if (event_log != nullptr) recorders.add(*event_log);
+  if (hub != nullptr) recorders.add(*hub);
 
   if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
     in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
@@ -5319,7 +5498,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
-  settings.recorder = event_log.get();
+  settings.recorder = recorders.get();
+  if (hub != nullptr) settings.ask_hub = [this](const std::string& sql) { return hub->database().query(sql); };
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
@@ -5416,8 +5596,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");
-  losses_ = running->deaths();
-  set_controller(nullptr);
+  end_run(*running);
   return exit_code;
 }
 
@@ -5425,9 +5604,15 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   if (controller_ == nullptr || !controller_->reachable()) transport::end_process(exit_code, why);
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
-  losses_ = controller_->deaths();
-  set_controller(nullptr);
+  end_run(*controller_);
   serving_.join();
+}
+
+// The program may not come so far as to destroy the cluster.
+void Cluster::State::end_run(const detail::Controller& closed) {
+  losses_ = closed.deaths();
+  set_controller(nullptr);
+  if (hub != nullptr) hub->database().flush();
 }
 
 Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}
@@ -5611,10 +5796,108 @@ void EventLog::run_ends(bool failed, const std::string& reason) {
 
 }  // namespace rankview
 
+#include <dlfcn.h>
+
+namespace rankview::inline abi_0_1 {
+namespace {
+
+constexpr const char* module_name = "rankview-hub-abi_0_1.so";
+constexpr const char* opener_name = "rankview_open_hub_abi_0_1";
+
+// Where it may be, the first place first.
+std::vector<std::string> module_places() {
+  if (const char* const wanted = std::getenv("RANKVIEW_HUB_MODULE"); wanted != nullptr && *wanted != '\0') return {wanted};
+  std::vector<std::string> places;
+#ifdef RANKVIEW_MODULE_DIR
+  places.push_back(std::string(RANKVIEW_MODULE_DIR) + "/" + module_name);
+#endif
+  places.emplace_back(module_name);
+  return places;
+}
+
+}  // namespace
+
+std::unique_ptr<hub::TaskDatabase> open_hub(const std::string& path) {
+  using Open = hub::TaskDatabase* (*)(const char*);
+  void* module = nullptr;
+  std::string tried;
+  for (const std::string& place : module_places()) {
+    module = ::dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (module != nullptr) break;
+    const char* const why = ::dlerror();
+    tried += std::string("\n  ") + (why == nullptr ? place : why);
+  }
+  if (module == nullptr)
+    throw UsageError("the hub (Options::hub, RANKVIEW_HUB) needs rankview's module for it, " + std::string(module_name) +
+                     ", which is built where SQLiteCpp is; RANKVIEW_HUB_MODULE may name the file:" + tried);
+  const auto open = reinterpret_cast<Open>(::dlsym(module, opener_name));
+  if (open == nullptr) throw UsageError("the module for the hub is of another version of rankview");
+  try {
+    return std::unique_ptr<hub::TaskDatabase>(open(path.c_str()));
+  } catch (const std::exception& error) {
+    throw UsageError("the hub " + path + " cannot be opened: " + error.what());
+  }
+}
+
+}  // namespace rankview
+
+namespace rankview::inline abi_0_1 {
+
+void HubRecorder::run_begins(const std::vector<controller::EngineInfo>& engines) {
+  hub::RunBegan event{clock_.now(), {}};
+  for (const controller::EngineInfo& each : engines) event.engines.push_back({each.rank, each.host, each.pid, each.slots});
+  database_->add(std::move(event), 0);
+  // However soon it is killed, it is known that there was one. Nothing runs yet that would wait.
+  database_->flush();
+}
+
+void HubRecorder::submitted(const detail::Call& call) {
+  const detail::CallLife& life = call.life();
+  database_->add(hub::CallMade{call.id, life.more->label, call.function.code, life.items.size(), life.submitted}, 0);
+}
+
+void HubRecorder::retried(const detail::Call& call, std::uint64_t item) {
+  const detail::ItemRecord& record = call.life().items[item];
+  hub::TaskRetried event{call.id, item, record.attempts, record.engine, clock_.now(), {}};
+  const auto& attempts = *call.life().more->attempts;
+  const auto found = attempts.find(item);
+  if (found != attempts.end() && !found->second.errors.empty()) event.error = found->second.errors.back();
+  database_->add(std::move(event), 1);
+}
+
+void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) {
+  const detail::CallLife& life = call.life();
+  hub::TasksEnded event;
+  event.call = call.id;
+  event.first = begin;
+  event.records.assign(life.items.begin() + begin, life.items.begin() + end);
+  const auto& errors = *life.errors;
+  if (!errors.empty()) event.errors.assign(errors.lower_bound(begin), errors.lower_bound(end));
+  database_->add(std::move(event), end - begin);
+}
+
+void HubRecorder::engine_lost(const LostEngine& lost) {
+  database_->add(hub::EngineLost{lost.engine, clock_.now(), (lost.aside ? "set aside: " : "died: ") + lost.seen}, 0);
+}
+
+void HubRecorder::over(const detail::Call& call) { database_->add(hub::CallOver{call.id, clock_.now()}, 0); }
+
+void HubRecorder::run_ends(bool failed, const std::string& reason) { database_->add(hub::RunEnded{clock_.now(), failed, reason}, 0); }
+
+}  // namespace rankview
+
 #include <charconv>
+#include <type_traits>
 
 namespace rankview::inline abi_0_1::detail {
 namespace {
+
+// Nothing if it is empty.
+std::optional<std::string> text_from_environment(const char* name) {
+  const char* const text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  return text;
+}
 
 std::optional<std::int64_t> from_environment(const char* name, std::int64_t most) {
   const char* const text = std::getenv(name);
@@ -5656,6 +5939,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
     Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
     Described{"RANKVIEW_START_LIMIT_S", &Options::start_limit, &Effective::start_limit, 1'000'000},
+    Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -5666,7 +5950,9 @@ void for_each_option(F f) {
 
 template <class T>
 std::string text(const T& value) {
-  if constexpr (requires { value.count(); }) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return value;
+  } else if constexpr (requires { value.count(); }) {
     return std::to_string(value.count());
   } else {
     return std::to_string(static_cast<int>(value));
@@ -5680,6 +5966,8 @@ Effective decide(const Options& options) {
   for_each_option([&]<class T>(const Described<T>& option) {
     if (const auto& programmed = options.*option.programmed) {
       effective.*option.value = *programmed;
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (auto named = text_from_environment(option.variable)) effective.*option.value = std::move(*named);
     } else if (const auto set = from_environment(option.variable, option.most)) {
       effective.*option.value = T(*set);
     }
@@ -6769,6 +7057,15 @@ std::exception_ptr Controller::lost_error(int engine) const {
 void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   const auto visit = driver_.visit();
   losses_.on_lost(std::move(f));
+}
+
+Table Controller::ask_hub(const std::string& sql) const {
+  if (!settings_.ask_hub) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
+  try {
+    return settings_.ask_hub(sql);
+  } catch (const std::exception& error) {
+    throw UsageError(std::string("the hub: ") + error.what());
+  }
 }
 
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
@@ -9401,6 +9698,8 @@ int resolve(const Controller& controller, int target) {
 }
 
 std::vector<LostEngine> lost_engines(const Controller& controller) { return controller.lost(); }
+
+Table query_hub(Controller& controller, const std::string& sql) { return controller.ask_hub(sql); }
 
 void on_lost(Controller& controller, std::function<void(const LostEngine&)> f) { controller.on_lost(std::move(f)); }
 
@@ -13319,7 +13618,6 @@ void ThreadedSlots::run_slot(Slot& slot) {
 
 }  // namespace rankview::isolation
 
-#include <dlfcn.h>
 #include <iomanip>
 
 namespace rankview::isolation {

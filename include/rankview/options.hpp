@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 namespace rankview::inline abi_0_1 {
 
@@ -53,6 +54,9 @@ struct Options {
   /// `RANKVIEW_START_LIMIT_S` (300): MPI_Init and the making of a cluster take all ranks, and wait for ever for one that has died; after so
   /// many seconds a rank ends with an error instead. 0 for no limit. Not without detection.
   std::optional<std::chrono::seconds> start_limit{};
+  /// `RANKVIEW_HUB` (none): the file of the task database, on rank 0's host, to which this run is added: which calls were made, what became
+  /// of their tasks, where, when and why. See Client::hub(), and the README for its tables. Costs the tasks no time.
+  std::optional<std::string> hub{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

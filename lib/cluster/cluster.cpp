@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "cluster/hub_module.hpp"
 #include "cluster/task_server.hpp"
 #include "cluster/under_way.hpp"
 #include "cluster/watch.hpp"
@@ -61,6 +62,9 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
+  if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+  if (event_log != nullptr) recorders.add(*event_log);
+  if (hub != nullptr) recorders.add(*hub);
 
   if (isolation::TaskServer* const server = task_server(); server != nullptr && (rank != 0 || size == 1))
     in_process = std::make_unique<isolation::ProcessRunner>(server->connect());
@@ -175,7 +179,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
-  settings.recorder = event_log.get();
+  settings.recorder = recorders.get();
+  if (hub != nullptr) settings.ask_hub = [this](const std::string& sql) { return hub->database().query(sql); };
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
@@ -272,8 +277,7 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     throw;
   }
   running->close(wire::Ending::completed, exit_code, "");
-  losses_ = running->deaths();
-  set_controller(nullptr);
+  end_run(*running);
   return exit_code;
 }
 
@@ -281,9 +285,15 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   if (controller_ == nullptr || !controller_->reachable()) transport::end_process(exit_code, why);
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
-  losses_ = controller_->deaths();
-  set_controller(nullptr);
+  end_run(*controller_);
   serving_.join();
+}
+
+// The program may not come so far as to destroy the cluster.
+void Cluster::State::end_run(const detail::Controller& closed) {
+  losses_ = closed.deaths();
+  set_controller(nullptr);
+  if (hub != nullptr) hub->database().flush();
 }
 
 Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}

@@ -3,10 +3,12 @@
 #pragma once
 
 #include "cluster/event_log.hpp"
+#include "cluster/hub_recorder.hpp"
 #include "cluster/options.hpp"
 #include "cluster/start_guard.hpp"
 #include "cluster/status_report.hpp"
 #include "controller/controller.hpp"
+#include "controller/recorders.hpp"
 #include "engine/engine.hpp"
 #include "engine/stack.hpp"
 #include "isolation/direct_forker.hpp"
@@ -73,6 +75,8 @@ struct Cluster::State {
   std::unique_ptr<engine::Engine> engine;
   controller::Teams teams;              // on rank 0
   std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
+  std::unique_ptr<HubRecorder> hub;     // likewise
+  controller::Recorders recorders;
 
  private:
   void begin_chaos(const std::string& text);
@@ -85,6 +89,7 @@ struct Cluster::State {
   [[nodiscard]] engine::Settings engine_settings(int id, int engines);
   int control_alone(const Main& f);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
+  void end_run(const detail::Controller& closed);
 
   std::string describe();
   void set_controller(detail::Controller* controller);

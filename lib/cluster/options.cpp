@@ -11,9 +11,18 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <type_traits>
+#include <utility>
 
 namespace rankview::inline abi_0_1::detail {
 namespace {
+
+// Nothing if it is empty.
+std::optional<std::string> text_from_environment(const char* name) {
+  const char* const text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  return text;
+}
 
 std::optional<std::int64_t> from_environment(const char* name, std::int64_t most) {
   const char* const text = std::getenv(name);
@@ -55,6 +64,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
     Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
     Described{"RANKVIEW_START_LIMIT_S", &Options::start_limit, &Effective::start_limit, 1'000'000},
+    Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -65,7 +75,9 @@ void for_each_option(F f) {
 
 template <class T>
 std::string text(const T& value) {
-  if constexpr (requires { value.count(); }) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return value;
+  } else if constexpr (requires { value.count(); }) {
     return std::to_string(value.count());
   } else {
     return std::to_string(static_cast<int>(value));
@@ -79,6 +91,8 @@ Effective decide(const Options& options) {
   for_each_option([&]<class T>(const Described<T>& option) {
     if (const auto& programmed = options.*option.programmed) {
       effective.*option.value = *programmed;
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (auto named = text_from_environment(option.variable)) effective.*option.value = std::move(*named);
     } else if (const auto set = from_environment(option.variable, option.most)) {
       effective.*option.value = T(*set);
     }

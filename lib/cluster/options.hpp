@@ -24,6 +24,7 @@ struct Effective {
   bool detection = true;
   std::chrono::milliseconds silence{2000};
   std::chrono::seconds start_limit{300};
+  std::string hub;
   bool banner = false;
 };
 

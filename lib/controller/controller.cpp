@@ -359,6 +359,15 @@ void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   losses_.on_lost(std::move(f));
 }
 
+Table Controller::ask_hub(const std::string& sql) const {
+  if (!settings_.ask_hub) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
+  try {
+    return settings_.ask_hub(sql);
+  } catch (const std::exception& error) {
+    throw UsageError(std::string("the hub: ") + error.what());
+  }
+}
+
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
   // Whoever names a result keeps it.
   if (tasks.call) return {std::shared_ptr<Call>(), &*tasks.call};

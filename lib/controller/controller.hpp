@@ -27,6 +27,7 @@
 
 #include <rankview/detail/call.hpp>
 #include <rankview/errors.hpp>
+#include <rankview/hub.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -50,11 +51,12 @@ struct ControllerSettings {
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;        // outlives the controller, for the next run's
-  controller::Recorder* recorder = nullptr;  // likewise; null where nobody wants to hear
-  liveness::Signs* signs = nullptr;          // likewise, of peers; null where nobody listens
-  std::function<void(int rank)> put_down;    // ends the process of an engine that does not answer, where that can be done
-  std::string ends_with_an_engine;           // what to say when an engine dies and the job ends with it, or nothing
+  controller::Teams* teams = nullptr;                    // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;              // likewise; null where nobody wants to hear
+  std::function<Table(const std::string& sql)> ask_hub;  // empty where there is no database
+  liveness::Signs* signs = nullptr;                      // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;                // ends the process of an engine that does not answer, where that can be done
+  std::string ends_with_an_engine;                       // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -121,6 +123,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
+  // What the database of tasks says. Throws UsageError.
+  [[nodiscard]] Table ask_hub(const std::string& sql) const;
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;

@@ -87,6 +87,11 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
     return 0;
   }
   if (how == "seven") return 7;
+  if (how == "hub") {
+    for (const auto& row : rc.hub().query("select outcome, reason from run order by id").rows)
+      say(row[0].value_or("?") + ": " + row[1].value_or("?"));
+    return 0;
+  }
   if (how == "status") {
     // Asks for it itself, once the task runs.
     const auto asked = rc[0]

@@ -49,6 +49,7 @@ struct Clean {
   Environment team{"RANKVIEW_TEAM_GRACE_MS", ""};
   Environment server{"RANKVIEW_TASK_SERVER", ""};
   Environment slots{"RANKVIEW_SLOTS", ""};
+  Environment hub{"RANKVIEW_HUB", ""};
   Environment report{"RANKVIEW_CRASH_REPORT", ""};
   Environment status{"RANKVIEW_STATUS_SIGNAL", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
@@ -91,6 +92,14 @@ TEST_CASE("the environment sets what the program leaves open", "[options]") {
   CHECK(decided.shutdown_grace == 1s);
 }
 
+TEST_CASE("an option that is a text", "[options]") {
+  const Clean clean;
+  CHECK(decide({}).hub.empty());
+  const Environment hub("RANKVIEW_HUB", "a run.db");
+  CHECK(decide({}).hub == "a run.db");
+  CHECK(decide({.hub = "other.db"}).hub == "other.db");
+}
+
 TEST_CASE("what the program decides is not even looked for", "[options]") {
   const Clean clean;
   const Environment spin("RANKVIEW_IDLE_SPIN_US", "nonsense");
@@ -112,7 +121,7 @@ TEST_CASE("nonsense in the environment is an error that names the variable", "[o
 
 TEST_CASE("one line for each effective value", "[options]") {
   const Clean clean;
-  CHECK(to_string(decide({.idle_spin = 9us, .pulse = false, .banner = true})) ==
+  CHECK(to_string(decide({.idle_spin = 9us, .pulse = false, .hub = "run.db", .banner = true})) ==
         "  RANKVIEW_IDLE_SPIN_US=9\n"
         "  RANKVIEW_IDLE_SLEEP_US=1000\n"
         "  RANKVIEW_PULSE=0\n"
@@ -126,6 +135,7 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_DETECTION=1\n"
         "  RANKVIEW_SILENCE_MS=2000\n"
         "  RANKVIEW_START_LIMIT_S=300\n"
+        "  RANKVIEW_HUB=run.db\n"
         "  RANKVIEW_BANNER=1\n");
 }
 

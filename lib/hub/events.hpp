@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "controller/item_record.hpp"
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+// What the controller says, kept until the hub's thread comes to it. Times are nanoseconds since the epoch.
+namespace rankview::hub {
+
+struct EngineKnown {
+  int rank = 0;
+  std::string host;
+  long pid = 0;
+  unsigned slots = 1;
+};
+
+struct RunBegan {
+  std::int64_t at = 0;
+  std::vector<EngineKnown> engines;  // engine k is the k-th
+};
+
+struct CallMade {
+  std::uint64_t call = 0;
+  std::string label;
+  const void* code = nullptr;  // of the function, null where that has no address
+  std::uint64_t tasks = 0;
+  std::int64_t submitted = 0;
+};
+
+struct TasksEnded {
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::vector<detail::ItemRecord> records;
+  std::vector<std::pair<std::uint64_t, std::exception_ptr>> errors;  // by task
+};
+
+// Of which no more is told.
+struct TasksOmitted {
+  std::uint64_t call = 0;
+  std::uint64_t completed = 0;
+  std::uint64_t aborted = 0;
+};
+
+struct TaskRetried {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  unsigned attempt = 0;
+  int engine = -1;
+  std::int64_t at = 0;
+  std::string error;
+};
+
+struct EngineLost {
+  int engine = -1;
+  std::int64_t at = 0;
+  std::string seen;
+};
+
+struct CallOver {
+  std::uint64_t call = 0;
+  std::int64_t at = 0;
+};
+
+struct RunEnded {
+  std::int64_t at = 0;
+  bool failed = false;
+  std::string reason;
+};
+
+using Event = std::variant<RunBegan, CallMade, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
+
+}  // namespace rankview::hub

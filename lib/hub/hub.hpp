@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "hub/events.hpp"
+#include "hub/rows.hpp"
+#include "hub/task_database.hpp"
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace rankview::hub {
+
+// Writes what happens into a database, and is never in the way: what the controller says is put down here, and a thread of its own makes
+// rows of it, some times a second. If that cannot keep up, or the disk is full, what is told of tasks becomes less, and how much that is
+// stands in the run's row; no result and no time is lost for it.
+class Hub final : public TaskDatabase {
+ public:
+  // So many tasks and events may wait, which take some 40 bytes each.
+  static constexpr std::size_t most_waiting = 4'000'000;
+
+  // Throws std::exception if the file cannot be opened.
+  explicit Hub(std::string path);
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+  // Behind this all is on disk that could be written.
+  ~Hub() override;
+
+  void add(Event event, std::size_t tasks) override;
+  void flush() override;
+  Table query(const std::string& sql) override;
+
+ private:
+  void omit(Event event, std::vector<Event>& into);
+  void write_now_and_then();
+  void write(std::vector<Event> events, std::uint64_t unrecorded);
+
+  const std::string path_;
+  Rows rows_;            // the thread's
+  bool warned_ = false;  // likewise
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::vector<Event> events_;     // not written
+  std::size_t waiting_ = 0;       // tasks and events among these
+  std::uint64_t unrecorded_ = 0;  // tasks of which nothing is told
+  bool hurry_ = false;            // somebody waits until all is written
+  bool writing_ = false;
+  bool quitting_ = false;
+  std::thread thread_;
+};
+
+}  // namespace rankview::hub

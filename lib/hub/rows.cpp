@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "hub/rows.hpp"
+
+#include "hub/schema.hpp"
+
+#include <rankview/metadata.hpp>
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+#include <unistd.h>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+namespace rankview::hub {
+namespace {
+
+// What took longer has a row of its own, in nanoseconds.
+constexpr std::int64_t short_task = 1'000'000;
+// Tasks in a row, at most.
+constexpr std::uint64_t pack_tasks = 1000;
+
+constexpr int busy_limit = 10'000;  // milliseconds that a reader may keep this from writing
+
+double seconds(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
+
+const char* text_of(Status status) {
+  switch (status) {
+    case Status::waiting:
+      return "waiting";
+    case Status::handed_out:
+      return "handed out";
+    case Status::completed:
+      return "completed";
+    case Status::failed:
+      return "failed";
+    case Status::aborted:
+      break;
+  }
+  return "aborted";
+}
+
+std::string error_text(const std::exception_ptr& error) {
+  if (error == nullptr) return "";
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& known) {
+    const char* const what = known.what();
+    return what == nullptr ? "" : what;
+  } catch (...) {
+    return "something that is no std::exception";
+  }
+}
+
+// The name of what lies there, where the module tells it, else the module's and how far in it.
+std::string name_of(const void* code) {
+  Dl_info info{};
+  if (code == nullptr || ::dladdr(code, &info) == 0 || info.dli_fname == nullptr) return "";
+  if (info.dli_sname != nullptr && info.dli_saddr == code) {
+    int status = 0;
+    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), &std::free);
+    return status == 0 ? name.get() : info.dli_sname;
+  }
+  std::array<char, 2 * sizeof(std::uintptr_t)> hex{};
+  const auto offset = static_cast<std::uintptr_t>(static_cast<const char*>(code) - static_cast<const char*>(info.dli_fbase));
+  const auto end = std::to_chars(hex.data(), hex.data() + hex.size(), offset, 16).ptr;
+  return std::filesystem::path(info.dli_fname).filename().string() + "+0x" + std::string(hex.data(), end);
+}
+
+// What was typed.
+std::string command_line() {
+  std::ifstream in("/proc/self/cmdline");
+  std::string line;
+  for (std::string word; std::getline(in, word, '\0');) line += (line.empty() ? "" : " ") + word;
+  return line;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+void append(std::string& text, std::int64_t number) {
+  std::array<char, 24> digits{};
+  text.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
+}
+
+// Of this schema, or of none yet.
+SQLite::Database opened(const std::string& path) {
+  SQLite::Database database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_limit);
+  const int version = database.execAndGet("pragma user_version").getInt();
+  if (version > schema_version)
+    throw std::runtime_error("it has version " + std::to_string(version) + " of the tables, and this rankview knows version " +
+                             std::to_string(schema_version));
+  database.exec("pragma journal_mode = wal; pragma synchronous = normal");
+  SQLite::Transaction transaction(database);
+  database.exec(schema);
+  database.exec("pragma user_version = " + std::to_string(schema_version));
+  transaction.commit();
+  return database;
+}
+
+}  // namespace
+
+Rows::Rows(const std::string& path)
+    : database_(opened(path)),
+      insert_task_(database_, "insert or replace into task values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      insert_pack_(database_, "insert into pack values (?, ?, ?, ?, ?)"),
+      insert_call_(database_, "insert or replace into call values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") {}
+
+void Rows::write(const std::vector<Event>& events, std::uint64_t unrecorded) {
+  // What is thrown leaves all as it was.
+  const auto calls = calls_;
+  const std::int64_t run = run_;
+  try {
+    SQLite::Transaction transaction(database_);
+    for (const Event& event : events) std::visit([this](const auto& each) { write(each); }, event);
+    for (auto& [number, call] : calls_) {
+      write_pack(number, call);
+      if (call.submitted && !call.known) write_call(number, call);
+    }
+    if (unrecorded != 0) {
+      SQLite::Statement note(database_, "update run set unrecorded = ? where id = ?");
+      note.bind(1, static_cast<std::int64_t>(unrecorded));
+      note.bind(2, run_);
+      note.exec();
+    }
+    transaction.commit();
+  } catch (...) {
+    calls_ = calls;
+    run_ = run;
+    throw;
+  }
+}
+
+void Rows::write(const RunBegan& event) {
+  SQLite::Statement insert(database_, "insert into run (began, host, process, program, engines) values (?, ?, ?, ?, ?)");
+  insert.bind(1, seconds(event.at));
+  insert.bind(2, host_name());
+  insert.bind(3, static_cast<std::int64_t>(::getpid()));
+  insert.bind(4, command_line());
+  insert.bind(5, static_cast<std::int64_t>(event.engines.size()));
+  insert.exec();
+  run_ = database_.getLastInsertRowid();
+  SQLite::Statement engine(database_, "insert into engine (run, id, rank, host, process, slots) values (?, ?, ?, ?, ?, ?)");
+  for (std::size_t id = 0; id < event.engines.size(); ++id) {
+    const EngineKnown& info = event.engines[id];
+    engine.bind(1, run_);
+    engine.bind(2, static_cast<std::int64_t>(id));
+    engine.bind(3, info.rank);
+    engine.bind(4, info.host);
+    engine.bind(5, static_cast<std::int64_t>(info.pid));
+    engine.bind(6, static_cast<std::int64_t>(info.slots));
+    engine.exec();
+    engine.reset();
+  }
+}
+
+void Rows::write(const CallMade& event) {
+  Call& call = calls_[event.call];
+  call.made = event;
+  call.submitted = true;
+}
+
+void Rows::write(const TasksEnded& event) {
+  Call& call = calls_[event.call];
+  auto error = event.errors.begin();
+  for (std::size_t i = 0; i < event.records.size(); ++i) {
+    const detail::ItemRecord& record = event.records[i];
+    const std::uint64_t item = event.first + i;
+    call.completed += record.status == Status::completed ? 1 : 0;
+    call.failed += record.status == Status::failed ? 1 : 0;
+    call.aborted += record.status == Status::aborted ? 1 : 0;
+    if (record.status == Status::completed && record.attempts == 1 && record.completed - record.started < short_task &&
+        record.received >= record.completed) {
+      pack(call, item, record);
+      if (call.packed == pack_tasks) write_pack(event.call, call);
+      continue;
+    }
+    while (error != event.errors.end() && error->first < item) ++error;
+    const bool told = error != event.errors.end() && error->first == item;
+    const std::string text = told ? error_text(error->second) : "";
+    write_task(event.call, item, record, told ? &text : nullptr);
+  }
+}
+
+void Rows::write(const TasksOmitted& event) {
+  Call& call = calls_[event.call];
+  call.completed += event.completed;
+  call.aborted += event.aborted;
+}
+
+void Rows::pack(Call& call, std::uint64_t item, const detail::ItemRecord& record) {
+  if (call.packed++ == 0) {
+    call.first = item;
+    call.base = record.started;
+    call.pack = '[';
+  } else {
+    call.pack += ',';
+  }
+  call.pack += '[';
+  append(call.pack, static_cast<std::int64_t>(item - call.first));
+  for (const std::int64_t number : {std::int64_t{record.engine}, (record.started - call.base) / 1000,
+                                    (record.completed - record.started) / 100, (record.received - record.completed) / 1000}) {
+    call.pack += ',';
+    append(call.pack, number);
+  }
+  call.pack += ']';
+}
+
+void Rows::write_pack(std::uint64_t number, Call& call) {
+  if (call.packed == 0) return;
+  call.pack += ']';
+  insert_pack_.bind(1, run_);
+  insert_pack_.bind(2, static_cast<std::int64_t>(number));
+  insert_pack_.bind(3, static_cast<std::int64_t>(call.first));
+  insert_pack_.bind(4, seconds(call.base));
+  insert_pack_.bindNoCopy(5, call.pack);
+  insert_pack_.exec();
+  insert_pack_.reset();
+  call.packed = 0;
+  call.pack.clear();
+}
+
+void Rows::write_task(std::uint64_t call, std::uint64_t item, const detail::ItemRecord& record, const std::string* error) {
+  SQLite::Statement& insert = insert_task_;
+  insert.bind(1, run_);
+  insert.bind(2, static_cast<std::int64_t>(call));
+  insert.bind(3, static_cast<std::int64_t>(item));
+  insert.bind(4, text_of(record.status));
+  insert.bind(6, static_cast<std::int64_t>(record.attempts));
+  const auto bind_if = [&insert](int column, std::int64_t time) {
+    if (time != 0) {
+      insert.bind(column, seconds(time));
+    } else {
+      insert.bind(column);
+    }
+  };
+  if (record.engine >= 0) {
+    insert.bind(5, record.engine);
+  } else {
+    insert.bind(5);
+  }
+  bind_if(7, record.started);
+  bind_if(8, record.completed);
+  bind_if(9, record.received);
+  if (error != nullptr) {
+    insert.bind(10, *error);
+  } else {
+    insert.bind(10);
+  }
+  insert.exec();
+  insert.reset();
+}
+
+void Rows::write(const TaskRetried& event) {
+  SQLite::Statement insert(database_, "insert into retry values (?, ?, ?, ?, ?, ?, ?)");
+  insert.bind(1, run_);
+  insert.bind(2, static_cast<std::int64_t>(event.call));
+  insert.bind(3, static_cast<std::int64_t>(event.item));
+  insert.bind(4, static_cast<std::int64_t>(event.attempt));
+  insert.bind(5, event.engine);
+  insert.bind(6, seconds(event.at));
+  insert.bind(7, event.error);
+  insert.exec();
+}
+
+void Rows::write(const EngineLost& event) {
+  SQLite::Statement update(database_, "update engine set lost = ?, lost_why = ? where run = ? and id = ?");
+  update.bind(1, seconds(event.at));
+  update.bind(2, event.seen);
+  update.bind(3, run_);
+  update.bind(4, event.engine);
+  update.exec();
+}
+
+void Rows::write(const CallOver& event) {
+  const auto found = calls_.find(event.call);
+  if (found == calls_.end()) return;
+  found->second.over = event.at;
+  write_pack(event.call, found->second);
+  write_call(event.call, found->second);
+  calls_.erase(found);
+}
+
+void Rows::write_call(std::uint64_t number, Call& call) {
+  SQLite::Statement& insert = insert_call_;
+  insert.bind(1, run_);
+  insert.bind(2, static_cast<std::int64_t>(number));
+  insert.bind(3, call.made.label);
+  insert.bind(4, name_of(call.made.code));
+  insert.bind(5, static_cast<std::int64_t>(call.made.tasks));
+  insert.bind(6, seconds(call.made.submitted));
+  if (call.over != 0) {
+    insert.bind(7, seconds(call.over));
+  } else {
+    insert.bind(7);
+  }
+  insert.bind(8, static_cast<std::int64_t>(call.completed));
+  insert.bind(9, static_cast<std::int64_t>(call.failed));
+  insert.bind(10, static_cast<std::int64_t>(call.aborted));
+  insert.exec();
+  insert.reset();
+  call.known = true;
+}
+
+void Rows::write(const RunEnded& event) {
+  SQLite::Statement update(database_, "update run set ended = ?, outcome = ?, reason = ? where id = ?");
+  update.bind(1, seconds(event.at));
+  update.bind(2, event.failed ? "failed" : "completed");
+  update.bind(3, event.reason);
+  update.bind(4, run_);
+  update.exec();
+}
+
+}  // namespace rankview::hub

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "hub/events.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rankview::hub {
+
+// Makes rows of events, in a database that others may read meanwhile.
+class Rows {
+ public:
+  // Opens the file, or makes it. Throws std::exception.
+  explicit Rows(const std::string& path);
+
+  // All of them, or none: throws std::exception. `unrecorded`: tasks of this run of which nothing will be told.
+  void write(const std::vector<Event>& events, std::uint64_t unrecorded);
+
+ private:
+  // A call that is not over.
+  struct Call {
+    CallMade made;
+    bool known = false;      // it has a row
+    bool submitted = false;  // all of its tasks are known
+    std::int64_t over = 0;
+    std::uint64_t completed = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t aborted = 0;
+    // Of tasks that are for the next row of `pack`.
+    std::uint64_t first = 0;
+    std::int64_t base = 0;
+    std::uint64_t packed = 0;
+    std::string pack;
+  };
+
+  void write(const RunBegan& event);
+  void write(const CallMade& event);
+  void write(const TasksEnded& event);
+  void write(const TasksOmitted& event);
+  void write(const TaskRetried& event);
+  void write(const EngineLost& event);
+  void write(const CallOver& event);
+  void write(const RunEnded& event);
+  void write_task(std::uint64_t call, std::uint64_t item, const detail::ItemRecord& record, const std::string* error);
+  void pack(Call& call, std::uint64_t item, const detail::ItemRecord& record);
+  void write_pack(std::uint64_t number, Call& call);
+  void write_call(std::uint64_t number, Call& call);
+
+  SQLite::Database database_;
+  std::int64_t run_ = 0;
+  std::map<std::uint64_t, Call> calls_;
+  SQLite::Statement insert_task_;
+  SQLite::Statement insert_pack_;
+  SQLite::Statement insert_call_;
+};
+
+}  // namespace rankview::hub

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "hub/hub.hpp"
+
+#include "support.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <sys/resource.h>
+#include <unistd.h>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+using rankview::Status;
+using rankview::Table;
+using rankview::detail::ItemRecord;
+using namespace rankview::hub;
+
+namespace {
+
+class DatabaseFile {
+ public:
+  DatabaseFile() { remove(); }
+  DatabaseFile(const DatabaseFile&) = delete;
+  DatabaseFile& operator=(const DatabaseFile&) = delete;
+  ~DatabaseFile() { remove(); }
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  void remove() const {
+    for (const char* const end : {"", "-wal", "-shm"}) std::filesystem::remove(path_ + end);
+  }
+
+  std::string path_ = (std::filesystem::temp_directory_path() / ("rankview-hub." + std::to_string(getpid()))).string();
+};
+
+constexpr std::int64_t at = 1'700'000'000'000'000'000;  // nanoseconds since the epoch
+constexpr std::int64_t us = 1'000;
+
+// The i-th of some that each took so long.
+ItemRecord ended(int i, std::int64_t took, Status status = Status::completed) {
+  ItemRecord record;
+  record.started = at + i * 10 * us;
+  record.completed = record.started + took;
+  record.received = record.completed + 3 * us;
+  record.engine = i % 3;
+  record.attempts = 1;
+  record.status = status;
+  return record;
+}
+
+std::vector<std::string> values(const Table& table) {
+  std::vector<std::string> all;
+  for (const auto& row : table.rows) {
+    for (const auto& value : row) all.push_back(value.value_or("null"));
+  }
+  return all;
+}
+
+std::string value(Hub& hub, const std::string& sql) {
+  const auto all = values(hub.query(sql));
+  return all.size() == 1 ? all.front() : std::to_string(all.size()) + " values";
+}
+
+void begin(Hub& hub) { hub.add(RunBegan{at, {{1, "one", 11, 1}, {2, "two", 12, 4}, {3, "two", 13, 1}}}, 0); }
+
+void add_call(Hub& hub, std::uint64_t number, std::uint64_t tasks) { hub.add(CallMade{number, "sweep", nullptr, tasks, at - us}, 0); }
+
+}  // namespace
+
+TEST_CASE("a run, its engines and its calls have rows", "[hub]") {
+  const DatabaseFile file;
+  {
+    Hub hub(file.path());
+    begin(hub);
+    add_call(hub, 1, 2);
+    CHECK(values(hub.query("select outcome, ended, engines from run")) == std::vector<std::string>{"running", "null", "3"});
+    CHECK(values(hub.query("select id, host, slots from engine order by id")) ==
+          std::vector<std::string>{"0", "one", "1", "1", "two", "4", "2", "two", "1"});
+    CHECK(values(hub.query("select label, tasks, ended from call")) == std::vector<std::string>{"sweep", "2", "null"});
+    hub.add(TasksEnded{1, 0, {ended(0, 5 * us), ended(1, 5 * us, Status::failed)}, {}}, 2);
+    hub.add(CallOver{1, at + 1'000'000 * us}, 0);
+    hub.add(EngineLost{2, at, "died: of boredom"}, 0);
+    hub.add(RunEnded{at + 2'000'000 * us, true, "enough"}, 0);
+    CHECK(values(hub.query("select completed, failed, aborted, ended from call")) ==
+          std::vector<std::string>{"1", "1", "0", "1700000001.0"});
+    CHECK(value(hub, "select lost_why from engine where lost is not null") == "died: of boredom");
+    CHECK(values(hub.query("select outcome, reason, ended - began from run")) == std::vector<std::string>{"failed", "enough", "2.0"});
+  }
+  // The next run is added.
+  Hub hub(file.path());
+  begin(hub);
+  CHECK(value(hub, "select count(*) from run") == "2");
+}
+
+TEST_CASE("every task has a row in the view, in a pack or not", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  constexpr int count = 2500;
+  add_call(hub, 1, count);
+  // In pieces, as engines end them: the second before the first.
+  for (const auto& [first, last] : {std::pair(1000, count), std::pair(0, 1000)}) {
+    TasksEnded event;
+    event.call = 1;
+    event.first = static_cast<std::uint64_t>(first);
+    for (int i = first; i < last; ++i) {
+      event.records.push_back(ended(i, i % 100 == 7 ? 2000 * us : 5 * us, i % 1000 == 500 ? Status::failed : Status::completed));
+      if (i % 1000 == 500)
+        event.errors.emplace_back(static_cast<std::uint64_t>(i), std::make_exception_ptr(std::runtime_error("no " + std::to_string(i))));
+    }
+    hub.add(std::move(event), static_cast<std::size_t>(last - first));
+  }
+  hub.add(CallOver{1, at}, 0);
+  CHECK(value(hub, "select count(*) from tasks") == std::to_string(count));
+  CHECK(value(hub, "select count(distinct item) from tasks") == std::to_string(count));
+  CHECK(value(hub, "select count(*) from tasks where run_time > 0.001") == "25");
+  CHECK(value(hub, "select count(*) from task") == "27");
+  CHECK(value(hub, "select count(*) from pack") == "3");
+  CHECK(values(hub.query("select item, error from tasks where status = 'failed' order by item")) ==
+        std::vector<std::string>{"500", "no 500", "1500", "no 1500"});
+  const auto row =
+      values(hub.query("select engine, attempts, round((started - 1700000000) * 1e6), round(run_time * 1e6), "
+                       "round((received - completed) * 1e6) from tasks where item = 1234"));
+  CHECK(row == std::vector<std::string>{std::to_string(1234 % 3), "1", "12340.0", "5.0", "3.0"});
+}
+
+TEST_CASE("others may read it while it is written", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  SQLite::Database reader(file.path(), SQLite::OPEN_READONLY, 10'000);
+  for (std::uint64_t call = 1; call <= 20; ++call) {
+    add_call(hub, call, 1);
+    hub.flush();
+    CHECK(reader.execAndGet("select count(*) from call").getInt64() == static_cast<std::int64_t>(call));
+  }
+}
+
+TEST_CASE("a query cannot change anything, and says what is wrong with it", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  CHECK_THROWS_AS(hub.query("delete from run"), std::runtime_error);
+  CHECK_THROWS_AS(hub.query("select nonsense"), std::runtime_error);
+  CHECK(value(hub, "select count(*) from run") == "1");
+}
+
+TEST_CASE("what cannot be a database is refused", "[hub]") {
+  const DatabaseFile file;
+  CHECK_THROWS_AS(Hub("/nowhere/run.db"), std::exception);
+  {
+    SQLite::Database later(file.path(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    later.exec("pragma user_version = 2");
+  }
+  CHECK_THROWS_AS(Hub(file.path()), std::exception);
+}
+
+TEST_CASE("where there is too much to write, failures and sums are told", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  constexpr std::uint64_t piece = 1'000'000;
+  constexpr std::uint64_t pieces = 2 * Hub::most_waiting / piece;
+  add_call(hub, 1, piece * pieces);
+  for (std::uint64_t i = 0; i < pieces; ++i) {
+    TasksEnded event;
+    event.call = 1;
+    event.first = i * piece;
+    event.records.assign(piece, ended(0, 5 * us));
+    event.records[3].status = Status::failed;
+    event.errors.emplace_back(event.first + 3, std::make_exception_ptr(std::runtime_error("the fourth")));
+    hub.add(std::move(event), piece);
+  }
+  hub.add(CallOver{1, at}, 0);
+  CHECK(value(hub, "select completed + failed from call") == std::to_string(piece * pieces));
+  CHECK(value(hub, "select count(*) from task where error = 'the fourth'") == std::to_string(pieces));
+  // Some of it may have been written meanwhile.
+  CHECK(value(hub, "select run.unrecorded + (select sum(json_array_length(tasks)) from pack) from run") ==
+        std::to_string((piece - 1) * pieces));
+}
+
+TEST_CASE("a disk that takes no more costs rows, and how many is told", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  add_call(hub, 1, 100'000);
+  hub.flush();
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto was = std::signal(SIGXFSZ, SIG_IGN);
+  const auto add_tasks = [&hub](std::uint64_t first) {
+    TasksEnded event;
+    event.call = 1;
+    event.first = first;
+    for (int i = 0; i < 50'000; ++i) event.records.push_back(ended(i, 5 * us));
+    hub.add(std::move(event), 50'000);
+  };
+  rlimit full = before;
+  full.rlim_cur = 200'000;
+  setrlimit(RLIMIT_FSIZE, &full);
+  add_tasks(0);
+  hub.flush();
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, was);
+  add_tasks(50'000);
+  CHECK(value(hub, "select count(*) from tasks") == "50000");
+  CHECK(value(hub, "select unrecorded from run") == "50000");
+  hub.add(CallOver{1, at}, 0);
+  CHECK(value(hub, "select completed from call where ended is not null") == "100000");
+}
