@@ -918,9 +918,9 @@ namespace rankview::inline abi_0_1 {
 // Puts down for the database what the controller says.
 class HubRecorder final : public controller::Recorder {
  public:
-  HubRecorder(std::unique_ptr<hub::TaskDatabase> database, const transport::Clock& clock) : database_(std::move(database)), clock_(clock) {}
+  HubRecorder(std::shared_ptr<hub::TaskDatabase> database, const transport::Clock& clock) : database_(std::move(database)), clock_(clock) {}
 
-  [[nodiscard]] hub::TaskDatabase& database() const { return *database_; }
+  [[nodiscard]] const std::shared_ptr<hub::TaskDatabase>& database() const { return database_; }
 
   void run_begins(const std::vector<controller::EngineInfo>& engines) override;
   void submitted(const detail::Call& call) override;
@@ -932,7 +932,7 @@ class HubRecorder final : public controller::Recorder {
   void run_ends(bool failed, const std::string& reason) override;
 
  private:
-  const std::unique_ptr<hub::TaskDatabase> database_;
+  const std::shared_ptr<hub::TaskDatabase> database_;
   const transport::Clock clock_;
 };
 
@@ -1383,17 +1383,21 @@ class SharedLock {
   void let_others_in() {
     unlock();
     for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
-    lock();
+    // Those whom it has let in need not hurry for its sake.
+    if (!try_lock()) sleep_and_lock();
   }
 
  private:
   enum class State : int { free, held, held_and_slept_for };
 
   // Whoever has slept cannot know whether others still do.
-  void wait_and_lock() {
-    waiting_.fetch_add(1, std::memory_order_relaxed);
+  void sleep_and_lock() {
     while (state_.exchange(State::held_and_slept_for, std::memory_order_acquire) != State::free)
       state_.wait(State::held_and_slept_for, std::memory_order_relaxed);
+  }
+  void wait_and_lock() {
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    sleep_and_lock();
     waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
 
@@ -2036,12 +2040,13 @@ struct Work {
   std::uint64_t kind = 0;  // calls of one kind take about equally long an item
   std::uint64_t first = 0;
   std::uint64_t count = 0;
-  std::uint64_t chunks = 0;      // at most count; equal to it: every item by itself
-  std::uint64_t item_bytes = 0;  // encoded size of an item, about
-  std::uint64_t flow = 0;        // who submitted it: what different ones submit takes turns
-  std::uint32_t hwm = 0;         // an engine is handed more while it has fewer items than this; 0: as durations suggest
-  std::int32_t priority = 0;     // higher ones first
-  std::uint16_t slots = 0;       // that an item, or a chunk, takes of an engine beside others; 0: it takes the engine, alone
+  std::uint64_t chunks = 0;       // at most count; equal to it: every item by itself
+  std::uint64_t item_bytes = 0;   // encoded size of an item, about
+  std::uint64_t flow = 0;         // who submitted it: what different ones submit takes turns
+  std::uint32_t hwm = 0;          // an engine is handed more while it has fewer items than this; 0: as durations suggest
+  std::int32_t priority = 0;      // higher ones first
+  std::uint16_t slots = 0;        // that an item, or a chunk, takes of an engine beside others; 0: it takes the engine, alone
+  std::uint16_t least_slots = 0;  // engines that have fewer are not for it; at least `slots`
   Policy policy = Policy::least_load;
   bool alone = false;                    // not to be merged with its neighbours, nor handed out with others
   std::shared_ptr<const Avoid> avoid{};  // null: nobody
@@ -2208,12 +2213,15 @@ class Scheduler {
     std::uint32_t hwm = 0;
     std::int32_t priority = 0;
     std::uint16_t slots = 0;
+    std::uint16_t least_slots = 0;
     Policy policy = Policy::least_load;
     bool alone = false;
     bool in_chunks = false;  // which are not to be split
     std::shared_ptr<const Avoid> avoid{};
 
-    [[nodiscard]] auto tie() const { return std::tie(lane, kind, item_bytes, flow, hwm, priority, slots, policy, alone, in_chunks, avoid); }
+    [[nodiscard]] auto tie() const {
+      return std::tie(lane, kind, item_bytes, flow, hwm, priority, slots, least_slots, policy, alone, in_chunks, avoid);
+    }
   };
   using SharedTerms = boost::intrusive_ptr<const Terms>;
 
@@ -2492,6 +2500,7 @@ class Scheduler {
   [[nodiscard]] bool has_room(const Engine& engine, const Terms& terms) const;
   [[nodiscard]] bool kept_from(const Engine& engine, const Queue& queue) const;
   void keep_engine(Queue& queue);
+  void set_used(Engine& engine, int used);
   void release(Queue& queue);
 
   // What engines have in hand.
@@ -2541,6 +2550,7 @@ class Scheduler {
   std::size_t live_ = 0;
   std::size_t aside_ = 0;  // of these
   bool paused_ = false;
+  std::size_t slotted_ = 0;        // engines that have something in slots
   std::uint16_t least_slots_ = 0;  // that an engine has
   std::uint16_t most_slots_ = 0;
   double stretch_ = 1;    // of the limits, for so many engines
@@ -3340,7 +3350,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
   // What the database of tasks says. Throws UsageError.
-  [[nodiscard]] Table ask_hub(const std::string& sql) const;
+  [[nodiscard]] Table ask_hub(const std::string& sql);
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;
@@ -4010,6 +4020,13 @@ class SlotTask : public Watcher {
   Task task;
   bool forked = false;  // its child is one of this process
 
+  // Before it is started anew.
+  void renew() {
+    stopped_.store(false, std::memory_order_relaxed);
+    outcome = {};
+    error = nullptr;
+  }
+
   // It is not wanted any more.
   void stop() { stopped_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] bool stop_requested() override { return stopped_.load(std::memory_order_relaxed); }
@@ -4431,7 +4448,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void begin_next(const std::shared_ptr<SlotRun>& run);
   bool begin_in_slot(const std::shared_ptr<SlotRun>& run, std::span<const std::byte> arguments);
   void add_result_of(const SlotRun& run, bool failed, detail::Writer& result);
-  void collect();
+  bool collect();
   void settle(Group& group, bool well);
   void fail_batch(const wire::Batch& batch);
   [[nodiscard]] bool team_broken(std::uint64_t team);
@@ -5086,19 +5103,20 @@ struct Cluster::State {
   // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
   isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
   std::unique_ptr<isolation::ProcessRunner> in_process{};
-  std::unique_ptr<isolation::ThreadedSlots> slots{};  // where there are several
   // What is noticed of the lives of others: on rank 0 of engines, on engines of rank 0.
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;
   std::unique_ptr<liveness::SideLine> side_line;
   std::unique_ptr<liveness::Chaos> chaos;  // where an engine is another rank, and it is wanted
   std::unique_ptr<engine::Engine> engine;
-  controller::Teams teams;              // on rank 0
-  std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
-  std::unique_ptr<HubRecorder> hub;     // likewise
+  std::unique_ptr<isolation::ThreadedSlots> slots;  // the engine's, where there are several; goes before it
+  controller::Teams teams;                          // on rank 0
+  std::unique_ptr<EventLog> event_log;              // likewise, if it is wanted
+  std::unique_ptr<HubRecorder> hub;                 // likewise
   controller::Recorders recorders;
 
  private:
+  void begin_hub();
   void begin_chaos(const std::string& text);
   void watch_lives();
   [[nodiscard]] bool near(const transport::Identity& other) const;
@@ -5325,15 +5343,6 @@ class LocalEndpoint final : public Endpoint {
 
 namespace rankview::transport {
 
-// The MPI function in which a thread of this process waits, for instance "MPI_Barrier". Empty if it does something else, or sleeps, or
-// cannot be asked. It is asked by a signal, SIGURG, if the program leaves that alone, and only while it is on a processor, where no system
-// call of its is cut short.
-std::string mpi_call_of(pid_t thread);
-
-}  // namespace rankview::transport
-
-namespace rankview::transport {
-
 // Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang. There is no other way out
 // of the process in this library.
 [[noreturn]] void end_process(int code, const std::string& why);
@@ -5341,6 +5350,15 @@ namespace rankview::transport {
 // What a simulation does instead, where several processes are in one. Must not return.
 using WayOut = void (*)(int code, const std::string& why);
 void set_way_out(WayOut way_out);
+
+}  // namespace rankview::transport
+
+namespace rankview::transport {
+
+// The MPI function in which a thread of this process waits, for instance "MPI_Barrier". Empty if it does something else, or sleeps, or
+// cannot be asked. It is asked by a signal, SIGURG, if the program leaves that alone, and only while it is on a processor, where no system
+// call of its is cut short.
+std::string mpi_call_of(pid_t thread);
 
 }  // namespace rankview::transport
 
@@ -5381,7 +5399,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
-  if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+  begin_hub();
   if (event_log != nullptr) recorders.add(*event_log);
   if (hub != nullptr) recorders.add(*hub);
 
@@ -5402,6 +5420,19 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   watch_lives();
   start_guard.reset();
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
+}
+
+// All ranks throw if rank 0 cannot.
+void Cluster::State::begin_hub() {
+  std::string why;
+  try {
+    if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+  } catch (const UsageError& error) {
+    why = error.what();
+  }
+  int failed = why.empty() ? 0 : 1;
+  transport::broadcast(comm, &failed, sizeof(failed));
+  if (failed != 0) throw UsageError(rank == 0 ? why : "rank 0 cannot open the hub");
 }
 
 void Cluster::State::keep_for_ever(std::unique_ptr<State> state) {
@@ -5499,7 +5530,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
   settings.recorder = recorders.get();
-  if (hub != nullptr) settings.ask_hub = [this](const std::string& sql) { return hub->database().query(sql); };
+  if (hub != nullptr) settings.ask_hub = [database = hub->database()](const std::string& sql) { return database->query(sql); };
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
@@ -5612,7 +5643,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
 void Cluster::State::end_run(const detail::Controller& closed) {
   losses_ = closed.deaths();
   set_controller(nullptr);
-  if (hub != nullptr) hub->database().flush();
+  if (hub != nullptr) hub->database()->flush();
 }
 
 Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}
@@ -7059,8 +7090,12 @@ void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   losses_.on_lost(std::move(f));
 }
 
-Table Controller::ask_hub(const std::string& sql) const {
+Table Controller::ask_hub(const std::string& sql) {
   if (!settings_.ask_hub) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
+  {
+    const auto visit = driver_.visit();
+    ledger_.flush_records();
+  }
   try {
     return settings_.ask_hub(sql);
   } catch (const std::exception& error) {
@@ -9870,7 +9905,7 @@ bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid a
   scheduler::Work work = work_for(call, item, 1, *block_of(call, item), scheduler_.slotted());
   if (alone) {
     work.alone = true;
-    work.slots = 0;
+    work.least_slots = std::exchange(work.slots, 0);
     work.hwm = 1;
   }
   work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));
@@ -10909,10 +10944,7 @@ void Engine::destroy_left() {
 }
 
 bool Engine::carry_out_next() {
-  if (settings_.slots != nullptr && settings_.slots->any_ended()) {
-    collect();
-    return true;
-  }
+  if (collect()) return true;
   if (inbox_.empty() || (settings_.slots != nullptr && !may_begin(inbox_.front()))) return false;
   Inbox::Command next = inbox_.pop();
   if (settings_.slots != nullptr && isolated(next)) {
@@ -12029,11 +12061,17 @@ bool Engine::begin_in_slot(const std::shared_ptr<SlotRun>& run, std::span<const 
   if (settings_.chaos != nullptr) settings_.chaos->strike();
   // Where it is in the memory of this process does not matter: the child finds it by itself.
   if (run->batch.predicate != wire::CodeAddress{} && !accepted(code_of(run->batch))) return false;
+  run->renew();
   run->attachments.clear();
   run->task = isolated_task(run->batch, *run->message, arguments, run->of_object, run->attachments);
   run->forked = run->batch.forked;
-  settings_.slots->start(run);
   slot_runs_.add(run);
+  try {
+    settings_.slots->start(run);
+  } catch (...) {
+    slot_runs_.remove(*run);
+    throw;
+  }
   return true;
 }
 
@@ -12044,8 +12082,9 @@ void Engine::add_result_of(const SlotRun& run, bool failed, detail::Writer& resu
   outbox_.close_results();
 }
 
-// Takes the results of what has ended.
-void Engine::collect() {
+// Takes the results of what has ended. Whether anything had.
+bool Engine::collect() {
+  if (settings_.slots == nullptr || !settings_.slots->any_ended()) return false;
   for (const auto& ended : settings_.slots->take_ended()) {
     const auto run = std::static_pointer_cast<SlotRun>(ended);
     slot_runs_.remove(*run);
@@ -12063,6 +12102,7 @@ void Engine::collect() {
     begin_next(run);
   }
   outbox_.flush();
+  return true;
 }
 
 }  // namespace rankview::engine
@@ -12274,9 +12314,10 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
     const Nested nested(*this);
     tell_suspended();
     transport::Idle idle(spin_);
-    while (!subtasks_.answered(ticket) && !client_failed()) {
+    // The task that waits has its engine for itself when it goes on.
+    while ((!subtasks_.answered(ticket) || slot_runs_.size() != 0) && !client_failed()) {
       let_go();
-      if (carry_out_next()) {
+      if (subtasks_.answered(ticket) ? collect() : carry_out_next()) {
         idle.reset();
         continue;
       }
@@ -13543,9 +13584,7 @@ namespace rankview::isolation {
 // What one thread has.
 class ThreadedSlots::Slot {
  public:
-  Slot(std::unique_ptr<Forker> server, Variables& variables) : in_fork_(std::make_unique<DirectForker>(variables)) {
-    if (server != nullptr) in_process_ = std::make_unique<ProcessRunner>(std::move(server));
-  }
+  explicit Slot(ThreadedSlots& slots) : slots_(slots), in_fork_(std::make_unique<DirectForker>(slots.variables_)) {}
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
   ~Slot() {
@@ -13554,8 +13593,7 @@ class ThreadedSlots::Slot {
 
   void run(SlotTask& task) {
     try {
-      if (!task.forked && in_process_ == nullptr) throw UsageError(no_server);
-      task.outcome = (task.forked ? in_fork_ : *in_process_).run(task.task, task);
+      task.outcome = (task.forked ? in_fork_ : in_process()).run(task.task, task);
     } catch (...) {
       task.error = std::current_exception();
     }
@@ -13564,6 +13602,16 @@ class ThreadedSlots::Slot {
   std::thread thread;
 
  private:
+  ProcessRunner& in_process() {
+    if (in_process_ == nullptr) {
+      if (slots_.server_ == nullptr) throw UsageError(no_server);
+      const std::lock_guard guard(slots_.mutex_);
+      in_process_ = std::make_unique<ProcessRunner>(slots_.server_->connect());
+    }
+    return *in_process_;
+  }
+
+  ThreadedSlots& slots_;
   ProcessRunner in_fork_;
   std::unique_ptr<ProcessRunner> in_process_;
 };
@@ -13584,7 +13632,7 @@ ThreadedSlots::~ThreadedSlots() {
 void ThreadedSlots::start(std::shared_ptr<SlotTask> task) {
   std::unique_lock guard(mutex_);
   if (running_.size() + to_run_.size() == slots_.size()) {
-    auto slot = std::make_unique<Slot>(server_ == nullptr ? nullptr : server_->connect(), variables_);
+    auto slot = std::make_unique<Slot>(*this);
     slot->thread = std::thread([this, own = slot.get()] { run_slot(*own); });
     slots_.push_back(std::move(slot));
   }
@@ -14762,6 +14810,9 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     for (const int first : ended) {
       lane.followers.erase(first);
       if (first == id) continue;
+      for (const auto& queue : lane.queues) {
+        if (queue->keeps == first) release(*queue);
+      }
       unlist(lane, engine(first));
       leave(engine(first), {&lane});
       shrink(lane);
@@ -14818,7 +14869,7 @@ std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   engine.oldest = {};
   engine.more = false;
   rest(engine).behind = {};
-  engine.used = 0;
+  set_used(engine, 0);
   set_items(engine, 0);
   if (engine.kept) release(*rest(engine).kept_for);
   engine.suspended = 0;
@@ -15000,6 +15051,7 @@ Scheduler::SharedTerms Scheduler::terms_of(Lane& lane, const Work& work) {
   terms.hwm = work.hwm;
   terms.priority = work.priority;
   terms.slots = work.slots;
+  terms.least_slots = std::max(work.slots, work.least_slots);
   terms.policy = work.policy;
   terms.alone = work.alone;
   terms.in_chunks = work.chunks != work.count;
@@ -15019,7 +15071,9 @@ bool Scheduler::submit(const Work& work, const Placement& placement) {
 
 // That is how it mostly is where calls come one by one. Turns are for what waits, so this does not count as one.
 bool Scheduler::submit_at_once(const Work& work, const Placement& placement, Grant& grant) {
-  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.slots != 0 || work.avoid != nullptr) return false;
+  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.least_slots > least_slots_ || work.slots != 0 ||
+      work.avoid != nullptr)
+    return false;
   const bool bound = placement.kind == Placement::Kind::bound;
   if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone_->idle.empty())) return false;
   Engine& to = engine(bound ? placement.engine : everyone_->idle.front());
@@ -15057,7 +15111,7 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
 // Whom work of this lane is to be kept from: nothing if that is everybody.
 std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Terms& terms) const {
   const Avoid* const avoid = terms.avoid.get();
-  const bool fits_all = terms.slots <= least_slots_;
+  const bool fits_all = terms.least_slots <= least_slots_;
   if (avoid == nullptr && fits_all) return std::vector<int>();
   std::vector<int> refused;
   const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
@@ -15068,7 +15122,7 @@ std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Terms
   };
   if (!fits_all) {
     for (const Engine& member : engines_) {
-      if (member.live && member.slots < terms.slots && in(lane, member)) refused.push_back(member.id);
+      if (member.live && member.slots < terms.least_slots && in(lane, member)) refused.push_back(member.id);
     }
   }
   if (avoid != nullptr) add(avoid->refused, refused);
@@ -15662,7 +15716,7 @@ void Scheduler::note_idle(Engine& engine, bool was_idle) {
 
 void Scheduler::hand_out(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
-  engine.used += entry.terms->slots;
+  set_used(engine, engine.used + entry.terms->slots);
   set_items(engine, engine.items + (end - begin));
   granted_[static_cast<std::size_t>(engine.id)] = ++hand_outs_;
   ++entry.terms->lane->in_hand;
@@ -15680,14 +15734,14 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
   const std::uint64_t last = part.end();
   if (begin == first && end == last) {
     --lane.in_hand;
-    engine.used -= slots;
+    set_used(engine, engine.used - slots);
     erase(engine, index);
   } else if (begin == first) {
     cut(engine, index, end, last);
   } else {
     if (end != last) {
       ++lane.in_hand;
-      engine.used += slots;
+      set_used(engine, engine.used + slots);
       insert(engine, index + 1, {part.terms, part.call, end, last - end});
     }
     cut(engine, index, first, begin);
@@ -15763,16 +15817,20 @@ bool Scheduler::kept_from(const Engine& engine, const Queue& queue) const {
 void Scheduler::keep_engine(Queue& queue) {
   if (queue.keeps >= 0 || queue.lane->held) return;
   const Terms& terms = *queue.entries.front().terms;
+  // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
+  const std::size_t taken_whole = live_ - aside_ - idle_ - slotted_;
+  if ((terms.slots == 0 && slotted_ == 0) || (terms.slots == 1 && taken_whole == 0)) return;
   const std::vector<int>& avoids = queue.avoids();
+  // One that sits in a task that takes all of it may do so for long.
   const auto better = [](const Engine& a, const Engine& b) {
-    const int left_of_a = a.slots - a.used;
-    const int left_of_b = b.slots - b.used;
+    const int left_of_a = a.used == 0 ? 0 : a.slots - a.used;
+    const int left_of_b = b.used == 0 ? 0 : b.slots - b.used;
+    if ((a.used == 0) != (b.used == 0)) return a.used != 0;
     return left_of_a != left_of_b ? left_of_a > left_of_b : a.items < b.items;
   };
   Engine* best = nullptr;
   for (Engine& member : engines_) {
     if (!member.present() || member.kept || member.idle() || !in(*queue.lane, member)) continue;
-    // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
     if (member.used != 0 ? terms.slots == 1 : terms.slots == 0) continue;
     if (std::find(avoids.begin(), avoids.end(), member.id) != avoids.end()) continue;
     if (best == nullptr || better(member, *best)) best = &member;
@@ -15781,6 +15839,12 @@ void Scheduler::keep_engine(Queue& queue) {
   queue.keeps = best->id;
   best->kept = true;
   rest(*best).kept_for = &queue;
+}
+
+void Scheduler::set_used(Engine& engine, int used) {
+  if (engine.used == 0 && used != 0) ++slotted_;
+  if (engine.used != 0 && used == 0) --slotted_;
+  engine.used = static_cast<std::uint16_t>(used);
 }
 
 // The queue does not need the engine that is kept for it any more.

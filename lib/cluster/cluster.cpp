@@ -11,8 +11,8 @@
 #include "launch/copies.hpp"
 #include "transport/exit_file.hpp"
 #include "transport/local_endpoint.hpp"
-#include "transport/mpi_call.hpp"
 #include "transport/process.hpp"
+#include "transport/stuck_in_mpi.hpp"
 
 #include <rankview/detail/code_address.hpp>
 #include <rankview/errors.hpp>
@@ -62,7 +62,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
-  if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+  begin_hub();
   if (event_log != nullptr) recorders.add(*event_log);
   if (hub != nullptr) recorders.add(*hub);
 
@@ -83,6 +83,19 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   watch_lives();
   start_guard.reset();
   if (options.status_signal) status_report_ = std::make_unique<StatusReport>([this] { return describe(); });
+}
+
+// All ranks throw if rank 0 cannot.
+void Cluster::State::begin_hub() {
+  std::string why;
+  try {
+    if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+  } catch (const UsageError& error) {
+    why = error.what();
+  }
+  int failed = why.empty() ? 0 : 1;
+  transport::broadcast(comm, &failed, sizeof(failed));
+  if (failed != 0) throw UsageError(rank == 0 ? why : "rank 0 cannot open the hub");
 }
 
 void Cluster::State::keep_for_ever(std::unique_ptr<State> state) {
@@ -180,7 +193,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
   settings.recorder = recorders.get();
-  if (hub != nullptr) settings.ask_hub = [this](const std::string& sql) { return hub->database().query(sql); };
+  if (hub != nullptr) settings.ask_hub = [database = hub->database()](const std::string& sql) { return database->query(sql); };
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
@@ -293,7 +306,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
 void Cluster::State::end_run(const detail::Controller& closed) {
   losses_ = closed.deaths();
   set_controller(nullptr);
-  if (hub != nullptr) hub->database().flush();
+  if (hub != nullptr) hub->database()->flush();
 }
 
 Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}

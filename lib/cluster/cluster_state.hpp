@@ -66,19 +66,20 @@ struct Cluster::State {
   // Run isolated tasks: in copies of this process, and in children of the task server, if there is one.
   isolation::ProcessRunner in_fork{std::make_unique<isolation::DirectForker>(variables)};
   std::unique_ptr<isolation::ProcessRunner> in_process{};
-  std::unique_ptr<isolation::ThreadedSlots> slots{};  // where there are several
   // What is noticed of the lives of others: on rank 0 of engines, on engines of rank 0.
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;
   std::unique_ptr<liveness::SideLine> side_line;
   std::unique_ptr<liveness::Chaos> chaos;  // where an engine is another rank, and it is wanted
   std::unique_ptr<engine::Engine> engine;
-  controller::Teams teams;              // on rank 0
-  std::unique_ptr<EventLog> event_log;  // likewise, if it is wanted
-  std::unique_ptr<HubRecorder> hub;     // likewise
+  std::unique_ptr<isolation::ThreadedSlots> slots;  // the engine's, where there are several; goes before it
+  controller::Teams teams;                          // on rank 0
+  std::unique_ptr<EventLog> event_log;              // likewise, if it is wanted
+  std::unique_ptr<HubRecorder> hub;                 // likewise
   controller::Recorders recorders;
 
  private:
+  void begin_hub();
   void begin_chaos(const std::string& text);
   void watch_lives();
   [[nodiscard]] bool near(const transport::Identity& other) const;

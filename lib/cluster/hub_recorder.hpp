@@ -16,9 +16,9 @@ namespace rankview::inline abi_0_1 {
 // Puts down for the database what the controller says.
 class HubRecorder final : public controller::Recorder {
  public:
-  HubRecorder(std::unique_ptr<hub::TaskDatabase> database, const transport::Clock& clock) : database_(std::move(database)), clock_(clock) {}
+  HubRecorder(std::shared_ptr<hub::TaskDatabase> database, const transport::Clock& clock) : database_(std::move(database)), clock_(clock) {}
 
-  [[nodiscard]] hub::TaskDatabase& database() const { return *database_; }
+  [[nodiscard]] const std::shared_ptr<hub::TaskDatabase>& database() const { return database_; }
 
   void run_begins(const std::vector<controller::EngineInfo>& engines) override;
   void submitted(const detail::Call& call) override;
@@ -30,7 +30,7 @@ class HubRecorder final : public controller::Recorder {
   void run_ends(bool failed, const std::string& reason) override;
 
  private:
-  const std::unique_ptr<hub::TaskDatabase> database_;
+  const std::shared_ptr<hub::TaskDatabase> database_;
   const transport::Clock clock_;
 };
 

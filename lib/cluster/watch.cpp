@@ -2,7 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/watch.hpp"
 
-#include "transport/mpi_call.hpp"
+#include "transport/stuck_in_mpi.hpp"
 
 #include <unistd.h>
 #include <chrono>

@@ -359,8 +359,12 @@ void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   losses_.on_lost(std::move(f));
 }
 
-Table Controller::ask_hub(const std::string& sql) const {
+Table Controller::ask_hub(const std::string& sql) {
   if (!settings_.ask_hub) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
+  {
+    const auto visit = driver_.visit();
+    ledger_.flush_records();
+  }
   try {
     return settings_.ask_hub(sql);
   } catch (const std::exception& error) {

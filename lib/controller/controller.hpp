@@ -12,7 +12,7 @@
 #include "controller/late_items.hpp"
 #include "controller/losses.hpp"
 #include "controller/result_transfers.hpp"
-#include "controller/retries.hpp"
+#include "controller/retry_policy.hpp"
 #include "controller/run_state.hpp"
 #include "controller/stuck_teams.hpp"
 #include "controller/task_queue.hpp"
@@ -124,7 +124,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
   // What the database of tasks says. Throws UsageError.
-  [[nodiscard]] Table ask_hub(const std::string& sql) const;
+  [[nodiscard]] Table ask_hub(const std::string& sql);
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;

@@ -40,17 +40,21 @@ class SharedLock {
   void let_others_in() {
     unlock();
     for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
-    lock();
+    // Those whom it has let in need not hurry for its sake.
+    if (!try_lock()) sleep_and_lock();
   }
 
  private:
   enum class State : int { free, held, held_and_slept_for };
 
   // Whoever has slept cannot know whether others still do.
-  void wait_and_lock() {
-    waiting_.fetch_add(1, std::memory_order_relaxed);
+  void sleep_and_lock() {
     while (state_.exchange(State::held_and_slept_for, std::memory_order_acquire) != State::free)
       state_.wait(State::held_and_slept_for, std::memory_order_relaxed);
+  }
+  void wait_and_lock() {
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    sleep_and_lock();
     waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
 

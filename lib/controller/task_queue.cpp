@@ -127,7 +127,7 @@ bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid a
   scheduler::Work work = work_for(call, item, 1, *block_of(call, item), scheduler_.slotted());
   if (alone) {
     work.alone = true;
-    work.slots = 0;
+    work.least_slots = std::exchange(work.slots, 0);
     work.hwm = 1;
   }
   work.avoid = std::make_shared<const scheduler::Avoid>(std::move(avoid));

@@ -107,10 +107,7 @@ void Engine::destroy_left() {
 }
 
 bool Engine::carry_out_next() {
-  if (settings_.slots != nullptr && settings_.slots->any_ended()) {
-    collect();
-    return true;
-  }
+  if (collect()) return true;
   if (inbox_.empty() || (settings_.slots != nullptr && !may_begin(inbox_.front()))) return false;
   Inbox::Command next = inbox_.pop();
   if (settings_.slots != nullptr && isolated(next)) {

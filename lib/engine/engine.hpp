@@ -172,7 +172,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void begin_next(const std::shared_ptr<SlotRun>& run);
   bool begin_in_slot(const std::shared_ptr<SlotRun>& run, std::span<const std::byte> arguments);
   void add_result_of(const SlotRun& run, bool failed, detail::Writer& result);
-  void collect();
+  bool collect();
   void settle(Group& group, bool well);
   void fail_batch(const wire::Batch& batch);
   [[nodiscard]] bool team_broken(std::uint64_t team);

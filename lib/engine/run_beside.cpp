@@ -53,11 +53,17 @@ bool Engine::begin_in_slot(const std::shared_ptr<SlotRun>& run, std::span<const 
   if (settings_.chaos != nullptr) settings_.chaos->strike();
   // Where it is in the memory of this process does not matter: the child finds it by itself.
   if (run->batch.predicate != wire::CodeAddress{} && !accepted(code_of(run->batch))) return false;
+  run->renew();
   run->attachments.clear();
   run->task = isolated_task(run->batch, *run->message, arguments, run->of_object, run->attachments);
   run->forked = run->batch.forked;
-  settings_.slots->start(run);
   slot_runs_.add(run);
+  try {
+    settings_.slots->start(run);
+  } catch (...) {
+    slot_runs_.remove(*run);
+    throw;
+  }
   return true;
 }
 
@@ -68,8 +74,9 @@ void Engine::add_result_of(const SlotRun& run, bool failed, detail::Writer& resu
   outbox_.close_results();
 }
 
-// Takes the results of what has ended.
-void Engine::collect() {
+// Takes the results of what has ended. Whether anything had.
+bool Engine::collect() {
+  if (settings_.slots == nullptr || !settings_.slots->any_ended()) return false;
   for (const auto& ended : settings_.slots->take_ended()) {
     const auto run = std::static_pointer_cast<SlotRun>(ended);
     slot_runs_.remove(*run);
@@ -87,6 +94,7 @@ void Engine::collect() {
     begin_next(run);
   }
   outbox_.flush();
+  return true;
 }
 
 }  // namespace rankview::engine

@@ -130,9 +130,10 @@ void Engine::run_others_until_answered(std::uint64_t ticket) {
     const Nested nested(*this);
     tell_suspended();
     transport::Idle idle(spin_);
-    while (!subtasks_.answered(ticket) && !client_failed()) {
+    // The task that waits has its engine for itself when it goes on.
+    while ((!subtasks_.answered(ticket) || slot_runs_.size() != 0) && !client_failed()) {
       let_go();
-      if (carry_out_next()) {
+      if (subtasks_.answered(ticket) ? collect() : carry_out_next()) {
         idle.reset();
         continue;
       }

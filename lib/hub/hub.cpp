@@ -5,9 +5,11 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -17,6 +19,7 @@ namespace {
 
 // A transaction costs about a millisecond, whatever is in it.
 constexpr std::chrono::milliseconds between_writes{200};
+constexpr std::chrono::milliseconds between_attempts{1000};
 constexpr int busy_limit = 10'000;  // milliseconds
 
 }  // namespace
@@ -34,36 +37,45 @@ Hub::~Hub() {
 
 void Hub::add(Event event, std::size_t tasks) {
   const std::lock_guard guard(mutex_);
-  if (tasks != 0 && waiting_ >= most_waiting) {
-    omit(std::move(event), events_);
-    return;
+  if (std::holds_alternative<RunBegan>(event)) unrecorded_ = 0;
+  ++waiting_;
+  if (waiting_ < most_waiting) {
+    waiting_ += tasks;
+    events_.push_back(std::move(event));
+  } else if (waiting_ < 2 * most_waiting || std::holds_alternative<RunBegan>(event) || std::holds_alternative<RunEnded>(event)) {
+    unrecorded_ += reduce(std::move(event), events_);
+  } else {
+    unrecorded_ += tasks;
   }
-  waiting_ += tasks + 1;
-  events_.push_back(std::move(event));
 }
 
-// There is too much to write: of tasks that did not fail only their number is told.
-void Hub::omit(Event event, std::vector<Event>& into) {
+// There is too much to write: of tasks that went well only their number is told. Gives that.
+std::uint64_t Hub::reduce(Event event, std::vector<Event>& into) {
   auto* const ended = std::get_if<TasksEnded>(&event);
   if (ended == nullptr) {
     into.push_back(std::move(event));
-    return;
+    return 0;
   }
+  const auto failed = [ended](std::size_t i) { return ended->records[i].status == Status::failed; };
   TasksOmitted omitted{ended->call};
-  for (std::size_t i = 0; i < ended->records.size(); ++i) {
-    const detail::ItemRecord& record = ended->records[i];
-    if (record.status != Status::failed) {
-      ++(record.status == Status::aborted ? omitted.aborted : omitted.completed);
-      continue;
+  auto error = ended->errors.begin();
+  for (std::size_t begin = 0; begin != ended->records.size();) {
+    std::size_t end = begin + 1;
+    while (end != ended->records.size() && failed(end) == failed(begin)) ++end;
+    if (failed(begin)) {
+      // Neighbours that failed stay together.
+      const auto from = ended->records.begin();
+      TasksEnded rest{
+          ended->call, ended->first + begin, {from + static_cast<std::ptrdiff_t>(begin), from + static_cast<std::ptrdiff_t>(end)}, {}};
+      while (error != ended->errors.end() && error->first < ended->first + end) rest.errors.push_back(std::move(*error++));
+      into.emplace_back(std::move(rest));
+    } else {
+      for (std::size_t i = begin; i != end; ++i) ++(ended->records[i].status == Status::aborted ? omitted.aborted : omitted.completed);
     }
-    const std::uint64_t item = ended->first + i;
-    TasksEnded failed{ended->call, item, {record}, {}};
-    for (auto& error : ended->errors) {
-      if (error.first == item) failed.errors.push_back(std::move(error));
-    }
-    into.emplace_back(std::move(failed));
+    begin = end;
   }
-  unrecorded_ += omitted.completed + omitted.aborted;
+  const std::uint64_t count = omitted.completed + omitted.aborted;
+  if (count == 0) return 0;
   auto* const before = into.empty() ? nullptr : std::get_if<TasksOmitted>(&into.back());
   if (before == nullptr || before->call != omitted.call) {
     into.emplace_back(omitted);
@@ -71,50 +83,59 @@ void Hub::omit(Event event, std::vector<Event>& into) {
     before->completed += omitted.completed;
     before->aborted += omitted.aborted;
   }
+  return count;
 }
 
 void Hub::write_now_and_then() {
   std::unique_lock guard(mutex_);
   for (bool last = false; !last;) {
-    changed_.wait_for(guard, between_writes, [this] { return quitting_ || hurry_; });
+    changed_.wait_for(guard, warned_ ? between_attempts : between_writes, [this] { return quitting_ || asked_ != served_; });
     last = quitting_;
+    const std::uint64_t serves = asked_;
     std::vector<Event> events = std::exchange(events_, {});
     waiting_ = 0;
     const std::uint64_t unrecorded = unrecorded_;
-    writing_ = true;
-    hurry_ = false;
     guard.unlock();
     if (!events.empty()) write(std::move(events), unrecorded);
     guard.lock();
-    writing_ = false;
+    served_ = serves;
     changed_.notify_all();
   }
 }
 
 void Hub::write(std::vector<Event> events, std::uint64_t unrecorded) {
+  std::string why;
   try {
     rows_.write(events, unrecorded);
     if (std::exchange(warned_, false)) std::fprintf(stderr, "rankview: the hub %s is written again\n", path_.c_str());
+    return;
   } catch (const std::exception& error) {
-    if (!std::exchange(warned_, true))
-      std::fprintf(stderr, "rankview: the hub %s cannot be written, so it misses most of what happens from here on: %s\n", path_.c_str(),
-                   error.what());
-    // The rest is tried again, unless that has become too much, too.
-    std::vector<Event> again;
-    const std::lock_guard guard(mutex_);
-    for (Event& event : events) omit(std::move(event), again);
-    if (again.size() + events_.size() > most_waiting) return;
-    again.insert(again.end(), std::make_move_iterator(events_.begin()), std::make_move_iterator(events_.end()));
-    events_ = std::move(again);
+    why = error.what();
   }
+  if (!std::exchange(warned_, true))
+    std::fprintf(stderr, "rankview: the hub %s cannot be written, so it misses most of what happens from here on: %s\n", path_.c_str(),
+                 why.c_str());
+  // The rest is tried again, with what has come meanwhile behind it.
+  std::uint64_t omitted = 0;
+  std::vector<Event> again;
+  try {
+    for (Event& event : events) omitted += reduce(std::move(event), again);
+  } catch (const std::bad_alloc&) {
+    // Then a database is the least of the program's concerns.
+    again.clear();
+  }
+  const std::lock_guard guard(mutex_);
+  unrecorded_ += omitted;
+  waiting_ += again.size();
+  std::swap(again, events_);
+  events_.insert(events_.end(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
 }
 
 void Hub::flush() {
   std::unique_lock guard(mutex_);
-  changed_.wait(guard, [this] { return !writing_; });
-  hurry_ = true;
+  const std::uint64_t ticket = ++asked_;
   changed_.notify_all();
-  changed_.wait(guard, [this] { return !hurry_ && !writing_; });
+  changed_.wait(guard, [this, ticket] { return served_ >= ticket; });
 }
 
 Table Hub::query(const std::string& sql) {

@@ -21,7 +21,8 @@ namespace rankview::hub {
 // stands in the run's row; no result and no time is lost for it.
 class Hub final : public TaskDatabase {
  public:
-  // So many tasks and events may wait, which take some 40 bytes each.
+  // So many tasks and events may wait, which take some 40 and 200 bytes each. Above that, tasks that went well are counted; above twice as
+  // many, calls and failures, too.
   static constexpr std::size_t most_waiting = 4'000'000;
 
   // Throws std::exception if the file cannot be opened.
@@ -36,7 +37,7 @@ class Hub final : public TaskDatabase {
   Table query(const std::string& sql) override;
 
  private:
-  void omit(Event event, std::vector<Event>& into);
+  static std::uint64_t reduce(Event event, std::vector<Event>& into);
   void write_now_and_then();
   void write(std::vector<Event> events, std::uint64_t unrecorded);
 
@@ -49,8 +50,8 @@ class Hub final : public TaskDatabase {
   std::vector<Event> events_;     // not written
   std::size_t waiting_ = 0;       // tasks and events among these
   std::uint64_t unrecorded_ = 0;  // tasks of which nothing is told
-  bool hurry_ = false;            // somebody waits until all is written
-  bool writing_ = false;
+  std::uint64_t asked_ = 0;       // how often somebody has begun to wait until all is written
+  std::uint64_t served_ = 0;      // and for how many of these it has been
   bool quitting_ = false;
   std::thread thread_;
 };

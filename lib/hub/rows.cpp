@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -26,8 +27,6 @@ namespace {
 constexpr std::int64_t short_task = 1'000'000;
 // Tasks in a row, at most.
 constexpr std::uint64_t pack_tasks = 1000;
-
-constexpr int busy_limit = 10'000;  // milliseconds that a reader may keep this from writing
 
 double seconds(std::int64_t nanoseconds) { return static_cast<double>(nanoseconds) * 1e-9; }
 
@@ -94,51 +93,68 @@ void append(std::string& text, std::int64_t number) {
 }
 
 // Of this schema, or of none yet.
-SQLite::Database opened(const std::string& path) {
-  SQLite::Database database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, busy_limit);
-  const int version = database.execAndGet("pragma user_version").getInt();
-  if (version > schema_version)
-    throw std::runtime_error("it has version " + std::to_string(version) + " of the tables, and this rankview knows version " +
+SQLite::Database opened(const std::string& path, int patience) {
+  SQLite::Database database(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE, patience);
+  const auto version = [&database] { return database.execAndGet("pragma user_version").getInt(); };
+  if (version() > schema_version)
+    throw std::runtime_error("it has version " + std::to_string(version()) + " of the tables, and this rankview knows version " +
                              std::to_string(schema_version));
   database.exec("pragma journal_mode = wal; pragma synchronous = normal");
-  SQLite::Transaction transaction(database);
-  database.exec(schema);
-  database.exec("pragma user_version = " + std::to_string(schema_version));
+  // Another run may begin it, or write to it.
+  SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+  if (version() != schema_version) {
+    database.exec(schema);
+    database.exec("pragma user_version = " + std::to_string(schema_version));
+  }
   transaction.commit();
   return database;
 }
 
 }  // namespace
 
-Rows::Rows(const std::string& path)
-    : database_(opened(path)),
+Rows::Rows(const std::string& path, int patience)
+    : database_(opened(path, patience)),
       insert_task_(database_, "insert or replace into task values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       insert_pack_(database_, "insert into pack values (?, ?, ?, ?, ?)"),
       insert_call_(database_, "insert or replace into call values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") {}
 
 void Rows::write(const std::vector<Event>& events, std::uint64_t unrecorded) {
-  // What is thrown leaves all as it was.
-  const auto calls = calls_;
   const std::int64_t run = run_;
   try {
-    SQLite::Transaction transaction(database_);
+    SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
     for (const Event& event : events) std::visit([this](const auto& each) { write(each); }, event);
-    for (auto& [number, call] : calls_) {
-      write_pack(number, call);
-      if (call.submitted && !call.known) write_call(number, call);
+    for (const auto& [number, was] : before_) {
+      const auto changed = calls_.find(number);
+      if (changed == calls_.end()) continue;
+      write_pack(number, changed->second);
+      if (changed->second.submitted && !changed->second.known) write_call(number, changed->second);
     }
-    if (unrecorded != 0) {
-      SQLite::Statement note(database_, "update run set unrecorded = ? where id = ?");
-      note.bind(1, static_cast<std::int64_t>(unrecorded));
-      note.bind(2, run_);
-      note.exec();
-    }
+    SQLite::Statement note(database_, "update run set unrecorded = ? where id = ? and unrecorded != ?1");
+    note.bind(1, static_cast<std::int64_t>(unrecorded));
+    note.bind(2, run_);
+    note.exec();
     transaction.commit();
+    before_.clear();
   } catch (...) {
-    calls_ = calls;
+    // A statement that has failed is of no use until it is reset, which says once more how it failed.
+    for (SQLite::Statement* const statement : {&insert_task_, &insert_pack_, &insert_call_}) static_cast<void>(statement->tryReset());
     run_ = run;
+    for (auto& [number, was] : before_) {
+      if (was) {
+        calls_[number] = std::move(*was);
+      } else {
+        calls_.erase(number);
+      }
+    }
+    before_.clear();
     throw;
   }
+}
+
+Rows::Call& Rows::change(std::uint64_t number) {
+  const auto known = calls_.find(number);
+  before_.try_emplace(number, known == calls_.end() ? std::nullopt : std::optional(known->second));
+  return known == calls_.end() ? calls_[number] : known->second;
 }
 
 void Rows::write(const RunBegan& event) {
@@ -165,13 +181,13 @@ void Rows::write(const RunBegan& event) {
 }
 
 void Rows::write(const CallMade& event) {
-  Call& call = calls_[event.call];
+  Call& call = change(event.call);
   call.made = event;
   call.submitted = true;
 }
 
 void Rows::write(const TasksEnded& event) {
-  Call& call = calls_[event.call];
+  Call& call = change(event.call);
   auto error = event.errors.begin();
   for (std::size_t i = 0; i < event.records.size(); ++i) {
     const detail::ItemRecord& record = event.records[i];
@@ -193,7 +209,7 @@ void Rows::write(const TasksEnded& event) {
 }
 
 void Rows::write(const TasksOmitted& event) {
-  Call& call = calls_[event.call];
+  Call& call = change(event.call);
   call.completed += event.completed;
   call.aborted += event.aborted;
 }
@@ -283,12 +299,13 @@ void Rows::write(const EngineLost& event) {
 }
 
 void Rows::write(const CallOver& event) {
-  const auto found = calls_.find(event.call);
-  if (found == calls_.end()) return;
-  found->second.over = event.at;
-  write_pack(event.call, found->second);
-  write_call(event.call, found->second);
-  calls_.erase(found);
+  // Of which nothing else has been told.
+  if (!calls_.contains(event.call)) return;
+  Call& call = change(event.call);
+  call.over = event.at;
+  write_pack(event.call, call);
+  write_call(event.call, call);
+  calls_.erase(event.call);
 }
 
 void Rows::write_call(std::uint64_t number, Call& call) {
@@ -298,7 +315,12 @@ void Rows::write_call(std::uint64_t number, Call& call) {
   insert.bind(3, call.made.label);
   insert.bind(4, name_of(call.made.code));
   insert.bind(5, static_cast<std::int64_t>(call.made.tasks));
-  insert.bind(6, seconds(call.made.submitted));
+  // Where the making of a call was given up.
+  if (call.submitted) {
+    insert.bind(6, seconds(call.made.submitted));
+  } else {
+    insert.bind(6);
+  }
   if (call.over != 0) {
     insert.bind(7, seconds(call.over));
   } else {

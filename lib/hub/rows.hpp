@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ namespace rankview::hub {
 class Rows {
  public:
   // Opens the file, or makes it. Throws std::exception.
-  explicit Rows(const std::string& path);
+  // `patience`: milliseconds that another writer may keep it waiting.
+  explicit Rows(const std::string& path, int patience = 10'000);
 
   // All of them, or none: throws std::exception. `unrecorded`: tasks of this run of which nothing will be told.
   void write(const std::vector<Event>& events, std::uint64_t unrecorded);
@@ -51,10 +53,12 @@ class Rows {
   void pack(Call& call, std::uint64_t item, const detail::ItemRecord& record);
   void write_pack(std::uint64_t number, Call& call);
   void write_call(std::uint64_t number, Call& call);
+  Call& change(std::uint64_t number);
 
   SQLite::Database database_;
   std::int64_t run_ = 0;
   std::map<std::uint64_t, Call> calls_;
+  std::map<std::uint64_t, std::optional<Call>> before_;  // those that have been changed since the last commit, as they were
   SQLite::Statement insert_task_;
   SQLite::Statement insert_pack_;
   SQLite::Statement insert_call_;

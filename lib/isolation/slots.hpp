@@ -24,6 +24,13 @@ class SlotTask : public Watcher {
   Task task;
   bool forked = false;  // its child is one of this process
 
+  // Before it is started anew.
+  void renew() {
+    stopped_.store(false, std::memory_order_relaxed);
+    outcome = {};
+    error = nullptr;
+  }
+
   // It is not wanted any more.
   void stop() { stopped_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] bool stop_requested() override { return stopped_.load(std::memory_order_relaxed); }

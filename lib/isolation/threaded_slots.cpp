@@ -15,9 +15,7 @@ namespace rankview::isolation {
 // What one thread has.
 class ThreadedSlots::Slot {
  public:
-  Slot(std::unique_ptr<Forker> server, Variables& variables) : in_fork_(std::make_unique<DirectForker>(variables)) {
-    if (server != nullptr) in_process_ = std::make_unique<ProcessRunner>(std::move(server));
-  }
+  explicit Slot(ThreadedSlots& slots) : slots_(slots), in_fork_(std::make_unique<DirectForker>(slots.variables_)) {}
   Slot(const Slot&) = delete;
   Slot& operator=(const Slot&) = delete;
   ~Slot() {
@@ -26,8 +24,7 @@ class ThreadedSlots::Slot {
 
   void run(SlotTask& task) {
     try {
-      if (!task.forked && in_process_ == nullptr) throw UsageError(no_server);
-      task.outcome = (task.forked ? in_fork_ : *in_process_).run(task.task, task);
+      task.outcome = (task.forked ? in_fork_ : in_process()).run(task.task, task);
     } catch (...) {
       task.error = std::current_exception();
     }
@@ -36,6 +33,16 @@ class ThreadedSlots::Slot {
   std::thread thread;
 
  private:
+  ProcessRunner& in_process() {
+    if (in_process_ == nullptr) {
+      if (slots_.server_ == nullptr) throw UsageError(no_server);
+      const std::lock_guard guard(slots_.mutex_);
+      in_process_ = std::make_unique<ProcessRunner>(slots_.server_->connect());
+    }
+    return *in_process_;
+  }
+
+  ThreadedSlots& slots_;
   ProcessRunner in_fork_;
   std::unique_ptr<ProcessRunner> in_process_;
 };
@@ -56,7 +63,7 @@ ThreadedSlots::~ThreadedSlots() {
 void ThreadedSlots::start(std::shared_ptr<SlotTask> task) {
   std::unique_lock guard(mutex_);
   if (running_.size() + to_run_.size() == slots_.size()) {
-    auto slot = std::make_unique<Slot>(server_ == nullptr ? nullptr : server_->connect(), variables_);
+    auto slot = std::make_unique<Slot>(*this);
     slot->thread = std::thread([this, own = slot.get()] { run_slot(*own); });
     slots_.push_back(std::move(slot));
   }

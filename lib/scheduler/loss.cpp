@@ -96,6 +96,9 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     for (const int first : ended) {
       lane.followers.erase(first);
       if (first == id) continue;
+      for (const auto& queue : lane.queues) {
+        if (queue->keeps == first) release(*queue);
+      }
       unlist(lane, engine(first));
       leave(engine(first), {&lane});
       shrink(lane);
@@ -152,7 +155,7 @@ std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   engine.oldest = {};
   engine.more = false;
   rest(engine).behind = {};
-  engine.used = 0;
+  set_used(engine, 0);
   set_items(engine, 0);
   if (engine.kept) release(*rest(engine).kept_for);
   engine.suspended = 0;

@@ -179,6 +179,7 @@ Scheduler::SharedTerms Scheduler::terms_of(Lane& lane, const Work& work) {
   terms.hwm = work.hwm;
   terms.priority = work.priority;
   terms.slots = work.slots;
+  terms.least_slots = std::max(work.slots, work.least_slots);
   terms.policy = work.policy;
   terms.alone = work.alone;
   terms.in_chunks = work.chunks != work.count;
@@ -198,7 +199,9 @@ bool Scheduler::submit(const Work& work, const Placement& placement) {
 
 // That is how it mostly is where calls come one by one. Turns are for what waits, so this does not count as one.
 bool Scheduler::submit_at_once(const Work& work, const Placement& placement, Grant& grant) {
-  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.slots != 0 || work.avoid != nullptr) return false;
+  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.least_slots > least_slots_ || work.slots != 0 ||
+      work.avoid != nullptr)
+    return false;
   const bool bound = placement.kind == Placement::Kind::bound;
   if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone_->idle.empty())) return false;
   Engine& to = engine(bound ? placement.engine : everyone_->idle.front());
@@ -236,7 +239,7 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
 // Whom work of this lane is to be kept from: nothing if that is everybody.
 std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Terms& terms) const {
   const Avoid* const avoid = terms.avoid.get();
-  const bool fits_all = terms.slots <= least_slots_;
+  const bool fits_all = terms.least_slots <= least_slots_;
   if (avoid == nullptr && fits_all) return std::vector<int>();
   std::vector<int> refused;
   const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
@@ -247,7 +250,7 @@ std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Terms
   };
   if (!fits_all) {
     for (const Engine& member : engines_) {
-      if (member.live && member.slots < terms.slots && in(lane, member)) refused.push_back(member.id);
+      if (member.live && member.slots < terms.least_slots && in(lane, member)) refused.push_back(member.id);
     }
   }
   if (avoid != nullptr) add(avoid->refused, refused);

@@ -388,7 +388,7 @@ void Scheduler::note_idle(Engine& engine, bool was_idle) {
 
 void Scheduler::hand_out(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
-  engine.used += entry.terms->slots;
+  set_used(engine, engine.used + entry.terms->slots);
   set_items(engine, engine.items + (end - begin));
   granted_[static_cast<std::size_t>(engine.id)] = ++hand_outs_;
   ++entry.terms->lane->in_hand;
@@ -406,14 +406,14 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
   const std::uint64_t last = part.end();
   if (begin == first && end == last) {
     --lane.in_hand;
-    engine.used -= slots;
+    set_used(engine, engine.used - slots);
     erase(engine, index);
   } else if (begin == first) {
     cut(engine, index, end, last);
   } else {
     if (end != last) {
       ++lane.in_hand;
-      engine.used += slots;
+      set_used(engine, engine.used + slots);
       insert(engine, index + 1, {part.terms, part.call, end, last - end});
     }
     cut(engine, index, first, begin);

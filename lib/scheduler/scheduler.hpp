@@ -54,12 +54,13 @@ struct Work {
   std::uint64_t kind = 0;  // calls of one kind take about equally long an item
   std::uint64_t first = 0;
   std::uint64_t count = 0;
-  std::uint64_t chunks = 0;      // at most count; equal to it: every item by itself
-  std::uint64_t item_bytes = 0;  // encoded size of an item, about
-  std::uint64_t flow = 0;        // who submitted it: what different ones submit takes turns
-  std::uint32_t hwm = 0;         // an engine is handed more while it has fewer items than this; 0: as durations suggest
-  std::int32_t priority = 0;     // higher ones first
-  std::uint16_t slots = 0;       // that an item, or a chunk, takes of an engine beside others; 0: it takes the engine, alone
+  std::uint64_t chunks = 0;       // at most count; equal to it: every item by itself
+  std::uint64_t item_bytes = 0;   // encoded size of an item, about
+  std::uint64_t flow = 0;         // who submitted it: what different ones submit takes turns
+  std::uint32_t hwm = 0;          // an engine is handed more while it has fewer items than this; 0: as durations suggest
+  std::int32_t priority = 0;      // higher ones first
+  std::uint16_t slots = 0;        // that an item, or a chunk, takes of an engine beside others; 0: it takes the engine, alone
+  std::uint16_t least_slots = 0;  // engines that have fewer are not for it; at least `slots`
   Policy policy = Policy::least_load;
   bool alone = false;                    // not to be merged with its neighbours, nor handed out with others
   std::shared_ptr<const Avoid> avoid{};  // null: nobody
@@ -226,12 +227,15 @@ class Scheduler {
     std::uint32_t hwm = 0;
     std::int32_t priority = 0;
     std::uint16_t slots = 0;
+    std::uint16_t least_slots = 0;
     Policy policy = Policy::least_load;
     bool alone = false;
     bool in_chunks = false;  // which are not to be split
     std::shared_ptr<const Avoid> avoid{};
 
-    [[nodiscard]] auto tie() const { return std::tie(lane, kind, item_bytes, flow, hwm, priority, slots, policy, alone, in_chunks, avoid); }
+    [[nodiscard]] auto tie() const {
+      return std::tie(lane, kind, item_bytes, flow, hwm, priority, slots, least_slots, policy, alone, in_chunks, avoid);
+    }
   };
   using SharedTerms = boost::intrusive_ptr<const Terms>;
 
@@ -510,6 +514,7 @@ class Scheduler {
   [[nodiscard]] bool has_room(const Engine& engine, const Terms& terms) const;
   [[nodiscard]] bool kept_from(const Engine& engine, const Queue& queue) const;
   void keep_engine(Queue& queue);
+  void set_used(Engine& engine, int used);
   void release(Queue& queue);
 
   // What engines have in hand.
@@ -559,6 +564,7 @@ class Scheduler {
   std::size_t live_ = 0;
   std::size_t aside_ = 0;  // of these
   bool paused_ = false;
+  std::size_t slotted_ = 0;        // engines that have something in slots
   std::uint16_t least_slots_ = 0;  // that an engine has
   std::uint16_t most_slots_ = 0;
   double stretch_ = 1;    // of the limits, for so many engines

@@ -24,16 +24,20 @@ bool Scheduler::kept_from(const Engine& engine, const Queue& queue) const {
 void Scheduler::keep_engine(Queue& queue) {
   if (queue.keeps >= 0 || queue.lane->held) return;
   const Terms& terms = *queue.entries.front().terms;
+  // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
+  const std::size_t taken_whole = live_ - aside_ - idle_ - slotted_;
+  if ((terms.slots == 0 && slotted_ == 0) || (terms.slots == 1 && taken_whole == 0)) return;
   const std::vector<int>& avoids = queue.avoids();
+  // One that sits in a task that takes all of it may do so for long.
   const auto better = [](const Engine& a, const Engine& b) {
-    const int left_of_a = a.slots - a.used;
-    const int left_of_b = b.slots - b.used;
+    const int left_of_a = a.used == 0 ? 0 : a.slots - a.used;
+    const int left_of_b = b.used == 0 ? 0 : b.slots - b.used;
+    if ((a.used == 0) != (b.used == 0)) return a.used != 0;
     return left_of_a != left_of_b ? left_of_a > left_of_b : a.items < b.items;
   };
   Engine* best = nullptr;
   for (Engine& member : engines_) {
     if (!member.present() || member.kept || member.idle() || !in(*queue.lane, member)) continue;
-    // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
     if (member.used != 0 ? terms.slots == 1 : terms.slots == 0) continue;
     if (std::find(avoids.begin(), avoids.end(), member.id) != avoids.end()) continue;
     if (best == nullptr || better(member, *best)) best = &member;
@@ -42,6 +46,12 @@ void Scheduler::keep_engine(Queue& queue) {
   queue.keeps = best->id;
   best->kept = true;
   rest(*best).kept_for = &queue;
+}
+
+void Scheduler::set_used(Engine& engine, int used) {
+  if (engine.used == 0 && used != 0) ++slotted_;
+  if (engine.used != 0 && used == 0) --slotted_;
+  engine.used = static_cast<std::uint16_t>(used);
 }
 
 // The queue does not need the engine that is kept for it any more.

@@ -214,6 +214,43 @@ TEST_CASE("one of them is aborted, and the others go on", "[.slots]") {
   CHECK(other.get(test::limit) == 1);
 }
 
+TEST_CASE("a task of a chunk is aborted, and those behind it run", "[.slots]") {
+  const Meeting meeting;
+  const auto f = [](int n, const std::string& begun) {
+    if (n != 1) {
+      // Longer than one that is told to stop may go on.
+      for (int i = 0; i < 15; ++i) std::this_thread::sleep_for(100ms);
+      return n;
+    }
+    std::ofstream(begun + "/begun").flush();
+    for (;;) pause();
+  };
+  const auto result = isolated().with({.chunksize = 3}).map(f, std::vector<int>{1, 2, 3}, std::vector<std::string>(3, meeting.path()));
+  const auto end = std::chrono::steady_clock::now() + test::limit;
+  while (present(meeting.path()) == 0 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  client().abort(result.task_ids().front());
+  REQUIRE(result.wait(test::limit));
+  CHECK_THROWS_AS(result[0], rv::TaskAborted);
+  CHECK(result[1] == 2);
+  CHECK(result[2] == 3);
+}
+
+TEST_CASE("a task that waits for a subtask has its engine for itself again", "[.slots]") {
+  const Meeting meeting;
+  const auto parent = [](const std::string& path) {
+    const int child = rv::this_task::submit([](int n) { return 2 * n; }, 21).get();
+    return child == 42 && taken_here(path) == 0;
+  };
+  std::vector<rv::AsyncResult<bool>> parents;
+  std::vector<rv::AsyncResult<int>> others;
+  for (int i = 0; i < 10; ++i) {
+    parents.push_back(balanced().apply(parent, meeting.path()));
+    for (int j = 0; j < 3; ++j) others.push_back(isolated().apply(watch, meeting.path(), 1));
+  }
+  for (const auto& each : parents) CHECK(each.get(test::limit));
+  for (const auto& each : others) CHECK(each.get(test::limit) <= slots);
+}
+
 TEST_CASE("each tells what it publishes", "[.slots]") {
   const test::Gate gate;
   const auto f = [](const std::string& path, int n) {

@@ -146,6 +146,58 @@ TEST_CASE("others may read it while it is written", "[hub]") {
   }
 }
 
+TEST_CASE("what another writer keeps from being written is written when that has ended", "[hub]") {
+  const DatabaseFile file;
+  Rows rows(file.path(), 50);
+  rows.write({RunBegan{at, {{1, "one", 11, 1}}}, CallMade{1, "sweep", nullptr, 3, at}}, 0);
+  SQLite::Database other(file.path(), SQLite::OPEN_READWRITE, 10'000);
+  const auto tasks = [](std::uint64_t first) { return TasksEnded{1, first, {ended(0, 5 * us), ended(1, 5000 * us)}, {}}; };
+  {
+    SQLite::Transaction writing(other, SQLite::TransactionBehavior::IMMEDIATE);
+    CHECK_THROWS_AS(rows.write({tasks(0)}, 0), std::exception);
+  }
+  rows.write({tasks(0)}, 0);
+  rows.write({tasks(2), CallOver{1, at}}, 0);
+  CHECK(other.execAndGet("select count(*) from tasks").getInt() == 4);
+  CHECK(other.execAndGet("select completed from call").getInt() == 4);
+}
+
+TEST_CASE("a row that cannot be written leaves those behind it alone", "[hub]") {
+  const DatabaseFile file;
+  Rows rows(file.path());
+  rows.write({RunBegan{at, {{1, "one", 11, 1}}}, CallMade{1, "sweep", nullptr, 3, at}}, 0);
+  SQLite::Database other(file.path(), SQLite::OPEN_READWRITE, 10'000);
+  other.exec("create trigger no before insert on task begin select raise(abort, 'not now'); end");
+  const TasksEnded tasks{1, 0, {ended(0, 5 * us), ended(1, 5000 * us)}, {}};
+  CHECK_THROWS_AS(rows.write({tasks}, 0), std::exception);
+  CHECK_THROWS_AS(rows.write({tasks}, 0), std::exception);
+  other.exec("drop trigger no");
+  rows.write({tasks, CallOver{1, at}}, 0);
+  CHECK(other.execAndGet("select count(*) from tasks").getInt() == 2);
+  CHECK(other.execAndGet("select completed from call").getInt() == 2);
+}
+
+TEST_CASE("several runs share one file", "[hub]") {
+  const DatabaseFile file;
+  std::vector<std::thread> runs;
+  for (int i = 0; i < 4; ++i) {
+    runs.emplace_back([&file] {
+      Hub hub(file.path());
+      begin(hub);
+      for (std::uint64_t call = 1; call <= 20; ++call) {
+        add_call(hub, call, 2);
+        hub.add(TasksEnded{call, 0, {ended(0, 5 * us), ended(1, 5000 * us)}, {}}, 2);
+        hub.add(CallOver{call, at}, 0);
+        hub.flush();
+      }
+    });
+  }
+  for (std::thread& run : runs) run.join();
+  Hub hub(file.path());
+  CHECK(value(hub, "select count(*) from tasks") == "160");
+  CHECK(value(hub, "select count(distinct run) from call where ended is not null and completed = 2") == "4");
+}
+
 TEST_CASE("a query cannot change anything, and says what is wrong with it", "[hub]") {
   const DatabaseFile file;
   Hub hub(file.path());

@@ -105,6 +105,29 @@ TEST_CASE("what needs much room gets its turn", "[scheduler_slots]") {
   }
 }
 
+// Which may take for ever.
+TEST_CASE("what needs much room does not wait for an engine that sits in another task", "[scheduler_slots]") {
+  DrivenScheduler scheduler;
+  for (int id = 0; id < 3; ++id) scheduler.add_engine(id, 4);
+  scheduler.submit(items(1, 2));
+  CHECK(scheduler.drain().size() == 2);
+  scheduler.submit(sized(2, 1, 1000));
+  std::deque<Grant> running;
+  for (const Grant& grant : scheduler.drain()) running.push_back(grant);
+  CHECK(running.size() == 4);
+  scheduler.submit(of_flow(sized(3, 4), 1));
+  int ended = 0;
+  for (bool begun = false; !begun; ++ended) {
+    REQUIRE(ended <= 5);
+    scheduler.finished(running.front(), 1 * ms);
+    running.pop_front();
+    for (const Grant& grant : scheduler.drain()) {
+      begun = begun || grant.call == 3;
+      running.push_back(grant);
+    }
+  }
+}
+
 TEST_CASE("what needs little gets its turn beside what takes whole engines", "[scheduler_slots]") {
   DrivenScheduler scheduler;
   scheduler.add_engine(0, 4);

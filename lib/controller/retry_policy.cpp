@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include "controller/retries.hpp"
+#include "controller/retry_policy.hpp"
 
 #include "controller/items.hpp"
 #include "wire/error_text.hpp"

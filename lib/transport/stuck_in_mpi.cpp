@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include "transport/mpi_call.hpp"
+#include "transport/stuck_in_mpi.hpp"
 
 #include <dlfcn.h>
 #include <execinfo.h>
