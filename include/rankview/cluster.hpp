@@ -30,7 +30,7 @@ class Cluster {
   /// Collective over `comm` (a `boost::mpi::communicator` converts to it), which is duplicated. MPI must be initialised, at any thread
   /// level; below `MPI_THREAD_MULTIPLE` rank 0 says on stderr what is lost. Throws MismatchedBuild on every rank if the ranks do not run
   /// the same executable, UsageError for an inter-communicator, a null one, or from a client or a task of a run of the same ranks.
-  explicit Cluster(MPI_Comm comm, Options options = {});
+  explicit Cluster(MPI_Comm comm, const Options& options = {});
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
   /// Collective: frees the communicator. Behind `MPI_Finalize` it ends the process with an error. In a forked child it does nothing.

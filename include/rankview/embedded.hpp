@@ -5646,7 +5646,7 @@ void Cluster::State::end_run(const detail::Controller& closed) {
   if (hub != nullptr) hub->database()->flush();
 }
 
-Cluster::Cluster(MPI_Comm comm, Options options) : state_(std::make_unique<State>(comm, options)) {}
+Cluster::Cluster(MPI_Comm comm, const Options& options) : state_(std::make_unique<State>(comm, options)) {}
 
 Cluster::~Cluster() {
   if (state_->forked()) {
