@@ -18,7 +18,7 @@ namespace rankview::hub {
 
 // Writes what happens into a database, and is never in the way: what the controller says is put down here, and a thread of its own makes
 // rows of it, some times a second. If that cannot keep up, or the disk is full, what is told of tasks becomes less, and how much that is
-// stands in the run's row; no result and no time is lost for it.
+// stands in the run's row; no result is lost for it, and nobody waits.
 class Hub final : public TaskDatabase {
  public:
   // So many tasks and events may wait, which take some 40 and 200 bytes each. Above that, tasks that went well are counted; above twice as
