@@ -55,8 +55,8 @@ struct Options {
   /// many seconds a rank ends with an error instead. 0 for no limit. Not without detection.
   std::optional<std::chrono::seconds> start_limit{};
   /// `RANKVIEW_HUB` (none): the file of the task database, on rank 0's host, to which this run is added: which calls were made, what became
-  /// of their tasks, where, when and why. See Client::hub(), and the README for its tables. No task waits for the disk, but a thread of rank 0 needs a core for
-  /// it: tiny tasks took 80 ns instead of 50 where three ranks had two cores.
+  /// of their tasks, where, when and why. See Client::hub(), and the README for its tables. No task waits for the disk, but a thread of
+  /// rank 0 needs a core for it: tiny tasks took 80 ns instead of 50 where three ranks had two cores.
   std::optional<std::string> hub{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
