@@ -1928,92 +1928,7 @@ class Fifo {
 
 }  // namespace rankview::scheduler
 
-#include <bit>
-
-namespace rankview::scheduler {
-
-// Some of the numbers below a bound, a bit each.
-//
-// Cost: constant; next(): a step for every 64 numbers that it passes.
-class IdSet {
- public:
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] bool contains(int id) const { return (words_[word(id)] & bit(id)) != 0; }
-
-  // Room for numbers below `bound`.
-  void reserve(std::size_t bound) { words_.resize((bound + 63) / 64); }
-  void set(int id, bool member) {
-    if (contains(id) == member) return;
-    words_[word(id)] ^= bit(id);
-    member ? ++size_ : --size_;
-  }
-
-  // The first member from `id` on, or, behind the last one, the first of all. There must be one.
-  [[nodiscard]] int next(int id) const {
-    std::size_t at = word(id);
-    if (at >= words_.size()) return next(0);
-    std::uint64_t rest = words_[at] & ~(bit(id) - 1);
-    while (rest == 0) {
-      at = at + 1 == words_.size() ? 0 : at + 1;
-      rest = words_[at];
-    }
-    return static_cast<int>(at * 64) + std::countr_zero(rest);
-  }
-
- private:
-  static std::size_t word(int id) { return static_cast<std::size_t>(id) / 64; }
-  static std::uint64_t bit(int id) { return std::uint64_t{1} << (static_cast<unsigned>(id) % 64); }
-
-  std::vector<std::uint64_t> words_;
-  std::size_t size_ = 0;
-};
-
-}  // namespace rankview::scheduler
-
-namespace rankview::scheduler {
-
-// How far the turns of each priority have come: what a queue that gets work is to begin with, so that it has not saved up what it did not
-// use before. Once many priorities are known, those without work are forgotten now and then, since a program may use a new one for each
-// task.
-//
-// Cost: logarithmic in the number of priorities; crowded() and forget() amortised constant for each that comes.
-class Turns {
- public:
-  [[nodiscard]] double of(std::int32_t priority) const {
-    const auto known = turns_.find(priority);
-    return known == turns_.end() ? 0 : known->second;
-  }
-  void set(std::int32_t priority, double turn) { turns_[priority] = turn; }
-
-  [[nodiscard]] std::size_t size() const { return turns_.size(); }
-  // Whether there are so many that it is time to forget some.
-  [[nodiscard]] bool crowded() const { return turns_.size() > most_; }
-  // Forgets those for which `unused(priority)` holds. What still knows a turn of these must begin anew.
-  template <class Unused>
-  void forget(Unused unused) {
-    std::erase_if(turns_, [&unused](const auto& turn) { return unused(turn.first); });
-    most_ = std::max(few, 2 * turns_.size());
-  }
-
- private:
-  static constexpr std::size_t few = 64;
-
-  std::map<std::int32_t, double> turns_;
-  std::size_t most_ = few;
-};
-
-}  // namespace rankview::scheduler
-
-#include <boost/smart_ptr/intrusive_ptr.hpp>
-#include <boost/smart_ptr/intrusive_ref_counter.hpp>
-
-#include <queue>
-#include <random>
-#include <tuple>
-#include <unordered_set>
-
-// Who runs what, and when: queues of work, what engines have in hand, and the decision what to hand out next. Pure: no MPI, no threads,
-// no clock of its own, so that it can be tested and simulated by itself.
+// What is said to the scheduler, and what it says.
 namespace rankview::scheduler {
 
 using Nanoseconds = std::int64_t;
@@ -2042,7 +1957,7 @@ struct Work {
   std::uint64_t count = 0;
   std::uint64_t chunks = 0;       // at most count; equal to it: every item by itself
   std::uint64_t item_bytes = 0;   // encoded size of an item, about
-  std::uint64_t flow = 0;         // who submitted it: what different ones submit takes turns
+  std::uint64_t submitter = 0;    // who submitted it: what different ones submit takes turns
   std::uint32_t hwm = 0;          // an engine is handed more while it has fewer items than this; 0: as durations suggest
   std::int32_t priority = 0;      // higher ones first
   std::uint16_t slots = 0;        // that an item, or a chunk, takes of an engine beside others; 0: it takes the engine, alone
@@ -2119,6 +2034,470 @@ struct Load {
   std::uint64_t ended = 0;
 };
 
+}  // namespace rankview::scheduler
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+
+#include <tuple>
+
+// How work is to be handed out, and how long it takes.
+namespace rankview::scheduler {
+
+struct TargetSet;
+
+// How long items of one kind take.
+struct Duration {
+  double mean = 0;  // nanoseconds an item, of late
+  std::uint64_t samples = 0;
+
+  // A few items count for half, so that a drift shows soon; a single one, which may be far from the mean, for an eighth.
+  void learn(std::uint64_t items, Nanoseconds busy) {
+    const auto count = static_cast<double>(items);
+    samples += items;
+    const double weight = std::max(count / static_cast<double>(samples), std::min(count, 4.0) / 8);
+    mean += weight * (static_cast<double>(busy) / count - mean);
+  }
+};
+
+// By kind. What it gives stays where it is.
+class Durations {
+ public:
+  Duration& of(std::uint64_t kind) {
+    if (last_.second == nullptr || last_.first != kind) last_ = {kind, &durations_[kind]};
+    return *last_.second;
+  }
+
+ private:
+  std::unordered_map<std::uint64_t, Duration> durations_;
+  std::pair<std::uint64_t, Duration*> last_{0, nullptr};  // looked up
+};
+
+// How pieces of work are to be handed out; shared by those that have the same, one thread at a time.
+struct Terms : boost::intrusive_ref_counter<Terms, boost::thread_unsafe_counter> {
+  TargetSet* targets = nullptr;
+  Duration* kind = nullptr;
+  std::uint64_t item_bytes = 0;
+  std::uint64_t submitter = 0;
+  std::uint32_t hwm = 0;
+  std::int32_t priority = 0;
+  std::uint16_t slots = 0;
+  std::uint16_t least_slots = 0;
+  Policy policy = Policy::least_load;
+  bool alone = false;
+  bool in_chunks = false;  // which are not to be split
+  std::shared_ptr<const Avoid> avoid{};
+
+  [[nodiscard]] auto tie() const {
+    return std::tie(targets, kind, item_bytes, submitter, hwm, priority, slots, least_slots, policy, alone, in_chunks, avoid);
+  }
+};
+using SharedTerms = boost::intrusive_ptr<const Terms>;
+
+}  // namespace rankview::scheduler
+
+// What an engine has in hand. What is called for each item that ends is here, so that it is inlined.
+namespace rankview::scheduler {
+
+// Items [first, first + count) of a call that an engine has, of one grant.
+struct Assignment {
+  SharedTerms terms;
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+
+  [[nodiscard]] std::uint64_t end() const { return first + count; }
+  [[nodiscard]] bool whole() const { return terms->in_chunks && count > 1; }
+  // Nanoseconds of work; nothing if it is of unknown kind.
+  [[nodiscard]] std::optional<double> time() const {
+    if (terms->kind->samples == 0) return std::nullopt;
+    return terms->kind->mean * static_cast<double>(count);
+  }
+  void cut(std::uint64_t from, std::uint64_t to) {
+    first = from;
+    count = to - from;
+  }
+};
+
+// What an engine has in hand but for the oldest assignment, in the order in which it runs them.
+//
+// Cost: as of Fifo; time() is linear in the number of kinds.
+class Backlog {
+ public:
+  [[nodiscard]] std::size_t size() const { return assignments_.size(); }
+  [[nodiscard]] const Assignment& operator[](std::size_t i) const { return assignments_[i]; }
+  // Nanoseconds of work; nothing if some of it is of unknown kind.
+  [[nodiscard]] std::optional<double> time() const {
+    double backlog = 0;
+    for (const OfKind& of_kind : of_kinds_) {
+      if (of_kind.kind->samples == 0) return std::nullopt;
+      backlog += of_kind.kind->mean * static_cast<double>(of_kind.items);
+    }
+    return backlog;
+  }
+  [[nodiscard]] std::uint64_t items_of(const Duration& kind) const {
+    const OfKind* const of_kind = find(kind);
+    return of_kind == nullptr ? 0 : of_kind->items;
+  }
+  void insert(std::size_t i, Assignment assignment) {
+    count(assignment);
+    assignments_.insert(i, std::move(assignment));
+  }
+  Assignment take(std::size_t i) {
+    discount(assignments_[i]);
+    Assignment assignment = std::move(assignments_[i]);
+    assignments_.erase(i);
+    return assignment;
+  }
+  void cut(std::size_t i, std::uint64_t first, std::uint64_t end) {
+    discount(assignments_[i]);
+    assignments_[i].cut(first, end);
+    count(assignments_[i]);
+  }
+  // Has the cache fetch it.
+  void prefetch() const {
+    __builtin_prefetch(&assignments_);
+    __builtin_prefetch(&of_kinds_);
+  }
+
+ private:
+  // Items of one kind.
+  struct OfKind {
+    const Duration* kind;
+    std::uint64_t items;
+  };
+
+  [[nodiscard]] const OfKind* find(const Duration& kind) const {
+    const auto found = std::find_if(of_kinds_.begin(), of_kinds_.end(), [&kind](const OfKind& of_kind) { return of_kind.kind == &kind; });
+    return found == of_kinds_.end() ? nullptr : &*found;
+  }
+
+  void count(const Assignment& assignment) {
+    if (auto* const known = const_cast<OfKind*>(find(*assignment.terms->kind)); known != nullptr) {
+      known->items += assignment.count;
+    } else {
+      of_kinds_.push_back({assignment.terms->kind, assignment.count});
+    }
+  }
+
+  void discount(const Assignment& assignment) {
+    auto* const known = const_cast<OfKind*>(find(*assignment.terms->kind));
+    known->items -= assignment.count;
+    if (known->items != 0) return;
+    *known = of_kinds_.back();
+    of_kinds_.pop_back();
+  }
+
+  Fifo<Assignment> assignments_;
+  boost::container::small_vector<OfKind, 1> of_kinds_;
+};
+
+}  // namespace rankview::scheduler
+
+// What is known of an engine.
+namespace rankview::scheduler {
+
+struct Queue;
+struct TargetSet;
+
+// What is known of an engine's place in a target set.
+struct Listed {
+  bool idle = false;  // it stands in its lists
+  bool hungry = false;
+};
+
+// As much of an engine as handing it a long item and hearing of its end takes: a line of the cache, since of a hundred thousand engines
+// each that comes up has to be fetched.
+struct alignas(64) Engine {
+  int id = -1;
+  std::uint32_t suspended = 0;
+  bool live = false;
+  bool aside = false;      // see set_aside()
+  bool overdue = false;    // sits in a long item
+  bool recalling = false;  // has been asked to give back
+  bool watched = false;    // since Rest::watched_since
+  bool more = false;       // has something in Rest::backlog
+  bool joined = false;     // has something in Rest::target_sets
+  bool crowded = false;    // may have something to give back
+  bool kept = false;       // for Rest::kept_for
+  std::uint16_t slots = 1;
+  std::uint16_t used = 0;   // of these
+  Listed listed;            // in the target set of everyone
+  Assignment oldest;        // what it runs first
+  std::uint64_t items = 0;  // in hand, in all
+  std::uint64_t ended = 0;
+
+  [[nodiscard]] bool idle() const { return items == suspended; }
+  [[nodiscard]] bool present() const { return live && !aside; }
+};
+
+// An engine's part in a target set.
+struct Membership {
+  TargetSet* targets;
+  Listed listed;
+};
+
+// The rest of it.
+struct alignas(64) Rest {
+  Backlog backlog;
+  std::uint64_t ended_when_watched = 0;
+  std::uint64_t ended_when_kept = static_cast<std::uint64_t>(-1);  // when it could give nothing back
+  Nanoseconds watched_since = 0;
+  TargetSet* bound = nullptr;           // once there was work for it alone
+  Queue* kept_for = nullptr;            // whose first entry it is to make room for
+  std::vector<Membership> target_sets;  // with that, and without that of everyone
+};
+
+}  // namespace rankview::scheduler
+
+#include <bit>
+
+namespace rankview::scheduler {
+
+// Some of the numbers below a bound, a bit each.
+//
+// Cost: constant; next(): a step for every 64 numbers that it passes.
+class IdSet {
+ public:
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool contains(int id) const { return (words_[word(id)] & bit(id)) != 0; }
+
+  // Room for numbers below `bound`.
+  void reserve(std::size_t bound) { words_.resize((bound + 63) / 64); }
+  void set(int id, bool member) {
+    if (contains(id) == member) return;
+    words_[word(id)] ^= bit(id);
+    member ? ++size_ : --size_;
+  }
+
+  // The first member from `id` on, or, behind the last one, the first of all. There must be one.
+  [[nodiscard]] int next(int id) const {
+    std::size_t at = word(id);
+    if (at >= words_.size()) return next(0);
+    std::uint64_t rest = words_[at] & ~(bit(id) - 1);
+    while (rest == 0) {
+      at = at + 1 == words_.size() ? 0 : at + 1;
+      rest = words_[at];
+    }
+    return static_cast<int>(at * 64) + std::countr_zero(rest);
+  }
+
+ private:
+  static std::size_t word(int id) { return static_cast<std::size_t>(id) / 64; }
+  static std::uint64_t bit(int id) { return std::uint64_t{1} << (static_cast<unsigned>(id) % 64); }
+
+  std::vector<std::uint64_t> words_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace rankview::scheduler
+
+// Work that waits.
+namespace rankview::scheduler {
+
+// Work that several engines are handed at once; it stands in the queue of each for what only that engine may run (gang scheduling;
+// Ousterhout, Scheduling techniques for concurrent systems, ICDCS 1982).
+struct Gang {
+  std::vector<int> engines;
+  std::size_t ready = 0;  // engines whose turn it is
+};
+
+// Pending items [first, first + count) of a call, and how far they were handed out.
+struct Entry {
+  SharedTerms terms;
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t chunks = 0;
+  std::uint64_t chunk = 0;  // next to hand out
+  std::shared_ptr<Gang> gang{};
+
+  // Where a chunk begins.
+  [[nodiscard]] std::uint64_t boundary(std::uint64_t chunk_index) const {
+    if (chunks == count) return first + chunk_index;
+    const std::uint64_t size = count / chunks;
+    const std::uint64_t longer = count % chunks;
+    return first + chunk_index * size + std::min(chunk_index, longer);
+  }
+  [[nodiscard]] std::uint64_t end() const { return first + count; }
+  [[nodiscard]] std::uint64_t left() const { return end() - boundary(chunk); }
+  [[nodiscard]] bool over() const { return chunk == chunks; }
+  // Whether it is still to be handed out.
+  [[nodiscard]] bool has(std::uint64_t item) const { return !over() && boundary(chunk) <= item && item < end(); }
+  // Takes an item out that it has: gives what is left behind it, or of chunks, which stay whole but for that item, all that is left.
+  std::vector<Entry> cut_out(std::uint64_t item);
+  // By call, and within a call by what comes next of it. Since no two have an item in common, handing out does not change it.
+  [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {call, boundary(chunk)}; }
+};
+
+// The entries of a queue, in order of calls except where bound to one engine. Mostly they come in that order; those that do not, such as
+// calls that have waited for others, stand apart, so that each costs a logarithm of their number.
+class Entries {
+ public:
+  [[nodiscard]] bool empty() const { return in_order_.empty() && late_.empty(); }
+  Entry& front() { return late_first() ? const_cast<Entry&>(*late_.begin()) : in_order_.front(); }
+  [[nodiscard]] const Entry& front() const { return const_cast<Entries*>(this)->front(); }
+  void pop_front() {
+    if (late_first()) {
+      late_.erase(late_.begin());
+    } else {
+      in_order_.pop_front();
+    }
+  }
+  // Those at the front that are over.
+  void skip_over() {
+    while (!empty() && front().over()) pop_front();
+  }
+  void clear() {
+    in_order_.clear();
+    late_.clear();
+  }
+  // The one that came last of those that came in order, null if there is none.
+  Entry* last() { return in_order_.empty() ? nullptr : &in_order_.back(); }
+  void append(Entry entry) { in_order_.push_back(std::move(entry)); }
+  void insert(Entry entry) {
+    if (in_order_.empty() || in_order_.back().place() <= entry.place()) {
+      in_order_.push_back(std::move(entry));
+    } else {
+      late_.insert(std::move(entry));
+    }
+  }
+  template <class F>
+  void for_each(F f) {
+    for (Entry& entry : in_order_) f(entry);
+    for (const Entry& entry : late_) f(const_cast<Entry&>(entry));
+  }
+  template <class F>
+  void for_each(F f) const {
+    for (const Entry& entry : in_order_) f(entry);
+    for (const Entry& entry : late_) f(entry);
+  }
+  // Those of one call, where they are in order of calls.
+  template <class F>
+  void for_each_of(std::uint64_t call, F f) {
+    auto entry = std::lower_bound(in_order_.begin(), in_order_.end(), call,
+                                  [](const Entry& there, std::uint64_t wanted) { return there.call < wanted; });
+    for (; entry != in_order_.end() && entry->call == call; ++entry) f(*entry);
+    Entry first;
+    first.call = call;
+    for (auto late = late_.lower_bound(first); late != late_.end() && late->call == call; ++late) f(const_cast<Entry&>(*late));
+  }
+  // Cuts an item of a call out of the entry that has it.
+  bool cut_out(std::uint64_t call, std::uint64_t item);
+  template <class F>
+  void erase_if(F f) {
+    std::erase_if(in_order_, f);
+    std::erase_if(late_, f);
+  }
+
+ private:
+  [[nodiscard]] bool late_first() const {
+    return in_order_.empty() || (!late_.empty() && late_.begin()->place() < in_order_.front().place());
+  }
+
+  struct Earlier {
+    bool operator()(const Entry& a, const Entry& b) const { return a.place() < b.place(); }
+  };
+
+  std::deque<Entry> in_order_;
+  std::multiset<Entry, Earlier> late_;
+};
+
+}  // namespace rankview::scheduler
+
+// Sets of engines, and the queues that these draw from.
+namespace rankview::scheduler {
+
+// What comes first: by priority, then by turns, then by age; of one call, by the queue it stands in.
+struct Key {
+  std::int64_t urgency = 0;  // lower is sooner
+  double turn = 0;
+  std::uint64_t call = 0;
+  std::uint64_t queue = 0;
+  friend auto operator<=>(const Key&, const Key&) = default;
+};
+
+// Work of a target set that is handed out one after the other: of one priority and submitter, kept from the same engines, of one size.
+using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>, std::uint16_t>;
+struct Queue {
+  TargetSet* targets = nullptr;
+  std::uint64_t number = 0;  // in the order in which they were made
+  QueueId id;
+  Entries entries;
+  double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
+  int keeps = -1;   // the engine that is kept for it
+  bool runnable = false;
+  Key key;                 // under which it then stands among the runnable
+  std::size_t listed = 0;  // how often it stands there, with stale keys
+
+  [[nodiscard]] std::int32_t priority() const { return std::get<0>(id); }
+  [[nodiscard]] const std::vector<int>& avoids() const { return std::get<2>(id); }
+};
+
+// The engines that may draw from the same queues.
+struct TargetSet {
+  std::size_t engines = 0;
+  bool bound = false;
+  std::vector<std::unique_ptr<Queue>> queues;
+  // Engines that may want work, the idle before the merely hungry. An engine stands in a list at most once; whether it still
+  // belongs there shows when it comes up.
+  std::deque<int> idle;
+  std::deque<int> hungry;
+  std::map<int, std::vector<int>> followers;  // where teams draw from it: by first engine, the others
+  bool waits_for_gang = false;                // its first entry waits for the other engines of its gang
+  std::uint32_t hwm = 0;                      // the highest of what it was asked for since it was last empty
+  std::size_t in_hand = 0;                    // assignments that engines have of it
+
+  [[nodiscard]] bool recallable() const { return !bound && followers.empty(); }
+  [[nodiscard]] bool empty() const {
+    return std::all_of(queues.begin(), queues.end(), [](const auto& queue) { return queue->entries.empty(); });
+  }
+};
+
+}  // namespace rankview::scheduler
+
+namespace rankview::scheduler {
+
+// How far the turns of each priority have come: what a queue that gets work is to begin with, so that it has not saved up what it did not
+// use before. Once many priorities are known, those without work are forgotten now and then, since a program may use a new one for each
+// task.
+//
+// Cost: logarithmic in the number of priorities; crowded() and forget() amortised constant for each that comes.
+class Turns {
+ public:
+  [[nodiscard]] double of(std::int32_t priority) const {
+    const auto known = turns_.find(priority);
+    return known == turns_.end() ? 0 : known->second;
+  }
+  void set(std::int32_t priority, double turn) { turns_[priority] = turn; }
+
+  [[nodiscard]] std::size_t size() const { return turns_.size(); }
+  // Whether there are so many that it is time to forget some.
+  [[nodiscard]] bool crowded() const { return turns_.size() > most_; }
+  // Forgets those for which `unused(priority)` holds. What still knows a turn of these must begin anew.
+  template <class Unused>
+  void forget(Unused unused) {
+    std::erase_if(turns_, [&unused](const auto& turn) { return unused(turn.first); });
+    most_ = std::max(few, 2 * turns_.size());
+  }
+
+ private:
+  static constexpr std::size_t few = 64;
+
+  std::map<std::int32_t, double> turns_;
+  std::size_t most_ = few;
+};
+
+}  // namespace rankview::scheduler
+
+#include <queue>
+#include <random>
+#include <unordered_set>
+
+// Who runs what, and when: queues of work, what engines have in hand, and the decision what to hand out next. Pure: no MPI, no threads,
+// no clock of its own, so that it can be tested and simulated by itself.
+namespace rankview::scheduler {
+
 // Hands out by priority, and in order of submission, to the engine with the least in hand. What different submitters want, and what is for
 // different sets of engines, takes turns by the time it takes (start-time fair queueing; Goyal, Vin and Cheng, SIGCOMM 1996).
 //
@@ -2132,7 +2511,7 @@ struct Load {
 // in order, and past what needs more room, if it would not be begun otherwise; but for what comes first an engine is kept until there is
 // room, so that it gets its turn (the reservation of backfilling; Lifka, The ANL/IBM SP scheduling system, 1995).
 //
-// Cost of a hand-out: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets, submitters
+// Cost of a grant: amortised constant in the number of items and engines, logarithmic in the number of distinct target sets, submitters
 // and priorities that have work. Policies other than least_load: linear in the number of engines that may take more.
 class Scheduler {
  public:
@@ -2160,7 +2539,7 @@ class Scheduler {
   // One item, if nothing waits and somebody who may run it has nothing to do. If so it is handed out, to whom next() would hand it.
   bool submit_at_once(const Work& work, const Placement& placement, Grant& grant);
 
-  // The next hand-out. False if nothing can be handed out before an engine has finished something.
+  // The next grant. False if nothing can be handed out before an engine has finished something.
   bool next(Grant& grant);
 
   // An engine has ended items [begin, end) of a call, after `busy` in all.
@@ -2194,260 +2573,6 @@ class Scheduler {
   [[nodiscard]] bool paused() const { return paused_; }
 
  private:
-  struct Lane;
-  struct Queue;
-
-  struct Duration {
-    double mean = 0;  // nanoseconds an item, of late
-    std::uint64_t samples = 0;
-
-    void learn(std::uint64_t items, Nanoseconds busy);
-  };
-
-  // How pieces of work are to be handed out; shared by those that have the same, one thread at a time.
-  struct Terms : boost::intrusive_ref_counter<Terms, boost::thread_unsafe_counter> {
-    Lane* lane = nullptr;
-    Duration* kind = nullptr;
-    std::uint64_t item_bytes = 0;
-    std::uint64_t flow = 0;
-    std::uint32_t hwm = 0;
-    std::int32_t priority = 0;
-    std::uint16_t slots = 0;
-    std::uint16_t least_slots = 0;
-    Policy policy = Policy::least_load;
-    bool alone = false;
-    bool in_chunks = false;  // which are not to be split
-    std::shared_ptr<const Avoid> avoid{};
-
-    [[nodiscard]] auto tie() const {
-      return std::tie(lane, kind, item_bytes, flow, hwm, priority, slots, least_slots, policy, alone, in_chunks, avoid);
-    }
-  };
-  using SharedTerms = boost::intrusive_ptr<const Terms>;
-
-  // What is known of an engine's place in a lane.
-  struct Listed {
-    bool idle = false;  // it stands in the lane's lists
-    bool hungry = false;
-  };
-
-  // Items [first, first + count) of a call that an engine has, of one hand-out.
-  struct Held {
-    SharedTerms terms;
-    std::uint64_t call = 0;
-    std::uint64_t first = 0;
-    std::uint64_t count = 0;
-
-    [[nodiscard]] std::uint64_t end() const { return first + count; }
-    [[nodiscard]] bool whole() const { return terms->in_chunks && count > 1; }
-    // Nanoseconds of work; nothing if it is of unknown kind.
-    [[nodiscard]] std::optional<double> time() const {
-      if (terms->kind->samples == 0) return std::nullopt;
-      return terms->kind->mean * static_cast<double>(count);
-    }
-    void cut(std::uint64_t from, std::uint64_t to) {
-      first = from;
-      count = to - from;
-    }
-  };
-
-  // As much of an engine as handing it a long item and hearing of its end takes: a line of the cache, since of a hundred thousand engines
-  // each that comes up has to be fetched.
-  struct alignas(64) Engine {
-    int id = -1;
-    std::uint32_t suspended = 0;
-    bool live = false;
-    bool aside = false;      // see set_aside()
-    bool overdue = false;    // sits in a long item
-    bool recalling = false;  // has been asked to give back
-    bool watched = false;    // since Rest::watched_since
-    bool more = false;       // has something in Rest::behind
-    bool joined = false;     // has something in Rest::lanes
-    bool crowded = false;    // may have something to give back
-    bool kept = false;       // for Rest::kept_for
-    std::uint16_t slots = 1;
-    std::uint16_t used = 0;   // of these
-    Listed listed;            // in the lane of everyone
-    Held oldest;              // what it runs first
-    std::uint64_t items = 0;  // in hand, in all
-    std::uint64_t ended = 0;
-
-    [[nodiscard]] bool idle() const { return items == suspended; }
-    [[nodiscard]] bool present() const { return live && !aside; }
-  };
-
-  // What an engine has in hand but for the oldest hand-out, in the order in which it runs them.
-  //
-  // Cost: as of Fifo; backlog() is linear in the number of kinds.
-  class Behind {
-   public:
-    [[nodiscard]] std::size_t size() const { return held_.size(); }
-    [[nodiscard]] const Held& operator[](std::size_t i) const { return held_[i]; }
-    // Nanoseconds of work; nothing if some of it is of unknown kind.
-    [[nodiscard]] std::optional<double> backlog() const;
-    [[nodiscard]] std::uint64_t items_of(const Duration& kind) const;
-    void insert(std::size_t i, Held held);
-    Held take(std::size_t i);
-    void cut(std::size_t i, std::uint64_t first, std::uint64_t end);
-    // Has the cache fetch it.
-    void prefetch() const {
-      __builtin_prefetch(&held_);
-      __builtin_prefetch(&of_kinds_);
-    }
-
-   private:
-    // Items of one kind.
-    struct OfKind {
-      const Duration* kind;
-      std::uint64_t items;
-    };
-
-    [[nodiscard]] const OfKind* find(const Duration& kind) const;
-    void count(const Held& held);
-    void discount(const Held& held);
-
-    Fifo<Held> held_;
-    boost::container::small_vector<OfKind, 1> of_kinds_;
-  };
-
-  // An engine's part in a lane.
-  struct Membership {
-    Lane* lane;
-    Listed listed;
-  };
-
-  // The rest of it.
-  struct alignas(64) Rest {
-    Behind behind;
-    std::uint64_t ended_when_watched = 0;
-    std::uint64_t ended_when_kept = static_cast<std::uint64_t>(-1);  // when it could give nothing back
-    Nanoseconds watched_since = 0;
-    Lane* bound = nullptr;          // once there was work for it alone
-    Queue* kept_for = nullptr;      // whose first entry it is to make room for
-    std::vector<Membership> lanes;  // with that, and without that of everyone
-  };
-
-  // Work that several engines are handed at once; it stands in the bound lane of each.
-  struct Gang {
-    std::vector<int> engines;
-    std::size_t ready = 0;  // engines whose turn it is
-  };
-
-  // Pending items [first, first + count) of a call, and how far they were handed out.
-  struct Entry {
-    SharedTerms terms;
-    std::uint64_t call = 0;
-    std::uint64_t first = 0;
-    std::uint64_t count = 0;
-    std::uint64_t chunks = 0;
-    std::uint64_t chunk = 0;  // next to hand out
-    std::shared_ptr<Gang> gang{};
-
-    [[nodiscard]] std::uint64_t boundary(std::uint64_t chunk_index) const;
-    [[nodiscard]] std::uint64_t end() const { return first + count; }
-    [[nodiscard]] std::uint64_t left() const { return end() - boundary(chunk); }
-    [[nodiscard]] bool over() const { return chunk == chunks; }
-    // Whether it is still to be handed out.
-    [[nodiscard]] bool has(std::uint64_t item) const { return !over() && boundary(chunk) <= item && item < end(); }
-    // Takes an item out that it has: gives what is left behind it, or of chunks, which stay whole but for that item, all that is left.
-    std::vector<Entry> cut_out(std::uint64_t item);
-    // By call, and within a call by what comes next of it. Since no two have an item in common, handing out does not change it.
-    [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> place() const { return {call, boundary(chunk)}; }
-  };
-
-  // The entries of a queue, in order of calls except where bound to one engine. Mostly they come in that order; those that do not, such as
-  // calls that have waited for others, stand apart, so that each costs a logarithm of their number.
-  class Entries {
-   public:
-    [[nodiscard]] bool empty() const { return in_order_.empty() && late_.empty(); }
-    Entry& front();
-    [[nodiscard]] const Entry& front() const { return const_cast<Entries*>(this)->front(); }
-    void pop_front();
-    // Those at the front that are over.
-    void skip_over() {
-      while (!empty() && front().over()) pop_front();
-    }
-    void clear();
-    // The one that came last of those that came in order, null if there is none.
-    Entry* last() { return in_order_.empty() ? nullptr : &in_order_.back(); }
-    void append(Entry entry) { in_order_.push_back(std::move(entry)); }
-    void insert(Entry entry);
-    template <class F>
-    void for_each(F f) {
-      for (Entry& entry : in_order_) f(entry);
-      for (const Entry& entry : late_) f(const_cast<Entry&>(entry));
-    }
-    template <class F>
-    void for_each(F f) const {
-      for (const Entry& entry : in_order_) f(entry);
-      for (const Entry& entry : late_) f(entry);
-    }
-    // Those of one call, where they are in order of calls.
-    template <class F>
-    void for_each_of(std::uint64_t call, F f);
-    // Cuts an item of a call out of the entry that has it.
-    bool cut_out(std::uint64_t call, std::uint64_t item);
-    template <class F>
-    void erase_if(F f) {
-      std::erase_if(in_order_, f);
-      std::erase_if(late_, f);
-    }
-
-   private:
-    [[nodiscard]] bool late_first() const;
-
-    struct Earlier {
-      bool operator()(const Entry& a, const Entry& b) const { return a.place() < b.place(); }
-    };
-
-    std::deque<Entry> in_order_;
-    std::multiset<Entry, Earlier> late_;
-  };
-
-  // What comes first: by priority, then by turns, then by age; of one call, by the queue it stands in.
-  struct Key {
-    std::int64_t urgency = 0;  // lower is sooner
-    double turn = 0;
-    std::uint64_t call = 0;
-    std::uint64_t queue = 0;
-    friend auto operator<=>(const Key&, const Key&) = default;
-  };
-
-  // Work of a lane that is handed out one after the other: of one priority and submitter, kept from the same engines, of one size.
-  using QueueId = std::tuple<std::int32_t, std::uint64_t, std::vector<int>, std::uint16_t>;
-  struct Queue {
-    Lane* lane = nullptr;
-    std::uint64_t number = 0;  // in the order in which they were made
-    QueueId id;
-    Entries entries;
-    double turn = 0;  // nanoseconds of work that were handed out of it, as fair queueing counts them
-    int keeps = -1;   // the engine that is kept for it
-    bool runnable = false;
-    Key key;                 // under which it then stands among the runnable
-    std::size_t listed = 0;  // how often it stands there, with stale keys
-
-    [[nodiscard]] std::int32_t priority() const { return std::get<0>(id); }
-    [[nodiscard]] const std::vector<int>& avoids() const { return std::get<2>(id); }
-  };
-
-  // The engines that may draw from the same queues.
-  struct Lane {
-    std::size_t engines = 0;
-    bool bound = false;
-    std::vector<std::unique_ptr<Queue>> queues;
-    // Engines that may want work, the idle before the merely hungry. An engine stands in a list at most once; whether it still
-    // belongs there shows when it comes up.
-    std::deque<int> idle;
-    std::deque<int> hungry;
-    std::map<int, std::vector<int>> followers;  // where teams draw from it: by first engine, the others
-    bool held = false;                          // its first entry waits for the other engines of its gang
-    std::uint32_t hwm = 0;                      // the highest of what it was asked for since it was last empty
-    std::size_t in_hand = 0;                    // hand-outs that engines have of it
-
-    [[nodiscard]] bool recallable() const { return !bound && followers.empty(); }
-    [[nodiscard]] bool empty() const;
-  };
-
   Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
   [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
   Rest& rest(const Engine& engine) { return rests_[static_cast<std::size_t>(engine.id)]; }
@@ -2455,41 +2580,40 @@ class Scheduler {
 
   // Lanes.
   void set_live(std::size_t engines);
-  Lane& lane_for(const Placement& placement);
-  Lane& bound_lane(int id);
-  Lane& lane_for(const std::vector<int>& engines);
-  Lane& lane_for(const std::vector<std::vector<int>>& teams);
-  Lane& make_lane(bool bound);
-  void join(Lane& lane, Engine& engine);
-  void leave(Engine& engine, const std::unordered_set<const Lane*>& lanes);
-  [[nodiscard]] bool in(const Lane& lane, const Engine& engine) const;
-  Listed& listed(const Lane& lane, Engine& engine);
-  void drop_unused_lanes();
+  TargetSet& target_set_for(const Placement& placement);
+  TargetSet& bound_set(int id);
+  TargetSet& target_set_for(const std::vector<int>& engines);
+  TargetSet& target_set_for(const std::vector<std::vector<int>>& teams);
+  TargetSet& make_target_set(bool bound);
+  void join(TargetSet& targets, Engine& engine);
+  void leave(Engine& engine, const std::unordered_set<const TargetSet*>& target_sets);
+  [[nodiscard]] bool in(const TargetSet& targets, const Engine& engine) const;
+  Listed& listed(const TargetSet& targets, Engine& engine);
+  void drop_unused_target_sets();
 
   // Queues.
-  Queue& queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid);
+  Queue& queue_for(TargetSet& targets, const Terms& terms, std::vector<int> avoid);
   static void drop_if_unused(Queue& queue);
   void skip_over(Queue& queue);
-  [[nodiscard]] std::optional<std::vector<int>> avoided(const Lane& lane, const Terms& terms) const;
-  SharedTerms terms_of(Lane& lane, const Work& work);
+  [[nodiscard]] std::optional<std::vector<int>> avoided(const TargetSet& targets, const Terms& terms) const;
+  SharedTerms terms_of(TargetSet& targets, const Work& work);
   void submit_together(const Work& work, const std::vector<int>& engines);
   bool enqueue(Entry entry);
   void insert(Queue& queue, Entry entry);
-  // Calls `f` with the lanes that work of this placement stands in.
+  // Calls `f` with the target sets that work of this placement stands in.
   template <class F>
-  void for_lanes(const Placement& placement, F f);
-  void hold(Queue& queue, Gang& gang);
-  void set_runnable(Lane& lane);
+  void for_target_sets(const Placement& placement, F f);
+  void wait_for_gang(Queue& queue, Gang& gang);
+  void set_runnable(TargetSet& targets);
   void set_runnable(Queue& queue);
   void forget_turns();
-  Duration& duration(std::uint64_t kind);
 
   // Who wants something, and who is to get it.
   void offer(Engine& engine);
-  void offer(Lane& lane, Engine& engine) { offer(lane, listed(lane, engine), engine); }
-  void offer(Lane& lane, Listed& listed, Engine& engine);
-  void unlist(Lane& lane, Engine& engine);
-  [[nodiscard]] bool wants(const Lane& lane, const Engine& engine) const;
+  void offer(TargetSet& targets, Engine& engine) { offer(targets, listed(targets, engine), engine); }
+  void offer(TargetSet& targets, Listed& listed, Engine& engine);
+  void unlist(TargetSet& targets, Engine& engine);
+  [[nodiscard]] bool wants(const TargetSet& targets, const Engine& engine) const;
   [[nodiscard]] bool accepts(const Engine& engine, const Queue& queue, const Entry& entry) const;
   int pick(Queue& queue);
   int take_first(Queue& queue, std::deque<int>& list, bool idle);
@@ -2505,48 +2629,47 @@ class Scheduler {
 
   // What engines have in hand.
   [[nodiscard]] double stretched(Nanoseconds limit) const { return static_cast<double>(limit) * stretch_; }
-  [[nodiscard]] std::optional<double> backlog(const Engine& engine) const;
+  [[nodiscard]] std::optional<double> time_in_hand(const Engine& engine) const;
   [[nodiscard]] std::uint64_t items_of(const Engine& engine, const Duration& kind) const;
-  [[nodiscard]] std::size_t hand_outs(const Engine& engine) const;
-  [[nodiscard]] const Held& held(const Engine& engine, std::size_t index) const {
-    return index == 0 ? engine.oldest : rest(engine).behind[index - 1];
+  [[nodiscard]] std::size_t assignments(const Engine& engine) const;
+  [[nodiscard]] const Assignment& assignment(const Engine& engine, std::size_t index) const {
+    return index == 0 ? engine.oldest : rest(engine).backlog[index - 1];
   }
-  void insert(Engine& engine, std::size_t index, Held held);
+  void insert(Engine& engine, std::size_t index, Assignment assignment);
   void erase(Engine& engine, std::size_t index);
   void cut(Engine& engine, std::size_t index, std::uint64_t first, std::uint64_t end);
-  void hand_out(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end);
+  void assign(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end);
   void let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end);
   void set_items(Engine& engine, std::uint64_t items);
   void note_idle(Engine& engine, bool was_idle);
   std::vector<Range> take_in_hand(Engine& engine);
-  [[nodiscard]] bool team_present(const Lane& lane, const Engine& first) const;
+  [[nodiscard]] bool team_present(const TargetSet& targets, const Engine& first) const;
 
   // Recall.
   [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now);
   [[nodiscard]] bool overloaded(const Engine& engine) const;
   std::vector<Range> recallable(Engine& engine);
-  bool has_taker(Lane& lane, const Avoid* avoid);
+  bool has_taker(TargetSet& targets, const Avoid* avoid);
 
   Limits limits_;
   std::vector<Engine> engines_;         // by number
   std::vector<Rest> rests_;             // likewise
-  std::vector<std::uint64_t> granted_;  // likewise: when it was last handed something, in hand-outs
-  std::vector<std::unique_ptr<Lane>> lanes_;
-  std::map<std::vector<int>, Lane*> by_engines_;
-  std::map<std::vector<std::vector<int>>, Lane*> by_teams_;
-  Lane* everyone_ = nullptr;
+  std::vector<std::uint64_t> granted_;  // likewise: when it was last handed something: the number of that assignment
+  std::vector<std::unique_ptr<TargetSet>> target_sets_;
+  std::map<std::vector<int>, TargetSet*> by_engines_;
+  std::map<std::vector<std::vector<int>>, TargetSet*> by_teams_;
+  TargetSet* everyone_ = nullptr;
   // Queues that have both work and takers, the one that comes first on top. What stands there under another key than the queue has is
   // stale.
   using Runnable = std::pair<Key, Queue*>;
   std::priority_queue<Runnable, std::vector<Runnable>, std::greater<>> runnable_;
   Turns turns_;
-  std::unordered_map<std::uint64_t, Duration> durations_;
-  std::pair<std::uint64_t, Duration*> last_duration_{0, nullptr};  // the one last looked up
-  SharedTerms last_terms_;                                         // the last ones made
-  std::deque<Grant> ready_;                                        // decided and not yet asked for
+  Durations durations_;
+  SharedTerms last_terms_;   // the last ones made
+  std::deque<Grant> ready_;  // decided and not yet asked for
   std::uint64_t waiting_ = 0;
-  std::uint64_t hand_outs_ = 0;
-  std::uint64_t queues_ = 0;  // that were made
+  std::uint64_t assigned_ = 0;  // assignments so far
+  std::uint64_t queues_ = 0;    // that were made
   std::size_t live_ = 0;
   std::size_t aside_ = 0;  // of these
   bool paused_ = false;
@@ -9816,7 +9939,7 @@ scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t co
   work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
   work.item_bytes = block.data.bytes.size() / block.count;
   work.alone = !block.data.attachments.empty();
-  work.flow = call.life().submitter;
+  work.submitter = call.life().submitter;
   work.priority = call.life().terms->priority;
   work.hwm = call.life().terms->hwm;
   // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.
@@ -14566,157 +14689,48 @@ std::optional<Dependencies::Decision> Dependencies::next() {
 
 }  // namespace rankview::scheduler
 
-// Engines, and the sets of them that draw from the same queues.
+// An item that is taken out of what waits.
 namespace rankview::scheduler {
-namespace {
 
-// Target sets without work that are remembered.
-constexpr std::size_t kept_lanes = 64;
-
-}  // namespace
-
-void Scheduler::add_engine(int id, std::uint16_t slots) {
-  if (everyone_ == nullptr) everyone_ = &make_lane(false);
-  const std::size_t size = std::max(engines_.size(), static_cast<std::size_t>(id) + 1);
-  engines_.resize(size);
-  rests_.resize(size);
-  granted_.resize(size);
-  crowded_.reserve(size);
-  Engine& added = engine(id);
-  added.id = id;
-  added.live = true;
-  added.slots = slots;
-  least_slots_ = engines_.size() == 1 ? slots : std::min(least_slots_, slots);
-  most_slots_ = std::max(most_slots_, slots);
-  set_live(live_ + 1);
-  ++idle_;
-  ++everyone_->engines;
-  offer(added);
-  if (Lane* const bound = rest(added).bound; bound != nullptr) join(*bound, added);
-}
-
-bool Scheduler::Lane::empty() const {
-  return std::all_of(queues.begin(), queues.end(), [](const auto& queue) { return queue->entries.empty(); });
-}
-
-bool Scheduler::live(int id) const { return static_cast<std::size_t>(id) < engines_.size() && engine(id).live; }
-
-void Scheduler::set_live(std::size_t engines) {
-  live_ = engines;
-  stretch_ = std::max(1.0, static_cast<double>(live_) / static_cast<double>(limits_.engines));
-}
-
-Scheduler::Lane& Scheduler::make_lane(bool bound) {
-  lanes_.push_back(std::make_unique<Lane>());
-  lanes_.back()->bound = bound;
-  return *lanes_.back();
-}
-
-void Scheduler::join(Lane& lane, Engine& engine) {
-  ++lane.engines;
-  engine.joined = true;
-  std::vector<Membership>& lanes = rest(engine).lanes;
-  lanes.push_back({&lane, {}});
-  offer(lane, lanes.back().listed, engine);
-}
-
-// Those of the lanes that it is in.
-void Scheduler::leave(Engine& engine, const std::unordered_set<const Lane*>& lanes) {
-  std::vector<Membership>& joined = rest(engine).lanes;
-  std::erase_if(joined, [&lanes](const Membership& membership) { return lanes.contains(membership.lane); });
-  engine.joined = !joined.empty();
-}
-
-bool Scheduler::in(const Lane& lane, const Engine& engine) const {
-  if (&lane == everyone_) return engine.live;
-  const std::vector<Membership>& lanes = rest(engine).lanes;
-  return std::any_of(lanes.begin(), lanes.end(), [&lane](const Membership& membership) { return membership.lane == &lane; });
-}
-
-// The engine must be in the lane.
-Scheduler::Listed& Scheduler::listed(const Lane& lane, Engine& engine) {
-  if (&lane == everyone_) return engine.listed;
-  std::vector<Membership>& lanes = rest(engine).lanes;
-  return std::find_if(lanes.begin(), lanes.end(), [&lane](const Membership& membership) { return membership.lane == &lane; })->listed;
-}
-
-Scheduler::Lane& Scheduler::lane_for(const Placement& placement) {
-  switch (placement.kind) {
-    case Placement::Kind::among:
-      return lane_for(*placement.engines);
-    case Placement::Kind::teams:
-      return lane_for(*placement.teams);
-    case Placement::Kind::bound:
-      return bound_lane(placement.engine);
-    case Placement::Kind::anyone:
-    case Placement::Kind::together:
-      break;
-  }
-  return *everyone_;
-}
-
-Scheduler::Lane& Scheduler::bound_lane(int id) {
-  Engine& only = engine(id);
-  Lane*& bound = rest(only).bound;
-  if (bound == nullptr) {
-    bound = &make_lane(true);
-    if (only.live) join(*bound, only);
-  }
-  return *bound;
-}
-
-Scheduler::Lane& Scheduler::lane_for(const std::vector<int>& engines) {
-  std::vector<int> sorted = engines;
-  std::sort(sorted.begin(), sorted.end());
-  if (const auto known = by_engines_.find(sorted); known != by_engines_.end()) return *known->second;
-  // Each lane costs its engines a little whenever they have finished something.
-  if (by_engines_.size() > kept_lanes) drop_unused_lanes();
-  Lane& lane = make_lane(false);
-  for (const int id : sorted) {
-    if (live(id)) join(lane, engine(id));
-  }
-  by_engines_.emplace(std::move(sorted), &lane);
-  return lane;
-}
-
-Scheduler::Lane& Scheduler::lane_for(const std::vector<std::vector<int>>& teams) {
-  if (const auto known = by_teams_.find(teams); known != by_teams_.end()) return *known->second;
-  if (by_teams_.size() > kept_lanes) drop_unused_lanes();
-  Lane& lane = make_lane(false);
-  for (const std::vector<int>& team : teams) {
-    if (!std::all_of(team.begin(), team.end(), [this](int id) { return live(id); })) continue;
-    Engine& first = engine(team.front());
-    lane.followers[first.id] = {team.begin() + 1, team.end()};
-    join(lane, first);
-  }
-  by_teams_.emplace(teams, &lane);
-  return lane;
-}
-
-void Scheduler::drop_unused_lanes() {
-  last_terms_ = nullptr;
-  std::unordered_set<const Lane*> dropped;
-  std::unordered_set<const Queue*> dropped_queues;
-  const auto drop = [&](auto& lanes) {
-    std::erase_if(lanes, [&](const auto& known) {
-      Lane& lane = *known.second;
-      if (!lane.empty() || lane.in_hand != 0) return false;
-      dropped.insert(&lane);
-      for (const auto& queue : lane.queues) dropped_queues.insert(queue.get());
-      return true;
-    });
+std::vector<Entry> Entry::cut_out(std::uint64_t item) {
+  std::vector<Entry> rest;
+  const auto keep = [&](std::uint64_t begin, std::uint64_t end, std::uint64_t in_chunks) {
+    if (begin != end) rest.push_back({terms, call, begin, end - begin, in_chunks});
   };
-  drop(by_engines_);
-  drop(by_teams_);
-  for (Engine& member : engines_) {
-    if (member.joined) leave(member, dropped);
+  if (!terms->in_chunks) {
+    keep(item + 1, end(), end() - item - 1);
+    count = item - first;
+    chunks = count;
+    return rest;
   }
-  decltype(runnable_) kept;
-  for (; !runnable_.empty(); runnable_.pop()) {
-    if (!dropped_queues.contains(runnable_.top().second)) kept.push(runnable_.top());
+  for (std::uint64_t at = chunk; at < chunks; ++at) {
+    const std::uint64_t begin = boundary(at);
+    const std::uint64_t behind = boundary(at + 1);
+    if (item < begin || item >= behind) {
+      keep(begin, behind, 1);
+    } else {
+      keep(begin, item, 1);
+      keep(item + 1, behind, 1);
+    }
   }
-  runnable_ = std::move(kept);
-  std::erase_if(lanes_, [&dropped](const auto& lane) { return dropped.contains(lane.get()); });
+  chunk = chunks;
+  return rest;
+}
+
+bool Entries::cut_out(std::uint64_t call, std::uint64_t item) {
+  const auto has = [&](const Entry& entry) { return entry.call == call && entry.gang == nullptr && entry.has(item); };
+  // What is left stands in its place.
+  if (const auto entry = std::find_if(in_order_.begin(), in_order_.end(), has); entry != in_order_.end()) {
+    std::vector<Entry> rest = entry->cut_out(item);
+    in_order_.insert(std::next(entry), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
+    return true;
+  }
+  const auto entry = std::find_if(late_.begin(), late_.end(), has);
+  if (entry == late_.end()) return false;
+  Entry cut = std::move(late_.extract(entry).value());
+  for (Entry& part : cut.cut_out(item)) late_.insert(std::move(part));
+  if (!cut.over()) late_.insert(std::move(cut));
+  return true;
 }
 
 }  // namespace rankview::scheduler
@@ -14750,9 +14764,9 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     const std::vector<int> members = gang->engines;  // the gang goes with its last entry
     for (const int member : members) {
       if (member == id) continue;
-      Lane& lane = *rest(engine(member)).bound;
-      Queue& queue = *lane.queues.front();
-      if (lane.held && queue.entries.front().gang.get() == gang) lane.held = false;
+      TargetSet& targets = *rest(engine(member)).bound;
+      Queue& queue = *targets.queues.front();
+      if (targets.waits_for_gang && queue.entries.front().gang.get() == gang) targets.waits_for_gang = false;
       queue.entries.erase_if([&](const Entry& entry) {
         if (entry.gang.get() != gang) return false;
         if (entry.over()) return true;
@@ -14770,16 +14784,16 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   gone.listed = {};
   lost.in_hand = take_in_hand(gone);
 
-  const auto shrink = [&](Lane& lane) {
-    --lane.engines;
-    if (lane.engines == 0) {
-      for (const auto& queue : lane.queues) strand(*queue);
+  const auto shrink = [&](TargetSet& targets) {
+    --targets.engines;
+    if (targets.engines == 0) {
+      for (const auto& queue : targets.queues) strand(*queue);
       return;
     }
     // Those that were kept from all others may have nobody left.
     std::vector<Entry> moved;
-    for (const auto& queue : lane.queues) {
-      if (queue->entries.empty() || avoided(lane, *queue->entries.front().terms) == queue->avoids()) continue;
+    for (const auto& queue : targets.queues) {
+      if (queue->entries.empty() || avoided(targets, *queue->entries.front().terms) == queue->avoids()) continue;
       queue->entries.for_each([&moved](Entry& entry) {
         if (!entry.over()) moved.push_back(std::move(entry));
       });
@@ -14788,8 +14802,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       release(*queue);
     }
     for (Entry& entry : moved) {
-      if (const auto avoid = avoided(lane, *entry.terms)) {
-        Queue& queue = queue_for(lane, *entry.terms, *avoid);
+      if (const auto avoid = avoided(targets, *entry.terms)) {
+        Queue& queue = queue_for(targets, *entry.terms, *avoid);
         insert(queue, std::move(entry));
         set_runnable(queue);
       } else {
@@ -14799,26 +14813,26 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     }
   };
   shrink(*everyone_);
-  for (const Membership& membership : rest(gone).lanes) shrink(*membership.lane);
+  for (const Membership& membership : rest(gone).target_sets) shrink(*membership.targets);
   // Teams that it followed in end, too.
   for (const auto& known : by_teams_) {
-    Lane& lane = *known.second;
+    TargetSet& targets = *known.second;
     std::vector<int> ended;
-    for (const auto& [first, others] : lane.followers) {
+    for (const auto& [first, others] : targets.followers) {
       if (first == id || std::find(others.begin(), others.end(), id) != others.end()) ended.push_back(first);
     }
     for (const int first : ended) {
-      lane.followers.erase(first);
+      targets.followers.erase(first);
       if (first == id) continue;
-      for (const auto& queue : lane.queues) {
+      for (const auto& queue : targets.queues) {
         if (queue->keeps == first) release(*queue);
       }
-      unlist(lane, engine(first));
-      leave(engine(first), {&lane});
-      shrink(lane);
+      unlist(targets, engine(first));
+      leave(engine(first), {&targets});
+      shrink(targets);
     }
   }
-  rest(gone).lanes.clear();
+  rest(gone).target_sets.clear();
   gone.joined = false;
   return lost;
 }
@@ -14831,7 +14845,7 @@ std::vector<Range> Scheduler::set_aside(int id) {
   silent.aside = true;
   ++aside_;
   // Its turn with others comes when it is back.
-  if (Lane* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->held, false))
+  if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false))
     --bound->queues.front()->entries.front().gang->ready;
   return take_in_hand(silent);
 }
@@ -14844,37 +14858,87 @@ void Scheduler::take_back(int id) {
   offer(back);
   // Teams that it follows in.
   for (const auto& known : by_teams_) {
-    Lane& lane = *known.second;
-    for (const auto& [first, others] : lane.followers) {
-      if (std::find(others.begin(), others.end(), id) != others.end()) offer(lane, engine(first));
+    TargetSet& targets = *known.second;
+    for (const auto& [first, others] : targets.followers) {
+      if (std::find(others.begin(), others.end(), id) != others.end()) offer(targets, engine(first));
     }
   }
 }
 
 // Whether all of the team that the engine stands for can be handed something.
-bool Scheduler::team_present(const Lane& lane, const Engine& first) const {
-  const auto team = lane.followers.find(first.id);
-  return team == lane.followers.end() ||
+bool Scheduler::team_present(const TargetSet& targets, const Engine& first) const {
+  const auto team = targets.followers.find(first.id);
+  return team == targets.followers.end() ||
          std::all_of(team->second.begin(), team->second.end(), [this](int follower) { return engine(follower).present(); });
 }
 
 std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   std::vector<Range> ranges;
-  for (std::size_t i = 0; i < hand_outs(engine); ++i) {
-    const Held& part = held(engine, i);
+  for (std::size_t i = 0; i < assignments(engine); ++i) {
+    const Assignment& part = assignment(engine, i);
     ranges.push_back({part.call, part.first, part.end(), part.whole()});
-    --part.terms->lane->in_hand;
+    --part.terms->targets->in_hand;
   }
   std::erase_if(ready_, [&engine](const Grant& grant) { return grant.engine == engine.id; });
   engine.oldest = {};
   engine.more = false;
-  rest(engine).behind = {};
+  rest(engine).backlog = {};
   set_used(engine, 0);
   set_items(engine, 0);
   if (engine.kept) release(*rest(engine).kept_for);
   engine.suspended = 0;
   engine.overdue = engine.recalling = engine.watched = false;
   return ranges;
+}
+
+}  // namespace rankview::scheduler
+
+// Whom work goes to that names a policy other than the least load.
+namespace rankview::scheduler {
+
+int Scheduler::draw(Queue& queue) {
+  TargetSet& targets = *queue.targets;
+  const Entry& entry = queue.entries.front();
+  std::vector<int> willing;
+  for (const std::deque<int>* list : {&targets.idle, &targets.hungry}) {
+    for (const int id : *list) {
+      // Who stands in both lists counts in the one where it belongs.
+      const bool belongs = engine(id).idle() == (list == &targets.idle) && wants(targets, engine(id));
+      if (belongs && accepts(engine(id), queue, entry)) willing.push_back(id);
+    }
+  }
+  if (willing.empty()) return -1;
+  const auto take = [&](int id) {
+    unlist(targets, engine(id));
+    return id;
+  };
+  const auto any = [&] { return willing[std::uniform_int_distribution<std::size_t>(0, willing.size() - 1)(random_)]; };
+  const auto items = [this](int id) { return engine(id).items; };
+  switch (entry.terms->policy) {
+    case Policy::lru:
+      return take(*std::min_element(willing.begin(), willing.end(), [this](int a, int b) {
+        return granted_[static_cast<std::size_t>(a)] < granted_[static_cast<std::size_t>(b)];
+      }));
+    case Policy::two_bin: {
+      const int a = any();
+      const int b = any();
+      return take(items(b) < items(a) ? b : a);
+    }
+    case Policy::weighted: {
+      std::vector<double> weights;
+      weights.reserve(willing.size());
+      for (const int id : willing) weights.push_back(1.0 / (1e-6 + static_cast<double>(items(id))));
+      return take(willing[std::discrete_distribution<std::size_t>(weights.begin(), weights.end())(random_)]);
+    }
+    case Policy::pack: {
+      const auto left = [this](int id) { return engine(id).slots - engine(id).used; };
+      return take(*std::min_element(willing.begin(), willing.end(), [&left](int a, int b) { return left(a) < left(b); }));
+    }
+    case Policy::random:
+    case Policy::least_load:
+      break;
+  }
+  return take(any());
 }
 
 }  // namespace rankview::scheduler
@@ -14887,129 +14951,42 @@ bool contains(const std::vector<int>& ids, int id) { return std::find(ids.begin(
 
 }  // namespace
 
-std::uint64_t Scheduler::Entry::boundary(std::uint64_t chunk_index) const {
-  if (chunks == count) return first + chunk_index;
-  const std::uint64_t size = count / chunks;
-  const std::uint64_t longer = count % chunks;
-  return first + chunk_index * size + std::min(chunk_index, longer);
-}
-
-// ---- entries -----------------------------------------------------------------------------------------------------------------
-
-bool Scheduler::Entries::late_first() const {
-  return in_order_.empty() || (!late_.empty() && late_.begin()->place() < in_order_.front().place());
-}
-
-Scheduler::Entry& Scheduler::Entries::front() { return late_first() ? const_cast<Entry&>(*late_.begin()) : in_order_.front(); }
-
-void Scheduler::Entries::pop_front() {
-  if (late_first()) {
-    late_.erase(late_.begin());
-  } else {
-    in_order_.pop_front();
-  }
-}
-
-void Scheduler::Entries::clear() {
-  in_order_.clear();
-  late_.clear();
-}
-
-void Scheduler::Entries::insert(Entry entry) {
-  if (in_order_.empty() || in_order_.back().place() <= entry.place()) {
-    in_order_.push_back(std::move(entry));
-  } else {
-    late_.insert(std::move(entry));
-  }
-}
-
-template <class F>
-void Scheduler::Entries::for_each_of(std::uint64_t call, F f) {
-  auto entry = std::lower_bound(in_order_.begin(), in_order_.end(), call,
-                                [](const Entry& there, std::uint64_t wanted) { return there.call < wanted; });
-  for (; entry != in_order_.end() && entry->call == call; ++entry) f(*entry);
-  Entry first;
-  first.call = call;
-  for (auto late = late_.lower_bound(first); late != late_.end() && late->call == call; ++late) f(const_cast<Entry&>(*late));
-}
-
-std::vector<Scheduler::Entry> Scheduler::Entry::cut_out(std::uint64_t item) {
-  std::vector<Entry> rest;
-  const auto keep = [&](std::uint64_t begin, std::uint64_t end, std::uint64_t in_chunks) {
-    if (begin != end) rest.push_back({terms, call, begin, end - begin, in_chunks});
-  };
-  if (!terms->in_chunks) {
-    keep(item + 1, end(), end() - item - 1);
-    count = item - first;
-    chunks = count;
-    return rest;
-  }
-  for (std::uint64_t at = chunk; at < chunks; ++at) {
-    const std::uint64_t begin = boundary(at);
-    const std::uint64_t behind = boundary(at + 1);
-    if (item < begin || item >= behind) {
-      keep(begin, behind, 1);
-    } else {
-      keep(begin, item, 1);
-      keep(item + 1, behind, 1);
-    }
-  }
-  chunk = chunks;
-  return rest;
-}
-
-bool Scheduler::Entries::cut_out(std::uint64_t call, std::uint64_t item) {
-  const auto has = [&](const Entry& entry) { return entry.call == call && entry.gang == nullptr && entry.has(item); };
-  // What is left stands in its place.
-  if (const auto entry = std::find_if(in_order_.begin(), in_order_.end(), has); entry != in_order_.end()) {
-    std::vector<Entry> rest = entry->cut_out(item);
-    in_order_.insert(std::next(entry), std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));
-    return true;
-  }
-  const auto entry = std::find_if(late_.begin(), late_.end(), has);
-  if (entry == late_.end()) return false;
-  Entry cut = std::move(late_.extract(entry).value());
-  for (Entry& part : cut.cut_out(item)) late_.insert(std::move(part));
-  if (!cut.over()) late_.insert(std::move(cut));
-  return true;
-}
-
 // ---- queues ------------------------------------------------------------------------------------------------------------------
 
-Scheduler::Queue& Scheduler::queue_for(Lane& lane, const Terms& terms, std::vector<int> avoid) {
+Queue& Scheduler::queue_for(TargetSet& targets, const Terms& terms, std::vector<int> avoid) {
   // What one engine is to do is done in order.
-  QueueId id = lane.bound ? QueueId() : QueueId(terms.priority, terms.flow, std::move(avoid), terms.slots);
-  for (const auto& queue : lane.queues) {
+  QueueId id = targets.bound ? QueueId() : QueueId(terms.priority, terms.submitter, std::move(avoid), terms.slots);
+  for (const auto& queue : targets.queues) {
     if (queue->id == id) return *queue;
   }
   // One that is not needed any more will do.
-  for (const auto& queue : lane.queues) {
+  for (const auto& queue : targets.queues) {
     if (!queue->entries.empty() || queue->listed != 0) continue;
     queue->id = std::move(id);
     queue->turn = 0;
     return *queue;
   }
-  lane.queues.push_back(std::make_unique<Queue>());
-  Queue& queue = *lane.queues.back();
-  queue.lane = &lane;
+  targets.queues.push_back(std::make_unique<Queue>());
+  Queue& queue = *targets.queues.back();
+  queue.targets = &targets;
   queue.number = queues_++;
   queue.id = std::move(id);
   return queue;
 }
 
 void Scheduler::drop_if_unused(Queue& queue) {
-  Lane& lane = *queue.lane;
-  if (!queue.entries.empty() || queue.listed != 0 || lane.queues.size() == 1) return;
-  std::erase_if(lane.queues, [&queue](const auto& q) { return q.get() == &queue; });
+  TargetSet& targets = *queue.targets;
+  if (!queue.entries.empty() || queue.listed != 0 || targets.queues.size() == 1) return;
+  std::erase_if(targets.queues, [&queue](const auto& q) { return q.get() == &queue; });
 }
 
-void Scheduler::set_runnable(Lane& lane) {
-  for (const auto& queue : lane.queues) set_runnable(*queue);
+void Scheduler::set_runnable(TargetSet& targets) {
+  for (const auto& queue : targets.queues) set_runnable(*queue);
 }
 
 void Scheduler::set_runnable(Queue& queue) {
-  const Lane& lane = *queue.lane;
-  if (lane.held || queue.entries.empty() || (lane.idle.empty() && lane.hungry.empty())) return;
+  const TargetSet& targets = *queue.targets;
+  if (targets.waits_for_gang || queue.entries.empty() || (targets.idle.empty() && targets.hungry.empty())) return;
   const Key key{-static_cast<std::int64_t>(queue.priority()), queue.turn, queue.entries.front().call, queue.number};
   if (queue.runnable && queue.key == key) return;
   queue.runnable = true;
@@ -15021,14 +14998,14 @@ void Scheduler::set_runnable(Queue& queue) {
 // Of priorities of which nothing waits. Their queues, which are empty, begin with the next work as new ones do.
 void Scheduler::forget_turns() {
   std::set<std::int32_t> used;
-  for (const auto& lane : lanes_) {
-    for (const auto& queue : lane->queues) {
+  for (const auto& targets : target_sets_) {
+    for (const auto& queue : targets->queues) {
       if (!queue->entries.empty()) used.insert(std::get<0>(queue->id));
     }
   }
   turns_.forget([&used](std::int32_t priority) { return !used.contains(priority); });
-  for (const auto& lane : lanes_) {
-    for (const auto& queue : lane->queues) {
+  for (const auto& targets : target_sets_) {
+    for (const auto& queue : targets->queues) {
       if (!used.contains(std::get<0>(queue->id))) queue->turn = 0;
     }
   }
@@ -15036,18 +15013,13 @@ void Scheduler::forget_turns() {
 
 // ---- work --------------------------------------------------------------------------------------------------------------------
 
-Scheduler::Duration& Scheduler::duration(std::uint64_t kind) {
-  if (last_duration_.second == nullptr || last_duration_.first != kind) last_duration_ = {kind, &durations_[kind]};
-  return *last_duration_.second;
-}
-
 // Mostly what is submitted next has the same.
-Scheduler::SharedTerms Scheduler::terms_of(Lane& lane, const Work& work) {
+SharedTerms Scheduler::terms_of(TargetSet& targets, const Work& work) {
   Terms terms;
-  terms.lane = &lane;
-  terms.kind = &duration(work.kind);
+  terms.targets = &targets;
+  terms.kind = &durations_.of(work.kind);
   terms.item_bytes = work.item_bytes;
-  terms.flow = work.flow;
+  terms.submitter = work.submitter;
   terms.hwm = work.hwm;
   terms.priority = work.priority;
   terms.slots = work.slots;
@@ -15066,7 +15038,7 @@ bool Scheduler::submit(const Work& work, const Placement& placement) {
     submit_together(work, *placement.engines);
     return true;
   }
-  return enqueue({terms_of(lane_for(placement), work), work.call, work.first, work.count, work.chunks});
+  return enqueue({terms_of(target_set_for(placement), work), work.call, work.first, work.count, work.chunks});
 }
 
 // That is how it mostly is where calls come one by one. Turns are for what waits, so this does not count as one.
@@ -15078,16 +15050,16 @@ bool Scheduler::submit_at_once(const Work& work, const Placement& placement, Gra
   if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone_->idle.empty())) return false;
   Engine& to = engine(bound ? placement.engine : everyone_->idle.front());
   if (!to.present() || !to.idle() || to.kept) return false;
-  Lane& lane = bound ? bound_lane(to.id) : *everyone_;
-  Listed& where = listed(lane, to);
-  if (where.idle && lane.idle.front() == to.id) {
-    lane.idle.pop_front();
+  TargetSet& targets = bound ? bound_set(to.id) : *everyone_;
+  Listed& where = listed(targets, to);
+  if (where.idle && targets.idle.front() == to.id) {
+    targets.idle.pop_front();
     where.idle = false;
   }
-  const Entry entry{terms_of(lane, work), work.call, work.first, 1, 1};
+  const Entry entry{terms_of(targets, work), work.call, work.first, 1, 1};
   const Duration& kind = *entry.terms->kind;
   grant = {to.id, work.call, work.first, work.first + 1, kind.samples == 0 || kind.mean >= static_cast<double>(limits_.slow)};
-  hand_out(to, entry, work.first, work.first + 1);
+  assign(to, entry, work.first, work.first + 1);
   offer(to);
   return true;
 }
@@ -15100,52 +15072,52 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
   own.chunks = own.count;
   own.alone = true;  // what follows is not to be merged with it
   for (std::size_t i = 0; i < engines.size(); ++i) {
-    Lane& lane = bound_lane(engines[i]);
-    SharedTerms terms = terms_of(lane, own);
-    Queue& queue = queue_for(lane, *terms, {});
+    TargetSet& targets = bound_set(engines[i]);
+    SharedTerms terms = terms_of(targets, own);
+    Queue& queue = queue_for(targets, *terms, {});
     queue.entries.append({std::move(terms), work.call, work.first + i, 1, 1, 0, gang});
     set_runnable(queue);
   }
 }
 
-// Whom work of this lane is to be kept from: nothing if that is everybody.
-std::optional<std::vector<int>> Scheduler::avoided(const Lane& lane, const Terms& terms) const {
+// Whom work of this target set is to be kept from: nothing if that is everybody.
+std::optional<std::vector<int>> Scheduler::avoided(const TargetSet& targets, const Terms& terms) const {
   const Avoid* const avoid = terms.avoid.get();
   const bool fits_all = terms.least_slots <= least_slots_;
   if (avoid == nullptr && fits_all) return std::vector<int>();
   std::vector<int> refused;
   const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
     for (const int id : ids) {
-      if (live(id) && !contains(to, id) && in(lane, engine(id))) to.push_back(id);
+      if (live(id) && !contains(to, id) && in(targets, engine(id))) to.push_back(id);
     }
     std::sort(to.begin(), to.end());
   };
   if (!fits_all) {
     for (const Engine& member : engines_) {
-      if (member.live && member.slots < terms.least_slots && in(lane, member)) refused.push_back(member.id);
+      if (member.live && member.slots < terms.least_slots && in(targets, member)) refused.push_back(member.id);
     }
   }
   if (avoid != nullptr) add(avoid->refused, refused);
-  if (refused.size() == lane.engines) return std::nullopt;
+  if (refused.size() == targets.engines) return std::nullopt;
   std::vector<int> all = refused;
   if (avoid != nullptr) add(avoid->tried, all);
-  return all.size() == lane.engines ? refused : all;
+  return all.size() == targets.engines ? refused : all;
 }
 
 // False if nobody may run it.
 bool Scheduler::enqueue(Entry entry) {
   const Terms& terms = *entry.terms;
-  Lane& lane = *terms.lane;
-  if (lane.engines == 0) return false;
-  auto avoid = avoided(lane, terms);
+  TargetSet& targets = *terms.targets;
+  if (targets.engines == 0) return false;
+  auto avoid = avoided(targets, terms);
   if (!avoid) return false;
-  Queue& queue = queue_for(lane, terms, std::move(*avoid));
+  Queue& queue = queue_for(targets, terms, std::move(*avoid));
   waiting_ += entry.count;
   if (queue.entries.empty()) queue.turn = std::max(queue.turn, turns_.of(terms.priority));
-  if (terms.hwm > lane.hwm && terms.hwm > 1) {
-    lane.hwm = terms.hwm;
+  if (terms.hwm > targets.hwm && terms.hwm > 1) {
+    targets.hwm = terms.hwm;
     for (Engine& member : engines_) {
-      if (in(lane, member)) offer(lane, member);
+      if (in(targets, member)) offer(targets, member);
     }
   }
   insert(queue, std::move(entry));
@@ -15161,7 +15133,7 @@ void Scheduler::insert(Queue& queue, Entry entry) {
                                           mergeable(entry) && last->terms->avoid == entry.terms->avoid) {
     last->count += entry.count;
     last->chunks += entry.chunks;
-  } else if (queue.lane->bound) {
+  } else if (queue.targets->bound) {
     entries.append(std::move(entry));
   } else {
     entries.insert(std::move(entry));
@@ -15169,31 +15141,31 @@ void Scheduler::insert(Queue& queue, Entry entry) {
 }
 
 template <class F>
-void Scheduler::for_lanes(const Placement& placement, F f) {
+void Scheduler::for_target_sets(const Placement& placement, F f) {
   const auto bound = [&](int id) {
-    if (Lane* const lane = live(id) ? rest(engine(id)).bound : nullptr; lane != nullptr) f(*lane);
+    if (TargetSet* const targets = live(id) ? rest(engine(id)).bound : nullptr; targets != nullptr) f(*targets);
   };
   if (placement.kind == Placement::Kind::together) {
     for (const int id : *placement.engines) bound(id);
   } else if (placement.kind == Placement::Kind::bound) {
     bound(placement.engine);
   } else {
-    f(lane_for(placement));
+    f(target_set_for(placement));
   }
 }
 
 void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
-  for_lanes(placement, [&](Lane& lane) {
-    for (const auto& queue : lane.queues) {
+  for_target_sets(placement, [&](TargetSet& targets) {
+    for (const auto& queue : targets.queues) {
       Entries& entries = queue->entries;
       // Those within stay as gaps, since calls may be given up in any order.
       const auto give_up = [&](Entry& entry) {
         if (entry.call != call || entry.over()) return;
-        if (lane.held && &entry == &entries.front()) lane.held = false;
+        if (targets.waits_for_gang && &entry == &entries.front()) targets.waits_for_gang = false;
         waiting_ -= entry.left();
         entry.chunk = entry.chunks;
       };
-      if (lane.bound) {
+      if (targets.bound) {
         entries.for_each(give_up);
       } else {
         entries.for_each_of(call, give_up);
@@ -15206,8 +15178,8 @@ void Scheduler::withdraw(std::uint64_t call, const Placement& placement) {
 
 bool Scheduler::withdraw(std::uint64_t call, std::uint64_t item, const Placement& placement) {
   bool found = false;
-  for_lanes(placement, [&](Lane& lane) {
-    for (const auto& queue : lane.queues) {
+  for_target_sets(placement, [&](TargetSet& targets) {
+    for (const auto& queue : targets.queues) {
       if (found || !queue->entries.cut_out(call, item)) continue;
       found = true;
       --waiting_;
@@ -15252,21 +15224,21 @@ bool Scheduler::overdue(Engine& engine, Nanoseconds now) {
 // Whether it has more than it would be handed by now, while somebody else has nothing to do: its items have become longer.
 bool Scheduler::overloaded(const Engine& engine) const {
   if (idle_ == 0 || waiting_ != 0) return false;
-  const auto time = backlog(engine);
+  const auto time = time_in_hand(engine);
   return time && *time > stretched(limits_.in_hand);
 }
 
 // Whether an engine with nothing to do could run this, or, where everybody is busy, any other.
-bool Scheduler::has_taker(Lane& lane, const Avoid* avoid) {
-  if (idle_ == 0) return lane.engines > 1;
+bool Scheduler::has_taker(TargetSet& targets, const Avoid* avoid) {
+  if (idle_ == 0) return targets.engines > 1;
   const auto kept_from = [](const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
   const auto idles = [this](int id) { return engine(id).present() && engine(id).idle(); };
-  while (!lane.idle.empty() && !idles(lane.idle.front())) {
-    Engine& stale = engine(lane.idle.front());
-    lane.idle.pop_front();
-    if (stale.live) listed(lane, stale).idle = false;
+  while (!targets.idle.empty() && !idles(targets.idle.front())) {
+    Engine& stale = engine(targets.idle.front());
+    targets.idle.pop_front();
+    if (stale.live) listed(targets, stale).idle = false;
   }
-  return std::any_of(lane.idle.begin(), lane.idle.end(), [&](int id) {
+  return std::any_of(targets.idle.begin(), targets.idle.end(), [&](int id) {
     if (!idles(id)) return false;
     return avoid == nullptr || (!kept_from(avoid->refused, id) && !kept_from(avoid->tried, id));
   });
@@ -15275,12 +15247,12 @@ bool Scheduler::has_taker(Lane& lane, const Avoid* avoid) {
 // What it could give back: what others may run, but for the item that it is at.
 std::vector<Range> Scheduler::recallable(Engine& engine) {
   std::vector<Range> ranges;
-  for (std::size_t i = 0; i < hand_outs(engine); ++i) {
-    const Held& part = held(engine, i);
+  for (std::size_t i = 0; i < assignments(engine); ++i) {
+    const Assignment& part = assignment(engine, i);
     const bool whole = part.whole();
     const std::uint64_t begin = i == 0 && !whole ? part.first + 1 : part.first;
     const bool running = i == 0 && (whole || part.count == 1);
-    if (running || !part.terms->lane->recallable() || !has_taker(*part.terms->lane, part.terms->avoid.get())) continue;
+    if (running || !part.terms->targets->recallable() || !has_taker(*part.terms->targets, part.terms->avoid.get())) continue;
     ranges.push_back({part.call, begin, part.end(), whole});
   }
   return ranges;
@@ -15313,8 +15285,8 @@ void Scheduler::returned(int id, const std::vector<Range>& ranges) {
   // It is not to be asked again before something has changed.
   if (ranges.empty()) rest(from).ended_when_kept = from.ended;
   for (const Range& range : ranges) {
-    for (std::size_t i = 0; i < hand_outs(from);) {
-      const Held& part = held(from, i);
+    for (std::size_t i = 0; i < assignments(from);) {
+      const Assignment& part = assignment(from, i);
       const std::uint64_t begin = std::max(range.begin, part.first);
       const std::uint64_t end = std::min(range.end, part.end());
       if (part.call != range.call || begin >= end) {
@@ -15325,7 +15297,7 @@ void Scheduler::returned(int id, const std::vector<Range>& ranges) {
       Entry back{part.terms, part.call, begin, items, part.terms->in_chunks ? 1 : items};
       let_go(from, i, begin, end);
       enqueue(std::move(back));
-      i = 0;  // the hand-outs have moved
+      i = 0;  // the assignments have moved
     }
   }
   offer(from);
@@ -15335,95 +15307,34 @@ void Scheduler::returned(int id, const std::vector<Range>& ranges) {
 
 namespace rankview::scheduler {
 
-// A few items count for half, so that a drift shows soon; a single one, which may be far from the mean, for an eighth.
-void Scheduler::Duration::learn(std::uint64_t items, Nanoseconds busy) {
-  const auto count = static_cast<double>(items);
-  samples += items;
-  const double weight = std::max(count / static_cast<double>(samples), std::min(count, 4.0) / 8);
-  mean += weight * (static_cast<double>(busy) / count - mean);
-}
-
 // ---- what engines have in hand -----------------------------------------------------------------------------------------------
 
-std::optional<double> Scheduler::Behind::backlog() const {
-  double backlog = 0;
-  for (const OfKind& of_kind : of_kinds_) {
-    if (of_kind.kind->samples == 0) return std::nullopt;
-    backlog += of_kind.kind->mean * static_cast<double>(of_kind.items);
-  }
-  return backlog;
-}
-
-void Scheduler::Behind::insert(std::size_t i, Held held) {
-  count(held);
-  held_.insert(i, std::move(held));
-}
-
-Scheduler::Held Scheduler::Behind::take(std::size_t i) {
-  discount(held_[i]);
-  Held held = std::move(held_[i]);
-  held_.erase(i);
-  return held;
-}
-
-void Scheduler::Behind::cut(std::size_t i, std::uint64_t first, std::uint64_t end) {
-  discount(held_[i]);
-  held_[i].cut(first, end);
-  count(held_[i]);
-}
-
-const Scheduler::Behind::OfKind* Scheduler::Behind::find(const Duration& kind) const {
-  const auto found = std::find_if(of_kinds_.begin(), of_kinds_.end(), [&kind](const OfKind& of_kind) { return of_kind.kind == &kind; });
-  return found == of_kinds_.end() ? nullptr : &*found;
-}
-
-std::uint64_t Scheduler::Behind::items_of(const Duration& kind) const {
-  const OfKind* const of_kind = find(kind);
-  return of_kind == nullptr ? 0 : of_kind->items;
-}
-
-void Scheduler::Behind::count(const Held& held) {
-  if (auto* const known = const_cast<OfKind*>(find(*held.terms->kind)); known != nullptr) {
-    known->items += held.count;
-  } else {
-    of_kinds_.push_back({held.terms->kind, held.count});
-  }
-}
-
-void Scheduler::Behind::discount(const Held& held) {
-  auto* const known = const_cast<OfKind*>(find(*held.terms->kind));
-  known->items -= held.count;
-  if (known->items != 0) return;
-  *known = of_kinds_.back();
-  of_kinds_.pop_back();
-}
-
 // Nanoseconds of work; nothing if some of it is of unknown kind.
-std::optional<double> Scheduler::backlog(const Engine& engine) const {
+std::optional<double> Scheduler::time_in_hand(const Engine& engine) const {
   if (engine.oldest.terms == nullptr) return 0;
   const auto oldest = engine.oldest.time();
   if (!engine.more || !oldest) return oldest;
-  const auto more = rest(engine).behind.backlog();
+  const auto more = rest(engine).backlog.time();
   return more ? std::optional(*oldest + *more) : std::nullopt;
 }
 
 std::uint64_t Scheduler::items_of(const Engine& engine, const Duration& kind) const {
   if (engine.oldest.terms == nullptr) return 0;
   const std::uint64_t oldest = engine.oldest.terms->kind == &kind ? engine.oldest.count : 0;
-  return oldest + (engine.more ? rest(engine).behind.items_of(kind) : 0);
+  return oldest + (engine.more ? rest(engine).backlog.items_of(kind) : 0);
 }
 
-std::size_t Scheduler::hand_outs(const Engine& engine) const {
+std::size_t Scheduler::assignments(const Engine& engine) const {
   if (engine.oldest.terms == nullptr) return 0;
-  return 1 + (engine.more ? rest(engine).behind.size() : 0);
+  return 1 + (engine.more ? rest(engine).backlog.size() : 0);
 }
 
 // As number `index` of what it has; the oldest stays.
-void Scheduler::insert(Engine& engine, std::size_t index, Held held) {
+void Scheduler::insert(Engine& engine, std::size_t index, Assignment assignment) {
   if (index == 0) {
-    engine.oldest = std::move(held);
+    engine.oldest = std::move(assignment);
   } else {
-    rest(engine).behind.insert(index - 1, std::move(held));
+    rest(engine).backlog.insert(index - 1, std::move(assignment));
     engine.more = true;
   }
 }
@@ -15433,34 +15344,34 @@ void Scheduler::erase(Engine& engine, std::size_t index) {
     engine.oldest = {};
     return;
   }
-  Behind& behind = rest(engine).behind;
+  Backlog& backlog = rest(engine).backlog;
   if (index == 0) {
-    engine.oldest = behind.take(0);
+    engine.oldest = backlog.take(0);
   } else {
-    behind.take(index - 1);
+    backlog.take(index - 1);
   }
-  engine.more = behind.size() != 0;
+  engine.more = backlog.size() != 0;
 }
 
 void Scheduler::cut(Engine& engine, std::size_t index, std::uint64_t first, std::uint64_t end) {
   if (index == 0) {
     engine.oldest.cut(first, end);
   } else {
-    rest(engine).behind.cut(index - 1, first, end);
+    rest(engine).backlog.cut(index - 1, first, end);
   }
 }
 
 // ---- who wants something -----------------------------------------------------------------------------------------------------
 
-// Whether an engine should get more from this lane now.
-bool Scheduler::wants(const Lane& lane, const Engine& engine) const {
-  if (!engine.present() || (aside_ != 0 && !team_present(lane, engine))) return false;
+// Whether an engine should get more from this target set now.
+bool Scheduler::wants(const TargetSet& targets, const Engine& engine) const {
+  if (!engine.present() || (aside_ != 0 && !team_present(targets, engine))) return false;
   if (engine.idle()) return true;
   if (engine.used != 0) return engine.used < engine.slots;
-  if (lane.bound && engine.items < limits_.bound_items) return true;
-  if (engine.items < lane.hwm) return true;
+  if (targets.bound && engine.items < limits_.bound_items) return true;
+  if (engine.items < targets.hwm) return true;
   if (engine.overdue) return false;
-  const auto time = backlog(engine);
+  const auto time = time_in_hand(engine);
   return time && *time < static_cast<double>(limits_.longest_ahead);
 }
 
@@ -15474,28 +15385,28 @@ bool Scheduler::accepts(const Engine& engine, const Queue& queue, const Entry& e
   if (entry.terms->hwm != 0) return engine.items < entry.terms->hwm;
   // A few durations are not to be relied on: the first one may have been a tiny fraction of the others.
   const Duration& kind = *entry.terms->kind;
-  if (!queue.lane->bound && items_of(engine, kind) >= std::max<std::uint64_t>(1, kind.samples)) return false;
+  if (!queue.targets->bound && items_of(engine, kind) >= std::max<std::uint64_t>(1, kind.samples)) return false;
   // It was asked in for another entry's sake.
-  return queue.lane->hwm == 0 || (!engine.overdue && backlog(engine).value_or(1e300) < static_cast<double>(limits_.longest_ahead));
+  return queue.targets->hwm == 0 || (!engine.overdue && time_in_hand(engine).value_or(1e300) < static_cast<double>(limits_.longest_ahead));
 }
 
-void Scheduler::offer(Lane& lane, Listed& listed, Engine& engine) {
-  if (!wants(lane, engine)) return;
+void Scheduler::offer(TargetSet& targets, Listed& listed, Engine& engine) {
+  if (!wants(targets, engine)) return;
   const bool idle = engine.idle();
   bool& there = idle ? listed.idle : listed.hungry;
-  if (!there) (idle ? lane.idle : lane.hungry).push_back(engine.id);
+  if (!there) (idle ? targets.idle : targets.hungry).push_back(engine.id);
   there = true;
-  set_runnable(lane);
+  set_runnable(targets);
 }
 
 void Scheduler::offer(Engine& engine) {
   offer(*everyone_, engine.listed, engine);
   if (!engine.joined) return;
-  for (Membership& membership : rest(engine).lanes) offer(*membership.lane, membership.listed, engine);
+  for (Membership& membership : rest(engine).target_sets) offer(*membership.targets, membership.listed, engine);
 }
 
-void Scheduler::unlist(Lane& lane, Engine& engine) {
-  Listed& where = listed(lane, engine);
+void Scheduler::unlist(TargetSet& targets, Engine& engine) {
+  Listed& where = listed(targets, engine);
   const auto remove = [&engine](std::deque<int>& list, bool& there) {
     if (!std::exchange(there, false)) return;
     if (list.front() == engine.id) {
@@ -15504,18 +15415,18 @@ void Scheduler::unlist(Lane& lane, Engine& engine) {
       list.erase(std::find(list.begin(), list.end(), engine.id));
     }
   };
-  remove(lane.idle, where.idle);
-  remove(lane.hungry, where.hungry);
+  remove(targets.idle, where.idle);
+  remove(targets.hungry, where.hungry);
 }
 
 // ---- handing out -------------------------------------------------------------------------------------------------------------
 
 // Takes the first engine out of a list that may be handed what comes next, -1 if there is none, and those that do not belong there.
 int Scheduler::take_first(Queue& queue, std::deque<int>& list, bool idle) {
-  Lane& lane = *queue.lane;
+  TargetSet& targets = *queue.targets;
   for (std::size_t i = 0; i < list.size();) {
     Engine& candidate = engine(list[i]);
-    const bool belongs = (!idle || candidate.idle()) && wants(lane, candidate);
+    const bool belongs = (!idle || candidate.idle()) && wants(targets, candidate);
     const bool taken = belongs && accepts(candidate, queue, queue.entries.front());
     if (belongs && !taken) {
       ++i;
@@ -15523,108 +15434,63 @@ int Scheduler::take_first(Queue& queue, std::deque<int>& list, bool idle) {
     }
     list.erase(list.begin() + static_cast<std::ptrdiff_t>(i));
     if (!candidate.live) continue;
-    Listed& where = listed(lane, candidate);
+    Listed& where = listed(targets, candidate);
     (idle ? where.idle : where.hungry) = false;
     if (taken) return candidate.id;
-    if (idle) offer(lane, where, candidate);
+    if (idle) offer(targets, where, candidate);
   }
   return -1;
 }
 
 // The engine to serve from this queue, -1 if none wants anything. It no longer stands in the list where it was found.
 int Scheduler::pick(Queue& queue) {
-  if (queue.entries.front().terms->policy != Policy::least_load && !queue.lane->bound) return draw(queue);
-  const int id = take_first(queue, queue.lane->idle, true);
-  return id >= 0 ? id : take_first(queue, queue.lane->hungry, false);
-}
-
-int Scheduler::draw(Queue& queue) {
-  Lane& lane = *queue.lane;
-  const Entry& entry = queue.entries.front();
-  std::vector<int> willing;
-  for (const std::deque<int>* list : {&lane.idle, &lane.hungry}) {
-    for (const int id : *list) {
-      // Who stands in both lists counts in the one where it belongs.
-      const bool belongs = engine(id).idle() == (list == &lane.idle) && wants(lane, engine(id));
-      if (belongs && accepts(engine(id), queue, entry)) willing.push_back(id);
-    }
-  }
-  if (willing.empty()) return -1;
-  const auto take = [&](int id) {
-    unlist(lane, engine(id));
-    return id;
-  };
-  const auto any = [&] { return willing[std::uniform_int_distribution<std::size_t>(0, willing.size() - 1)(random_)]; };
-  const auto items = [this](int id) { return engine(id).items; };
-  switch (entry.terms->policy) {
-    case Policy::lru:
-      return take(*std::min_element(willing.begin(), willing.end(), [this](int a, int b) {
-        return granted_[static_cast<std::size_t>(a)] < granted_[static_cast<std::size_t>(b)];
-      }));
-    case Policy::two_bin: {
-      const int a = any();
-      const int b = any();
-      return take(items(b) < items(a) ? b : a);
-    }
-    case Policy::weighted: {
-      std::vector<double> weights;
-      weights.reserve(willing.size());
-      for (const int id : willing) weights.push_back(1.0 / (1e-6 + static_cast<double>(items(id))));
-      return take(willing[std::discrete_distribution<std::size_t>(weights.begin(), weights.end())(random_)]);
-    }
-    case Policy::pack: {
-      const auto left = [this](int id) { return engine(id).slots - engine(id).used; };
-      return take(*std::min_element(willing.begin(), willing.end(), [&left](int a, int b) { return left(a) < left(b); }));
-    }
-    case Policy::random:
-    case Policy::least_load:
-      break;
-  }
-  return take(any());
+  if (queue.entries.front().terms->policy != Policy::least_load && !queue.targets->bound) return draw(queue);
+  const int id = take_first(queue, queue.targets->idle, true);
+  return id >= 0 ? id : take_first(queue, queue.targets->hungry, false);
 }
 
 // How many chunks to hand out.
 std::uint64_t Scheduler::portion(const Engine& engine, const Entry& entry) const {
   const Terms& terms = *entry.terms;
-  const Lane& lane = *terms.lane;
+  const TargetSet& targets = *terms.targets;
   if (terms.alone || terms.slots != 0) return 1;
   const std::uint64_t left = entry.chunks - entry.chunk;
   const std::uint64_t chunk_items = std::max<std::uint64_t>(1, entry.count / entry.chunks);
   const std::uint64_t by_bytes = terms.item_bytes == 0 ? left : limits_.batch_bytes / (terms.item_bytes * chunk_items);
   const double chunk_time = std::max(1.0, terms.kind->mean * static_cast<double>(chunk_items));
   const bool known = terms.kind->samples != 0;
-  if (lane.bound) {
+  if (targets.bound) {
     // Short ones by time, as for everyone; long ones by number.
     const std::uint64_t by_number = limits_.bound_items > engine.items ? (limits_.bound_items - engine.items) / chunk_items : 0;
     const auto by_time = known ? static_cast<std::uint64_t>(stretched(limits_.batch) / chunk_time) : 0;
     return std::max<std::uint64_t>(1, std::min({std::max(by_number, by_time), by_bytes, left}));
   }
   if (!known) return 1;
-  const double room = std::min(stretched(limits_.batch), stretched(limits_.in_hand) - backlog(engine).value_or(0));
+  const double room = std::min(stretched(limits_.batch), stretched(limits_.in_hand) - time_in_hand(engine).value_or(0));
   const auto by_time = static_cast<std::uint64_t>(std::max(0.0, room) / chunk_time);
-  const std::uint64_t share = left / (2 * lane.engines);
+  const std::uint64_t share = left / (2 * targets.engines);
   const std::uint64_t trusted = (terms.kind->samples - std::min(terms.kind->samples, items_of(engine, *terms.kind))) / chunk_items;
   const std::uint64_t by_mark = terms.hwm == 0 ? left : (terms.hwm - std::min<std::uint64_t>(terms.hwm, engine.items)) / chunk_items;
   return std::max<std::uint64_t>(1, std::min({by_time, share, by_bytes, trusted, by_mark, left}));
 }
 
-// The lane has come to the gang's item. When all have, they are handed out.
-void Scheduler::hold(Queue& queue, Gang& gang) {
-  queue.lane->held = true;
+// The target set has come to the gang's item. When all have, they are handed out.
+void Scheduler::wait_for_gang(Queue& queue, Gang& gang) {
+  queue.targets->waits_for_gang = true;
   queue.runnable = false;
   if (++gang.ready < gang.engines.size()) return;
   const std::vector<int> members = gang.engines;  // the gang goes with its last entry
   for (const int id : members) {
     Engine& member = engine(id);
-    Lane& lane = *rest(member).bound;
-    Queue& own = *lane.queues.front();
+    TargetSet& targets = *rest(member).bound;
+    Queue& own = *targets.queues.front();
     const Entry entry = std::move(own.entries.front());
     own.entries.pop_front();
     own.entries.skip_over();  // what was given up meanwhile
-    lane.held = false;
+    targets.waits_for_gang = false;
     --waiting_;
     ready_.push_back({id, entry.call, entry.first, entry.end()});
-    hand_out(member, entry, entry.first, entry.end());
+    assign(member, entry, entry.first, entry.end());
     offer(member);
     set_runnable(own);
   }
@@ -15649,11 +15515,11 @@ bool Scheduler::next(Grant& grant) {
     }
     if (queue.keeps >= 0) release(queue);
     Engine& to = engine(id);
-    Lane& lane = *queue.lane;
+    TargetSet& targets = *queue.targets;
     Entry& entry = queue.entries.front();
     if (entry.gang != nullptr) {
-      hold(queue, *entry.gang);
-      offer(lane, to);
+      wait_for_gang(queue, *entry.gang);
+      offer(targets, to);
       continue;
     }
     const Duration& kind = *entry.terms->kind;
@@ -15672,11 +15538,11 @@ bool Scheduler::next(Grant& grant) {
       const std::uint64_t first = entry.boundary(chunk);
       const std::uint64_t last = whole ? entry.boundary(chunk + 1) : end;
       ready_.push_back({id, entry.call, first, last, slow});
-      hand_out(to, entry, first, last);
-      if (const auto team = lane.followers.find(id); team != lane.followers.end()) {
+      assign(to, entry, first, last);
+      if (const auto team = targets.followers.find(id); team != targets.followers.end()) {
         for (const int follower : team->second) {
           ready_.push_back({follower, entry.call, first, last, slow});
-          hand_out(engine(follower), entry, first, last);
+          assign(engine(follower), entry, first, last);
         }
       }
       if (!whole) break;
@@ -15684,7 +15550,7 @@ bool Scheduler::next(Grant& grant) {
     queue.entries.skip_over();
     if (queue.entries.empty()) {
       queue.runnable = false;
-      if (lane.hwm != 0 && lane.empty()) lane.hwm = 0;
+      if (targets.hwm != 0 && targets.empty()) targets.hwm = 0;
     }
     offer(to);
     set_runnable(queue);
@@ -15714,33 +15580,33 @@ void Scheduler::note_idle(Engine& engine, bool was_idle) {
   }
 }
 
-void Scheduler::hand_out(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
+void Scheduler::assign(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
   set_used(engine, engine.used + entry.terms->slots);
   set_items(engine, engine.items + (end - begin));
-  granted_[static_cast<std::size_t>(engine.id)] = ++hand_outs_;
-  ++entry.terms->lane->in_hand;
-  insert(engine, hand_outs(engine), {entry.terms, entry.call, begin, end - begin});
+  granted_[static_cast<std::size_t>(engine.id)] = ++assigned_;
+  ++entry.terms->targets->in_hand;
+  insert(engine, assignments(engine), {entry.terms, entry.call, begin, end - begin});
   note_idle(engine, was_idle);
 }
 
-// Items [begin, end), which are some of those of a hand-out, are no longer the engine's.
+// Items [begin, end), which are some of those of an assignment, are no longer the engine's.
 void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
-  const Held& part = held(engine, index);
+  const Assignment& part = assignment(engine, index);
   const std::uint16_t slots = part.terms->slots;
-  Lane& lane = *part.terms->lane;
+  TargetSet& targets = *part.terms->targets;
   const std::uint64_t first = part.first;
   const std::uint64_t last = part.end();
   if (begin == first && end == last) {
-    --lane.in_hand;
+    --targets.in_hand;
     set_used(engine, engine.used - slots);
     erase(engine, index);
   } else if (begin == first) {
     cut(engine, index, end, last);
   } else {
     if (end != last) {
-      ++lane.in_hand;
+      ++targets.in_hand;
       set_used(engine, engine.used + slots);
       insert(engine, index + 1, {part.terms, part.call, end, last - end});
     }
@@ -15752,13 +15618,13 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
 
 void Scheduler::finished(int id, std::uint64_t call, std::uint64_t begin, std::uint64_t end, Nanoseconds busy) {
   Engine& by = engine(id);
-  rests_[static_cast<std::size_t>(id)].behind.prefetch();
+  rests_[static_cast<std::size_t>(id)].backlog.prefetch();
   if (!by.live || begin == end) return;
   const std::uint64_t count = end - begin;
   Duration* kind = nullptr;
   // Mostly it is the first.
-  for (std::size_t i = 0; begin != end && i < hand_outs(by);) {
-    const Held& part = held(by, i);
+  for (std::size_t i = 0; begin != end && i < assignments(by);) {
+    const Assignment& part = assignment(by, i);
     if (part.call != call || begin < part.first || begin >= part.end()) {
       ++i;
       continue;
@@ -15786,7 +15652,7 @@ void Scheduler::suspended(int id, std::uint64_t items) {
 Load Scheduler::load(int id) const {
   const Engine& of = engine(id);
   Load load;
-  if (const Lane* const bound = rest(of).bound; bound != nullptr) {
+  if (const TargetSet* const bound = rest(of).bound; bound != nullptr) {
     for (const auto& queue : bound->queues) {
       queue->entries.for_each([&load](const Entry& entry) { load.waiting += entry.left(); });
     }
@@ -15815,7 +15681,7 @@ bool Scheduler::kept_from(const Engine& engine, const Queue& queue) const {
 // Nobody has room for what comes next in the queue. If that might stay so, since others need less, one engine is handed nothing else from
 // here on: the one that will probably have room first.
 void Scheduler::keep_engine(Queue& queue) {
-  if (queue.keeps >= 0 || queue.lane->held) return;
+  if (queue.keeps >= 0 || queue.targets->waits_for_gang) return;
   const Terms& terms = *queue.entries.front().terms;
   // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
   const std::size_t taken_whole = live_ - aside_ - idle_ - slotted_;
@@ -15830,7 +15696,7 @@ void Scheduler::keep_engine(Queue& queue) {
   };
   Engine* best = nullptr;
   for (Engine& member : engines_) {
-    if (!member.present() || member.kept || member.idle() || !in(*queue.lane, member)) continue;
+    if (!member.present() || member.kept || member.idle() || !in(*queue.targets, member)) continue;
     if (member.used != 0 ? terms.slots == 1 : terms.slots == 0) continue;
     if (std::find(avoids.begin(), avoids.end(), member.id) != avoids.end()) continue;
     if (best == nullptr || better(member, *best)) best = &member;
@@ -15854,6 +15720,160 @@ void Scheduler::release(Queue& queue) {
   kept.kept = false;
   rest(kept).kept_for = nullptr;
   offer(kept);
+}
+
+}  // namespace rankview::scheduler
+
+// Engines, and the sets of them that draw from the same queues.
+namespace rankview::scheduler {
+namespace {
+
+// Target sets without work that are remembered.
+constexpr std::size_t most_remembered = 64;
+
+}  // namespace
+
+void Scheduler::add_engine(int id, std::uint16_t slots) {
+  if (everyone_ == nullptr) everyone_ = &make_target_set(false);
+  const std::size_t size = std::max(engines_.size(), static_cast<std::size_t>(id) + 1);
+  engines_.resize(size);
+  rests_.resize(size);
+  granted_.resize(size);
+  crowded_.reserve(size);
+  Engine& added = engine(id);
+  added.id = id;
+  added.live = true;
+  added.slots = slots;
+  least_slots_ = engines_.size() == 1 ? slots : std::min(least_slots_, slots);
+  most_slots_ = std::max(most_slots_, slots);
+  set_live(live_ + 1);
+  ++idle_;
+  ++everyone_->engines;
+  offer(added);
+  if (TargetSet* const bound = rest(added).bound; bound != nullptr) join(*bound, added);
+}
+
+bool Scheduler::live(int id) const { return static_cast<std::size_t>(id) < engines_.size() && engine(id).live; }
+
+void Scheduler::set_live(std::size_t engines) {
+  live_ = engines;
+  stretch_ = std::max(1.0, static_cast<double>(live_) / static_cast<double>(limits_.engines));
+}
+
+TargetSet& Scheduler::make_target_set(bool bound) {
+  target_sets_.push_back(std::make_unique<TargetSet>());
+  target_sets_.back()->bound = bound;
+  return *target_sets_.back();
+}
+
+void Scheduler::join(TargetSet& targets, Engine& engine) {
+  ++targets.engines;
+  engine.joined = true;
+  std::vector<Membership>& target_sets = rest(engine).target_sets;
+  target_sets.push_back({&targets, {}});
+  offer(targets, target_sets.back().listed, engine);
+}
+
+// Those of the target sets that it is in.
+void Scheduler::leave(Engine& engine, const std::unordered_set<const TargetSet*>& target_sets) {
+  std::vector<Membership>& joined = rest(engine).target_sets;
+  std::erase_if(joined, [&target_sets](const Membership& membership) { return target_sets.contains(membership.targets); });
+  engine.joined = !joined.empty();
+}
+
+bool Scheduler::in(const TargetSet& targets, const Engine& engine) const {
+  if (&targets == everyone_) return engine.live;
+  const std::vector<Membership>& target_sets = rest(engine).target_sets;
+  return std::any_of(target_sets.begin(), target_sets.end(),
+                     [&targets](const Membership& membership) { return membership.targets == &targets; });
+}
+
+// The engine must be in the target set.
+Listed& Scheduler::listed(const TargetSet& targets, Engine& engine) {
+  if (&targets == everyone_) return engine.listed;
+  std::vector<Membership>& target_sets = rest(engine).target_sets;
+  return std::find_if(target_sets.begin(), target_sets.end(),
+                      [&targets](const Membership& membership) { return membership.targets == &targets; })
+      ->listed;
+}
+
+TargetSet& Scheduler::target_set_for(const Placement& placement) {
+  switch (placement.kind) {
+    case Placement::Kind::among:
+      return target_set_for(*placement.engines);
+    case Placement::Kind::teams:
+      return target_set_for(*placement.teams);
+    case Placement::Kind::bound:
+      return bound_set(placement.engine);
+    case Placement::Kind::anyone:
+    case Placement::Kind::together:
+      break;
+  }
+  return *everyone_;
+}
+
+TargetSet& Scheduler::bound_set(int id) {
+  Engine& only = engine(id);
+  TargetSet*& bound = rest(only).bound;
+  if (bound == nullptr) {
+    bound = &make_target_set(true);
+    if (only.live) join(*bound, only);
+  }
+  return *bound;
+}
+
+TargetSet& Scheduler::target_set_for(const std::vector<int>& engines) {
+  std::vector<int> sorted = engines;
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto known = by_engines_.find(sorted); known != by_engines_.end()) return *known->second;
+  // Each target set costs its engines a little whenever they have finished something.
+  if (by_engines_.size() > most_remembered) drop_unused_target_sets();
+  TargetSet& targets = make_target_set(false);
+  for (const int id : sorted) {
+    if (live(id)) join(targets, engine(id));
+  }
+  by_engines_.emplace(std::move(sorted), &targets);
+  return targets;
+}
+
+TargetSet& Scheduler::target_set_for(const std::vector<std::vector<int>>& teams) {
+  if (const auto known = by_teams_.find(teams); known != by_teams_.end()) return *known->second;
+  if (by_teams_.size() > most_remembered) drop_unused_target_sets();
+  TargetSet& targets = make_target_set(false);
+  for (const std::vector<int>& team : teams) {
+    if (!std::all_of(team.begin(), team.end(), [this](int id) { return live(id); })) continue;
+    Engine& first = engine(team.front());
+    targets.followers[first.id] = {team.begin() + 1, team.end()};
+    join(targets, first);
+  }
+  by_teams_.emplace(teams, &targets);
+  return targets;
+}
+
+void Scheduler::drop_unused_target_sets() {
+  last_terms_ = nullptr;
+  std::unordered_set<const TargetSet*> dropped;
+  std::unordered_set<const Queue*> dropped_queues;
+  const auto drop = [&](auto& target_sets) {
+    std::erase_if(target_sets, [&](const auto& known) {
+      TargetSet& targets = *known.second;
+      if (!targets.empty() || targets.in_hand != 0) return false;
+      dropped.insert(&targets);
+      for (const auto& queue : targets.queues) dropped_queues.insert(queue.get());
+      return true;
+    });
+  };
+  drop(by_engines_);
+  drop(by_teams_);
+  for (Engine& member : engines_) {
+    if (member.joined) leave(member, dropped);
+  }
+  decltype(runnable_) kept;
+  for (; !runnable_.empty(); runnable_.pop()) {
+    if (!dropped_queues.contains(runnable_.top().second)) kept.push(runnable_.top());
+  }
+  runnable_ = std::move(kept);
+  std::erase_if(target_sets_, [&dropped](const auto& targets) { return dropped.contains(targets.get()); });
 }
 
 }  // namespace rankview::scheduler

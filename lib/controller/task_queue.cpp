@@ -38,7 +38,7 @@ scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t co
   work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
   work.item_bytes = block.data.bytes.size() / block.count;
   work.alone = !block.data.attachments.empty();
-  work.flow = call.life().submitter;
+  work.submitter = call.life().submitter;
   work.priority = call.life().terms->priority;
   work.hwm = call.life().terms->hwm;
   // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.

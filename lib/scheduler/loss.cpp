@@ -36,9 +36,9 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     const std::vector<int> members = gang->engines;  // the gang goes with its last entry
     for (const int member : members) {
       if (member == id) continue;
-      Lane& lane = *rest(engine(member)).bound;
-      Queue& queue = *lane.queues.front();
-      if (lane.held && queue.entries.front().gang.get() == gang) lane.held = false;
+      TargetSet& targets = *rest(engine(member)).bound;
+      Queue& queue = *targets.queues.front();
+      if (targets.waits_for_gang && queue.entries.front().gang.get() == gang) targets.waits_for_gang = false;
       queue.entries.erase_if([&](const Entry& entry) {
         if (entry.gang.get() != gang) return false;
         if (entry.over()) return true;
@@ -56,16 +56,16 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
   gone.listed = {};
   lost.in_hand = take_in_hand(gone);
 
-  const auto shrink = [&](Lane& lane) {
-    --lane.engines;
-    if (lane.engines == 0) {
-      for (const auto& queue : lane.queues) strand(*queue);
+  const auto shrink = [&](TargetSet& targets) {
+    --targets.engines;
+    if (targets.engines == 0) {
+      for (const auto& queue : targets.queues) strand(*queue);
       return;
     }
     // Those that were kept from all others may have nobody left.
     std::vector<Entry> moved;
-    for (const auto& queue : lane.queues) {
-      if (queue->entries.empty() || avoided(lane, *queue->entries.front().terms) == queue->avoids()) continue;
+    for (const auto& queue : targets.queues) {
+      if (queue->entries.empty() || avoided(targets, *queue->entries.front().terms) == queue->avoids()) continue;
       queue->entries.for_each([&moved](Entry& entry) {
         if (!entry.over()) moved.push_back(std::move(entry));
       });
@@ -74,8 +74,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       release(*queue);
     }
     for (Entry& entry : moved) {
-      if (const auto avoid = avoided(lane, *entry.terms)) {
-        Queue& queue = queue_for(lane, *entry.terms, *avoid);
+      if (const auto avoid = avoided(targets, *entry.terms)) {
+        Queue& queue = queue_for(targets, *entry.terms, *avoid);
         insert(queue, std::move(entry));
         set_runnable(queue);
       } else {
@@ -85,26 +85,26 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     }
   };
   shrink(*everyone_);
-  for (const Membership& membership : rest(gone).lanes) shrink(*membership.lane);
+  for (const Membership& membership : rest(gone).target_sets) shrink(*membership.targets);
   // Teams that it followed in end, too.
   for (const auto& known : by_teams_) {
-    Lane& lane = *known.second;
+    TargetSet& targets = *known.second;
     std::vector<int> ended;
-    for (const auto& [first, others] : lane.followers) {
+    for (const auto& [first, others] : targets.followers) {
       if (first == id || std::find(others.begin(), others.end(), id) != others.end()) ended.push_back(first);
     }
     for (const int first : ended) {
-      lane.followers.erase(first);
+      targets.followers.erase(first);
       if (first == id) continue;
-      for (const auto& queue : lane.queues) {
+      for (const auto& queue : targets.queues) {
         if (queue->keeps == first) release(*queue);
       }
-      unlist(lane, engine(first));
-      leave(engine(first), {&lane});
-      shrink(lane);
+      unlist(targets, engine(first));
+      leave(engine(first), {&targets});
+      shrink(targets);
     }
   }
-  rest(gone).lanes.clear();
+  rest(gone).target_sets.clear();
   gone.joined = false;
   return lost;
 }
@@ -117,7 +117,7 @@ std::vector<Range> Scheduler::set_aside(int id) {
   silent.aside = true;
   ++aside_;
   // Its turn with others comes when it is back.
-  if (Lane* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->held, false))
+  if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false))
     --bound->queues.front()->entries.front().gang->ready;
   return take_in_hand(silent);
 }
@@ -130,31 +130,31 @@ void Scheduler::take_back(int id) {
   offer(back);
   // Teams that it follows in.
   for (const auto& known : by_teams_) {
-    Lane& lane = *known.second;
-    for (const auto& [first, others] : lane.followers) {
-      if (std::find(others.begin(), others.end(), id) != others.end()) offer(lane, engine(first));
+    TargetSet& targets = *known.second;
+    for (const auto& [first, others] : targets.followers) {
+      if (std::find(others.begin(), others.end(), id) != others.end()) offer(targets, engine(first));
     }
   }
 }
 
 // Whether all of the team that the engine stands for can be handed something.
-bool Scheduler::team_present(const Lane& lane, const Engine& first) const {
-  const auto team = lane.followers.find(first.id);
-  return team == lane.followers.end() ||
+bool Scheduler::team_present(const TargetSet& targets, const Engine& first) const {
+  const auto team = targets.followers.find(first.id);
+  return team == targets.followers.end() ||
          std::all_of(team->second.begin(), team->second.end(), [this](int follower) { return engine(follower).present(); });
 }
 
 std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   std::vector<Range> ranges;
-  for (std::size_t i = 0; i < hand_outs(engine); ++i) {
-    const Held& part = held(engine, i);
+  for (std::size_t i = 0; i < assignments(engine); ++i) {
+    const Assignment& part = assignment(engine, i);
     ranges.push_back({part.call, part.first, part.end(), part.whole()});
-    --part.terms->lane->in_hand;
+    --part.terms->targets->in_hand;
   }
   std::erase_if(ready_, [&engine](const Grant& grant) { return grant.engine == engine.id; });
   engine.oldest = {};
   engine.more = false;
-  rest(engine).behind = {};
+  rest(engine).backlog = {};
   set_used(engine, 0);
   set_items(engine, 0);
   if (engine.kept) release(*rest(engine).kept_for);

@@ -30,21 +30,21 @@ bool Scheduler::overdue(Engine& engine, Nanoseconds now) {
 // Whether it has more than it would be handed by now, while somebody else has nothing to do: its items have become longer.
 bool Scheduler::overloaded(const Engine& engine) const {
   if (idle_ == 0 || waiting_ != 0) return false;
-  const auto time = backlog(engine);
+  const auto time = time_in_hand(engine);
   return time && *time > stretched(limits_.in_hand);
 }
 
 // Whether an engine with nothing to do could run this, or, where everybody is busy, any other.
-bool Scheduler::has_taker(Lane& lane, const Avoid* avoid) {
-  if (idle_ == 0) return lane.engines > 1;
+bool Scheduler::has_taker(TargetSet& targets, const Avoid* avoid) {
+  if (idle_ == 0) return targets.engines > 1;
   const auto kept_from = [](const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
   const auto idles = [this](int id) { return engine(id).present() && engine(id).idle(); };
-  while (!lane.idle.empty() && !idles(lane.idle.front())) {
-    Engine& stale = engine(lane.idle.front());
-    lane.idle.pop_front();
-    if (stale.live) listed(lane, stale).idle = false;
+  while (!targets.idle.empty() && !idles(targets.idle.front())) {
+    Engine& stale = engine(targets.idle.front());
+    targets.idle.pop_front();
+    if (stale.live) listed(targets, stale).idle = false;
   }
-  return std::any_of(lane.idle.begin(), lane.idle.end(), [&](int id) {
+  return std::any_of(targets.idle.begin(), targets.idle.end(), [&](int id) {
     if (!idles(id)) return false;
     return avoid == nullptr || (!kept_from(avoid->refused, id) && !kept_from(avoid->tried, id));
   });
@@ -53,12 +53,12 @@ bool Scheduler::has_taker(Lane& lane, const Avoid* avoid) {
 // What it could give back: what others may run, but for the item that it is at.
 std::vector<Range> Scheduler::recallable(Engine& engine) {
   std::vector<Range> ranges;
-  for (std::size_t i = 0; i < hand_outs(engine); ++i) {
-    const Held& part = held(engine, i);
+  for (std::size_t i = 0; i < assignments(engine); ++i) {
+    const Assignment& part = assignment(engine, i);
     const bool whole = part.whole();
     const std::uint64_t begin = i == 0 && !whole ? part.first + 1 : part.first;
     const bool running = i == 0 && (whole || part.count == 1);
-    if (running || !part.terms->lane->recallable() || !has_taker(*part.terms->lane, part.terms->avoid.get())) continue;
+    if (running || !part.terms->targets->recallable() || !has_taker(*part.terms->targets, part.terms->avoid.get())) continue;
     ranges.push_back({part.call, begin, part.end(), whole});
   }
   return ranges;
@@ -91,8 +91,8 @@ void Scheduler::returned(int id, const std::vector<Range>& ranges) {
   // It is not to be asked again before something has changed.
   if (ranges.empty()) rest(from).ended_when_kept = from.ended;
   for (const Range& range : ranges) {
-    for (std::size_t i = 0; i < hand_outs(from);) {
-      const Held& part = held(from, i);
+    for (std::size_t i = 0; i < assignments(from);) {
+      const Assignment& part = assignment(from, i);
       const std::uint64_t begin = std::max(range.begin, part.first);
       const std::uint64_t end = std::min(range.end, part.end());
       if (part.call != range.call || begin >= end) {
@@ -103,7 +103,7 @@ void Scheduler::returned(int id, const std::vector<Range>& ranges) {
       Entry back{part.terms, part.call, begin, items, part.terms->in_chunks ? 1 : items};
       let_go(from, i, begin, end);
       enqueue(std::move(back));
-      i = 0;  // the hand-outs have moved
+      i = 0;  // the assignments have moved
     }
   }
   offer(from);

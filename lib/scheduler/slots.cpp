@@ -22,7 +22,7 @@ bool Scheduler::kept_from(const Engine& engine, const Queue& queue) const {
 // Nobody has room for what comes next in the queue. If that might stay so, since others need less, one engine is handed nothing else from
 // here on: the one that will probably have room first.
 void Scheduler::keep_engine(Queue& queue) {
-  if (queue.keeps >= 0 || queue.lane->held) return;
+  if (queue.keeps >= 0 || queue.targets->waits_for_gang) return;
   const Terms& terms = *queue.entries.front().terms;
   // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
   const std::size_t taken_whole = live_ - aside_ - idle_ - slotted_;
@@ -37,7 +37,7 @@ void Scheduler::keep_engine(Queue& queue) {
   };
   Engine* best = nullptr;
   for (Engine& member : engines_) {
-    if (!member.present() || member.kept || member.idle() || !in(*queue.lane, member)) continue;
+    if (!member.present() || member.kept || member.idle() || !in(*queue.targets, member)) continue;
     if (member.used != 0 ? terms.slots == 1 : terms.slots == 0) continue;
     if (std::find(avoids.begin(), avoids.end(), member.id) != avoids.end()) continue;
     if (best == nullptr || better(member, *best)) best = &member;

@@ -290,7 +290,7 @@ class History {
     if (any(4) == 0) call.work.chunks = 1 + any(count);
     call.work.alone = any(8) == 0;
     call.work.priority = any(4) == 0 ? static_cast<std::int32_t>(any(3)) - 1 : 0;
-    call.work.flow = any(4) == 0 ? 1 : 0;
+    call.work.submitter = any(4) == 0 ? 1 : 0;
     call.work.policy = any(4) == 0 ? static_cast<Policy>(any(6)) : Policy::least_load;
     call.work.slots = any(2) == 0 ? static_cast<std::uint16_t>(any(4)) : 0;
     call.work.hwm = any(6) == 0 ? static_cast<std::uint32_t>(1 + any(4)) : 0;
@@ -419,7 +419,7 @@ class History {
         if (task.state != State::waiting || !may_run(call, task, grant.engine)) continue;
         require(call.work.priority <= got.work.priority, "the highest priority comes first");
         if (call.work.priority < got.work.priority || call.kind != got.kind || call.engines != got.engines ||
-            call.work.flow != got.work.flow || call.work.slots != got.work.slots || task.tried != first.tried ||
+            call.work.submitter != got.work.submitter || call.work.slots != got.work.slots || task.tried != first.tried ||
             task.refused != first.refused)
           continue;
         require(std::pair(number, item) >= std::pair(grant.call, grant.begin), "of equals the oldest comes first");

@@ -18,7 +18,7 @@ Work sized(std::uint64_t call, std::uint16_t slots, std::uint64_t count = 1) {
 }
 
 Work of_flow(Work work, std::uint64_t flow) {
-  work.flow = flow;
+  work.submitter = flow;
   return work;
 }
 

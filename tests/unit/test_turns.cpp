@@ -15,7 +15,7 @@ namespace {
 Work of(std::int32_t priority, std::uint64_t flow, std::uint64_t call, std::uint64_t count) {
   Work work = of_kind(items(call, count), 1);
   work.priority = priority;
-  work.flow = flow;
+  work.submitter = flow;
   return work;
 }
 
