@@ -2,119 +2,177 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "wire/messages.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 
 namespace rankview::wire {
 namespace {
 
-enum class Kind : std::uint64_t {
-  batch = 1,
-  object,
-  forget,
-  end,
-  results,
-  bye,
-  join,
-  assemble,
-  disband,
-  at_join,
-  memory,
-  stop,
-  recall,
-  returned,
-  overdue,
-  published,
-  answer,
-  subtask,
-  suspended,
-  forward,
-  delivery,
-  lost
-};
+// ---- what records consist of -------------------------------------------------------------------------------------------------
 
-void write_text(Writer& out, const std::string& text) {
-  out.value(static_cast<std::uint64_t>(text.size()));
-  out.raw(text.data(), text.size());
+// A record begins with its kind: the k-th of these is of kind k, from 1 on.
+using Kinds = std::tuple<Batch, Object, Forget, End, Results, Bye, Join, Assemble, Disband, AtJoin, Memory, Stop, Recall, Returned, Overdue,
+                         Published, Answer, Subtask, Suspended, Forward, Delivery, Lost>;
+static_assert(std::tuple_size_v<Kinds> == std::variant_size_v<Record>);
+
+template <class R, std::size_t... I>
+constexpr std::uint64_t find_kind(std::index_sequence<I...>) {
+  return ((std::is_same_v<R, std::tuple_element_t<I, Kinds>> ? I + 1 : 0) + ...);
+}
+template <class R>
+constexpr std::uint64_t kind_of = find_kind<R>(std::make_index_sequence<std::tuple_size_v<Kinds>>());
+
+// The fields that follow, in order. Some have more behind these: see write_rest().
+template <class R>
+constexpr std::tuple fields{};
+template <>
+constexpr std::tuple fields<Batch>{&Batch::thunk,  &Batch::function, &Batch::call,  &Batch::first,     &Batch::count,
+                                   &Batch::stride, &Batch::team,     &Batch::votes, &Batch::predicate, &Batch::timeout};
+template <>
+constexpr std::tuple fields<Object>{&Object::call, &Object::state};
+template <>
+constexpr std::tuple fields<Stop>{&Stop::call, &Stop::first, &Stop::count};
+template <>
+constexpr std::tuple fields<Answer>{&Answer::ticket, &Answer::failed, &Answer::value};
+template <>
+constexpr std::tuple fields<Recall>{&Recall::items};
+template <>
+constexpr std::tuple fields<Forget>{&Forget::call};
+template <>
+constexpr std::tuple fields<Forward>{&Forward::call, &Forward::ticket, &Forward::to};
+template <>
+constexpr std::tuple fields<Join>{&Join::team, &Join::engines};
+template <>
+constexpr std::tuple fields<Assemble>{&Assemble::team};
+template <>
+constexpr std::tuple fields<Disband>{&Disband::team};
+template <>
+constexpr std::tuple fields<Lost>{&Lost::engine};
+template <>
+constexpr std::tuple fields<End>{&End::ending, &End::exit_code, &End::reason, &End::losses};
+template <>
+constexpr std::tuple fields<Delivery>{&Delivery::ticket, &Delivery::found, &Delivery::value};
+template <>
+constexpr std::tuple fields<Results>{&Results::call, &Results::first, &Results::count, &Results::started, &Results::items};
+template <>
+constexpr std::tuple fields<Returned>{&Returned::items};
+template <>
+constexpr std::tuple fields<Subtask>{&Subtask::ticket,      &Subtask::thunk,  &Subtask::function, &Subtask::parent_call,
+                                     &Subtask::parent_item, &Subtask::stride, &Subtask::object,   &Subtask::item};
+template <>
+constexpr std::tuple fields<Suspended>{&Suspended::items};
+template <>
+constexpr std::tuple fields<Overdue>{&Overdue::call, &Overdue::item};
+template <>
+constexpr std::tuple fields<AtJoin>{&AtJoin::team};
+template <>
+constexpr std::tuple fields<Memory>{&Memory::variables, &Memory::bytes};
+template <>
+constexpr std::tuple fields<Published>{&Published::call, &Published::item, &Published::name, &Published::type, &Published::value};
+template <>
+constexpr std::tuple fields<Failure>{&Failure::kind, &Failure::type_name, &Failure::message};
+
+// What a batch says with yes or no, a bit each.
+constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,     &Batch::movable,
+                                        &Batch::slow,       &Batch::keep,         &Batch::awaits,     &Batch::isolated, &Batch::forked};
+
+// ---- writing -----------------------------------------------------------------------------------------------------------------
+
+template <class T>
+void write_field(Writer& out, const T& value) {
+  out.value(value);
+}
+template <class T>
+void write_elements(Writer& out, const T& elements) {
+  out.value(static_cast<std::uint64_t>(elements.size()));
+  out.raw(elements.data(), elements.size() * sizeof(*elements.data()));
+}
+void write_field(Writer& out, const std::string& text) { write_elements(out, text); }
+void write_field(Writer& out, const std::span<const std::byte>& bytes) { write_elements(out, bytes); }
+template <class T>
+void write_field(Writer& out, const std::vector<T>& elements) {
+  write_elements(out, elements);
 }
 
-std::string read_text(Reader& in) {
+template <class R>
+void write_rest(Writer&, const R&) {}
+
+void write_rest(Writer& out, const Batch& record) {
+  std::uint64_t flags = 0;
+  for (std::size_t i = 0; i < std::size(batch_flags); ++i) flags |= std::uint64_t{record.*batch_flags[i]} << i;
+  out.value(flags);
+  if (record.awaits) {
+    write_field(out, record.first_ticket);
+    write_field(out, record.holders);
+  }
+  if (record.isolated) write_field(out, record.memory_limit);
+  write_field(out, record.items);
+}
+
+void write_rest(Writer& out, const Failure& failure) {
+  if (failure.kind != FailureKind::crashed) return;
+  write_field(out, failure.signal);
+  write_field(out, failure.exit_status);
+  write_field(out, failure.peak_memory);
+}
+
+template <class R>
+void write_fields(Writer& out, const R& record) {
+  std::apply([&](auto... field) { (write_field(out, record.*field), ...); }, fields<R>);
+  write_rest(out, record);
+}
+
+template <class R>
+void write_record(Writer& out, const R& record) {
+  out.value(kind_of<R>);
+  write_fields(out, record);
+}
+
+// ---- reading -----------------------------------------------------------------------------------------------------------------
+
+template <class T>
+void read_field(Reader& in, T& value) {
+  value = in.value<T>();
+}
+void read_field(Reader& in, std::string& text) {
   const std::size_t size = in.count(1);
-  return {reinterpret_cast<const char*>(in.skip(size)), size};
+  text.assign(reinterpret_cast<const char*>(in.skip(size)), size);
 }
-
-void write_bytes(Writer& out, std::span<const std::byte> bytes) {
-  out.value(static_cast<std::uint64_t>(bytes.size()));
-  out.raw(bytes.data(), bytes.size());
+void read_field(Reader& in, std::span<const std::byte>& bytes) { bytes = in.take(in.count(1)); }
+template <class T>
+void read_field(Reader& in, std::vector<T>& elements) {
+  elements.resize(in.count(sizeof(T)));
+  in.raw(elements.data(), elements.size() * sizeof(T));
 }
-
-void write_items(Writer& out, const std::vector<Items>& items) {
-  out.value(static_cast<std::uint64_t>(items.size()));
-  out.raw(items.data(), items.size() * sizeof(Items));
-}
-
-void write_ids(Writer& out, const std::vector<std::int32_t>& ids) {
-  out.value(static_cast<std::uint64_t>(ids.size()));
-  out.raw(ids.data(), ids.size() * sizeof(std::int32_t));
-}
-
-void read_ids(Reader& in, std::vector<std::int32_t>& ids) {
-  ids.resize(in.count(sizeof(std::int32_t)));
-  in.raw(ids.data(), ids.size() * sizeof(std::int32_t));
-}
-
-std::span<const std::byte> read_bytes(Reader& in) { return in.take(in.count(1)); }
-
-// The fixed fields of Results, written when its last item is known.
-struct ResultsHeader {
-  Kind kind = Kind::results;
-  std::uint64_t call = 0;
-  std::uint64_t first = 0;
-  std::uint64_t count = 0;
-  std::int64_t started = 0;
-  std::uint64_t size = 0;
-};
 
 void check_items(std::uint64_t first, std::uint64_t count, const char* record) {
   if (count == 0 || first + count < first)
     throw DecodeError(std::string(record) + " of " + std::to_string(count) + " items from item " + std::to_string(first));
 }
 
-// What a batch says with yes or no, a bit each.
-constexpr bool Batch::*batch_flags[] = {&Batch::has_object, &Batch::communicator, &Batch::first_only, &Batch::flat,     &Batch::movable,
-                                        &Batch::slow,       &Batch::keep,         &Batch::awaits,     &Batch::isolated, &Batch::forked};
-
-std::uint64_t flags_of(const Batch& record) {
-  std::uint64_t bits = 0;
-  for (std::size_t i = 0; i < std::size(batch_flags); ++i) bits |= std::uint64_t{record.*batch_flags[i]} << i;
-  return bits;
+void check_items(const std::vector<Items>& items) {
+  for (const Items& some : items) check_items(some.first, some.count, "a recall");
 }
 
-void read_flags(std::uint64_t bits, Batch& record) {
-  for (std::size_t i = 0; i < std::size(batch_flags); ++i) record.*batch_flags[i] = (bits >> i & 1) != 0;
-  if (bits >> std::size(batch_flags) != 0) throw DecodeError("a batch with flags that there are not: " + std::to_string(bits));
-}
+// What is behind the fields, and whether the whole makes sense.
+template <class R>
+void read_rest(Reader&, R&) {}
 
-Batch read_batch(Reader& in) {
-  Batch record;
-  record.thunk = in.value<CodeAddress>();
-  record.function = in.value<CodeAddress>();
-  record.call = in.value<std::uint64_t>();
-  record.first = in.value<std::uint64_t>();
-  record.count = in.value<std::uint64_t>();
-  record.stride = in.value<std::uint64_t>();
-  record.team = in.value<std::uint64_t>();
-  record.votes = in.value<std::uint64_t>();
-  record.predicate = in.value<CodeAddress>();
-  record.timeout = in.value<std::int64_t>();
-  read_flags(in.value<std::uint64_t>(), record);
+void read_rest(Reader& in, Batch& record) {
+  const auto flags = in.value<std::uint64_t>();
+  for (std::size_t i = 0; i < std::size(batch_flags); ++i) record.*batch_flags[i] = (flags >> i & 1) != 0;
+  if (flags >> std::size(batch_flags) != 0) throw DecodeError("a batch with flags that there are not: " + std::to_string(flags));
   if (record.awaits) {
-    record.first_ticket = in.value<std::uint64_t>();
-    read_ids(in, record.holders);
+    read_field(in, record.first_ticket);
+    read_field(in, record.holders);
   }
-  if (record.isolated) record.memory_limit = in.value<std::uint64_t>();
-  record.items = read_bytes(in);
+  if (record.isolated) read_field(in, record.memory_limit);
+  read_field(in, record.items);
   check_items(record.first, record.count, "a batch");
   // Each is for an argument.
   if (record.awaits && (record.holders.empty() || record.holders.size() > record.items.size()))
@@ -125,322 +183,102 @@ Batch read_batch(Reader& in) {
   if (!fits || (record.stride != 0 && record.count * record.stride != record.items.size()))
     throw DecodeError("a batch of " + std::to_string(record.count) + " items of call " + std::to_string(record.call) + " in " +
                       std::to_string(record.items.size()) + " bytes");
-  return record;
 }
 
-Object read_object(Reader& in) {
-  Object record;
-  record.call = in.value<std::uint64_t>();
-  record.state = read_bytes(in);
-  return record;
-}
-
-Join read_join(Reader& in) {
-  Join record;
-  record.team = in.value<std::uint64_t>();
-  read_ids(in, record.engines);
+void read_rest(Reader&, Join& record) {
   if (record.engines.empty()) throw DecodeError("team " + std::to_string(record.team) + " has no engines");
-  return record;
 }
 
-Stop read_stop(Reader& in) {
-  Stop record;
-  record.call = in.value<std::uint64_t>();
-  record.first = in.value<std::uint64_t>();
-  record.count = in.value<std::uint64_t>();
-  check_items(record.first, record.count, "a stop");
-  return record;
-}
+void read_rest(Reader&, Stop& record) { check_items(record.first, record.count, "a stop"); }
 
-std::vector<Items> read_items(Reader& in) {
-  std::vector<Items> items(in.count(sizeof(Items)));
-  in.raw(items.data(), items.size() * sizeof(Items));
-  for (const Items& some : items) check_items(some.first, some.count, "a recall");
-  return items;
-}
+void read_rest(Reader&, Recall& record) { check_items(record.items); }
 
-Memory read_memory(Reader& in) {
-  Memory record;
-  record.variables = in.value<std::uint64_t>();
-  record.bytes = in.value<std::uint64_t>();
-  return record;
-}
+void read_rest(Reader&, Returned& record) { check_items(record.items); }
 
-Published read_published(Reader& in) {
-  Published record;
-  record.call = in.value<std::uint64_t>();
-  record.item = in.value<std::uint64_t>();
-  record.name = read_text(in);
-  record.type = read_text(in);
-  record.value = read_bytes(in);
-  return record;
-}
-
-Forward read_forward(Reader& in) {
-  Forward record;
-  record.call = in.value<std::uint64_t>();
-  record.ticket = in.value<std::uint64_t>();
-  record.to = in.value<std::uint64_t>();
-  return record;
-}
-
-Delivery read_delivery(Reader& in) {
-  Delivery record;
-  record.ticket = in.value<std::uint64_t>();
-  record.found = in.value<std::uint64_t>();
-  record.value = read_bytes(in);
-  return record;
-}
-
-Answer read_answer(Reader& in) {
-  Answer record;
-  record.ticket = in.value<std::uint64_t>();
-  record.failed = in.value<std::uint64_t>();
-  record.value = read_bytes(in);
-  return record;
-}
-
-Subtask read_subtask(Reader& in) {
-  Subtask record;
-  record.ticket = in.value<std::uint64_t>();
-  record.thunk = in.value<CodeAddress>();
-  record.function = in.value<CodeAddress>();
-  record.parent_call = in.value<std::uint64_t>();
-  record.parent_item = in.value<std::uint64_t>();
-  record.stride = in.value<std::uint64_t>();
-  record.object = read_bytes(in);
-  record.item = read_bytes(in);
+void read_rest(Reader&, Subtask& record) {
   if (record.stride != 0 && record.stride != record.item.size())
     throw DecodeError("a subtask with arguments of " + std::to_string(record.item.size()) + " bytes, where " +
                       std::to_string(record.stride) + " are announced");
-  return record;
 }
 
-End read_end(Reader& in) {
-  End record;
-  const auto ending = in.value<std::uint64_t>();
-  if (ending > static_cast<std::uint64_t>(Ending::failed)) throw DecodeError("an ending of kind " + std::to_string(ending));
-  record.ending = static_cast<Ending>(ending);
-  record.exit_code = in.value<std::int64_t>();
-  record.reason = read_text(in);
-  record.losses = in.value<std::uint64_t>();
-  return record;
+void read_rest(Reader&, End& record) {
+  if (record.ending > Ending::failed) throw DecodeError("an ending of kind " + std::to_string(static_cast<std::uint64_t>(record.ending)));
 }
 
-Results read_results(Reader& in) {
-  Results record;
-  record.call = in.value<std::uint64_t>();
-  record.first = in.value<std::uint64_t>();
-  record.count = in.value<std::uint64_t>();
-  record.started = in.value<std::int64_t>();
-  record.items = read_bytes(in);
+void read_rest(Reader&, Results& record) {
   check_items(record.first, record.count, "results");
   constexpr std::size_t least = sizeof(std::int64_t) + sizeof(std::uint64_t);
   if (record.count > record.items.size() / least)
     throw DecodeError("results of " + std::to_string(record.count) + " items of call " + std::to_string(record.call) + " in " +
                       std::to_string(record.items.size()) + " bytes");
+}
+
+void read_rest(Reader& in, Failure& failure) {
+  if (failure.kind > FailureKind::team_broken)
+    throw DecodeError("a failure of kind " + std::to_string(static_cast<unsigned>(failure.kind)));
+  if (failure.kind != FailureKind::crashed) return;
+  read_field(in, failure.signal);
+  read_field(in, failure.exit_status);
+  read_field(in, failure.peak_memory);
+}
+
+template <class R>
+R read_record(Reader& in) {
+  R record;
+  std::apply([&](auto... field) { (read_field(in, record.*field), ...); }, fields<R>);
+  read_rest(in, record);
   return record;
 }
 
+template <std::size_t... I>
+constexpr auto make_readers(std::index_sequence<I...>) {
+  return std::array<Record (*)(Reader&), sizeof...(I)>{
+      [](Reader& in) -> Record { return read_record<std::tuple_element_t<I, Kinds>>(in); }...};
+}
+
+// The fixed fields of Results, written when its last item is known.
+struct ResultsHeader {
+  std::uint64_t kind = kind_of<Results>;
+  std::uint64_t call = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::int64_t started = 0;
+  std::uint64_t size = 0;
+};
+
 }  // namespace
 
-void write(Writer& out, const Batch& record) {
-  out.value(Kind::batch);
-  out.value(record.thunk);
-  out.value(record.function);
-  out.value(record.call);
-  out.value(record.first);
-  out.value(record.count);
-  out.value(record.stride);
-  out.value(record.team);
-  out.value(record.votes);
-  out.value(record.predicate);
-  out.value(record.timeout);
-  out.value(flags_of(record));
-  if (record.awaits) {
-    out.value(record.first_ticket);
-    write_ids(out, record.holders);
-  }
-  if (record.isolated) out.value(record.memory_limit);
-  write_bytes(out, record.items);
-}
-
-void write(Writer& out, const Object& record) {
-  out.value(Kind::object);
-  out.value(record.call);
-  write_bytes(out, record.state);
-}
-
-void write(Writer& out, const Stop& record) {
-  out.value(Kind::stop);
-  out.value(record.call);
-  out.value(record.first);
-  out.value(record.count);
-}
-
-void write(Writer& out, const Recall& record) {
-  out.value(Kind::recall);
-  write_items(out, record.items);
-}
-
-void write(Writer& out, const Returned& record) {
-  out.value(Kind::returned);
-  write_items(out, record.items);
-}
-
-void write(Writer& out, const Overdue& record) {
-  out.value(Kind::overdue);
-  out.value(record.call);
-  out.value(record.item);
-}
-
-void write(Writer& out, const Forget& record) {
-  out.value(Kind::forget);
-  out.value(record.call);
-}
-
-void write(Writer& out, const Forward& record) {
-  out.value(Kind::forward);
-  out.value(record.call);
-  out.value(record.ticket);
-  out.value(record.to);
-}
-
-void write(Writer& out, const Delivery& record) {
-  out.value(Kind::delivery);
-  out.value(record.ticket);
-  out.value(record.found);
-  write_bytes(out, record.value);
-}
-
-void write(Writer& out, const Join& record) {
-  out.value(Kind::join);
-  out.value(record.team);
-  out.value(static_cast<std::uint64_t>(record.engines.size()));
-  out.raw(record.engines.data(), record.engines.size() * sizeof(std::int32_t));
-}
-
-void write(Writer& out, const Assemble& record) {
-  out.value(Kind::assemble);
-  out.value(record.team);
-}
-
-void write(Writer& out, const Lost& record) {
-  out.value(Kind::lost);
-  out.value(record.engine);
-}
-
-void write(Writer& out, const Disband& record) {
-  out.value(Kind::disband);
-  out.value(record.team);
-}
-
-void write(Writer& out, const AtJoin& record) {
-  out.value(Kind::at_join);
-  out.value(record.team);
-}
-
-void write(Writer& out, const Memory& record) {
-  out.value(Kind::memory);
-  out.value(record.variables);
-  out.value(record.bytes);
-}
-
-void write(Writer& out, const Published& record) {
-  out.value(Kind::published);
-  out.value(record.call);
-  out.value(record.item);
-  write_text(out, record.name);
-  write_text(out, record.type);
-  write_bytes(out, record.value);
-}
-
-void write(Writer& out, const Answer& record) {
-  out.value(Kind::answer);
-  out.value(record.ticket);
-  out.value(record.failed);
-  write_bytes(out, record.value);
-}
-
-void write(Writer& out, const Subtask& record) {
-  out.value(Kind::subtask);
-  out.value(record.ticket);
-  out.value(record.thunk);
-  out.value(record.function);
-  out.value(record.parent_call);
-  out.value(record.parent_item);
-  out.value(record.stride);
-  write_bytes(out, record.object);
-  write_bytes(out, record.item);
-}
-
-void write(Writer& out, const Suspended& record) {
-  out.value(Kind::suspended);
-  out.value(record.items);
-}
-
-void write(Writer& out, const End& record) {
-  out.value(Kind::end);
-  out.value(record.ending);
-  out.value(record.exit_code);
-  write_text(out, record.reason);
-  out.value(record.losses);
-}
-
-void write(Writer& out, const Bye&) { out.value(Kind::bye); }
+void write(Writer& out, const Batch& record) { write_record(out, record); }
+void write(Writer& out, const Object& record) { write_record(out, record); }
+void write(Writer& out, const Stop& record) { write_record(out, record); }
+void write(Writer& out, const Answer& record) { write_record(out, record); }
+void write(Writer& out, const Recall& record) { write_record(out, record); }
+void write(Writer& out, const Forget& record) { write_record(out, record); }
+void write(Writer& out, const Forward& record) { write_record(out, record); }
+void write(Writer& out, const Delivery& record) { write_record(out, record); }
+void write(Writer& out, const Join& record) { write_record(out, record); }
+void write(Writer& out, const Assemble& record) { write_record(out, record); }
+void write(Writer& out, const Disband& record) { write_record(out, record); }
+void write(Writer& out, const Lost& record) { write_record(out, record); }
+void write(Writer& out, const Returned& record) { write_record(out, record); }
+void write(Writer& out, const Subtask& record) { write_record(out, record); }
+void write(Writer& out, const Suspended& record) { write_record(out, record); }
+void write(Writer& out, const Overdue& record) { write_record(out, record); }
+void write(Writer& out, const AtJoin& record) { write_record(out, record); }
+void write(Writer& out, const Memory& record) { write_record(out, record); }
+void write(Writer& out, const Published& record) { write_record(out, record); }
+void write(Writer& out, const End& record) { write_record(out, record); }
+void write(Writer& out, const Bye& record) { write_record(out, record); }
+void write(Writer& out, const Failure& failure) { write_fields(out, failure); }
 
 Record read(Reader& in) {
+  static constexpr auto readers = make_readers(std::make_index_sequence<std::tuple_size_v<Kinds>>());
   const auto kind = in.value<std::uint64_t>();
-  switch (static_cast<Kind>(kind)) {
-    case Kind::batch:
-      return read_batch(in);
-    case Kind::object:
-      return read_object(in);
-    case Kind::forget:
-      return Forget{in.value<std::uint64_t>()};
-    case Kind::end:
-      return read_end(in);
-    case Kind::results:
-      return read_results(in);
-    case Kind::bye:
-      return Bye{};
-    case Kind::join:
-      return read_join(in);
-    case Kind::assemble:
-      return Assemble{in.value<std::uint64_t>()};
-    case Kind::disband:
-      return Disband{in.value<std::uint64_t>()};
-    case Kind::lost:
-      return Lost{in.value<std::int64_t>()};
-    case Kind::at_join:
-      return AtJoin{in.value<std::uint64_t>()};
-    case Kind::memory:
-      return read_memory(in);
-    case Kind::stop:
-      return read_stop(in);
-    case Kind::recall:
-      return Recall{read_items(in)};
-    case Kind::returned:
-      return Returned{read_items(in)};
-    case Kind::overdue: {
-      const auto call = in.value<std::uint64_t>();
-      return Overdue{call, in.value<std::uint64_t>()};
-    }
-    case Kind::answer:
-      return read_answer(in);
-    case Kind::subtask:
-      return read_subtask(in);
-    case Kind::suspended:
-      return Suspended{in.value<std::uint64_t>()};
-    case Kind::published:
-      return read_published(in);
-    case Kind::forward:
-      return read_forward(in);
-    case Kind::delivery:
-      return read_delivery(in);
-  }
-  throw DecodeError("a record of unknown kind " + std::to_string(kind));
+  if (kind == 0 || kind > readers.size()) throw DecodeError("a record of unknown kind " + std::to_string(kind));
+  return readers[kind - 1](in);
 }
+
+Failure read_failure(Reader& in) { return read_record<Failure>(in); }
 
 void ResultsWriter::add(std::uint64_t call, std::uint64_t item, std::int64_t started, std::int64_t completed, bool failed,
                         std::span<const std::byte> value) {
@@ -466,31 +304,6 @@ void ResultsWriter::add(std::uint64_t call, std::uint64_t item, std::int64_t sta
   std::byte* const header = out_->bytes.data() + header_;
   std::memcpy(header + offsetof(ResultsHeader, count), &count_, sizeof(count_));
   std::memcpy(header + offsetof(ResultsHeader, size), &size, sizeof(size));
-}
-
-void write(Writer& out, const Failure& failure) {
-  out.value(failure.kind);
-  write_text(out, failure.type_name);
-  write_text(out, failure.message);
-  if (failure.kind != FailureKind::crashed) return;
-  out.value(failure.signal);
-  out.value(failure.exit_status);
-  out.value(failure.peak_memory);
-}
-
-Failure read_failure(Reader& in) {
-  Failure failure;
-  const auto kind = in.value<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(FailureKind::team_broken)) throw DecodeError("a failure of kind " + std::to_string(kind));
-  failure.kind = static_cast<FailureKind>(kind);
-  failure.type_name = read_text(in);
-  failure.message = read_text(in);
-  if (failure.kind == FailureKind::crashed) {
-    failure.signal = in.value<std::int32_t>();
-    failure.exit_status = in.value<std::int32_t>();
-    failure.peak_memory = in.value<std::uint64_t>();
-  }
-  return failure;
 }
 
 }  // namespace rankview::wire
