@@ -844,11 +844,18 @@ struct CallMade {
   std::int64_t submitted = 0;
 };
 
+// How a task failed. What is of a class of the program's comes as its text, since it is not to be asked here.
+struct TaskError {
+  std::uint64_t task = 0;
+  std::exception_ptr error;  // or null, and the text
+  std::string text{};
+};
+
 struct TasksEnded {
   std::uint64_t call = 0;
   std::uint64_t first = 0;
   std::vector<detail::ItemRecord> records;
-  std::vector<std::pair<std::uint64_t, std::exception_ptr>> errors;  // by task
+  std::vector<TaskError> errors;  // in the order of tasks
 };
 
 // Of which no more is told.
@@ -1038,6 +1045,12 @@ struct Attempts {
   bool suspect = false;             // an engine has died that had it and others, and nobody knows which of them ran
 };
 
+// An error that may be of a class of the program's, and what it says.
+struct ToldError {
+  std::exception_ptr error;
+  std::string text;
+};
+
 // A call some of whose arguments are results: when these are there, encode() makes its one item.
 struct Deferred {
   Dependency arguments{};
@@ -1072,6 +1085,7 @@ struct Uncommon {
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
   Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
   std::exception_ptr doomed;                           // its items cannot run
+  std::vector<ToldError> told;                         // of its errors, those that are not made by rankview
   Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
@@ -2752,14 +2766,20 @@ class Teams {
   void on_join(std::uint64_t team, int engine);
 
   // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
-  // anything happened, or data is on the move.
-  bool progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over);
+  // anything happened, or data is on the move. `work`: makes room for what may have constructors of the program's.
+  bool progress(transport::Endpoint& endpoint, const Engines& engines, UserWork& work, const std::function<void(detail::Call&)>& over);
 
   // Whether rank 0 has nothing to do in any of them.
   [[nodiscard]] bool idle() const { return busy_.empty(); }
 
  private:
-  enum class Phase : std::uint8_t { handed_out, vote, announcement, data };
+  enum class Phase : std::uint8_t { handed_out, vote, room, announcement, data };
+  class MakingRoom;
+  // Where data goes that comes to rank 0.
+  struct Room {
+    bool there = false;
+    std::byte* to = nullptr;
+  };
 
   // Rank 0's part in a call, as far as it has come.
   struct Part {
@@ -2770,6 +2790,7 @@ class Teams {
     std::vector<std::uint64_t> counts;
     transport::Vote own;
     transport::Verdict verdict;
+    std::shared_ptr<Room> room;  // while it is being made
     std::byte* to = nullptr;
     transport::Team::Begun begun;
   };
@@ -2790,10 +2811,11 @@ class Teams {
     bool any = false;
     bool over = false;
   };
-  static Moved move(Team& team);
+  static Moved move(Team& team, UserWork& work);
   static void start(Team& team, Part& part);
-  static bool next(Team& team, Part& part);
-  static void decide(Part& part);
+  static bool next(Team& team, Part& part, UserWork& work);
+  static void decide(Part& part, UserWork& work);
+  static void make_room(Part& part, std::uint64_t count, UserWork& work);
 
   std::map<std::uint64_t, Team> teams_;
   std::map<std::vector<int>, std::uint64_t> by_engines_;
@@ -3153,13 +3175,15 @@ class Losses {
   // `ran`: it is known to have run then. `suspect`: it, or another, has.
   [[nodiscard]] static Verdict judge(detail::Call& call, std::uint64_t item, bool ran, bool suspect, const std::string& death);
 
-  void on_lost(std::function<void(const LostEngine&)> f) { listeners_.push_back(std::move(f)); }
-  [[nodiscard]] const std::vector<std::function<void(const LostEngine&)>>& listeners() const { return listeners_; }
+  // What the client wants done when an engine is lost. Copied as it stands, not by the program's code.
+  using Listener = std::shared_ptr<const std::function<void(const LostEngine&)>>;
+  void on_lost(Listener f) { listeners_.push_back(std::move(f)); }
+  [[nodiscard]] const std::vector<Listener>& listeners() const { return listeners_; }
 
  private:
   const Engines& engines_;
   std::map<int, LostEngine> lost_;  // by engine
-  std::vector<std::function<void(const LostEngine&)>> listeners_;
+  std::vector<Listener> listeners_;
 };
 
 }  // namespace rankview::controller
@@ -5813,22 +5837,18 @@ std::exception_ptr task_error(const Call& call, std::uint64_t item, const contro
 std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engine, const std::vector<std::string>& earlier);
 std::exception_ptr task_aborted(const TaskId& task, const std::string& why);
 
+// What the program's own code throws may be of a class of the program's, whose what() and destructor are its code as well. So it is asked
+// once, without the controller's lock, and the call keeps both.
+ToldError with_text(std::exception_ptr error);
+// The same with the lock: the call has that error from here on. Gives it.
+std::exception_ptr keep(Call& call, ToldError&& told);
+// What an error of the call says. With the lock.
+std::string text_of(const Call& call, const std::exception_ptr& error);
+
 // "1.5 s"
 std::string in_seconds(std::int64_t nanoseconds);
 
 }  // namespace rankview::detail
-
-namespace rankview::wire {
-
-// what(), or a sentence where that gives a null pointer.
-std::string error_text(const std::exception& error);
-// The same of an exception that is not null, whatever it is.
-std::string error_text(const std::exception_ptr& error);
-
-// How earlier attempts at a task failed, a line each.
-std::string listed(const std::vector<std::string>& earlier);
-
-}  // namespace rankview::wire
 
 #include <cerrno>
 #include <cstring>
@@ -5853,17 +5873,6 @@ std::string items(std::uint64_t begin, std::uint64_t end) {
 std::string whom(int engine) { return engine < 0 ? "rank 0" : "engine " + std::to_string(engine); }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-// What is of the program's type has code of the program's, which is not to be run here.
-std::string why(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const Error& own) {
-    return ": " + first_line(wire::error_text(own));
-  } catch (...) {
-    return " threw what is not rankview's";
-  }
-}
 
 }  // namespace
 
@@ -5940,7 +5949,8 @@ void EventLog::over(const detail::Call& call) {
   if (failed != 0) event += ", " + tasks(failed) + " failed";
   if (aborted != 0) event += ", " + tasks(aborted) + " aborted";
   const auto& errors = *call.life().errors;
-  if (failed != 0 && !errors.empty()) event += "; task " + std::to_string(errors.begin()->first) + why(errors.begin()->second);
+  if (failed != 0 && !errors.empty())
+    event += "; task " + std::to_string(errors.begin()->first) + ": " + first_line(detail::text_of(call, errors.begin()->second));
   say(event);
 }
 
@@ -6026,7 +6036,13 @@ void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint
   event.first = begin;
   event.records.assign(life.items.begin() + begin, life.items.begin() + end);
   const auto& errors = *life.errors;
-  if (!errors.empty()) event.errors.assign(errors.lower_bound(begin), errors.lower_bound(end));
+  if (!errors.empty()) {
+    const bool asked = !life.more->told.empty();
+    for (auto at = errors.lower_bound(begin), last = errors.lower_bound(end); at != last; ++at) {
+      event.errors.push_back(asked ? hub::TaskError{at->first, nullptr, detail::text_of(call, at->second)}
+                                   : hub::TaskError{at->first, at->second});
+    }
+  }
   database_->add(std::move(event), end - begin);
 }
 
@@ -6173,6 +6189,18 @@ namespace rankview::launch {
 void start_under_mpirun(int argc, char** argv);
 
 }  // namespace rankview::launch
+
+namespace rankview::wire {
+
+// what(), or a sentence where that gives a null pointer.
+std::string error_text(const std::exception& error);
+// The same of an exception that is not null, whatever it is.
+std::string error_text(const std::exception_ptr& error);
+
+// How earlier attempts at a task failed, a line each.
+std::string listed(const std::vector<std::string>& earlier);
+
+}  // namespace rankview::wire
 
 #include <rankview/run.hpp>
 
@@ -7009,16 +7037,16 @@ void Controller::make_room(Call& call) {
       try {
         call().grow(count_, count_);
       } catch (...) {
-        error_ = caught();
+        error_ = with_text(caught());
       }
     }
     void finish() override {
-      if (error_ != nullptr) call().life().failure = error_;
+      if (error_.error != nullptr) call().life().failure = keep(call(), std::move(error_));
     }
 
    private:
     std::uint64_t count_;
-    std::exception_ptr error_;
+    ToldError error_;
   };
   {
     const auto visit = driver_.visit();
@@ -7098,8 +7126,9 @@ std::exception_ptr Controller::lost_error(int engine) const {
 }
 
 void Controller::on_lost(std::function<void(const LostEngine&)> f) {
+  auto listener = std::make_shared<const std::function<void(const LostEngine&)>>(std::move(f));
   const auto visit = driver_.visit();
-  losses_.on_lost(std::move(f));
+  losses_.on_lost(std::move(listener));
 }
 
 Table Controller::ask_hub(const std::string& sql) {
@@ -7314,10 +7343,10 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
         std::rethrow_exception(error->second);
       } catch (const ImpossibleDependency& impossible) {
         next = impossible.because();
-        if (next == nullptr) why = wire::error_text(impossible);
       } catch (...) {
-        why = wire::error_text(std::current_exception());
+        // What it says is told below.
       }
+      if (next == nullptr) why = detail::text_of(*failed_call, error->second);
     } else if (cause.item < failed_call->life().items.size() && failed_call->life().items[cause.item].status == Status::completed) {
       reason = "it depends on a failure, or on tasks that all run where it may, and this one went well on engine " +
                std::to_string(failed_call->life().items[cause.item].engine) + ":";
@@ -7505,21 +7534,22 @@ class Dispatcher::Encoding final : public UserWork::Piece {
     try {
       encode_(fresh_, &origins_);
     } catch (...) {
-      error_ = detail::caught();
+      error_ = detail::with_text(detail::caught());
     }
   }
   void finish() override {
     detail::CallLife& life = call().life();
     const bool ended_early = has_ended(life.items[grant_.begin].status);
     const bool gone = !dispatcher_.engines_.live(grant_.engine);
-    if (gone && !ended_early && error_ == nullptr) {
+    if (gone && !ended_early && error_.error == nullptr) {
       dispatcher_.orphans_.push_back({grant_.call, grant_.begin});
       return;
     }
     // It may have been given up meanwhile.
-    if (error_ != nullptr || ended_early) {
+    if (error_.error != nullptr || ended_early) {
       if (!gone) dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
-      dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
+      const std::exception_ptr error = detail::keep(call(), std::move(error_));
+      dispatcher_.ledger_.give_up(call(), Status::failed, [&error](const TaskId&) { return error; });
       return;
     }
     std::swap(life.blocks.front(), fresh_);
@@ -7542,7 +7572,7 @@ class Dispatcher::Encoding final : public UserWork::Piece {
   bool by_value_;
   std::uint64_t first_ticket_ = 0;
   ArgumentBlock fresh_;
-  std::exception_ptr error_;
+  detail::ToldError error_;
 };
 
 void Dispatcher::grant(const scheduler::Grant& grant) {
@@ -8398,11 +8428,11 @@ class ItemLedger::Completion final : public UserWork::Piece {
     try {
       call().complete();
     } catch (...) {
-      error_ = detail::caught();
+      error_ = detail::with_text(detail::caught());
     }
   }
   void finish() override {
-    call().life().failure = std::move(error_);
+    call().life().failure = detail::keep(call(), std::move(error_));
     if (last_) {
       ledger_.publish_end(call(), *last_);
     } else {
@@ -8413,7 +8443,7 @@ class ItemLedger::Completion final : public UserWork::Piece {
  private:
   ItemLedger& ledger_;
   std::optional<std::uint64_t> last_;
-  std::exception_ptr error_;
+  detail::ToldError error_;
 };
 
 void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int engine) {
@@ -8654,7 +8684,7 @@ Metadata metadata_of(Call& call, std::uint64_t index) {
     metadata.received = time_point(item.received);
     if (const auto error = call.life().errors->find(index); error != call.life().errors->end()) {
       call.life().error_seen = true;
-      metadata.error = wire::error_text(error->second);
+      metadata.error = text_of(call, error->second);
     }
     return metadata;
   });
@@ -8711,13 +8741,13 @@ void report_unseen(Call& call) noexcept {
   call.life().error_seen = true;
   if (call.life().failure) {
     std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
-                 wire::error_text(call.life().failure).c_str());
+                 text_of(call, call.life().failure).c_str());
     return;
   }
   std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
                call.life().errors->size(), call.life().items.size(), static_cast<unsigned long long>(call.id),
                call.life().more->label.empty() ? "" : " ", call.life().more->label.c_str(),
-               wire::error_text(call.life().errors->begin()->second).c_str());
+               text_of(call, call.life().errors->begin()->second).c_str());
 }
 
 }  // namespace rankview::detail
@@ -8779,14 +8809,15 @@ bool Controller::enter_local(Call& call) {
 }
 
 void Controller::end_local(Call& call, std::exception_ptr error) {
+  ToldError told = with_text(std::move(error));
   const auto visit = driver_.visit();
   ItemRecord& item = call.life().items[0];
   if (has_ended(item.status)) return;  // with the run
   item.completed = now();
   item.received = item.completed;
   call.life().last_received = item.completed;
-  const Status status = error ? Status::failed : Status::completed;
-  ledger_.ended(call, 0, status, std::move(error));
+  const Status status = told.error ? Status::failed : Status::completed;
+  ledger_.ended(call, 0, status, keep(call, std::move(told)));
   advance();
 }
 
@@ -8838,16 +8869,16 @@ namespace {
 // Runs what the client wants done when an engine is lost.
 class Telling final : public Continuation {
  public:
-  Telling(std::vector<std::function<void(const LostEngine&)>> listeners, LostEngine lost)
+  Telling(std::vector<controller::Losses::Listener> listeners, LostEngine lost)
       : listeners_(std::move(listeners)), lost_(std::move(lost)) {}
 
   void run() noexcept override {
     // What it throws ends the program, as in any thread.
-    for (const auto& listener : listeners_) listener(lost_);
+    for (const auto& listener : listeners_) (*listener)(lost_);
   }
 
  private:
-  std::vector<std::function<void(const LostEngine&)>> listeners_;
+  std::vector<controller::Losses::Listener> listeners_;
   LostEngine lost_;
 };
 
@@ -9152,12 +9183,14 @@ class ResultTransfers::Reading final : public UserWork::Piece {
     try {
       call().grow(total_, expected_);
     } catch (...) {
-      for (Value& value : values_) value.error = detail::caught();
+      no_room_ = detail::with_text(detail::caught());
+      for (Value& value : values_) value.error = no_room_.error;
       return;
     }
     for (Value& value : values_) value.error = read(call(), value.item, bytes_.bytes().subspan(value.offset, value.size), value.claims);
   }
   void finish() override {
+    detail::keep(call(), std::move(no_room_));
     for (Value& value : values_) transfers_.has_read(frame_, call(), value.item, value.claims.places(), std::move(value.error));
   }
 
@@ -9178,6 +9211,7 @@ class ResultTransfers::Reading final : public UserWork::Piece {
   detail::Writer local_;
   detail::Buffer bytes_;
   std::vector<Value> values_;
+  detail::ToldError no_room_;
 };
 
 ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work)
@@ -9320,7 +9354,7 @@ bool Controller::round() {
   bool any = endpoint_.poll(*this);
   if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
   if (!transfers_.empty()) any = transfers_.progress() || any;
-  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
+  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
@@ -9438,7 +9472,7 @@ class Controller::FirstEncoding final : public controller::UserWork::Piece {
     try {
       encode_(block_, nullptr);
     } catch (...) {
-      error_ = caught();
+      error_ = with_text(caught());
     }
   }
   void finish() override {
@@ -9446,14 +9480,14 @@ class Controller::FirstEncoding final : public controller::UserWork::Piece {
     if (!life.in_flight) return;
     block_.unfinished = life.blocks.front().unfinished;
     std::swap(life.blocks.front(), block_);
-    controller_.enqueue_released(call(), error_);
+    controller_.enqueue_released(call(), keep(call(), std::move(error_)));
   }
 
  private:
   Controller& controller_;
   EncodeArguments encode_;
   ArgumentBlock block_;
-  std::exception_ptr error_;
+  ToldError error_;
 };
 
 // What the call waited for is there.
@@ -9906,6 +9940,24 @@ std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engi
                                               rankview::wire::listed(earlier)));
 }
 
+ToldError with_text(std::exception_ptr error) {
+  if (error == nullptr) return {};
+  std::string text = rankview::wire::error_text(error);
+  return {std::move(error), std::move(text)};
+}
+
+std::exception_ptr keep(Call& call, ToldError&& told) {
+  if (told.error == nullptr) return nullptr;
+  return call.life().more.edit().told.emplace_back(std::move(told)).error;
+}
+
+std::string text_of(const Call& call, const std::exception_ptr& error) {
+  const auto& told = call.life().more->told;
+  const auto found = std::find_if(told.rbegin(), told.rend(), [&error](const ToldError& each) { return each.error == error; });
+  if (found != told.rend()) return found->text;
+  return rankview::wire::error_text(error);
+}
+
 std::exception_ptr task_aborted(const TaskId& task, const std::string& why) {
   return std::make_exception_ptr(TaskAborted("task " + to_string(task) + ": " + why));
 }
@@ -10129,7 +10181,8 @@ void Teams::on_join(std::uint64_t number, int engine) {
   ++found->second.joining;
 }
 
-bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over) {
+bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, UserWork& work,
+                     const std::function<void(detail::Call&)>& over) {
   bool any = false;
   for (std::size_t i = 0; i < busy_.size();) {
     Team& team = teams_.at(busy_[i]);
@@ -10149,7 +10202,7 @@ bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, cons
       any = true;
     }
     while (!team.parts.empty()) {
-      const Moved moved = move(team);
+      const Moved moved = move(team, work);
       any = any || moved.any;
       if (!moved.over) break;
       const std::shared_ptr<detail::Call> call = std::move(team.parts.front().call);
@@ -10184,13 +10237,13 @@ void Teams::start(Team& team, Part& part) {
   if (root.kind == RootPart::Kind::reduce) part.begun = team.made->reduce(part.to, root.deal.total, root.element, root.operation);
 }
 
-Teams::Moved Teams::move(Team& team) {
+Teams::Moved Teams::move(Team& team, UserWork& work) {
   Part& part = team.parts.front();
   Moved moved;
   if (part.phase == Phase::handed_out) start(team, part);
-  while (part.begun == nullptr || part.begun->done()) {
+  while (part.phase == Phase::room ? part.room->there : part.begun == nullptr || part.begun->done()) {
     moved.any = true;
-    if (!next(team, part)) {
+    if (!next(team, part, work)) {
       moved.over = true;
       return moved;
     }
@@ -10201,12 +10254,22 @@ Teams::Moved Teams::move(Team& team) {
 }
 
 // What was begun is done: begins what comes next. False at the end.
-bool Teams::next(Team& team, Part& part) {
+bool Teams::next(Team& team, Part& part, UserWork& work) {
   const RootPart& root = *part.call->root;
   transport::Team& with = *team.made;
   switch (part.phase) {
     case Phase::vote:
-      decide(part);
+      decide(part, work);
+      if (part.room != nullptr) {
+        part.phase = Phase::room;
+        return true;
+      }
+      part.phase = Phase::announcement;
+      part.begun = with.announce(part.verdict);
+      return true;
+    case Phase::room:
+      part.to = std::exchange(part.room, nullptr)->to;
+      if (part.call->life().failure != nullptr) part.verdict.go = 0;
       part.phase = Phase::announcement;
       part.begun = with.announce(part.verdict);
       return true;
@@ -10245,8 +10308,43 @@ bool Teams::next(Team& team, Part& part) {
   return false;
 }
 
+// Has room made for what comes to rank 0, whose elements may have constructors of the program's.
+class Teams::MakingRoom final : public UserWork::Piece {
+ public:
+  MakingRoom(const detail::Call& call, std::uint64_t count, std::shared_ptr<Room> room)
+      : Piece(call.life().self), count_(count), room_(std::move(room)) {}
+
+  void run() noexcept override {
+    try {
+      room_->to = call().room(count_);
+    } catch (...) {
+      error_ = detail::with_text(detail::caught());
+    }
+  }
+  void finish() override {
+    // Unless it has failed for an engine that has died.
+    detail::CallLife& life = call().life();
+    if (error_.error != nullptr && life.failure == nullptr) life.failure = detail::keep(call(), std::move(error_));
+    room_->there = true;
+  }
+
+ private:
+  std::uint64_t count_;
+  std::shared_ptr<Room> room_;
+  detail::ToldError error_;
+};
+
+void Teams::make_room(Part& part, std::uint64_t count, UserWork& work) {
+  if (part.call->plain) {
+    part.to = part.call->room(count);
+  } else {
+    part.room = std::make_shared<Room>();
+    work.add(std::make_unique<MakingRoom>(*part.call, count, part.room));
+  }
+}
+
 // From the votes: whether the call comes about. What is wrong beyond single engines becomes the error of the call.
-void Teams::decide(Part& part) {
+void Teams::decide(Part& part, UserWork& work) {
   detail::Call& call = *part.call;
   const RootPart& root = *call.root;
   part.verdict = {1, 0};
@@ -10263,8 +10361,8 @@ void Teams::decide(Part& part) {
       throw UsageError(root.what + " wants equally many elements on each engine, which have, in target order, " + detail::listed(counts));
     if (root.some && part.verdict.total == 0) throw UsageError(root.what + ": there is no element on any engine");
     if (root.kind == RootPart::Kind::gather && root.deal.dist == Distribution::round_robin) detail::check_round_robin(root.what, counts);
-    if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
-    if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
+    if (root.kind == RootPart::Kind::gather) make_room(part, part.verdict.total, work);
+    if (root.kind == RootPart::Kind::reduce) make_room(part, counts.front(), work);
   } catch (...) {
     call.life().failure = std::current_exception();
     part.verdict.go = 0;

@@ -4,13 +4,11 @@
 
 #include "controller/call_life.hpp"
 #include "controller/task_errors.hpp"
-#include "wire/error_text.hpp"
 
 #include <rankview/errors.hpp>
 
 #include <cerrno>
 #include <cstring>
-#include <exception>
 #include <string>
 #include <utility>
 
@@ -34,17 +32,6 @@ std::string items(std::uint64_t begin, std::uint64_t end) {
 std::string whom(int engine) { return engine < 0 ? "rank 0" : "engine " + std::to_string(engine); }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
-// What is of the program's type has code of the program's, which is not to be run here.
-std::string why(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const Error& own) {
-    return ": " + first_line(wire::error_text(own));
-  } catch (...) {
-    return " threw what is not rankview's";
-  }
-}
 
 }  // namespace
 
@@ -121,7 +108,8 @@ void EventLog::over(const detail::Call& call) {
   if (failed != 0) event += ", " + tasks(failed) + " failed";
   if (aborted != 0) event += ", " + tasks(aborted) + " aborted";
   const auto& errors = *call.life().errors;
-  if (failed != 0 && !errors.empty()) event += "; task " + std::to_string(errors.begin()->first) + why(errors.begin()->second);
+  if (failed != 0 && !errors.empty())
+    event += "; task " + std::to_string(errors.begin()->first) + ": " + first_line(detail::text_of(call, errors.begin()->second));
   say(event);
 }
 

@@ -3,6 +3,7 @@
 #include "cluster/hub_recorder.hpp"
 
 #include "controller/call_life.hpp"
+#include "controller/task_errors.hpp"
 
 #include <utility>
 
@@ -37,7 +38,13 @@ void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint
   event.first = begin;
   event.records.assign(life.items.begin() + begin, life.items.begin() + end);
   const auto& errors = *life.errors;
-  if (!errors.empty()) event.errors.assign(errors.lower_bound(begin), errors.lower_bound(end));
+  if (!errors.empty()) {
+    const bool asked = !life.more->told.empty();
+    for (auto at = errors.lower_bound(begin), last = errors.lower_bound(end); at != last; ++at) {
+      event.errors.push_back(asked ? hub::TaskError{at->first, nullptr, detail::text_of(call, at->second)}
+                                   : hub::TaskError{at->first, at->second});
+    }
+  }
   database_->add(std::move(event), end - begin);
 }
 

@@ -155,16 +155,16 @@ void Controller::make_room(Call& call) {
       try {
         call().grow(count_, count_);
       } catch (...) {
-        error_ = caught();
+        error_ = with_text(caught());
       }
     }
     void finish() override {
-      if (error_ != nullptr) call().life().failure = error_;
+      if (error_.error != nullptr) call().life().failure = keep(call(), std::move(error_));
     }
 
    private:
     std::uint64_t count_;
-    std::exception_ptr error_;
+    ToldError error_;
   };
   {
     const auto visit = driver_.visit();
@@ -244,8 +244,9 @@ std::exception_ptr Controller::lost_error(int engine) const {
 }
 
 void Controller::on_lost(std::function<void(const LostEngine&)> f) {
+  auto listener = std::make_shared<const std::function<void(const LostEngine&)>>(std::move(f));
   const auto visit = driver_.visit();
-  losses_.on_lost(std::move(f));
+  losses_.on_lost(std::move(listener));
 }
 
 Table Controller::ask_hub(const std::string& sql) {

@@ -3,7 +3,7 @@
 #include "controller/dependency_gate.hpp"
 
 #include "controller/items.hpp"
-#include "wire/error_text.hpp"
+#include "controller/task_errors.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -144,10 +144,10 @@ std::function<std::exception_ptr(const TaskId&)> DependencyGate::impossible(cons
         std::rethrow_exception(error->second);
       } catch (const ImpossibleDependency& impossible) {
         next = impossible.because();
-        if (next == nullptr) why = wire::error_text(impossible);
       } catch (...) {
-        why = wire::error_text(std::current_exception());
+        // What it says is told below.
       }
+      if (next == nullptr) why = detail::text_of(*failed_call, error->second);
     } else if (cause.item < failed_call->life().items.size() && failed_call->life().items[cause.item].status == Status::completed) {
       reason = "it depends on a failure, or on tasks that all run where it may, and this one went well on engine " +
                std::to_string(failed_call->life().items[cause.item].engine) + ":";

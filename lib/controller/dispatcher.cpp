@@ -3,6 +3,7 @@
 #include "controller/dispatcher.hpp"
 
 #include "controller/items.hpp"
+#include "controller/task_errors.hpp"
 #include "wire/messages.hpp"
 #include "wire/shipped_code.hpp"
 
@@ -134,21 +135,22 @@ class Dispatcher::Encoding final : public UserWork::Piece {
     try {
       encode_(fresh_, &origins_);
     } catch (...) {
-      error_ = detail::caught();
+      error_ = detail::with_text(detail::caught());
     }
   }
   void finish() override {
     detail::CallLife& life = call().life();
     const bool ended_early = has_ended(life.items[grant_.begin].status);
     const bool gone = !dispatcher_.engines_.live(grant_.engine);
-    if (gone && !ended_early && error_ == nullptr) {
+    if (gone && !ended_early && error_.error == nullptr) {
       dispatcher_.orphans_.push_back({grant_.call, grant_.begin});
       return;
     }
     // It may have been given up meanwhile.
-    if (error_ != nullptr || ended_early) {
+    if (error_.error != nullptr || ended_early) {
       if (!gone) dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
-      dispatcher_.ledger_.give_up(call(), Status::failed, [this](const TaskId&) { return error_; });
+      const std::exception_ptr error = detail::keep(call(), std::move(error_));
+      dispatcher_.ledger_.give_up(call(), Status::failed, [&error](const TaskId&) { return error; });
       return;
     }
     std::swap(life.blocks.front(), fresh_);
@@ -171,7 +173,7 @@ class Dispatcher::Encoding final : public UserWork::Piece {
   bool by_value_;
   std::uint64_t first_ticket_ = 0;
   ArgumentBlock fresh_;
-  std::exception_ptr error_;
+  detail::ToldError error_;
 };
 
 void Dispatcher::grant(const scheduler::Grant& grant) {

@@ -3,6 +3,7 @@
 #include "controller/item_ledger.hpp"
 
 #include "controller/items.hpp"
+#include "controller/task_errors.hpp"
 
 #include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
@@ -29,11 +30,11 @@ class ItemLedger::Completion final : public UserWork::Piece {
     try {
       call().complete();
     } catch (...) {
-      error_ = detail::caught();
+      error_ = detail::with_text(detail::caught());
     }
   }
   void finish() override {
-    call().life().failure = std::move(error_);
+    call().life().failure = detail::keep(call(), std::move(error_));
     if (last_) {
       ledger_.publish_end(call(), *last_);
     } else {
@@ -44,7 +45,7 @@ class ItemLedger::Completion final : public UserWork::Piece {
  private:
   ItemLedger& ledger_;
   std::optional<std::uint64_t> last_;
-  std::exception_ptr error_;
+  detail::ToldError error_;
 };
 
 void ItemLedger::granted(Call& call, std::uint64_t begin, std::uint64_t end, int engine) {

@@ -2,8 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
+#include "controller/task_errors.hpp"
 #include "engine/type_name.hpp"
-#include "wire/error_text.hpp"
 
 #include <rankview/detail/call.hpp>
 #include <rankview/errors.hpp>
@@ -126,7 +126,7 @@ Metadata metadata_of(Call& call, std::uint64_t index) {
     metadata.received = time_point(item.received);
     if (const auto error = call.life().errors->find(index); error != call.life().errors->end()) {
       call.life().error_seen = true;
-      metadata.error = wire::error_text(error->second);
+      metadata.error = text_of(call, error->second);
     }
     return metadata;
   });
@@ -183,13 +183,13 @@ void report_unseen(Call& call) noexcept {
   call.life().error_seen = true;
   if (call.life().failure) {
     std::fprintf(stderr, "rankview: call %llu failed, and nobody asked for its result: %s\n", static_cast<unsigned long long>(call.id),
-                 wire::error_text(call.life().failure).c_str());
+                 text_of(call, call.life().failure).c_str());
     return;
   }
   std::fprintf(stderr, "rankview: %zu of %zu tasks of call %llu%s%s failed, and nobody asked for its result; the first error was: %s\n",
                call.life().errors->size(), call.life().items.size(), static_cast<unsigned long long>(call.id),
                call.life().more->label.empty() ? "" : " ", call.life().more->label.c_str(),
-               wire::error_text(call.life().errors->begin()->second).c_str());
+               text_of(call, call.life().errors->begin()->second).c_str());
 }
 
 }  // namespace rankview::detail

@@ -4,6 +4,7 @@
 
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
+#include "controller/task_errors.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -68,14 +69,15 @@ bool Controller::enter_local(Call& call) {
 }
 
 void Controller::end_local(Call& call, std::exception_ptr error) {
+  ToldError told = with_text(std::move(error));
   const auto visit = driver_.visit();
   ItemRecord& item = call.life().items[0];
   if (has_ended(item.status)) return;  // with the run
   item.completed = now();
   item.received = item.completed;
   call.life().last_received = item.completed;
-  const Status status = error ? Status::failed : Status::completed;
-  ledger_.ended(call, 0, status, std::move(error));
+  const Status status = told.error ? Status::failed : Status::completed;
+  ledger_.ended(call, 0, status, keep(call, std::move(told)));
   advance();
 }
 

@@ -19,16 +19,16 @@ namespace {
 // Runs what the client wants done when an engine is lost.
 class Telling final : public Continuation {
  public:
-  Telling(std::vector<std::function<void(const LostEngine&)>> listeners, LostEngine lost)
+  Telling(std::vector<controller::Losses::Listener> listeners, LostEngine lost)
       : listeners_(std::move(listeners)), lost_(std::move(lost)) {}
 
   void run() noexcept override {
     // What it throws ends the program, as in any thread.
-    for (const auto& listener : listeners_) listener(lost_);
+    for (const auto& listener : listeners_) (*listener)(lost_);
   }
 
  private:
-  std::vector<std::function<void(const LostEngine&)>> listeners_;
+  std::vector<controller::Losses::Listener> listeners_;
   LostEngine lost_;
 };
 

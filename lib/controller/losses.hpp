@@ -13,7 +13,9 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rankview::controller {
@@ -41,13 +43,15 @@ class Losses {
   // `ran`: it is known to have run then. `suspect`: it, or another, has.
   [[nodiscard]] static Verdict judge(detail::Call& call, std::uint64_t item, bool ran, bool suspect, const std::string& death);
 
-  void on_lost(std::function<void(const LostEngine&)> f) { listeners_.push_back(std::move(f)); }
-  [[nodiscard]] const std::vector<std::function<void(const LostEngine&)>>& listeners() const { return listeners_; }
+  // What the client wants done when an engine is lost. Copied as it stands, not by the program's code.
+  using Listener = std::shared_ptr<const std::function<void(const LostEngine&)>>;
+  void on_lost(Listener f) { listeners_.push_back(std::move(f)); }
+  [[nodiscard]] const std::vector<Listener>& listeners() const { return listeners_; }
 
  private:
   const Engines& engines_;
   std::map<int, LostEngine> lost_;  // by engine
-  std::vector<std::function<void(const LostEngine&)>> listeners_;
+  std::vector<Listener> listeners_;
 };
 
 }  // namespace rankview::controller

@@ -3,6 +3,7 @@
 #include "controller/result_transfers.hpp"
 
 #include "controller/call_life.hpp"
+#include "controller/task_errors.hpp"
 #include "wire/error_text.hpp"
 
 #include <rankview/detail/caught.hpp>
@@ -45,12 +46,14 @@ class ResultTransfers::Reading final : public UserWork::Piece {
     try {
       call().grow(total_, expected_);
     } catch (...) {
-      for (Value& value : values_) value.error = detail::caught();
+      no_room_ = detail::with_text(detail::caught());
+      for (Value& value : values_) value.error = no_room_.error;
       return;
     }
     for (Value& value : values_) value.error = read(call(), value.item, bytes_.bytes().subspan(value.offset, value.size), value.claims);
   }
   void finish() override {
+    detail::keep(call(), std::move(no_room_));
     for (Value& value : values_) transfers_.has_read(frame_, call(), value.item, value.claims.places(), std::move(value.error));
   }
 
@@ -71,6 +74,7 @@ class ResultTransfers::Reading final : public UserWork::Piece {
   detail::Writer local_;
   detail::Buffer bytes_;
   std::vector<Value> values_;
+  detail::ToldError no_room_;
 };
 
 ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work)

@@ -22,7 +22,7 @@ bool Controller::round() {
   bool any = endpoint_.poll(*this);
   if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
   if (!transfers_.empty()) any = transfers_.progress() || any;
-  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, [this](Call& call) { end_root_part(call); }) || any;
+  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
@@ -140,7 +140,7 @@ class Controller::FirstEncoding final : public controller::UserWork::Piece {
     try {
       encode_(block_, nullptr);
     } catch (...) {
-      error_ = caught();
+      error_ = with_text(caught());
     }
   }
   void finish() override {
@@ -148,14 +148,14 @@ class Controller::FirstEncoding final : public controller::UserWork::Piece {
     if (!life.in_flight) return;
     block_.unfinished = life.blocks.front().unfinished;
     std::swap(life.blocks.front(), block_);
-    controller_.enqueue_released(call(), error_);
+    controller_.enqueue_released(call(), keep(call(), std::move(error_)));
   }
 
  private:
   Controller& controller_;
   EncodeArguments encode_;
   ArgumentBlock block_;
-  std::exception_ptr error_;
+  ToldError error_;
 };
 
 // What the call waited for is there.

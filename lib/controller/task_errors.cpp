@@ -7,6 +7,7 @@
 
 #include <rankview/errors.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -35,6 +36,24 @@ std::exception_ptr task_timed_out(const Call& call, const TaskId& task, int engi
   return std::make_exception_ptr(TimeoutError("task " + to_string(task) + " on engine " + std::to_string(engine) +
                                               ": ran for longer than its timeout of " + in_seconds(call.life().terms->timeout) +
                                               rankview::wire::listed(earlier)));
+}
+
+ToldError with_text(std::exception_ptr error) {
+  if (error == nullptr) return {};
+  std::string text = rankview::wire::error_text(error);
+  return {std::move(error), std::move(text)};
+}
+
+std::exception_ptr keep(Call& call, ToldError&& told) {
+  if (told.error == nullptr) return nullptr;
+  return call.life().more.edit().told.emplace_back(std::move(told)).error;
+}
+
+std::string text_of(const Call& call, const std::exception_ptr& error) {
+  const auto& told = call.life().more->told;
+  const auto found = std::find_if(told.rbegin(), told.rend(), [&error](const ToldError& each) { return each.error == error; });
+  if (found != told.rend()) return found->text;
+  return rankview::wire::error_text(error);
 }
 
 std::exception_ptr task_aborted(const TaskId& task, const std::string& why) {

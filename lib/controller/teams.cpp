@@ -2,7 +2,9 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/teams.hpp"
 #include "controller/call_life.hpp"
+#include "controller/task_errors.hpp"
 
+#include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
 
 #include <algorithm>
@@ -80,7 +82,8 @@ void Teams::on_join(std::uint64_t number, int engine) {
   ++found->second.joining;
 }
 
-bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over) {
+bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, UserWork& work,
+                     const std::function<void(detail::Call&)>& over) {
   bool any = false;
   for (std::size_t i = 0; i < busy_.size();) {
     Team& team = teams_.at(busy_[i]);
@@ -100,7 +103,7 @@ bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, cons
       any = true;
     }
     while (!team.parts.empty()) {
-      const Moved moved = move(team);
+      const Moved moved = move(team, work);
       any = any || moved.any;
       if (!moved.over) break;
       const std::shared_ptr<detail::Call> call = std::move(team.parts.front().call);
@@ -135,13 +138,13 @@ void Teams::start(Team& team, Part& part) {
   if (root.kind == RootPart::Kind::reduce) part.begun = team.made->reduce(part.to, root.deal.total, root.element, root.operation);
 }
 
-Teams::Moved Teams::move(Team& team) {
+Teams::Moved Teams::move(Team& team, UserWork& work) {
   Part& part = team.parts.front();
   Moved moved;
   if (part.phase == Phase::handed_out) start(team, part);
-  while (part.begun == nullptr || part.begun->done()) {
+  while (part.phase == Phase::room ? part.room->there : part.begun == nullptr || part.begun->done()) {
     moved.any = true;
-    if (!next(team, part)) {
+    if (!next(team, part, work)) {
       moved.over = true;
       return moved;
     }
@@ -152,12 +155,22 @@ Teams::Moved Teams::move(Team& team) {
 }
 
 // What was begun is done: begins what comes next. False at the end.
-bool Teams::next(Team& team, Part& part) {
+bool Teams::next(Team& team, Part& part, UserWork& work) {
   const RootPart& root = *part.call->root;
   transport::Team& with = *team.made;
   switch (part.phase) {
     case Phase::vote:
-      decide(part);
+      decide(part, work);
+      if (part.room != nullptr) {
+        part.phase = Phase::room;
+        return true;
+      }
+      part.phase = Phase::announcement;
+      part.begun = with.announce(part.verdict);
+      return true;
+    case Phase::room:
+      part.to = std::exchange(part.room, nullptr)->to;
+      if (part.call->life().failure != nullptr) part.verdict.go = 0;
       part.phase = Phase::announcement;
       part.begun = with.announce(part.verdict);
       return true;
@@ -196,8 +209,43 @@ bool Teams::next(Team& team, Part& part) {
   return false;
 }
 
+// Has room made for what comes to rank 0, whose elements may have constructors of the program's.
+class Teams::MakingRoom final : public UserWork::Piece {
+ public:
+  MakingRoom(const detail::Call& call, std::uint64_t count, std::shared_ptr<Room> room)
+      : Piece(call.life().self), count_(count), room_(std::move(room)) {}
+
+  void run() noexcept override {
+    try {
+      room_->to = call().room(count_);
+    } catch (...) {
+      error_ = detail::with_text(detail::caught());
+    }
+  }
+  void finish() override {
+    // Unless it has failed for an engine that has died.
+    detail::CallLife& life = call().life();
+    if (error_.error != nullptr && life.failure == nullptr) life.failure = detail::keep(call(), std::move(error_));
+    room_->there = true;
+  }
+
+ private:
+  std::uint64_t count_;
+  std::shared_ptr<Room> room_;
+  detail::ToldError error_;
+};
+
+void Teams::make_room(Part& part, std::uint64_t count, UserWork& work) {
+  if (part.call->plain) {
+    part.to = part.call->room(count);
+  } else {
+    part.room = std::make_shared<Room>();
+    work.add(std::make_unique<MakingRoom>(*part.call, count, part.room));
+  }
+}
+
 // From the votes: whether the call comes about. What is wrong beyond single engines becomes the error of the call.
-void Teams::decide(Part& part) {
+void Teams::decide(Part& part, UserWork& work) {
   detail::Call& call = *part.call;
   const RootPart& root = *call.root;
   part.verdict = {1, 0};
@@ -214,8 +262,8 @@ void Teams::decide(Part& part) {
       throw UsageError(root.what + " wants equally many elements on each engine, which have, in target order, " + detail::listed(counts));
     if (root.some && part.verdict.total == 0) throw UsageError(root.what + ": there is no element on any engine");
     if (root.kind == RootPart::Kind::gather && root.deal.dist == Distribution::round_robin) detail::check_round_robin(root.what, counts);
-    if (root.kind == RootPart::Kind::gather) part.to = call.room(part.verdict.total);
-    if (root.kind == RootPart::Kind::reduce) part.to = call.room(counts.front());
+    if (root.kind == RootPart::Kind::gather) make_room(part, part.verdict.total, work);
+    if (root.kind == RootPart::Kind::reduce) make_room(part, counts.front(), work);
   } catch (...) {
     call.life().failure = std::current_exception();
     part.verdict.go = 0;

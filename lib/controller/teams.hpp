@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/engines.hpp"
+#include "controller/user_work.hpp"
 #include "transport/endpoint.hpp"
 #include "transport/team.hpp"
 #include "wire/messages.hpp"
@@ -45,14 +46,20 @@ class Teams {
   void on_join(std::uint64_t team, int engine);
 
   // Makes teams whose engines all wait, and takes rank 0's parts further. `over` is called with each call whose part has ended. Whether
-  // anything happened, or data is on the move.
-  bool progress(transport::Endpoint& endpoint, const Engines& engines, const std::function<void(detail::Call&)>& over);
+  // anything happened, or data is on the move. `work`: makes room for what may have constructors of the program's.
+  bool progress(transport::Endpoint& endpoint, const Engines& engines, UserWork& work, const std::function<void(detail::Call&)>& over);
 
   // Whether rank 0 has nothing to do in any of them.
   [[nodiscard]] bool idle() const { return busy_.empty(); }
 
  private:
-  enum class Phase : std::uint8_t { handed_out, vote, announcement, data };
+  enum class Phase : std::uint8_t { handed_out, vote, room, announcement, data };
+  class MakingRoom;
+  // Where data goes that comes to rank 0.
+  struct Room {
+    bool there = false;
+    std::byte* to = nullptr;
+  };
 
   // Rank 0's part in a call, as far as it has come.
   struct Part {
@@ -63,6 +70,7 @@ class Teams {
     std::vector<std::uint64_t> counts;
     transport::Vote own;
     transport::Verdict verdict;
+    std::shared_ptr<Room> room;  // while it is being made
     std::byte* to = nullptr;
     transport::Team::Begun begun;
   };
@@ -83,10 +91,11 @@ class Teams {
     bool any = false;
     bool over = false;
   };
-  static Moved move(Team& team);
+  static Moved move(Team& team, UserWork& work);
   static void start(Team& team, Part& part);
-  static bool next(Team& team, Part& part);
-  static void decide(Part& part);
+  static bool next(Team& team, Part& part, UserWork& work);
+  static void decide(Part& part, UserWork& work);
+  static void make_room(Part& part, std::uint64_t count, UserWork& work);
 
   std::map<std::uint64_t, Team> teams_;
   std::map<std::vector<int>, std::uint64_t> by_engines_;

@@ -34,6 +34,12 @@ struct Attempts {
   bool suspect = false;             // an engine has died that had it and others, and nobody knows which of them ran
 };
 
+// An error that may be of a class of the program's, and what it says.
+struct ToldError {
+  std::exception_ptr error;
+  std::string text;
+};
+
 // A call some of whose arguments are results: when these are there, encode() makes its one item.
 struct Deferred {
   Dependency arguments{};
@@ -68,6 +74,7 @@ struct Uncommon {
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
   Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
   std::exception_ptr doomed;                           // its items cannot run
+  std::vector<ToldError> told;                         // of its errors, those that are not made by rankview
   Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;

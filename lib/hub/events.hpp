@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <exception>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -34,11 +33,18 @@ struct CallMade {
   std::int64_t submitted = 0;
 };
 
+// How a task failed. What is of a class of the program's comes as its text, since it is not to be asked here.
+struct TaskError {
+  std::uint64_t task = 0;
+  std::exception_ptr error;  // or null, and the text
+  std::string text{};
+};
+
 struct TasksEnded {
   std::uint64_t call = 0;
   std::uint64_t first = 0;
   std::vector<detail::ItemRecord> records;
-  std::vector<std::pair<std::uint64_t, std::exception_ptr>> errors;  // by task
+  std::vector<TaskError> errors;  // in the order of tasks
 };
 
 // Of which no more is told.

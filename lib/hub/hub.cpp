@@ -67,7 +67,7 @@ std::uint64_t Hub::reduce(Event event, std::vector<Event>& into) {
       const auto from = ended->records.begin();
       TasksEnded rest{
           ended->call, ended->first + begin, {from + static_cast<std::ptrdiff_t>(begin), from + static_cast<std::ptrdiff_t>(end)}, {}};
-      while (error != ended->errors.end() && error->first < ended->first + end) rest.errors.push_back(std::move(*error++));
+      while (error != ended->errors.end() && error->task < ended->first + end) rest.errors.push_back(std::move(*error++));
       into.emplace_back(std::move(rest));
     } else {
       for (std::size_t i = begin; i != end; ++i) ++(ended->records[i].status == Status::aborted ? omitted.aborted : omitted.completed);

@@ -201,9 +201,9 @@ void Rows::write(const TasksEnded& event) {
       if (call.packed == pack_tasks) write_pack(event.call, call);
       continue;
     }
-    while (error != event.errors.end() && error->first < item) ++error;
-    const bool told = error != event.errors.end() && error->first == item;
-    const std::string text = told ? error_text(error->second) : "";
+    while (error != event.errors.end() && error->task < item) ++error;
+    const bool told = error != event.errors.end() && error->task == item;
+    const std::string text = !told ? "" : error->error != nullptr ? error_text(error->error) : error->text;
     write_task(event.call, item, record, told ? &text : nullptr);
   }
 }

@@ -3,6 +3,7 @@
 #include "fixture.hpp"
 
 #include <cstdlib>
+#include <exception>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -15,6 +16,14 @@ using test::client;
 namespace {
 
 int twice(int n) { return 2 * n; }
+
+// Asks the hub when it is asked what it says.
+struct AskingError : std::exception {
+  [[nodiscard]] const char* what() const noexcept override {
+    static_cast<void>(client().hub().query("select 1"));
+    return "it asks";
+  }
+};
 
 // The only value of the only row.
 std::string value(const std::string& sql) {
@@ -59,6 +68,14 @@ TEST_CASE("why they failed, and how often they were tried", "[.hub]") {
   CHECK(failed.rows[0][1] == "3");
   CHECK(test::contains(failed.rows[0][2].value_or(""), "three is too many"));
   CHECK(value("select count(*) from retry where call = " + call + " and" + this_run) == "2");
+}
+
+TEST_CASE("an error that itself asks the hub", "[.hub]") {
+  const auto result = balanced().apply(twice, 1).then([](int) -> int { throw AskingError(); });
+  REQUIRE(result.wait(test::limit));
+  CHECK_THROWS_AS(result.get(), AskingError);
+  const std::string call = std::to_string(result.task_ids().front().call);
+  CHECK(value("select error from tasks where call = " + call + " and" + this_run) == "it asks");
 }
 
 TEST_CASE("a question that is none is an error of its asker", "[.hub]") {

@@ -3,12 +3,14 @@
 #include "fixture.hpp"
 
 #include <atomic>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <numeric>
 #include <ranges>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -110,6 +112,72 @@ struct Asking {
     if (Archive::is_loading::value) value = sent;
   }
 };
+
+// An error that calls the library when it is asked what it says, and when it goes.
+struct CallingError : std::exception {
+  CallingError() = default;
+  CallingError(const CallingError&) = default;
+  CallingError& operator=(const CallingError&) = default;
+  ~CallingError() override {
+    try {
+      call_the_library();
+    } catch (const rv::Error&) {
+      return;  // the run is over
+    }
+  }
+  [[nodiscard]] const char* what() const noexcept override {
+    call_the_library();
+    return "it calls";
+  }
+};
+
+// Throws that when it is read or written on rank 0.
+struct Unencodable {
+  int value = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& value;
+    if (!Archive::is_loading::value && !in_task()) throw CallingError();
+  }
+};
+
+// So many of the next are made on rank 0, and no more.
+std::atomic<int> to_be_made{0};
+
+struct Unmade {
+  int value = 0;
+
+  Unmade() {
+    if (!in_task() && --to_be_made < 0) throw CallingError();
+  }
+  explicit Unmade(int of) : value(of) {}
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& value;
+  }
+};
+
+// Travels as it lies in memory, and calls the library when it is made.
+struct Made {
+  int value = 1;
+
+  Made() { call_the_library(); }
+};
+static_assert(std::is_trivially_copyable_v<Made>);
+
+// Cannot be made on rank 0.
+struct NeverMade {
+  int value = 1;
+
+  NeverMade() {
+    if (!in_task()) throw CallingError();
+  }
+};
+
+rv::AsyncResult<int> calling_failure() {
+  return balanced().apply(one).then([](int) -> int { throw CallingError(); });
+}
 
 Caller named(int n) { return Caller("number " + std::to_string(n)); }
 
@@ -216,4 +284,72 @@ TEST_CASE("what is encoded as an argument waits for a task", "[user_code]") {
   CHECK(balanced().apply([](const Asking& a) { return a.value; }, before).get(test::limit) == 42);
   const auto number = balanced().apply(one);
   CHECK(balanced().apply([](int n, const Asking& a) { return n + a.value; }, number, Asking{10}).get(test::limit) == 12);
+}
+
+TEST_CASE("an error that calls the library when it is asked what it says") {
+  SECTION("it is asked by the metadata of its task") {
+    auto failed = calling_failure();
+    CHECK(failed.wait(test::limit));
+    CHECK(failed.metadata().error == "it calls");
+    CHECK_THROWS_AS(failed.get(), CallingError);
+  }
+  SECTION("a task depends on the one that failed with it") {
+    auto failed = calling_failure();
+    auto after = balanced().with({.after = failed}).apply(one);
+    CHECK(test::contains(test::thrown<rv::ImpossibleDependency>([&] { after.get(test::limit); }).what(), "which failed: it calls"));
+    auto again = balanced().with({.after = failed}).apply(one);
+    CHECK(test::contains(test::thrown<rv::ImpossibleDependency>([&] { again.get(test::limit); }).what(), "which failed: it calls"));
+  }
+  SECTION("nobody asks for the result, before its task ends and behind that") {
+    static_cast<void>(calling_failure());
+    CHECK(client().wait(test::limit));
+    {
+      auto failed = calling_failure();
+      CHECK(failed.wait(test::limit));
+    }
+    CHECK(client().wait(test::limit));
+  }
+  SECTION("an argument cannot be encoded") {
+    const auto number = balanced().apply(one);
+    const auto add_up = [](int n, const Unencodable& more) { return n + more.value; };
+    {
+      auto failed = balanced().apply(add_up, number, Unencodable{1});
+      CHECK_THROWS_AS(failed.get(test::limit), CallingError);
+      CHECK(failed.metadata().error == "it calls");
+    }
+    static_cast<void>(balanced().apply(add_up, number, Unencodable{1}));
+    CHECK(client().wait(test::limit));
+  }
+  SECTION("there cannot be room for results") {
+    // Of a range that does not know its length, so that it is made as they come.
+    auto some = std::views::iota(0, 5000) | std::views::filter([](int n) { return n % 2 == 0; });
+    const auto make = [](int n) { return Unmade(n); };
+    to_be_made = 1;  // with the call
+    CHECK_THROWS(balanced().map(make, some).get(test::limit));
+    to_be_made = 1;
+    auto failed = balanced().map(make, some);
+    CHECK(failed.wait(test::limit));
+  }
+  SECTION("an operator of map_reduce throws it") {
+    const auto same = [](int n) { return n; };
+    const auto op = [](int a, int b) -> int {
+      if (!in_task()) throw CallingError();
+      return a + b;
+    };
+    // Of a chunk each, so that rank 0 folds.
+    auto failed = balanced().with({.chunksize = 1}).map_reduce(same, op, std::views::iota(0, 10));
+    CHECK(failed.wait(test::limit));
+  }
+  CHECK(test::alive());
+}
+
+TEST_CASE("what is gathered calls the library when it is made") {
+  if (test::engines() == 0) return;
+  everyone().apply_sync([] {
+    rv::this_engine::vars().set("made", std::vector<Made>(3));
+    rv::this_engine::vars().set("never", std::vector<NeverMade>(2));
+  });
+  CHECK(everyone().gather<Made>("made").get(test::limit).size() == 3 * static_cast<std::size_t>(test::engines()));
+  CHECK_THROWS_AS(everyone().gather<NeverMade>("never").get(test::limit), CallingError);
+  CHECK(test::alive());
 }

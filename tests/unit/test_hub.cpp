@@ -116,7 +116,7 @@ TEST_CASE("every task has a row in the view, in a pack or not", "[hub]") {
     for (int i = first; i < last; ++i) {
       event.records.push_back(ended(i, i % 100 == 7 ? 2000 * us : 5 * us, i % 1000 == 500 ? Status::failed : Status::completed));
       if (i % 1000 == 500)
-        event.errors.emplace_back(static_cast<std::uint64_t>(i), std::make_exception_ptr(std::runtime_error("no " + std::to_string(i))));
+        event.errors.push_back({static_cast<std::uint64_t>(i), std::make_exception_ptr(std::runtime_error("no " + std::to_string(i)))});
     }
     hub.add(std::move(event), static_cast<std::size_t>(last - first));
   }
@@ -230,7 +230,7 @@ TEST_CASE("where there is too much to write, failures and sums are told", "[hub]
     event.first = i * piece;
     event.records.assign(piece, ended(0, 5 * us));
     event.records[3].status = Status::failed;
-    event.errors.emplace_back(event.first + 3, std::make_exception_ptr(std::runtime_error("the fourth")));
+    event.errors.push_back({event.first + 3, std::make_exception_ptr(std::runtime_error("the fourth"))});
     hub.add(std::move(event), piece);
   }
   hub.add(CallOver{1, at}, 0);
