@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include "fixture.hpp"
+#include "gated.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
-#include <cstdint>
-#include <random>
 #include <ranges>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 using test::balanced;
 using test::client;
 using test::engines;
 using test::everyone;
+using test::negative_fails;
+using test::pass;
 
-// What is given up by task id.
+// What is given up, and what becomes of it.
 namespace {
 
 // Counts on each engine which items have run there.
@@ -187,4 +191,143 @@ TEST_CASE("abort takes results, ids and lists of them, and knows what never was"
   CHECK(first.wait(test::limit));
   client().abort(first);  // there is nothing left to give up
   CHECK(first.successful());
+}
+
+TEST_CASE("abort gives up what waits and lets run what runs") {
+  const test::Gate gate;
+  const test::Gate begun;
+  // More than engines are given ahead of need, even of tasks that are known to be short.
+  const std::size_t count = 5000;
+  const auto run = [](const std::string& passed, const std::string& opened, int n) {
+    test::Gate::open(opened);
+    test::Gate::pass(passed);
+    return n;
+  };
+  const std::vector paths(count, gate.path());
+  const std::vector opens(count, begun.path());
+  const auto numbers = std::views::iota(0);
+  const auto check = [&](const auto& result) {
+    test::Gate::pass(begun.path());
+    result.abort();
+    CHECK(result.progress() >= 1);
+    CHECK_FALSE(result.ready());
+    gate.open();
+    REQUIRE(result.wait(test::limit));
+    CHECK_FALSE(result.successful());
+    std::size_t ran = 0;
+    std::size_t aborted = 0;
+    for (const auto& outcome : result.results()) {
+      if (outcome) {
+        ++ran;
+      } else {
+        static_cast<void>(test::held<rv::TaskAborted>(outcome.error()));
+        ++aborted;
+      }
+    }
+    CHECK(ran >= 1);
+    CHECK(aborted >= 1);
+    CHECK(ran + aborted == result.size());
+    const auto error = test::thrown<rv::CompositeError>([&] { result.get(); });
+    CHECK(error.size() == aborted);
+    CHECK(result.metadata(result.size() - 1).status == rv::Status::aborted);
+    result.abort();  // there is nothing left to give up
+  };
+  SECTION("load-balanced") { check(balanced().map(run, paths, opens, numbers)); }
+  SECTION("in chunks") { check(balanced().with({.chunksize = 2}).map(run, paths, opens, numbers)); }
+  SECTION("in blocks") { check(client()[0].map(run, paths, opens, numbers)); }
+  CHECK(test::alive());
+}
+
+TEST_CASE("abort of what has ended changes nothing") {
+  const auto result = balanced().map([](int n) { return n; }, std::vector{1, 2});
+  result.wait();
+  result.abort();
+  CHECK(result.get() == std::vector{1, 2});
+}
+
+TEST_CASE("abort of a single waiting task") {
+  const test::Gate gate;
+  const auto blockers = balanced().map(pass, std::vector(std::size_t{5000}, gate.path()), std::views::iota(0));
+  const auto one = balanced().apply(negative_fails, 3);
+  one.abort();
+  CHECK(one.ready());
+  CHECK_THROWS_AS(one.get(0s), rv::TaskAborted);
+  gate.open();
+  CHECK(blockers.get(test::limit).size() == 5000);
+}
+
+TEST_CASE("a running task sees that it was given up, and what is behind it does not begin") {
+  const test::Gate begun;
+  const rv::EngineView one = client()[-1];
+  const auto patient = one.apply(
+      [](const std::string& path) {
+        test::Gate::open(path);
+        const auto end = std::chrono::steady_clock::now() + 30s;
+        while (!rv::this_task::stop_requested()) {
+          if (std::chrono::steady_clock::now() > end) return std::string("nobody asked");
+          std::this_thread::sleep_for(1ms);
+        }
+        return std::string("stopped");
+      },
+      begun.path());
+  // Handed out at once, and behind the first.
+  const auto behind = one.map([](int i) { return i; }, std::vector{1, 2, 3});
+  const auto kept = one.apply([] { return rv::this_task::stop_requested(); });
+  while (behind.metadata(2).status == rv::Status::waiting) client().spin();
+  test::Gate::pass(begun.path());  // else it might never begin
+  behind.abort();
+  patient.abort();
+  CHECK(patient.get(test::limit) == "stopped");
+  const auto error = test::thrown<rv::CompositeError>([&] { behind.get(test::limit); });
+  REQUIRE(error.size() == 3);
+  for (const auto& failure : error.failures()) test::held<rv::TaskAborted>(failure.error);
+  CHECK(behind.metadata(1).status == rv::Status::aborted);
+  // It was not given up, and does not see that another was.
+  CHECK_FALSE(kept.get(test::limit));
+  CHECK_THROWS_AS(rv::this_task::stop_requested(), rv::UsageError);
+}
+
+TEST_CASE("a running task's stop token tells that it was given up") {
+  const test::Gate begun;
+  const auto result = client()[-1].apply(
+      [](const std::string& path) {
+        const std::stop_token token = rv::this_task::stop_token();
+        std::atomic<int> called = 0;
+        const std::stop_callback callback(token, [&called] {
+          rv::this_task::publish("called", 1);  // what a task may do, its callbacks may
+          ++called;
+        });
+        if (token.stop_requested() || !token.stop_possible() || rv::this_task::stop_token() != token) return -1;
+        test::Gate::open(path);
+        const auto end = std::chrono::steady_clock::now() + 30s;
+        while (called == 0 && std::chrono::steady_clock::now() < end) {
+          static_cast<void>(rv::this_task::stop_requested());
+          std::this_thread::sleep_for(1ms);
+        }
+        return token.stop_requested() && rv::this_task::stop_token().stop_requested() ? called.load() : -2;
+      },
+      begun.path());
+  const auto next = client()[-1].apply([] { return rv::this_task::stop_token().stop_requested(); });
+  test::Gate::pass(begun.path());
+  result.abort();
+  CHECK(result.get(test::limit) == 1);
+  CHECK(result.data().get<int>("called") == 1);
+  CHECK_FALSE(next.get(test::limit));
+  CHECK_THROWS_AS(rv::this_task::stop_token(), rv::UsageError);
+}
+
+TEST_CASE("the client gives up everything, or some") {
+  const auto go_on = [](int) {
+    while (!rv::this_task::stop_requested()) std::this_thread::sleep_for(1ms);
+    return 1;
+  };
+  const auto some = balanced().map(go_on, std::vector<int>(20));
+  const auto more = everyone().apply(go_on, 0);
+  client().abort(some);
+  REQUIRE(some.wait(test::limit));
+  CHECK_FALSE(some.successful());
+  client().abort();
+  REQUIRE(client().wait(test::limit));
+  CHECK(more.ready());
+  CHECK(test::alive());
 }
