@@ -2728,6 +2728,8 @@ class TaskQueue {
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
  private:
+  [[nodiscard]] inline scheduler::Work work_for(const detail::Call& call, std::uint64_t first, std::uint64_t count,
+                                                const detail::ArgumentBlock& block) const;
   void submit(const scheduler::Work& work, const scheduler::Placement& placement, Grants* at_once);
 
   scheduler::Scheduler scheduler_;
@@ -3561,6 +3563,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_frame(transport::Frame& frame) override;
   void on_record(transport::Frame& frame, int engine, const wire::Record& record);
   void on_results(transport::Frame& frame, int engine, const wire::Results& results);
+  inline bool on_result(transport::Frame& frame, Call& call, std::uint64_t item, int engine, const wire::ItemResult& result,
+                        std::int64_t began, std::int64_t received);
   bool on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
   void on_overdue(int engine, const wire::Overdue& overdue);
   void on_returned(int engine, const wire::Returned& returned);
@@ -3852,8 +3856,8 @@ class Deliveries {
   };
   using Messages = std::vector<std::shared_ptr<InMessage>>;
 
-  // The engine has been given the batch.
-  void expect(const wire::Batch& batch);
+  // The engine has been given the batch. `lost`: engines that have died.
+  void expect(const wire::Batch& batch, const std::set<int>& lost);
   // The batch is over, or will not be run. Gives the messages that came for it and were not taken; others are not wanted when they come.
   Messages expect_no_more(const wire::Batch& batch);
   // One has come. Gives its message if it is not wanted.
@@ -3874,7 +3878,6 @@ class Deliveries {
   void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
 
   std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
-  std::set<int> gone_;                       // engines that have died
 };
 
 // Attachments that are received for nothing, since whoever sends them waits until they are.
@@ -4400,9 +4403,9 @@ namespace rankview::engine {
 // Changed with the engine's lock; any_broken() may be asked without it.
 class Teams {
  public:
-  // The engine has been told of a team, and goes to make it.
-  void join(std::uint64_t team, std::vector<int> members) {
-    const bool without = std::any_of(members.begin(), members.end(), [this](int id) { return lost_.contains(id); });
+  // The engine has been told of a team, and goes to make it. `lost`: engines that have died.
+  void join(std::uint64_t team, std::vector<int> members, const std::set<int>& lost) {
+    const bool without = std::any_of(members.begin(), members.end(), [&lost](int id) { return lost.contains(id); });
     Known& known = known_[team];
     known.members = std::move(members);
     known.broken = without;
@@ -4415,7 +4418,6 @@ class Teams {
 
   // An engine has died.
   void lose(int id) {
-    lost_.insert(id);
     for (auto& [number, known] : known_) {
       if (std::find(known.members.begin(), known.members.end(), id) == known.members.end()) continue;
       known.broken = true;
@@ -4436,7 +4438,6 @@ class Teams {
   };
 
   std::unordered_map<std::uint64_t, Known> known_;
-  std::set<int> lost_;
   std::atomic<bool> any_broken_{false};
 };
 
@@ -4633,6 +4634,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void deliver(const wire::Forward& forward);
   void drop(const Deliveries::Messages& messages);
   void drop(InMessage& message);
+  // Whether it came from an engine that has died.
+  [[nodiscard]] bool lost(const InMessage& message) const { return lost_.contains(message.frame.peer - 1); }
   void receive(InMessage& message, const std::vector<detail::Claims::Place>& places);
 
   Settings settings_;
@@ -4655,7 +4658,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   Teams teams_;
   SlotRuns slot_runs_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
-  std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
+  std::set<int> lost_;                  // engines that have died
 
   ItemRun first_run_;
   ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it
@@ -8150,6 +8153,24 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
 
 // ---- results -----------------------------------------------------------------------------------------------------------------
 
+// An engine has ended an item that it had. Whether that is to be run again. Inline, since it is for every item.
+bool Controller::on_result(transport::Frame& frame, Call& call, std::uint64_t item, int engine, const wire::ItemResult& result,
+                           std::int64_t began, std::int64_t received) {
+  ItemRecord& record = call.life().items[item];
+  if (record.engine == engine) {
+    record.started = began;
+    record.completed = result.completed;
+    record.received = received;
+  }
+  if (result.failed) return on_failure(call, item, engine, result.value);
+  if (record.engine == engine) {
+    transfers_.receive(frame, call, item, result.value);
+  } else {
+    ledger_.finished(call, item, Status::completed, nullptr);
+  }
+  return false;
+}
+
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
   if (late_items_.any() && late_items_.any(engine)) {
     on_late_results(frame, engine, results);
@@ -8168,20 +8189,9 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
     if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
     if (call == nullptr || item >= call->life().items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
-    ItemRecord& record = call->life().items[item];
-    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
-    if (record.engine == engine) {
-      record.started = began;
-      record.completed = result.completed;
-      record.received = received;
-    }
-    if (result.failed) {
-      if (on_failure(*call, item, engine, result.value)) again.push_back(item);
-    } else if (record.engine == engine) {
-      transfers_.receive(frame, *call, item, result.value);
-    } else {
-      ledger_.finished(*call, item, Status::completed, nullptr);
-    }
+    if (call->life().items[item].status != Status::handed_out)
+      throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
+    if (on_result(frame, *call, item, engine, result, began, received)) again.push_back(item);
   }
   transfers_.flush();
   ledger_.flush_records();
@@ -8209,19 +8219,7 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
     } else if (call == nullptr || item >= call->life().items.size() || call->life().items[item].status != Status::handed_out) {
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
     } else {
-      ItemRecord& record = call->life().items[item];
-      if (record.engine == engine) {
-        record.started = began;
-        record.completed = result.completed;
-        record.received = received;
-      }
-      if (result.failed) {
-        again = on_failure(*call, item, engine, result.value);
-      } else if (record.engine == engine) {
-        transfers_.receive(frame, *call, item, result.value);
-      } else {
-        ledger_.finished(*call, item, Status::completed, nullptr);
-      }
+      again = on_result(frame, *call, item, engine, result, began, received);
     }
     if (!late) queue_.scheduler().finished(engine, results.call, item, item + 1, result.completed - began);
     if (again) resubmit(*call, item);
@@ -9986,24 +9984,6 @@ std::uint64_t kind_of(const Call& call) {
   return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
 }
 
-scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block, bool slotted) {
-  scheduler::Work work;
-  work.call = call.id;
-  work.kind = kind_of(call);
-  work.first = first;
-  work.count = count;
-  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
-  work.item_bytes = block.data.bytes.size() / block.count;
-  work.alone = !block.data.attachments.empty();
-  work.submitter = call.life().submitter;
-  work.priority = call.life().terms->priority;
-  work.hwm = call.life().terms->hwm;
-  // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.
-  if (slotted && call.life().terms->isolation != Isolation::none) work.slots = call.life().terms->slots;
-  work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
-  return work;
-}
-
 // Who may run all of a call, or of one whose engines have items of their own, this item.
 Placement placement(const Call& call, std::uint64_t item) {
   const int close_to_arguments = call.life().more->deferred.placed;
@@ -10040,8 +10020,27 @@ void TaskQueue::submit(const scheduler::Work& work, const Placement& placement, 
   }
 }
 
+// Inline, since it is for every call.
+scheduler::Work TaskQueue::work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const {
+  scheduler::Work work;
+  work.call = call.id;
+  work.kind = kind_of(call);
+  work.first = first;
+  work.count = count;
+  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
+  work.item_bytes = block.data.bytes.size() / block.count;
+  work.alone = !block.data.attachments.empty();
+  work.submitter = call.life().submitter;
+  work.priority = call.life().terms->priority;
+  work.hwm = call.life().terms->hwm;
+  // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.
+  if (scheduler_.slotted() && call.life().terms->isolation != Isolation::none) work.slots = call.life().terms->slots;
+  work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
+  return work;
+}
+
 void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, Grants* at_once) {
-  submit(work_for(call, block.first, block.count, block, scheduler_.slotted()), placement(call, block.first), at_once);
+  submit(work_for(call, block.first, block.count, block), placement(call, block.first), at_once);
 }
 
 void TaskQueue::enqueue(const Call& call, Grants* at_once) {
@@ -10050,7 +10049,7 @@ void TaskQueue::enqueue(const Call& call, Grants* at_once) {
   if (count == 0) return;
   const ArgumentBlock& block = call.life().blocks.front();
   const auto add = [&](std::uint64_t first, std::uint64_t items) {
-    submit(work_for(call, first, items, block, scheduler_.slotted()), placement(call, first), at_once);
+    submit(work_for(call, first, items, block), placement(call, first), at_once);
   };
   switch (call.spread) {
     case Spread::together:
@@ -10063,7 +10062,7 @@ void TaskQueue::enqueue(const Call& call, Grants* at_once) {
       // The first few get one item more.
       for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
         const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-        submit(work_for(call, first, part, block, scheduler_.slotted()), Placement::bound(call.engines[i]), at_once);
+        submit(work_for(call, first, part, block), Placement::bound(call.engines[i]), at_once);
         first += part;
       }
       return;
@@ -10081,7 +10080,7 @@ void TaskQueue::enqueue(const Call& call, Grants* at_once) {
 }
 
 bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone) {
-  scheduler::Work work = work_for(call, item, 1, *block_of(call, item), scheduler_.slotted());
+  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
   if (alone) {
     work.alone = true;
     work.least_slots = std::exchange(work.slots, 0);
@@ -10761,21 +10760,21 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
 
 void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place>& places) {
   message.received = true;
-  if (lost_peers_.contains(message.frame.peer)) throw detail::ResultGone();
+  if (lost(message)) throw detail::ResultGone();
   const auto transfer = endpoint_->receive(message.frame, places);
   if (transfer->done()) return;
   const WaitingFor waiting(*this, "what is attached to a message");
   outbox_.flush();
   transport::Idle idle(spin_);
   while (!transfer->done()) {
-    if (lost_peers_.contains(message.frame.peer)) throw detail::ResultGone();
+    if (lost(message)) throw detail::ResultGone();
     poll_or_nap(idle);
   }
 }
 
 // What is attached to it, if anything is, is not needed. Does not wait.
 void Engine::drop(InMessage& message) {
-  if (message.received || lost_peers_.contains(message.frame.peer)) return;
+  if (message.received || lost(message)) return;
   try {
     unwanted_.receive(*endpoint_, message);
   } catch (const std::bad_alloc&) {
@@ -10968,11 +10967,11 @@ ServingHere::~ServingHere() {
 
 namespace rankview::engine {
 
-void Deliveries::expect(const wire::Batch& batch) {
+void Deliveries::expect(const wire::Batch& batch, const std::set<int>& lost) {
   for (std::size_t i = 0; i < batch.holders.size(); ++i) {
     Delivery& delivery = known_.try_emplace(batch.first_ticket + i).first->second;
     delivery.from = batch.holders[i];
-    if (gone_.contains(delivery.from)) end_without(delivery);
+    if (lost.contains(delivery.from)) end_without(delivery);
   }
 }
 
@@ -10984,7 +10983,6 @@ void Deliveries::end_without(Delivery& delivery) {
 }
 
 Deliveries::Messages Deliveries::forget(int engine) {
-  gone_.insert(engine);
   Messages dropped;
   for (auto delivery = known_.begin(); delivery != known_.end();) {
     const auto each = delivery++;
@@ -11188,7 +11186,7 @@ bool Engine::carry_out_next() {
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
   const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
-  teams_.join(join.team, {join.engines.begin(), join.engines.end()});
+  teams_.join(join.team, {join.engines.begin(), join.engines.end()}, lost_);
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
   transport::Idle idle(spin_);
@@ -11324,7 +11322,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
 }
 
 void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message) {
-  deliveries_.expect(batch);
+  deliveries_.expect(batch, lost_);
   // What others do with this engine is done to its end.
   if (client_failed() && batch.team == 0) {
     done_with(batch, *message);
@@ -11336,12 +11334,13 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 
 // Another engine has died: what was on its way from there does not come.
 void Engine::on_lost(const wire::Lost& lost) {
-  const int peer = static_cast<int>(lost.engine) + 1;
-  lost_peers_.insert(peer);
-  teams_.lose(static_cast<int>(lost.engine));
+  const int id = static_cast<int>(lost.engine);
+  const int peer = id + 1;
+  lost_.insert(id);
+  teams_.lose(id);
   endpoint_->forget(peer);
   unwanted_.forget(peer);
-  drop(deliveries_.forget(static_cast<int>(lost.engine)));
+  drop(deliveries_.forget(id));
 }
 
 void Engine::on_end(const wire::End& end) {

@@ -188,6 +188,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_frame(transport::Frame& frame) override;
   void on_record(transport::Frame& frame, int engine, const wire::Record& record);
   void on_results(transport::Frame& frame, int engine, const wire::Results& results);
+  inline bool on_result(transport::Frame& frame, Call& call, std::uint64_t item, int engine, const wire::ItemResult& result,
+                        std::int64_t began, std::int64_t received);
   bool on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value);
   void on_overdue(int engine, const wire::Overdue& overdue);
   void on_returned(int engine, const wire::Returned& returned);

@@ -58,6 +58,24 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
 
 // ---- results -----------------------------------------------------------------------------------------------------------------
 
+// An engine has ended an item that it had. Whether that is to be run again. Inline, since it is for every item.
+bool Controller::on_result(transport::Frame& frame, Call& call, std::uint64_t item, int engine, const wire::ItemResult& result,
+                           std::int64_t began, std::int64_t received) {
+  ItemRecord& record = call.life().items[item];
+  if (record.engine == engine) {
+    record.started = began;
+    record.completed = result.completed;
+    record.received = received;
+  }
+  if (result.failed) return on_failure(call, item, engine, result.value);
+  if (record.engine == engine) {
+    transfers_.receive(frame, call, item, result.value);
+  } else {
+    ledger_.finished(call, item, Status::completed, nullptr);
+  }
+  return false;
+}
+
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
   if (late_items_.any() && late_items_.any(engine)) {
     on_late_results(frame, engine, results);
@@ -76,20 +94,9 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
     if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
     if (call == nullptr || item >= call->life().items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
-    ItemRecord& record = call->life().items[item];
-    if (record.status != Status::handed_out) throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
-    if (record.engine == engine) {
-      record.started = began;
-      record.completed = result.completed;
-      record.received = received;
-    }
-    if (result.failed) {
-      if (on_failure(*call, item, engine, result.value)) again.push_back(item);
-    } else if (record.engine == engine) {
-      transfers_.receive(frame, *call, item, result.value);
-    } else {
-      ledger_.finished(*call, item, Status::completed, nullptr);
-    }
+    if (call->life().items[item].status != Status::handed_out)
+      throw DecodeError("a second result of task " + to_string(TaskId{call->id, item}));
+    if (on_result(frame, *call, item, engine, result, began, received)) again.push_back(item);
   }
   transfers_.flush();
   ledger_.flush_records();
@@ -117,19 +124,7 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
     } else if (call == nullptr || item >= call->life().items.size() || call->life().items[item].status != Status::handed_out) {
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
     } else {
-      ItemRecord& record = call->life().items[item];
-      if (record.engine == engine) {
-        record.started = began;
-        record.completed = result.completed;
-        record.received = received;
-      }
-      if (result.failed) {
-        again = on_failure(*call, item, engine, result.value);
-      } else if (record.engine == engine) {
-        transfers_.receive(frame, *call, item, result.value);
-      } else {
-        ledger_.finished(*call, item, Status::completed, nullptr);
-      }
+      again = on_result(frame, *call, item, engine, result, began, received);
     }
     if (!late) queue_.scheduler().finished(engine, results.call, item, item + 1, result.completed - began);
     if (again) resubmit(*call, item);

@@ -29,24 +29,6 @@ std::uint64_t kind_of(const Call& call) {
   return reinterpret_cast<std::uintptr_t>(call.function.thunk) * 31 + reinterpret_cast<std::uintptr_t>(call.function.code);
 }
 
-scheduler::Work work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block, bool slotted) {
-  scheduler::Work work;
-  work.call = call.id;
-  work.kind = kind_of(call);
-  work.first = first;
-  work.count = count;
-  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
-  work.item_bytes = block.data.bytes.size() / block.count;
-  work.alone = !block.data.attachments.empty();
-  work.submitter = call.life().submitter;
-  work.priority = call.life().terms->priority;
-  work.hwm = call.life().terms->hwm;
-  // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.
-  if (slotted && call.life().terms->isolation != Isolation::none) work.slots = call.life().terms->slots;
-  work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
-  return work;
-}
-
 // Who may run all of a call, or of one whose engines have items of their own, this item.
 Placement placement(const Call& call, std::uint64_t item) {
   const int close_to_arguments = call.life().more->deferred.placed;
@@ -83,8 +65,27 @@ void TaskQueue::submit(const scheduler::Work& work, const Placement& placement, 
   }
 }
 
+// Inline, since it is for every call.
+scheduler::Work TaskQueue::work_for(const Call& call, std::uint64_t first, std::uint64_t count, const ArgumentBlock& block) const {
+  scheduler::Work work;
+  work.call = call.id;
+  work.kind = kind_of(call);
+  work.first = first;
+  work.count = count;
+  work.chunks = (count + call.chunk_size - 1) / call.chunk_size;
+  work.item_bytes = block.data.bytes.size() / block.count;
+  work.alone = !block.data.attachments.empty();
+  work.submitter = call.life().submitter;
+  work.priority = call.life().terms->priority;
+  work.hwm = call.life().terms->hwm;
+  // Where engines have one slot it has them for itself in any case, and may be handed out ahead of need.
+  if (scheduler_.slotted() && call.life().terms->isolation != Isolation::none) work.slots = call.life().terms->slots;
+  work.policy = static_cast<scheduler::Policy>(call.life().terms->policy);
+  return work;
+}
+
 void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, Grants* at_once) {
-  submit(work_for(call, block.first, block.count, block, scheduler_.slotted()), placement(call, block.first), at_once);
+  submit(work_for(call, block.first, block.count, block), placement(call, block.first), at_once);
 }
 
 void TaskQueue::enqueue(const Call& call, Grants* at_once) {
@@ -93,7 +94,7 @@ void TaskQueue::enqueue(const Call& call, Grants* at_once) {
   if (count == 0) return;
   const ArgumentBlock& block = call.life().blocks.front();
   const auto add = [&](std::uint64_t first, std::uint64_t items) {
-    submit(work_for(call, first, items, block, scheduler_.slotted()), placement(call, first), at_once);
+    submit(work_for(call, first, items, block), placement(call, first), at_once);
   };
   switch (call.spread) {
     case Spread::together:
@@ -106,7 +107,7 @@ void TaskQueue::enqueue(const Call& call, Grants* at_once) {
       // The first few get one item more.
       for (std::uint64_t i = 0, first = 0; i < engines && first < count; ++i) {
         const std::uint64_t part = count / engines + (i < count % engines ? 1 : 0);
-        submit(work_for(call, first, part, block, scheduler_.slotted()), Placement::bound(call.engines[i]), at_once);
+        submit(work_for(call, first, part, block), Placement::bound(call.engines[i]), at_once);
         first += part;
       }
       return;
@@ -124,7 +125,7 @@ void TaskQueue::enqueue(const Call& call, Grants* at_once) {
 }
 
 bool TaskQueue::enqueue_again(Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone) {
-  scheduler::Work work = work_for(call, item, 1, *block_of(call, item), scheduler_.slotted());
+  scheduler::Work work = work_for(call, item, 1, *block_of(call, item));
   if (alone) {
     work.alone = true;
     work.least_slots = std::exchange(work.slots, 0);

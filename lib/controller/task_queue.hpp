@@ -43,6 +43,8 @@ class TaskQueue {
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
  private:
+  [[nodiscard]] inline scheduler::Work work_for(const detail::Call& call, std::uint64_t first, std::uint64_t count,
+                                                const detail::ArgumentBlock& block) const;
   void submit(const scheduler::Work& work, const scheduler::Placement& placement, Grants* at_once);
 
   scheduler::Scheduler scheduler_;

@@ -75,21 +75,21 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
 
 void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place>& places) {
   message.received = true;
-  if (lost_peers_.contains(message.frame.peer)) throw detail::ResultGone();
+  if (lost(message)) throw detail::ResultGone();
   const auto transfer = endpoint_->receive(message.frame, places);
   if (transfer->done()) return;
   const WaitingFor waiting(*this, "what is attached to a message");
   outbox_.flush();
   transport::Idle idle(spin_);
   while (!transfer->done()) {
-    if (lost_peers_.contains(message.frame.peer)) throw detail::ResultGone();
+    if (lost(message)) throw detail::ResultGone();
     poll_or_nap(idle);
   }
 }
 
 // What is attached to it, if anything is, is not needed. Does not wait.
 void Engine::drop(InMessage& message) {
-  if (message.received || lost_peers_.contains(message.frame.peer)) return;
+  if (message.received || lost(message)) return;
   try {
     unwanted_.receive(*endpoint_, message);
   } catch (const std::bad_alloc&) {

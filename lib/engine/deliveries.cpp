@@ -7,11 +7,11 @@
 
 namespace rankview::engine {
 
-void Deliveries::expect(const wire::Batch& batch) {
+void Deliveries::expect(const wire::Batch& batch, const std::set<int>& lost) {
   for (std::size_t i = 0; i < batch.holders.size(); ++i) {
     Delivery& delivery = known_.try_emplace(batch.first_ticket + i).first->second;
     delivery.from = batch.holders[i];
-    if (gone_.contains(delivery.from)) end_without(delivery);
+    if (lost.contains(delivery.from)) end_without(delivery);
   }
 }
 
@@ -23,7 +23,6 @@ void Deliveries::end_without(Delivery& delivery) {
 }
 
 Deliveries::Messages Deliveries::forget(int engine) {
-  gone_.insert(engine);
   Messages dropped;
   for (auto delivery = known_.begin(); delivery != known_.end();) {
     const auto each = delivery++;

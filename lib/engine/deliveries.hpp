@@ -33,8 +33,8 @@ class Deliveries {
   };
   using Messages = std::vector<std::shared_ptr<InMessage>>;
 
-  // The engine has been given the batch.
-  void expect(const wire::Batch& batch);
+  // The engine has been given the batch. `lost`: engines that have died.
+  void expect(const wire::Batch& batch, const std::set<int>& lost);
   // The batch is over, or will not be run. Gives the messages that came for it and were not taken; others are not wanted when they come.
   Messages expect_no_more(const wire::Batch& batch);
   // One has come. Gives its message if it is not wanted.
@@ -55,7 +55,6 @@ class Deliveries {
   void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
 
   std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
-  std::set<int> gone_;                       // engines that have died
 };
 
 // Attachments that are received for nothing, since whoever sends them waits until they are.

@@ -126,7 +126,7 @@ bool Engine::carry_out_next() {
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
   const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
-  teams_.join(join.team, {join.engines.begin(), join.engines.end()});
+  teams_.join(join.team, {join.engines.begin(), join.engines.end()}, lost_);
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
   transport::Idle idle(spin_);
@@ -262,7 +262,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
 }
 
 void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message) {
-  deliveries_.expect(batch);
+  deliveries_.expect(batch, lost_);
   // What others do with this engine is done to its end.
   if (client_failed() && batch.team == 0) {
     done_with(batch, *message);
@@ -274,12 +274,13 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 
 // Another engine has died: what was on its way from there does not come.
 void Engine::on_lost(const wire::Lost& lost) {
-  const int peer = static_cast<int>(lost.engine) + 1;
-  lost_peers_.insert(peer);
-  teams_.lose(static_cast<int>(lost.engine));
+  const int id = static_cast<int>(lost.engine);
+  const int peer = id + 1;
+  lost_.insert(id);
+  teams_.lose(id);
   endpoint_->forget(peer);
   unwanted_.forget(peer);
-  drop(deliveries_.forget(static_cast<int>(lost.engine)));
+  drop(deliveries_.forget(id));
 }
 
 void Engine::on_end(const wire::End& end) {

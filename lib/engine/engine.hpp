@@ -210,6 +210,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void deliver(const wire::Forward& forward);
   void drop(const Deliveries::Messages& messages);
   void drop(InMessage& message);
+  // Whether it came from an engine that has died.
+  [[nodiscard]] bool lost(const InMessage& message) const { return lost_.contains(message.frame.peer - 1); }
   void receive(InMessage& message, const std::vector<detail::Claims::Place>& places);
 
   Settings settings_;
@@ -232,7 +234,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   Teams teams_;
   SlotRuns slot_runs_;
   std::set<std::uint64_t> assembling_;  // teams that may be made now
-  std::set<int> lost_peers_;            // engines that have died, as the endpoint knows them
+  std::set<int> lost_;                  // engines that have died
 
   ItemRun first_run_;
   ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it

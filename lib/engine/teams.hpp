@@ -20,9 +20,9 @@ namespace rankview::engine {
 // Changed with the engine's lock; any_broken() may be asked without it.
 class Teams {
  public:
-  // The engine has been told of a team, and goes to make it.
-  void join(std::uint64_t team, std::vector<int> members) {
-    const bool without = std::any_of(members.begin(), members.end(), [this](int id) { return lost_.contains(id); });
+  // The engine has been told of a team, and goes to make it. `lost`: engines that have died.
+  void join(std::uint64_t team, std::vector<int> members, const std::set<int>& lost) {
+    const bool without = std::any_of(members.begin(), members.end(), [&lost](int id) { return lost.contains(id); });
     Known& known = known_[team];
     known.members = std::move(members);
     known.broken = without;
@@ -35,7 +35,6 @@ class Teams {
 
   // An engine has died.
   void lose(int id) {
-    lost_.insert(id);
     for (auto& [number, known] : known_) {
       if (std::find(known.members.begin(), known.members.end(), id) == known.members.end()) continue;
       known.broken = true;
@@ -56,7 +55,6 @@ class Teams {
   };
 
   std::unordered_map<std::uint64_t, Known> known_;
-  std::set<int> lost_;
   std::atomic<bool> any_broken_{false};
 };
 

@@ -20,7 +20,6 @@ namespace {
 // A transaction costs about a millisecond, whatever is in it.
 constexpr std::chrono::milliseconds between_writes{200};
 constexpr std::chrono::milliseconds between_attempts{1000};
-constexpr int busy_limit = 10'000;  // milliseconds
 
 }  // namespace
 

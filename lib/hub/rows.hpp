@@ -14,12 +14,14 @@
 
 namespace rankview::hub {
 
+// So long may another writer keep one waiting who reads or writes.
+constexpr int busy_limit = 10'000;  // milliseconds
+
 // Makes rows of events, in a database that others may read meanwhile.
 class Rows {
  public:
-  // Opens the file, or makes it. Throws std::exception.
-  // `patience`: milliseconds that another writer may keep it waiting.
-  explicit Rows(const std::string& path, int patience = 10'000);
+  // Opens the file, or makes it. `patience`: in place of the limit. Throws std::exception.
+  explicit Rows(const std::string& path, int patience = busy_limit);
 
   // All of them, or none: throws std::exception. `unrecorded`: tasks of this run of which nothing will be told.
   void write(const std::vector<Event>& events, std::uint64_t unrecorded);
