@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-#include "support.hpp"
-
 #include "cluster/options.hpp"
+#include "environment.hpp"
+#include "support.hpp"
 
 #include <rankview/errors.hpp>
 
-#include <cstdlib>
-#include <optional>
 #include <string>
 
 using namespace std::chrono_literals;
@@ -15,30 +13,9 @@ using rankview::Options;
 using rankview::UsageError;
 using rankview::detail::decide;
 using rankview::detail::to_string;
+using unit::Environment;
 
 namespace {
-
-// A variable of the environment for the time of a test.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) {
-    if (const char* const before = std::getenv(name)) before_ = before;
-    setenv(name, value, 1);
-  }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-  ~Environment() {
-    if (before_) {
-      setenv(name_, before_->c_str(), 1);
-    } else {
-      unsetenv(name_);
-    }
-  }
-
- private:
-  const char* name_;
-  std::optional<std::string> before_;
-};
 
 // As if nobody had set anything; an empty variable counts as unset.
 struct Clean {
