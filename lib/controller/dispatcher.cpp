@@ -149,7 +149,7 @@ class Dispatcher::Encoding final : public UserWork::Piece {
     // It may have been given up meanwhile.
     if (error_.error != nullptr || ended_early) {
       if (!gone) dispatcher_.queue_.scheduler().finished(grant_.engine, grant_.call, grant_.begin, grant_.end, 0);
-      const std::exception_ptr error = detail::keep(call(), std::move(error_));
+      std::exception_ptr error = detail::keep(call(), std::move(error_));
       dispatcher_.ledger_.give_up(call(), Status::failed, [&error](const TaskId&) { return error; });
       return;
     }
