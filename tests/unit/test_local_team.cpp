@@ -27,7 +27,7 @@ struct Pair {
 
 }  // namespace
 
-TEST_CASE("rank 0 and its thread exchange in the order in which each begins, whoever comes first", "[local team]") {
+TEST_CASE("rank 0 and its thread exchange in the order in which each begins, whoever comes first", "[local_team]") {
   Pair team;
   std::vector<int> out = {1, 2, 3};
   std::vector<int> in(3);
@@ -58,7 +58,7 @@ TEST_CASE("rank 0 and its thread exchange in the order in which each begins, who
   CHECK(there.total == 42);
 }
 
-TEST_CASE("a reduction of one contribution is that, and nothing at all is nothing", "[local team]") {
+TEST_CASE("a reduction of one contribution is that, and nothing at all is nothing", "[local_team]") {
   Pair team;
   double result = 0;
   double value = 2.5;
