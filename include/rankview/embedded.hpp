@@ -1085,7 +1085,7 @@ struct Uncommon {
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
   Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
   std::exception_ptr doomed;                           // its items cannot run
-  std::vector<ToldError> told;                         // of its errors, those that are not made by rankview
+  Rare<std::vector<ToldError>> told;                   // of its errors, those that are not made by rankview
   Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
@@ -6040,7 +6040,7 @@ void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint
   event.records.assign(life.items.begin() + begin, life.items.begin() + end);
   const auto& errors = *life.errors;
   if (!errors.empty()) {
-    const bool asked = !life.more->told.empty();
+    const bool asked = !life.more->told->empty();
     for (auto at = errors.lower_bound(begin), last = errors.lower_bound(end); at != last; ++at) {
       event.errors.push_back(asked ? hub::TaskError{at->first, nullptr, detail::text_of(call, at->second)}
                                    : hub::TaskError{at->first, at->second});
@@ -9946,11 +9946,11 @@ ToldError with_text(std::exception_ptr error) {
 
 std::exception_ptr keep(Call& call, ToldError&& told) {
   if (told.error == nullptr) return nullptr;
-  return call.life().more.edit().told.emplace_back(std::move(told)).error;
+  return call.life().more.edit().told.edit().emplace_back(std::move(told)).error;
 }
 
 std::string text_of(const Call& call, const std::exception_ptr& error) {
-  const auto& told = call.life().more->told;
+  const auto& told = *call.life().more->told;
   const auto found = std::find_if(told.rbegin(), told.rend(), [&error](const ToldError& each) { return each.error == error; });
   if (found != told.rend()) return found->text;
   return rankview::wire::error_text(error);

@@ -39,7 +39,7 @@ void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint
   event.records.assign(life.items.begin() + begin, life.items.begin() + end);
   const auto& errors = *life.errors;
   if (!errors.empty()) {
-    const bool asked = !life.more->told.empty();
+    const bool asked = !life.more->told->empty();
     for (auto at = errors.lower_bound(begin), last = errors.lower_bound(end); at != last; ++at) {
       event.errors.push_back(asked ? hub::TaskError{at->first, nullptr, detail::text_of(call, at->second)}
                                    : hub::TaskError{at->first, at->second});

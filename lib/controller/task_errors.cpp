@@ -46,11 +46,11 @@ ToldError with_text(std::exception_ptr error) {
 
 std::exception_ptr keep(Call& call, ToldError&& told) {
   if (told.error == nullptr) return nullptr;
-  return call.life().more.edit().told.emplace_back(std::move(told)).error;
+  return call.life().more.edit().told.edit().emplace_back(std::move(told)).error;
 }
 
 std::string text_of(const Call& call, const std::exception_ptr& error) {
-  const auto& told = call.life().more->told;
+  const auto& told = *call.life().more->told;
   const auto found = std::find_if(told.rbegin(), told.rend(), [&error](const ToldError& each) { return each.error == error; });
   if (found != told.rend()) return found->text;
   return rankview::wire::error_text(error);

@@ -74,7 +74,7 @@ struct Uncommon {
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
   Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
   std::exception_ptr doomed;                           // its items cannot run
-  std::vector<ToldError> told;                         // of its errors, those that are not made by rankview
+  Rare<std::vector<ToldError>> told;                   // of its errors, those that are not made by rankview
   Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
