@@ -39,5 +39,5 @@ if [ "$(id -u)" -eq 0 ]; then
 fi
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
 
-need g++ cmake ninja-build openmpi-bin libopenmpi-dev libboost-mpi-dev libboost-serialization-dev libcli11-dev libsqlitecpp-dev libsqlite3-dev ||
+need g++ cmake ninja-build openmpi-bin libopenmpi-dev libboost-mpi-dev libboost-serialization-dev libcli11-dev libsqlitecpp-dev libsqlite3-dev libxxhash-dev ||
   { echo "cannot install the packages that rankview needs" >&2; exit 1; }

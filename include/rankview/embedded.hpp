@@ -5,9 +5,1161 @@
 // Boost.MPI and Boost.Serialization. Made from lib/ by lib/embed.sh.
 #pragma once
 
-#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace rankview::checkpoint {
+
+// A file that is read anywhere and written at its end.
+class File {
+ public:
+  File() = default;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  virtual ~File() = default;
+
+  [[nodiscard]] virtual std::uint64_t size() = 0;
+  // Reads what there is from an offset on, at most as much as fits. Gives how much that was.
+  virtual std::size_t read(std::uint64_t offset, std::span<std::byte> into) = 0;
+  // May have written a part when it throws.
+  virtual void append(std::span<const std::byte> bytes) = 0;
+  // What was appended survives from here on, whatever happens to the machine. After it has thrown nobody knows.
+  virtual void sync() = 0;
+};
+
+// Files in directories. All of it throws std::system_error that names the file and what was tried.
+class Disk {
+ public:
+  Disk() = default;
+  Disk(const Disk&) = delete;
+  Disk& operator=(const Disk&) = delete;
+  virtual ~Disk() = default;
+
+  // Makes the directory, and those above it, if it is not there. Refuses one that others than this user may write to.
+  virtual void make_directory(const std::string& path) = 0;
+  // The names in it, sorted.
+  virtual std::vector<std::string> list(const std::string& directory) = 0;
+  // A new file, to be appended to; fails if there is one.
+  virtual std::unique_ptr<File> create(const std::string& path) = 0;
+  // One that is there, to be read. Refuses what is no file of this user's.
+  virtual std::unique_ptr<File> open(const std::string& path) = 0;
+  // Names in the directory survive from here on.
+  virtual void sync_directory(const std::string& path) = 0;
+  virtual void remove(const std::string& path) = 0;
+  // Sets the time of the file to now, by the clock of whoever keeps it, and gives that; and the time that it has. Nanoseconds.
+  virtual std::int64_t touch(const std::string& path) = 0;
+  [[nodiscard]] virtual std::int64_t time_of(const std::string& path) = 0;
+};
+
+// The one that the operating system has.
+[[nodiscard]] Disk& posix_disk();
+
+}  // namespace rankview::checkpoint
+
+namespace rankview::checkpoint {
+
+// Names a piece of work: what is called, with which arguments, in which version. The same in every run, build and order.
+struct Key {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+
+  friend auto operator<=>(const Key&, const Key&) = default;
+};
+
+// XXH3 (Collet, github.com/Cyan4973/xxHash) of some bytes, with what has gone before as seed.
+[[nodiscard]] Key key_of(std::span<const std::byte> bytes, std::uint64_t seed);
+[[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed = 0);
+// Whether they were compiled in, for which <xxhash.h> has to be there. They throw UsageError otherwise.
+[[nodiscard]] bool hashes_compiled() noexcept;
+
+}  // namespace rankview::checkpoint
+
+#include <rankview/detail/buffer.hpp>
+
+#include <functional>
+#include <string_view>
+
+// How a journal lies on disk: frames behind each other, each beginning at a multiple of eight bytes with a marker, a kind, a length and a
+// checksum. Whoever reads one goes on at the next marker after a frame that is damaged, and can do so after any byte that is missing.
+namespace rankview::checkpoint {
+
+using Bytes = std::span<const std::byte>;
+
+inline constexpr std::uint32_t format_version = 1;
+
+enum class FrameKind : std::uint32_t {
+  begin = 1,     // of a journal: its format, and who writes it
+  function = 2,  // what is called, by a number of this journal's
+  results = 3,   // of one function, several
+  failure = 4,   // of one item
+};
+
+// Who writes a journal.
+struct Origin {
+  std::uint32_t format = format_version;
+  std::string host;
+  std::uint64_t process = 0;
+  std::int64_t began = 0;  // nanoseconds since the epoch
+  std::string program;
+};
+
+// What is called, and what it gives.
+struct Callable {
+  std::string name;
+  std::string version;
+  std::string result;  // the type
+
+  friend auto operator<=>(const Callable&, const Callable&) = default;
+};
+
+// ---- writing ----
+
+// Adds a frame that is whole.
+void write(detail::Buffer& to, const Origin& origin);
+void write(detail::Buffer& to, std::uint32_t number, const Callable& callable);
+void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why);
+
+// Adds frames of results, several to each.
+class ResultFrames {
+ public:
+  // Adds one, and gives how far from the beginning of `to` its entry lies; see read_entry().
+  std::size_t add(detail::Buffer& to, std::uint32_t callable, const Key& key, Bytes value);
+  // Closes the frame that is open, whose checksum is not known before.
+  void close(detail::Buffer& to);
+  [[nodiscard]] bool open() const { return begin_ != none; }
+
+ private:
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  std::size_t begin_ = none;  // of the open frame, in the buffer
+  std::uint32_t callable_ = 0;
+  std::uint32_t count_ = 0;
+};
+
+// ---- reading ----
+
+// What is found in a journal, in the order in which it lies there. Throws what its functions throw.
+struct Reading {
+  std::function<void(const Origin&)> origin;
+  std::function<void(std::uint32_t number, Callable&&)> callable;
+  // `entry`: where read_entry() finds it.
+  std::function<void(std::uint32_t callable, const Key& key, std::uint64_t entry)> result;
+  std::function<void(std::uint32_t callable, const Key& key, std::uint64_t entry)> failure;
+};
+
+// What a journal has besides.
+struct Damage {
+  std::uint64_t bytes = 0;  // that cannot be read
+  std::uint64_t first = 0;  // where the first of them are
+  bool cut = false;         // the last frame is not whole, since whoever wrote it was stopped
+  std::uint64_t later = 0;  // frames of kinds that only a later version knows
+};
+
+// Reads from `begin` on, which is where a frame begins; gives where the next would begin. A frame that is not whole at the end of the file
+// may be being written, and is read the next time.
+std::uint64_t read_frames(File& file, std::uint64_t begin, const Reading& reading, Damage& damage);
+
+// The size of an entry's beginning, and what is behind it.
+inline constexpr std::size_t entry_head = sizeof(Key) + sizeof(std::uint64_t);
+// In a frame of write_failure(), where it is.
+inline constexpr std::size_t failure_entry = 40;
+struct Entry {
+  Key key;
+  std::uint64_t size = 0;  // of the value, or the text of the failure
+};
+Entry read_entry(std::span<const std::byte, entry_head> bytes);
+
+}  // namespace rankview::checkpoint
+
+#include <utility>
+
+namespace rankview::checkpoint {
+
+// Where the entry of a key lies.
+struct Place {
+  static constexpr std::uint64_t offset_bits = 48;
+  static constexpr std::uint64_t journal_bits = 15;
+
+  std::uint32_t journal = 0;
+  std::uint64_t offset = 0;
+  bool failed = false;  // it is a failure's
+};
+
+// Finds places by keys, of which it keeps a half: whoever is given a place looks at the entry there for the rest. 16 bytes a key, and as
+// much again at most for room (open addressing with linear probing; Knuth, TAOCP 3, 6.4).
+class Index {
+ public:
+  // A key whose half is there already stays where it was, unless that has failed and this has not.
+  void add(const Key& key, const Place& place) {
+    if ((count_ + 1) * 4 > slots_.size() * 3) grow();
+    Slot& slot = slots_[slot_of(slots_, key.low)];
+    if (slot.place == 0) {
+      slot.low = key.low;
+      ++count_;
+    } else if (!unpacked(slot.place).failed || place.failed) {
+      return;
+    }
+    slot.place = packed(place);
+  }
+  // Has the key lie elsewhere.
+  void move(const Key& key, const Place& place) {
+    if (slots_.empty()) return;
+    Slot& slot = slots_[slot_of(slots_, key.low)];
+    if (slot.place != 0) slot.place = packed(place);
+  }
+  // Where it may lie. False if it is not there.
+  bool find(const Key& key, Place& place) const {
+    if (slots_.empty()) return false;
+    const Slot& slot = slots_[slot_of(slots_, key.low)];
+    if (slot.place == 0) return false;
+    place = unpacked(slot.place);
+    return true;
+  }
+
+  [[nodiscard]] std::size_t size() const { return count_; }
+
+ private:
+  struct Slot {
+    std::uint64_t low = 0;
+    std::uint64_t place = 0;  // no entry lies at the beginning of a journal
+  };
+  using Slots = std::vector<Slot>;
+
+  static std::uint64_t packed(const Place& place) {
+    return std::uint64_t{place.failed ? 1U : 0U} << 63 | std::uint64_t{place.journal} << Place::offset_bits | place.offset;
+  }
+  static Place unpacked(std::uint64_t place) {
+    return {static_cast<std::uint32_t>(place >> Place::offset_bits & ((1U << Place::journal_bits) - 1)),
+            place & ((std::uint64_t{1} << Place::offset_bits) - 1), place >> 63 != 0};
+  }
+  // The slot of a key, or the free one that it would get. Keys are hashes already.
+  static std::size_t slot_of(const Slots& slots, std::uint64_t low) {
+    const std::size_t mask = slots.size() - 1;
+    std::size_t at = static_cast<std::size_t>(low) & mask;
+    while (slots[at].place != 0 && slots[at].low != low) at = (at + 1) & mask;
+    return at;
+  }
+  void grow() {
+    Slots larger(slots_.empty() ? 1024 : slots_.size() * 2);
+    for (const Slot& slot : slots_) {
+      if (slot.place != 0) larger[slot_of(larger, slot.low)] = slot;
+    }
+    slots_ = std::move(larger);
+  }
+
+  Slots slots_;  // a power of two of them, or none
+  std::size_t count_ = 0;
+};
+
+}  // namespace rankview::checkpoint
+
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <map>
+#include <mutex>
 #include <thread>
+
+namespace rankview::checkpoint {
+
+// What was found of a key: a value, or why the item failed.
+enum class Found { nothing, result, failure };
+
+// A directory of journals: what has been finished, by whichever job. Each job appends to one of its own, and reads all. Thread-safe.
+//
+// What is added is written and synced by a thread of its own, in groups: within half a second, or at once where somebody waits for it. A
+// disk that takes no more costs a warning; what it did not take goes into a new journal when it does again.
+class Checkpoint {
+ public:
+  static constexpr std::uint64_t not_added = 0;
+
+  struct Settings {
+    Origin origin;                                 // who writes
+    std::chrono::milliseconds delay{300};          // from adding to writing
+    std::chrono::milliseconds retry{1000};         // after a failure
+    std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
+    std::function<void(const std::string&)> warn;  // is told a line; from any thread
+  };
+
+  // Reads what there is. Throws std::system_error, or UsageError for a directory that is not to be trusted.
+  Checkpoint(Disk& disk, std::string directory, Settings settings);
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+  // Writes what is left.
+  ~Checkpoint();
+
+  // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type.
+  std::uint32_t enlist(const Callable& callable);
+  // Adds the value, or the text of the failure, to `into`.
+  Found find(const Key& key, detail::Buffer& into);
+  // Adds what has been finished, and gives the number of the addition, or not_added if there is no room, since the disk takes nothing.
+  std::uint64_t add(std::uint32_t callable, const Key& key, Bytes value);
+  std::uint64_t add_failure(std::uint32_t callable, const Key& key, std::string_view why);
+  // The latest addition that is on disk, with all before it.
+  [[nodiscard]] std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
+  // From here on nothing that was added waits for company.
+  void hurry();
+  // Waits until all that was added by now is on disk; false if the disk does not take it.
+  bool flush();
+  // Whether the disk does not take what is added.
+  [[nodiscard]] bool troubled() const { return troubled_.load(std::memory_order_acquire); }
+  // Why the disk does not take what is added, or nothing.
+  [[nodiscard]] std::string trouble() const;
+  // Versions under which results of a name are there.
+  [[nodiscard]] std::vector<std::string> versions(const std::string& name) const;
+
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  struct Journal {
+    std::string name;
+    std::unique_ptr<File> file;  // null for ours before there is anything in it
+  };
+
+  void read_all();
+  void read(const std::string& name);
+  void tell_damage(const std::string& name, const Damage& damage) const;
+  std::size_t read_at(const Place& place, std::span<std::byte> into);
+  std::size_t read_file(const Place& place, std::span<std::byte> into);
+  detail::Buffer* tail_for_addition(std::size_t bytes);
+  std::uint64_t note_addition(const Key& key, std::size_t entry, bool failed);
+  bool begin_journal();
+  void set_trouble(std::string why);
+  void write_now_and_then();
+  void write(std::unique_lock<std::mutex>& guard);
+  std::string write_ours(const std::string& name);
+  void write_elsewhere();
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+
+  Disk& disk_;
+  const std::string directory_;
+  const Settings settings_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Journal> journals_;
+  Index index_;
+  std::map<std::pair<std::string, std::string>, std::string> result_types_;  // by name and version of what is called
+  std::vector<Callable> callables_;                                          // that this job calls, by number
+  std::vector<std::byte> cache_;                                             // what lies at cached_
+  Place cached_;
+
+  // Of our journal what is on disk is followed by what is being written, and that by the tail.
+  std::uint32_t ours_ = none;
+  std::uint64_t journals_begun_ = 0;
+  std::uint64_t written_ = 0;
+  detail::Buffer writing_;
+  detail::Buffer tail_;
+  ResultFrames frames_;  // of the tail
+  std::uint64_t additions_ = 0;
+  std::uint64_t dropped_ = 0;  // of these, which there was no room for
+  bool hurried_ = false;       // somebody waits
+  bool quitting_ = false;
+  std::string trouble_;
+  std::uint64_t rounds_ = 0;  // of writing, whatever came of it
+  std::atomic<std::uint64_t> durable_{0};
+  std::atomic<bool> troubled_{false};
+
+  static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
+
+  std::thread thread_;
+};
+
+}  // namespace rankview::checkpoint
+
+#include <rankview/errors.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <optional>
+
+namespace rankview::checkpoint {
+namespace {
+
+constexpr std::string_view journal_ending = ".journal";
+
+// A journal that a later version has written.
+struct OfLaterVersion {
+  std::uint32_t format;
+};
+
+// What is in memory, read as if it were a file.
+class MemoryFile final : public File {
+ public:
+  explicit MemoryFile(Bytes bytes) : bytes_(bytes) {}
+  std::uint64_t size() override { return bytes_.size(); }
+  std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
+    const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(offset, bytes_.size()));
+    const std::size_t count = std::min(into.size(), bytes_.size() - from);
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
+    return count;
+  }
+  void append(Bytes) override {}
+  void sync() override {}
+
+ private:
+  Bytes bytes_;
+};
+
+}  // namespace
+
+Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
+    : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)) {
+  disk_.make_directory(directory_);
+  read_all();
+  thread_ = std::thread([this] { write_now_and_then(); });
+}
+
+Checkpoint::~Checkpoint() {
+  {
+    const std::lock_guard guard(mutex_);
+    quitting_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+  if (additions_ != durable_ || dropped_ != 0)
+    settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
+                   " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+}
+
+// ---- what there is -----------------------------------------------------------------------------------------------------------
+
+void Checkpoint::read_all() {
+  for (const std::string& name : disk_.list(directory_)) {
+    if (!name.ends_with(journal_ending)) continue;
+    try {
+      read(name);
+    } catch (const OfLaterVersion& later) {
+      settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
+                     std::to_string(format_version) + "; what it says is left out");
+    } catch (const std::exception& error) {
+      settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
+    }
+  }
+}
+
+void Checkpoint::read(const std::string& name) {
+  if (journals_.size() >> Place::journal_bits != 0) throw UsageError("there are too many journals");
+  auto file = disk_.open(path(name));
+  const auto journal = static_cast<std::uint32_t>(journals_.size());
+  std::vector<bool> known;  // callables by their numbers there
+  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
+    // Of what has lost its name nobody knows the type.
+    if (callable >= known.size() || !known[callable] || entry >> Place::offset_bits != 0) return;
+    index_.add(key, {journal, entry, failed});
+  };
+  Reading reading;
+  reading.origin = [](const Origin& origin) {
+    if (origin.format != format_version) throw OfLaterVersion{origin.format};
+  };
+  reading.callable = [&](std::uint32_t number, const Callable& callable) {
+    constexpr std::uint32_t most = 1U << 20U;
+    if (number >= most) return;
+    if (number >= known.size()) known.resize(number + 1);
+    const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
+    known[number] = first || type->second == callable.result;
+  };
+  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
+  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  Damage damage;
+  read_frames(*file, 0, reading, damage);
+  tell_damage(name, damage);
+  journals_.push_back({name, std::move(file)});
+}
+
+void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
+  if (damage.bytes != 0)
+    settings_.warn("the checkpoint's " + path(name) + " is damaged: " + std::to_string(damage.bytes) + " bytes, the first at " +
+                   std::to_string(damage.first) + ", say nothing; what they were about is done again");
+  if (damage.later != 0)
+    settings_.warn("the checkpoint's " + path(name) + " has " + std::to_string(damage.later) +
+                   " records that only a later rankview knows; they are left out");
+}
+
+std::uint32_t Checkpoint::enlist(const Callable& callable) {
+  const std::lock_guard guard(mutex_);
+  const auto number = std::find(callables_.begin(), callables_.end(), callable);
+  if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
+  const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
+  if (type->second != callable.result)
+    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.name + " that are " + type->second +
+                     ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
+  const auto next = static_cast<std::uint32_t>(callables_.size());
+  callables_.push_back(callable);
+  if (ours_ != none) {
+    frames_.close(tail_);
+    checkpoint::write(tail_, next, callable);
+  }
+  return next;
+}
+
+std::vector<std::string> Checkpoint::versions(const std::string& name) const {
+  const std::lock_guard guard(mutex_);
+  std::vector<std::string> versions;
+  for (auto at = result_types_.lower_bound({name, ""}); at != result_types_.end() && at->first.first == name; ++at)
+    versions.push_back(at->first.second);
+  return versions;
+}
+
+std::size_t Checkpoint::size() const {
+  const std::lock_guard guard(mutex_);
+  return index_.size();
+}
+
+Found Checkpoint::find(const Key& key, detail::Buffer& into) {
+  const std::lock_guard guard(mutex_);
+  Place place;
+  std::byte head[entry_head];
+  if (!index_.find(key, place) || read_at(place, head) != sizeof(head)) return Found::nothing;
+  const Entry entry = read_entry(head);
+  if (entry.key != key) return Found::nothing;
+  const std::size_t before = into.size();
+  place.offset += sizeof(head);
+  const auto size = static_cast<std::size_t>(entry.size);
+  if (read_at(place, {into.extend(size), size}) != size) {
+    into.truncate(before);
+    return Found::nothing;
+  }
+  return place.failed ? Found::failure : Found::result;
+}
+
+std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
+  if (place.journal != ours_ || place.offset < written_) return read_file(place, into);
+  std::uint64_t begin = written_;
+  for (const detail::Buffer* part : {&writing_, &tail_}) {
+    if (place.offset - begin < part->size()) {
+      MemoryFile memory(part->bytes());
+      return memory.read(place.offset - begin, into);
+    }
+    begin += part->size();
+  }
+  return 0;
+}
+
+// Whoever looks for what was done in the order in which it was done finds the next ones read already.
+std::size_t Checkpoint::read_file(const Place& place, std::span<std::byte> into) {
+  constexpr std::size_t much = 256 * 1024;
+  constexpr std::size_t little = 4096;
+  File& file = *journals_[place.journal].file;
+  if (into.size() > little) return file.read(place.offset, into);
+  const std::uint64_t behind = cached_.offset + cache_.size();
+  const bool same = place.journal == cached_.journal && place.offset >= cached_.offset;
+  if (!same || place.offset + into.size() > behind) {
+    const bool goes_on = same && place.offset <= behind + much;
+    cache_.resize(goes_on ? much : little);
+    cache_.resize(file.read(place.offset, cache_));
+    cached_ = place;
+  }
+  const auto from = static_cast<std::size_t>(place.offset - cached_.offset);
+  const std::size_t count = std::min(into.size(), cache_.size() - from);
+  std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
+  return count;
+}
+
+// ---- what is added -----------------------------------------------------------------------------------------------------------
+
+std::uint64_t Checkpoint::add(std::uint32_t callable, const Key& key, Bytes value) {
+  const std::lock_guard guard(mutex_);
+  detail::Buffer* const tail = tail_for_addition(value.size());
+  return tail == nullptr ? not_added : note_addition(key, frames_.add(*tail, callable, key, value), false);
+}
+
+std::uint64_t Checkpoint::add_failure(std::uint32_t callable, const Key& key, std::string_view why) {
+  const std::lock_guard guard(mutex_);
+  detail::Buffer* const tail = tail_for_addition(why.size());
+  if (tail == nullptr) return not_added;
+  frames_.close(*tail);
+  const std::size_t before = tail->size();
+  write_failure(*tail, callable, key, why);
+  return note_addition(key, before + failure_entry, true);
+}
+
+// Where it goes; null where there is no room, since the disk takes nothing.
+detail::Buffer* Checkpoint::tail_for_addition(std::size_t bytes) {
+  if (!trouble_.empty() && writing_.size() + tail_.size() + bytes > settings_.most_unwritten) {
+    ++dropped_;
+    return nullptr;
+  }
+  if (ours_ == none && !begin_journal()) {
+    ++dropped_;
+    return nullptr;
+  }
+  return &tail_;
+}
+
+std::uint64_t Checkpoint::note_addition(const Key& key, std::size_t entry, bool failed) {
+  index_.add(key, {ours_, written_ + writing_.size() + entry, failed});
+  ++additions_;
+  if (hurried_) changed_.notify_all();
+  return additions_;
+}
+
+// In memory; the file is made when there is something to be written.
+bool Checkpoint::begin_journal() {
+  if (journals_.size() >> Place::journal_bits != 0) {
+    set_trouble("there are too many journals");
+    return false;
+  }
+  ours_ = static_cast<std::uint32_t>(journals_.size());
+  const Origin& origin = settings_.origin;
+  journals_.push_back({origin.host + "-" + std::to_string(origin.process) + "-" + std::to_string(origin.began) + "-" +
+                           std::to_string(journals_begun_++) + std::string(journal_ending),
+                       nullptr});
+  written_ = 0;
+  checkpoint::write(tail_, origin);
+  for (std::uint32_t number = 0; number < callables_.size(); ++number) checkpoint::write(tail_, number, callables_[number]);
+  return true;
+}
+
+void Checkpoint::set_trouble(std::string why) {
+  if (trouble_.empty() != why.empty())
+    settings_.warn("the checkpoint " + directory_ + (why.empty() ? " is written again" : " cannot be written, and is tried again: " + why));
+  trouble_ = std::move(why);
+  troubled_.store(!trouble_.empty(), std::memory_order_release);
+}
+
+void Checkpoint::hurry() {
+  const std::lock_guard guard(mutex_);
+  hurried_ = true;
+  changed_.notify_all();
+}
+
+bool Checkpoint::flush() {
+  std::unique_lock guard(mutex_);
+  const std::uint64_t wanted = additions_;
+  const bool hurried_before = std::exchange(hurried_, true);
+  // A round that is under way may have begun before.
+  const std::uint64_t enough = rounds_ + 2;
+  changed_.notify_all();
+  changed_.wait(guard, [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); });
+  hurried_ = hurried_before;
+  return durable_ >= wanted;
+}
+
+std::string Checkpoint::trouble() const {
+  const std::lock_guard guard(mutex_);
+  return trouble_;
+}
+
+// ---- the thread that writes --------------------------------------------------------------------------------------------------
+
+void Checkpoint::write_now_and_then() {
+  std::unique_lock guard(mutex_);
+  for (bool last = false; !last;) {
+    const auto wanted = [this] { return quitting_ || (hurried_ && additions_ != durable_ && trouble_.empty()); };
+    changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
+    last = quitting_;
+    if (additions_ != durable_) write(guard);
+    ++rounds_;
+    changed_.notify_all();
+  }
+}
+
+void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
+  frames_.close(tail_);
+  writing_ = std::exchange(tail_, {});
+  const std::uint64_t number = additions_;
+  const std::string name = journals_[ours_].name;
+  guard.unlock();
+  std::string why = write_ours(name);
+  guard.lock();
+  if (why.empty()) {
+    written_ += writing_.size();
+    writing_ = {};
+    durable_.store(number, std::memory_order_release);
+  } else {
+    write_elsewhere();
+  }
+  set_trouble(std::move(why));
+}
+
+// Without the lock: nobody else changes what is being written. Gives why it cannot be, or nothing.
+std::string Checkpoint::write_ours(const std::string& name) {
+  try {
+    File* file = journals_[ours_].file.get();
+    if (file == nullptr) {
+      auto made = disk_.create(path(name));
+      file = made.get();
+      const std::lock_guard guard(mutex_);
+      journals_[ours_].file = std::move(made);
+    }
+    file->append(writing_.bytes());
+    file->sync();
+    if (written_ == 0) disk_.sync_directory(directory_);
+    return {};
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+// Nobody knows what of it is on disk, so all of it goes into another journal, as the first that is in it.
+void Checkpoint::write_elsewhere() {
+  frames_.close(tail_);
+  detail::Buffer again = std::exchange(writing_, {});
+  again.append(tail_.data(), tail_.size());
+  tail_ = {};
+  const bool useless = written_ == 0;
+  if (useless && journals_[ours_].file != nullptr) {
+    // Whatever there is of it is also in the other one; that it stays does no harm.
+    try {
+      disk_.remove(path(journals_[ours_].name));
+    } catch (const std::exception& error) {
+      settings_.warn("the checkpoint " + directory_ + ": " + error.what());
+    }
+  }
+  if (useless) journals_.pop_back();
+  begin_journal();
+  MemoryFile memory(again.bytes());
+  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
+    const auto at = again.bytes().subspan(static_cast<std::size_t>(entry));
+    const Entry head = read_entry(at.first<entry_head>());
+    const Bytes value = at.subspan(entry_head, static_cast<std::size_t>(head.size));
+    std::size_t place = 0;
+    if (failed) {
+      frames_.close(tail_);
+      place = tail_.size() + failure_entry;
+      write_failure(tail_, callable, key, {reinterpret_cast<const char*>(value.data()), value.size()});
+    } else {
+      place = frames_.add(tail_, callable, key, value);
+    }
+    index_.move(key, {ours_, place, failed});
+  };
+  Reading reading;
+  reading.origin = [](const Origin&) {};
+  reading.callable = [](std::uint32_t, const Callable&) {};
+  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
+  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  Damage damage;
+  read_frames(memory, 0, reading, damage);
+}
+
+}  // namespace rankview::checkpoint
+
+#include <rankview/detail/stream.hpp>
+
+namespace rankview::checkpoint {
+namespace {
+
+constexpr std::uint64_t marker = 0x314e52554f4a5652;  // "RVJOURN1"
+constexpr std::size_t step = 8;                       // frames begin at multiples of it
+// So many bytes of results are lost with a flipped bit.
+constexpr std::size_t frame_bytes = 64 * 1024;
+
+struct Head {
+  std::uint64_t begins = marker;
+  std::uint32_t kind = 0;
+  std::uint32_t unused = 0;
+  std::uint64_t size = 0;  // of what follows
+  std::uint64_t check = 0;
+};
+
+static_assert(failure_entry == sizeof(Head) + 2 * sizeof(std::uint32_t));
+
+constexpr std::size_t padded(std::size_t size) { return (size + step - 1) / step * step; }
+
+std::uint64_t check_of(std::uint32_t kind, Bytes payload) { return checksum(payload, kind); }
+
+void pad(detail::Buffer& to) {
+  constexpr std::byte nothing[step] = {};
+  to.append(nothing, padded(to.size()) - to.size());
+}
+
+void write_frame(detail::Buffer& to, FrameKind kind, const detail::Writer& payload) {
+  Head head;
+  head.kind = static_cast<std::uint32_t>(kind);
+  head.size = payload.bytes.size();
+  head.check = check_of(head.kind, payload.bytes.bytes());
+  to.append(&head, sizeof(head));
+  to.append(payload.bytes.data(), payload.bytes.size());
+  pad(to);
+}
+
+// Looks at a file through a window that moves on.
+class Window {
+ public:
+  explicit Window(File& file) : file_(file), size_(file.size()) {}
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  // Bytes from an offset on, as many as there are up to `count`; until the next call.
+  Bytes at(std::uint64_t offset, std::size_t count) {
+    count = static_cast<std::size_t>(std::min<std::uint64_t>(count, size_ - std::min(size_, offset)));
+    if (offset < begin_ || offset + count > begin_ + held_) {
+      const std::size_t wanted = std::max(count, window);
+      if (bytes_.size() < wanted) bytes_.resize(wanted);
+      begin_ = offset;
+      held_ = file_.read(offset, std::span(bytes_).first(wanted));
+      // It may have become shorter.
+      if (held_ < count) size_ = offset + held_;
+    }
+    const auto from = static_cast<std::size_t>(offset - begin_);
+    return Bytes(bytes_).subspan(from, std::min(count, held_ - from));
+  }
+
+ private:
+  static constexpr std::size_t window = 1024 * 1024;
+
+  File& file_;
+  std::uint64_t size_;
+  std::vector<std::byte> bytes_;
+  std::uint64_t begin_ = 0;
+  std::size_t held_ = 0;
+};
+
+std::string text_of(detail::Reader& in) { return std::string(in.text()); }
+
+void take_results(detail::Reader& in, std::uint64_t payload, std::size_t size, const Reading& reading) {
+  const auto callable = in.value<std::uint32_t>();
+  const auto count = in.value<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint64_t entry = payload + size - in.remaining();
+    const auto key = in.value<Key>();
+    const auto bytes = in.value<std::uint64_t>();
+    in.skip(static_cast<std::size_t>(bytes));
+    reading.result(callable, key, entry);
+  }
+}
+
+void take_failure(detail::Reader& in, std::uint64_t payload, std::size_t size, const Reading& reading) {
+  const auto callable = in.value<std::uint32_t>();
+  in.value<std::uint32_t>();
+  const std::uint64_t entry = payload + size - in.remaining();
+  const auto key = in.value<Key>();
+  in.text();
+  reading.failure(callable, key, entry);
+}
+
+// Whether it is of a kind that is known.
+bool take(const Head& head, Bytes bytes, std::uint64_t payload, const Reading& reading) {
+  detail::Reader in(bytes);
+  switch (static_cast<FrameKind>(head.kind)) {
+    case FrameKind::begin: {
+      Origin origin;
+      origin.format = in.value<std::uint32_t>();
+      // What comes then, a later version says.
+      if (origin.format == format_version) {
+        origin.host = text_of(in);
+        origin.process = in.value<std::uint64_t>();
+        origin.began = in.value<std::int64_t>();
+        origin.program = text_of(in);
+      }
+      reading.origin(origin);
+      return true;
+    }
+    case FrameKind::function: {
+      const auto number = in.value<std::uint32_t>();
+      Callable callable;
+      callable.name = text_of(in);
+      callable.version = text_of(in);
+      callable.result = text_of(in);
+      reading.callable(number, std::move(callable));
+      return true;
+    }
+    case FrameKind::results:
+      take_results(in, payload, bytes.size(), reading);
+      return true;
+    case FrameKind::failure:
+      take_failure(in, payload, bytes.size(), reading);
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+void write(detail::Buffer& to, const Origin& origin) {
+  detail::Writer out;
+  out.value(origin.format);
+  out.text(origin.host);
+  out.value(origin.process);
+  out.value(origin.began);
+  out.text(origin.program);
+  write_frame(to, FrameKind::begin, out);
+}
+
+void write(detail::Buffer& to, std::uint32_t number, const Callable& callable) {
+  detail::Writer out;
+  out.value(number);
+  out.text(callable.name);
+  out.text(callable.version);
+  out.text(callable.result);
+  write_frame(to, FrameKind::function, out);
+}
+
+void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why) {
+  detail::Writer out;
+  out.value(callable);
+  out.value(std::uint32_t{0});
+  out.value(key);
+  out.text(why);
+  write_frame(to, FrameKind::failure, out);
+}
+
+std::size_t ResultFrames::add(detail::Buffer& to, std::uint32_t callable, const Key& key, Bytes value) {
+  if (open() && (callable != callable_ || to.size() - begin_ + value.size() > frame_bytes)) close(to);
+  if (!open()) {
+    begin_ = to.size();
+    callable_ = callable;
+    count_ = 0;
+    to.extend(sizeof(Head) + 2 * sizeof(std::uint32_t));
+  }
+  ++count_;
+  const std::size_t entry = to.size();
+  const std::uint64_t size = value.size();
+  to.append(&key, sizeof(key));
+  to.append(&size, sizeof(size));
+  to.append(value.data(), value.size());
+  return entry;
+}
+
+void ResultFrames::close(detail::Buffer& to) {
+  if (!open()) return;
+  std::byte* const at = to.data() + begin_;
+  const Bytes payload = to.bytes().subspan(begin_ + sizeof(Head));
+  std::memcpy(at + sizeof(Head), &callable_, sizeof(callable_));
+  std::memcpy(at + sizeof(Head) + sizeof(callable_), &count_, sizeof(count_));
+  Head head;
+  head.kind = static_cast<std::uint32_t>(FrameKind::results);
+  head.size = payload.size();
+  head.check = check_of(head.kind, payload);
+  std::memcpy(at, &head, sizeof(head));
+  begin_ = none;
+  pad(to);
+}
+
+std::uint64_t read_frames(File& file, std::uint64_t begin, const Reading& reading, Damage& damage) {
+  Window window(file);
+  std::uint64_t at = begin;
+  const auto damaged = [&](std::uint64_t bytes) {
+    if (damage.bytes == 0) damage.first = at;
+    damage.bytes += bytes;
+    at += bytes;
+  };
+  // What looks unfinished is so only if nothing whole comes behind it: until then it counts as damaged, and the last of it is taken back.
+  std::optional<std::uint64_t> unfinished;
+  while (at < window.size()) {
+    Head head;
+    const Bytes first = window.at(at, sizeof(head));
+    if (first.size() < sizeof(head)) break;
+    std::memcpy(&head, first.data(), sizeof(head));
+    if (head.begins != marker) {
+      damaged(step);
+      continue;
+    }
+    const std::uint64_t payload = at + sizeof(head);
+    if (head.size > window.size() - payload) {
+      // Not all of it is there: it is being written, or its length is damaged.
+      if (!unfinished) unfinished = at;
+      damaged(step);
+      continue;
+    }
+    const auto size = static_cast<std::size_t>(head.size);
+    const Bytes bytes = window.at(payload, size);
+    if (bytes.size() < size || check_of(head.kind, bytes) != head.check) {
+      damaged(step);
+      continue;
+    }
+    unfinished.reset();
+    try {
+      if (!take(head, bytes, payload, reading)) ++damage.later;
+    } catch (const DecodeError&) {
+      // Its checksum is right, and still it is none that this version writes.
+      ++damage.later;
+    }
+    at = payload + padded(size);
+  }
+  if (unfinished) {
+    damage.bytes -= at - *unfinished;
+    at = *unfinished;
+  }
+  damage.cut = at < window.size();
+  return at;
+}
+
+Entry read_entry(std::span<const std::byte, entry_head> bytes) {
+  detail::Reader in(bytes);
+  Entry entry;
+  entry.key = in.value<Key>();
+  entry.size = in.value<std::uint64_t>();
+  return entry;
+}
+
+}  // namespace rankview::checkpoint
+
+#if __has_include(<xxhash.h>)
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#define RANKVIEW_HAS_XXHASH 1
+#else
+#define RANKVIEW_HAS_XXHASH 0
+#endif
+
+namespace rankview::checkpoint {
+
+#if RANKVIEW_HAS_XXHASH
+
+Key key_of(std::span<const std::byte> bytes, std::uint64_t seed) {
+  const XXH128_hash_t hash = XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed);
+  return {hash.high64, hash.low64};
+}
+
+std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+bool hashes_compiled() noexcept { return true; }
+
+#else
+
+namespace {
+
+[[noreturn]] void refuse_to_hash() {
+  throw UsageError("Flags::checkpoint needs <xxhash.h> where rankview is compiled (Debian's libxxhash-dev)");
+}
+
+}  // namespace
+
+Key key_of(std::span<const std::byte>, std::uint64_t) { refuse_to_hash(); }
+
+std::uint64_t checksum(std::span<const std::byte>, std::uint64_t) { refuse_to_hash(); }
+
+bool hashes_compiled() noexcept { return false; }
+
+#endif
+
+}  // namespace rankview::checkpoint
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace rankview::checkpoint {
+namespace {
+
+[[noreturn]] void refuse(int error, const std::string& what) { throw std::system_error(error, std::generic_category(), what); }
+
+void check_no_stranger(const struct stat& is, const std::string& path) {
+  if (is.st_uid != ::geteuid() && is.st_uid != 0) refuse(EPERM, path + " belongs to another user");
+  if ((is.st_mode & (S_IWGRP | S_IWOTH)) != 0) refuse(EPERM, path + " may be written to by other users (chmod go-w)");
+}
+
+class PosixFile final : public File {
+ public:
+  PosixFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  ~PosixFile() override { ::close(descriptor_); }
+
+  std::uint64_t size() override {
+    struct stat is {};
+    if (::fstat(descriptor_, &is) != 0) refuse(errno, "looking at " + path_);
+    return static_cast<std::uint64_t>(is.st_size);
+  }
+  std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
+    std::size_t got = 0;
+    while (got < into.size()) {
+      const ssize_t some = ::pread(descriptor_, into.data() + got, into.size() - got, static_cast<off_t>(offset + got));
+      if (some == 0) break;
+      if (some > 0) {
+        got += static_cast<std::size_t>(some);
+      } else if (errno != EINTR) {
+        refuse(errno, "reading " + path_);
+      }
+    }
+    return got;
+  }
+  void append(std::span<const std::byte> bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t some = ::write(descriptor_, bytes.data(), bytes.size());
+      if (some >= 0) {
+        bytes = bytes.subspan(static_cast<std::size_t>(some));
+      } else if (errno != EINTR) {
+        refuse(errno, "writing " + path_);
+      }
+    }
+  }
+  void sync() override {
+    if (::fdatasync(descriptor_) != 0) refuse(errno, "syncing " + path_);
+  }
+
+ private:
+  int descriptor_;
+  std::string path_;
+};
+
+class PosixDisk final : public Disk {
+ public:
+  void make_directory(const std::string& path) override {
+    std::error_code error;
+    std::filesystem::create_directories(path, error);
+    if (error) refuse(error.value(), "making the directory " + path);
+    struct stat is {};
+    if (::stat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
+    if (!S_ISDIR(is.st_mode)) refuse(ENOTDIR, path);
+    check_no_stranger(is, path);
+  }
+  std::vector<std::string> list(const std::string& directory) override {
+    std::error_code error;
+    std::vector<std::string> names;
+    for (auto at = std::filesystem::directory_iterator(directory, error); !error && at != std::filesystem::directory_iterator();
+         at.increment(error))
+      names.push_back(at->path().filename());
+    if (error) refuse(error.value(), "listing " + directory);
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  std::unique_ptr<File> create(const std::string& path) override { return open(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, "making "); }
+  std::unique_ptr<File> open(const std::string& path) override { return open(path, O_RDONLY, "opening "); }
+  void sync_directory(const std::string& path) override {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) refuse(errno, "opening " + path);
+    const bool well = ::fsync(descriptor) == 0;
+    const int error = errno;
+    ::close(descriptor);
+    // Some file systems do not know that of directories, and keep names in order by themselves.
+    if (!well && error != EINVAL && error != ENOTSUP) refuse(error, "syncing " + path);
+  }
+  void remove(const std::string& path) override {
+    if (::unlink(path.c_str()) != 0) refuse(errno, "removing " + path);
+  }
+  std::int64_t touch(const std::string& path) override {
+    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) refuse(errno, "touching " + path);
+    return time_of(path);
+  }
+  std::int64_t time_of(const std::string& path) override {
+    struct stat is {};
+    if (::lstat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
+    return is.st_mtim.tv_sec * std::int64_t{1'000'000'000} + is.st_mtim.tv_nsec;
+  }
+
+ private:
+  static std::unique_ptr<File> open(const std::string& path, int flags, const char* doing) {
+    // Neither a link nor a pipe that nobody writes to.
+    const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    if (descriptor < 0) refuse(errno, doing + path);
+    auto file = std::make_unique<PosixFile>(descriptor, path);
+    struct stat is {};
+    if (::fstat(descriptor, &is) != 0) refuse(errno, "looking at " + path);
+    if (!S_ISREG(is.st_mode)) refuse(EINVAL, path + " is no file");
+    check_no_stranger(is, path);
+    return file;
+  }
+};
+
+}  // namespace
+
+Disk& posix_disk() {
+  static PosixDisk disk;
+  return disk;
+}
+
+}  // namespace rankview::checkpoint
 
 namespace rankview::transport {
 
@@ -100,13 +1252,7 @@ class Transfer {
 
 }  // namespace rankview::transport
 
-#include <rankview/detail/buffer.hpp>
 #include <rankview/detail/collective.hpp>
-
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <span>
 
 namespace rankview::transport {
 
@@ -175,11 +1321,7 @@ class Team {
 
 }  // namespace rankview::transport
 
-#include <rankview/detail/stream.hpp>
-
 #include <iterator>
-#include <utility>
-#include <vector>
 
 namespace rankview::transport {
 
@@ -288,7 +1430,6 @@ inline bool Endpoint::doze(Idle& idle) {
 
 #include <rankview/detail/code_address.hpp>
 
-#include <string>
 #include <variant>
 
 // What controller and engines say to each other. A message is a sequence of records; this is their layout, in native byte order,
@@ -602,8 +1743,6 @@ Failure read_failure(Reader& in);
 
 #include <rankview/metadata.hpp>
 
-#include <optional>
-
 namespace rankview::controller {
 
 // Who an engine is.
@@ -819,8 +1958,6 @@ struct ItemRecord {
 
 }  // namespace rankview::detail
 
-#include <exception>
-
 // What the controller says, kept until the hub's thread comes to it. Times are nanoseconds since the epoch.
 namespace rankview::hub {
 
@@ -976,9 +2113,6 @@ std::string to_string(const Effective& options);
 
 }  // namespace rankview::detail
 
-#include <condition_variable>
-#include <mutex>
-
 namespace rankview::inline abi_0_1 {
 
 // Ends the process if this lives for longer than it may: what takes all ranks waits for ever for one that has died.
@@ -998,8 +2132,6 @@ class StartGuard {
 };
 
 }  // namespace rankview
-
-#include <functional>
 
 namespace rankview::inline abi_0_1 {
 
@@ -1023,8 +2155,48 @@ class StatusReport {
 
 }  // namespace rankview
 
+namespace rankview::checkpoint {
+class Checkpoint;
+}
+
+namespace rankview::inline abi_0_1::detail {
+
+namespace checkpoint = rankview::checkpoint;
+
+// Results of earlier runs, of consecutive items of a call, behind each other.
+struct Recalled {
+  struct Part {
+    checkpoint::Key key;
+    std::size_t size = 0;
+    bool failed = false;  // it is the text of an error
+  };
+
+  std::vector<Part> parts;
+  Buffer bytes;
+};
+
+// What a call has whose results are looked for and kept in a checkpoint (Flags::checkpoint). Set before the submission, but for the keys.
+struct Checkpointed {
+  std::shared_ptr<checkpoint::Checkpoint> in;
+  checkpoint::Callable as;
+  std::uint32_t callable = 0;  // its number there
+  std::uint64_t seed = 0;      // of its items' keys
+  bool strict = false;
+  bool retry_failed = true;
+  std::vector<checkpoint::Key> keys;  // of the items, under the controller's lock
+};
+
+// One of them has failed.
+void note_failure(const Checkpointed& call, std::uint64_t item, const std::string& why);
+
+// The seed for the keys of what is called so, with the state of the callable.
+std::uint64_t seed_of(const checkpoint::Callable& as, std::span<const std::byte> state);
+// The key of an item whose arguments were written behind the mark, `skipped` bytes later.
+checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped, std::uint64_t seed);
+
+}  // namespace rankview::detail
+
 #include <deque>
-#include <map>
 #include <set>
 
 // What the controller knows of few calls.
@@ -1075,11 +2247,12 @@ struct Feeding {
   std::uint64_t first = 0;
 };
 
-// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+// What few calls have. Set before the submission: the first four; the rest is under the controller's lock.
 struct Uncommon {
   std::string label;
   std::vector<std::vector<int>> teams;  // where each item is run by one of these
   Deferred deferred;
+  Rare<Checkpointed> checkpointed;
 
   Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
@@ -1095,8 +2268,6 @@ struct Uncommon {
 };
 
 }  // namespace rankview::detail
-
-#include <atomic>
 
 // What the runtime knows of a call.
 namespace rankview::inline abi_0_1::detail {
@@ -1164,6 +2335,7 @@ struct CallLife {
   const ShippedCode* code = nullptr;  // of the function
   bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
   bool answered = false;              // it has got it
+  bool checkpointed = false;          // results are looked for, and kept
   std::uint64_t submitter = 0;        // the thread that submitted it
   std::int64_t submitted = 0;         // nanoseconds of the wall clock
   Rare<Uncommon> more;                // what few calls have
@@ -1359,6 +2531,26 @@ class CallRegistry {
   detail::CallTable calls_;
   std::uint64_t in_flight_ = 0;
   std::uint64_t next_number_ = 1;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
+class Checkpoints {
+ public:
+  explicit Checkpoints(checkpoint::Disk& disk) : disk_(disk) {}
+
+  // Throws UsageError if the directory cannot be used. Reads what there is the first time.
+  std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
+  // Waits until all that was added is on disk, or the disk takes no more.
+  void flush();
+
+ private:
+  checkpoint::Disk& disk_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
 };
 
 }  // namespace rankview::controller
@@ -1753,6 +2945,9 @@ inline bool in_pool(const Call& call) { return call.spread == Spread::pool || ca
 
 // Whether the client has given it up: it, or the call.
 inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up->contains(item); }
+
+// Whether its results are read when they arrive: somebody may ask for them, or they are kept.
+inline bool reads_results(const Call& call) { return !call.life().abandoned || call.life().checkpointed; }
 
 // The block that holds the arguments of an item.
 inline auto block_of(Call& call, std::uint64_t item) {
@@ -3192,17 +4387,55 @@ class Losses {
 
 namespace rankview::controller {
 
+// Of calls that have a checkpoint: has their results kept, and puts in place what earlier runs have kept.
+class ResultKeeper {
+ public:
+  ResultKeeper(ItemLedger& ledger, UserWork& work) : ledger_(ledger), work_(work) {}
+
+  // The value of an item is in its place. It is kept, and the item ends: at once, or, if that is to be strict, when it is on disk.
+  void keep(detail::Call& call, std::uint64_t item);
+  // Items from `first` on, which rank 0 has begun, end with what was found of them.
+  void recall(detail::Call& call, std::uint64_t first, detail::Recalled&& found);
+
+  // Whether no item waits for the disk, though one may have to be written or read.
+  [[nodiscard]] bool empty() const { return waiting_.empty(); }
+  // Ends those whose results are on disk. Whether there were any.
+  bool progress();
+
+ private:
+  class Saving;
+  class Recalling;
+
+  // An item whose result is not handed out before it is on disk.
+  struct Waiting {
+    std::shared_ptr<detail::Call> call;
+    std::uint64_t item = 0;
+    std::uint64_t addition = 0;
+  };
+
+  void add(detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  void end(detail::Call& call, std::uint64_t item, std::exception_ptr error);
+
+  ItemLedger& ledger_;
+  UserWork& work_;
+  std::deque<Waiting> waiting_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
 // Puts results where the client will find them. What is long arrives on its own, straight into its place.
 class ResultTransfers {
  public:
-  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work);
+  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work, ResultKeeper& keeper);
   ResultTransfers(const ResultTransfers&) = delete;
   ResultTransfers& operator=(const ResultTransfers&) = delete;
   ~ResultTransfers();
 
   // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
   void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value) {
-    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned) {
+    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned || call.life().checkpointed) {
       receive_any(frame, call, item, value);
       return;
     }
@@ -3254,6 +4487,7 @@ class ResultTransfers {
   }
   static std::exception_ptr unreadable(const detail::Call& call, std::uint64_t item);
   void receive_any(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  void arrived(detail::Call& call, std::uint64_t item, std::exception_ptr error);
   void has_read(const transport::Frame& frame, detail::Call& call, std::uint64_t item, const std::vector<detail::Claims::Place>& places,
                 std::exception_ptr error);
 
@@ -3261,6 +4495,7 @@ class ResultTransfers {
   const transport::Clock& clock_;
   ItemLedger& ledger_;
   UserWork& work_;
+  ResultKeeper& keeper_;
   std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
   std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> unwanted_;  // from whom
@@ -3412,8 +4647,6 @@ class Timers {
 
 }  // namespace rankview::controller
 
-#include <rankview/errors.hpp>
-
 namespace rankview::inline abi_0_1::detail {
 
 namespace transport = rankview::transport;
@@ -3431,6 +4664,7 @@ struct ControllerSettings {
   std::function<Table(const std::string& sql)> ask_hub;  // empty where there is no database
   liveness::Signs* signs = nullptr;                      // likewise, of peers; null where nobody listens
   std::function<void(int rank)> put_down;                // ends the process of an engine that does not answer, where that can be done
+  checkpoint::Disk* disk = &checkpoint::posix_disk();    // outlives it
   std::string ends_with_an_engine;                       // what to say when an engine dies and the job ends with it, or nothing
 };
 
@@ -3450,7 +4684,9 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Makes a call known, gives it its number and makes room for the items that are expected.
   void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
   // Adds the next block of its items.
-  void extend(Call& call, ArgumentBlock&& block);
+  void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
+  // Or of items whose results were found, and are not to be run.
+  void recall(Call& call, Recalled&& found);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
   // All three for a call of one block.
@@ -3498,6 +4734,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
+  // The checkpoint in a directory. Throws UsageError.
+  [[nodiscard]] std::shared_ptr<checkpoint::Checkpoint> checkpoint(const std::string& directory) { return checkpoints_.open(directory); }
   // What the database of tasks says. Throws UsageError.
   [[nodiscard]] Table ask_hub(const std::string& sql);
   [[nodiscard]] bool lost(int engine) const;
@@ -3535,6 +4773,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void add(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
   void enqueue(Call& call, const ArgumentBlock* block);
+  void enqueue_rest(Call& call);
+  void note_keys(Call& call, std::span<const checkpoint::Key> keys);
   void lay_out(Call& call);
   void make_room(Call& call);
   void release(Call& call, std::vector<int>&& engines);
@@ -3602,6 +4842,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::Teams& teams_;
   controller::Dispatcher dispatcher_;
   controller::RetryPolicy retries_;
+  controller::Checkpoints checkpoints_;
+  controller::ResultKeeper keeper_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   controller::Losses losses_;
@@ -4090,8 +5332,6 @@ class ResultCache {
 };
 
 }  // namespace rankview::engine
-
-#include <string_view>
 
 // Tasks that run in a process of their own, so that what becomes of that is no engine's concern.
 namespace rankview::isolation {
@@ -4679,8 +5919,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
 };
 
 }  // namespace rankview::engine
-
-#include <unistd.h>
 
 namespace rankview::isolation {
 
@@ -5853,9 +7091,6 @@ std::string in_seconds(std::int64_t nanoseconds);
 
 }  // namespace rankview::detail
 
-#include <cerrno>
-#include <cstring>
-
 namespace rankview::inline abi_0_1 {
 namespace {
 
@@ -6431,8 +7666,6 @@ void StatusReport::run() const {
 
 }  // namespace rankview
 
-#include <system_error>
-
 namespace rankview::inline abi_0_1 {
 namespace {
 
@@ -6570,6 +7803,8 @@ Call::Call(bool has_no_user_code) : plain(has_no_user_code) {
 Call::~Call() { std::destroy_at(&life()); }
 
 std::byte* Call::room(std::uint64_t) { return nullptr; }
+
+void Call::save(std::uint64_t, Writer&) {}
 
 bool done(const Call& call) noexcept { return call.life().done(); }
 
@@ -6844,6 +8079,201 @@ std::vector<std::shared_ptr<detail::Call>> CallRegistry::unfinished() const {
 
 }  // namespace rankview::controller
 
+namespace rankview::engine {
+
+// A type as written in C++.
+std::string type_name(const std::type_info& type);
+// The same for what std::type_info::name() gives.
+std::string type_name(const char* mangled);
+
+}  // namespace rankview::engine
+
+#include <rankview/flags.hpp>
+
+// As what the items of a call are known in a checkpoint.
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+// With it changes what keys mean.
+constexpr std::string_view key_scheme = "rankview 1";
+
+std::string name_of_function(const void* function) {
+  Dl_info info{};
+  if (dladdr(function, &info) == 0 || info.dli_saddr != function)
+    throw UsageError(
+        "a checkpoint knows a function by its name, and this one's cannot be found in the program: call it from a lambda, or link the "
+        "program with -rdynamic");
+  return engine::type_name(info.dli_sname);
+}
+
+std::string name_of(const Call& call, const CalledAs& as) {
+  if (call.function.code != nullptr) return name_of_function(call.function.code);
+  std::string name = engine::type_name(as.callable);
+  if (as.arguments != nullptr) name += " of " + engine::type_name(*as.arguments);
+  return name;
+}
+
+}  // namespace
+
+void note_failure(const Checkpointed& call, std::uint64_t item, const std::string& why) {
+  // What was not submitted to its end has no key.
+  if (item < call.keys.size()) call.in->add_failure(call.callable, call.keys[item], why);
+}
+
+std::uint64_t seed_of(const checkpoint::Callable& as, std::span<const std::byte> state) {
+  Writer out;
+  out.text(key_scheme);
+  out.text(as.name);
+  out.text(as.version);
+  out.raw(state.data(), state.size());
+  return checkpoint::checksum(out.bytes.bytes());
+}
+
+checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped, std::uint64_t seed) {
+  checkpoint::Key key = checkpoint::key_of(arguments.bytes.bytes().subspan(mark.bytes + skipped), seed);
+  for (std::size_t i = mark.attachments; i < arguments.attachments.size(); ++i) {
+    const Attachment& attached = arguments.attachments[i];
+    const checkpoint::Key both[] = {key, checkpoint::key_of({attached.data, attached.size}, seed)};
+    key = checkpoint::key_of(std::as_bytes(std::span(both)), attached.size);
+  }
+  return key;
+}
+
+void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
+  if (!checkpoint::hashes_compiled()) static_cast<void>(checkpoint::checksum({}));
+  Checkpointed checkpointed;
+  checkpointed.as.name = name_of(call, as);
+  checkpointed.as.version = flags.version;
+  checkpointed.as.result = engine::type_name(as.result);
+  if (as.result_bytes != 0) checkpointed.as.result += " of " + std::to_string(as.result_bytes) + " bytes";
+  checkpointed.seed = seed_of(checkpointed.as, call.function.object->bytes.bytes());
+  checkpointed.strict = flags.durable == Durable::strict;
+  checkpointed.retry_failed = flags.retry_failed;
+  checkpointed.in = call.controller->checkpoint(flags.checkpoint);
+  checkpointed.callable = checkpointed.in->enlist(checkpointed.as);
+  if (checkpointed.strict) checkpointed.in->hurry();
+  call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
+  call.life().checkpointed = true;
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::inline abi_0_1::detail {
+
+// What is looked for of a call's items in its checkpoint while they are encoded.
+class CheckpointedItems {
+ public:
+  explicit CheckpointedItems(const Call& call);
+
+  // Looks for the result of the next item, whose arguments were written behind the mark, `skipped` bytes later. If it is there, it lies
+  // with those recalled.
+  bool look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped);
+
+  std::vector<checkpoint::Key> keys;  // of the block that is being filled
+  Recalled recalled;
+
+ private:
+  void explain(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped, const std::string& failure) const;
+
+  const Call& call_;
+  const Checkpointed& in_;
+  const bool explains_;
+  std::uint64_t items_ = 0;  // looked for so far
+};
+
+}  // namespace rankview::detail
+
+namespace rankview::inline abi_0_1::detail {
+namespace {
+
+// RANKVIEW_EXPLAIN=1: whether to say of each item that is run why it is.
+bool told_to_explain() {
+  const char* const wanted = std::getenv("RANKVIEW_EXPLAIN");
+  return wanted != nullptr && *wanted != '\0' && std::string_view(wanted) != "0";
+}
+
+}  // namespace
+
+CheckpointedItems::CheckpointedItems(const Call& call) : call_(call), in_(*call.life().more->checkpointed), explains_(told_to_explain()) {}
+
+bool CheckpointedItems::look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) {
+  const checkpoint::Key key = key_of(arguments, mark, skipped, in_.seed);
+  const std::size_t before = recalled.bytes.size();
+  const checkpoint::Found found = in_.in->find(key, recalled.bytes);
+  ++items_;
+  if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed)) {
+    recalled.parts.push_back({key, recalled.bytes.size() - before, found == checkpoint::Found::failure});
+    return true;
+  }
+  if (explains_) {
+    const auto text = recalled.bytes.bytes().subspan(before);
+    explain(arguments, mark, skipped, {reinterpret_cast<const char*>(text.data()), text.size()});
+  }
+  recalled.bytes.truncate(before);
+  keys.push_back(key);
+  return false;
+}
+
+// `failure`: how it failed before, or nothing.
+void CheckpointedItems::explain(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped, const std::string& failure) const {
+  std::string why = failure.empty() ? "new" : "failed before with: " + failure;
+  if (failure.empty()) {
+    for (const std::string& version : in_.in->versions(in_.as.name)) {
+      checkpoint::Callable other = in_.as;
+      other.version = version;
+      const std::uint64_t seed = seed_of(other, call_.function.object->bytes.bytes());
+      Buffer ignored;
+      if (in_.in->find(key_of(arguments, mark, skipped, seed), ignored) != checkpoint::Found::nothing)
+        why = "version changed from \"" + version + "\" to \"" + in_.as.version + "\"";
+    }
+  }
+  std::fprintf(stderr, "rankview: task %llu of %s runs: %s\n", static_cast<unsigned long long>(items_ - 1), in_.as.name.c_str(),
+               why.c_str());
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+namespace {
+
+checkpoint::Origin this_process() {
+  checkpoint::Origin origin;
+  char host[256] = {};
+  if (::gethostname(host, sizeof(host) - 1) == 0) origin.host = host;
+  origin.process = static_cast<std::uint64_t>(::getpid());
+  origin.began = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  std::error_code unknown;
+  origin.program = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  return origin;
+}
+
+}  // namespace
+
+std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& directory) {
+  const std::lock_guard guard(mutex_);
+  std::error_code unknown;
+  const std::string path = std::filesystem::weakly_canonical(directory, unknown);
+  const std::string& name = unknown ? directory : path;
+  if (const auto known = open_.find(name); known != open_.end()) return known->second;
+  checkpoint::Checkpoint::Settings settings;
+  settings.origin = this_process();
+  settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
+  try {
+    auto opened = std::make_shared<checkpoint::Checkpoint>(disk_, directory, std::move(settings));
+    return open_.emplace(name, std::move(opened)).first->second;
+  } catch (const std::system_error& error) {
+    throw UsageError("the checkpoint " + directory + " cannot be used: " + error.what());
+  }
+}
+
+void Checkpoints::flush() {
+  const std::lock_guard guard(mutex_);
+  // Whatever could not be written is told when they go.
+  for (const auto& [directory, checkpoint] : open_) checkpoint->flush();
+}
+
+}  // namespace rankview::controller
+
 namespace rankview::controller {
 namespace {
 
@@ -6950,7 +8380,9 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      transfers_(endpoint, settings_.driver.clock, ledger_, work_),
+      checkpoints_(*settings.disk),
+      keeper_(ledger_, work_),
+      transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
       losses_(engines_),
       driver_(*this, work_, continuations_, settings.driver) {
@@ -6969,10 +8401,37 @@ void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uin
   add(call);
 }
 
-void Controller::extend(Call& call, ArgumentBlock&& block) {
+void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys) {
   const auto visit = driver_.visit();
+  if (!keys.empty()) note_keys(call, keys);
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
+  if (driver_.may_drive()) round();
+}
+
+void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
+  auto& known = call.life().more.edit().checkpointed.edit().keys;
+  known.insert(known.end(), keys.begin(), keys.end());
+}
+
+// Rank 0 has what it takes to end them.
+void Controller::recall(Call& call, Recalled&& found) {
+  const auto visit = driver_.visit();
+  if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
+  std::vector<checkpoint::Key> keys;
+  for (const Recalled::Part& part : found.parts) keys.push_back(part.key);
+  note_keys(call, keys);
+  ArgumentBlock block;
+  block.count = keys.size();
+  block.first = call.life().items.size();
+  block.unfinished = block.count;
+  const std::uint64_t first = block.first;
+  const std::uint64_t total = first + block.count;
+  call.life().blocks.push_back(std::move(block));
+  call.life().items.resize(total);
+  if (call.plain) call.grow(total, call.life().items.capacity());
+  ledger_.granted(call, first, total, -1);
+  keeper_.recall(call, first, std::move(found));
   if (driver_.may_drive()) round();
 }
 
@@ -7076,7 +8535,7 @@ void Controller::lay_out(Call& call) {
   } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
-    enqueue(call, nullptr);
+    call.life().checkpointed ? enqueue_rest(call) : enqueue(call, nullptr);
   }
 }
 
@@ -7188,7 +8647,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   const bool ended = drive(
       limit,
       [this] {
-        return engines_.all_left() && transfers_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() && !continuations_.busy();
+        return engines_.all_left() && transfers_.empty() && keeper_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() &&
+               !continuations_.busy();
       },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
@@ -7210,6 +8670,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   const auto dropped = continuations_.drop();
   visit.unlock();
   driver_.stop_progress_thread();
+  checkpoints_.flush();
 }
 
 }  // namespace rankview::detail
@@ -7699,7 +9160,7 @@ void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit
   for (std::uint64_t item = begin; item < limit;) {
     const detail::ItemRecord& record = call.life().items[item];
     std::uint64_t end = item + 1;
-    if (record.status == Status::handed_out && call.spread != Spread::rank_0) {
+    if (record.status == Status::handed_out && record.engine >= 0) {
       while (end < limit && call.life().items[end].status == Status::handed_out && call.life().items[end].engine == record.engine) ++end;
       tell(record.engine, item, end - item);
     }
@@ -8086,7 +9547,7 @@ void Controller::abandon(Call& call) noexcept {
   const bool being_filled = life.team != 0 && !life.sealed;
   if (!life.in_flight) {
     unwanted = calls_.drop(call);
-  } else if (!transfers_.writing(call) && !being_filled) {
+  } else if (!transfers_.writing(call) && !being_filled && !life.checkpointed) {
     controller::discard_results(work_, call);
   }
 }
@@ -8506,6 +9967,8 @@ bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, st
 // What few items bring with them when they end.
 void ItemLedger::note_end(Call& call, std::uint64_t item, std::exception_ptr&& error) {
   detail::CallLife& life = call.life();
+  if (error && life.checkpointed && life.items[item].status == Status::failed)
+    detail::note_failure(*life.more->checkpointed, item, detail::text_of(call, error));
   if (error) life.errors.edit().emplace(item, std::move(error));
   for (const auto& [feed, first] : life.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
@@ -8559,15 +10022,6 @@ void ItemLedger::publish_seal(Call& call) {
 }
 
 }  // namespace rankview::controller
-
-namespace rankview::engine {
-
-// A type as written in C++.
-std::string type_name(const std::type_info& type);
-// The same for what std::type_info::name() gives.
-std::string type_name(const char* mangled);
-
-}  // namespace rankview::engine
 
 namespace rankview::inline abi_0_1 {
 
@@ -9151,6 +10605,168 @@ Losses::Verdict Losses::judge(detail::Call& call, std::uint64_t item, bool ran, 
 namespace rankview::controller {
 
 using detail::Call;
+using detail::Checkpointed;
+using detail::Recalled;
+
+namespace {
+
+const Checkpointed& checkpointed(const Call& call) { return *call.life().more->checkpointed; }
+
+// Puts a value in its place. The error if that throws.
+std::exception_ptr load(Call& call, std::uint64_t item, std::span<const std::byte> value) noexcept {
+  try {
+    detail::Reader in(value, detail::Flat());
+    call.load(item, in);
+    if (!in.done()) throw DecodeError("it is longer than such a value");
+    return nullptr;
+  } catch (...) {
+    return std::make_exception_ptr(
+        DecodeError("the result of task " + to_string(TaskId{call.id, item}) + " that is kept in " + checkpointed(call).in->directory() +
+                    " cannot be read, so its type has changed (Flags::version): " + wire::error_text(detail::caught())));
+  }
+}
+
+std::exception_ptr failed_before(std::span<const std::byte> why) {
+  return std::make_exception_ptr(
+      Error("the task failed in an earlier run: " + std::string(reinterpret_cast<const char*>(why.data()), why.size())));
+}
+
+// As errors of the items of `found`, null for those that have a value.
+std::vector<std::exception_ptr> load_all(Call& call, std::uint64_t first, const Recalled& found) {
+  std::vector<std::exception_ptr> errors;
+  errors.reserve(found.parts.size());
+  auto rest = found.bytes.bytes();
+  for (const Recalled::Part& part : found.parts) {
+    const auto value = rest.first(part.size);
+    rest = rest.subspan(part.size);
+    errors.push_back(part.failed ? failed_before(value) : load(call, first + errors.size(), value));
+  }
+  return errors;
+}
+
+}  // namespace
+
+// Encodes a value by code of the user's.
+class ResultKeeper::Saving final : public UserWork::Piece {
+ public:
+  Saving(ResultKeeper& keeper, Call& call, std::uint64_t item) : Piece(call.life().self), keeper_(keeper), item_(item) { out_.flat = true; }
+
+  void run() noexcept override {
+    try {
+      call().save(item_, out_);
+    } catch (...) {
+      error_ = detail::with_text(detail::caught());
+    }
+  }
+  void finish() override {
+    if (error_.error == nullptr) {
+      keeper_.add(call(), item_, out_.bytes.bytes());
+    } else {
+      keeper_.end(call(), item_, detail::keep(call(), std::move(error_)));
+    }
+  }
+
+ private:
+  ResultKeeper& keeper_;
+  std::uint64_t item_;
+  detail::Writer out_;
+  detail::ToldError error_;
+};
+
+// Reads values by code of the user's.
+class ResultKeeper::Recalling final : public UserWork::Piece {
+ public:
+  Recalling(ResultKeeper& keeper, Call& call, std::uint64_t first, Recalled&& found)
+      : Piece(call.life().self),
+        keeper_(keeper),
+        first_(first),
+        total_(call.life().items.size()),
+        expected_(call.life().items.capacity()),
+        found_(std::move(found)) {}
+
+  void run() noexcept override {
+    try {
+      call().grow(total_, expected_);
+      errors_ = load_all(call(), first_, found_);
+    } catch (...) {
+      no_room_ = detail::with_text(detail::caught());
+    }
+  }
+  void finish() override {
+    if (no_room_.error != nullptr) errors_.assign(found_.parts.size(), detail::keep(call(), std::move(no_room_)));
+    for (std::size_t i = 0; i < errors_.size(); ++i) keeper_.end(call(), first_ + i, std::move(errors_[i]));
+  }
+
+ private:
+  ResultKeeper& keeper_;
+  std::uint64_t first_;
+  std::uint64_t total_;
+  std::uint64_t expected_;
+  Recalled found_;
+  std::vector<std::exception_ptr> errors_;
+  detail::ToldError no_room_;
+};
+
+void ResultKeeper::keep(Call& call, std::uint64_t item) {
+  if (!call.plain) {
+    work_.add(std::make_unique<Saving>(*this, call, item));
+    return;
+  }
+  detail::Writer out;
+  out.flat = true;
+  call.save(item, out);
+  add(call, item, out.bytes.bytes());
+}
+
+void ResultKeeper::add(Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  const Checkpointed& in = checkpointed(call);
+  const std::uint64_t addition = in.in->add(in.callable, in.keys[item], value);
+  if (in.strict) {
+    waiting_.push_back({call.life().self, item, addition});
+  } else {
+    end(call, item, nullptr);
+  }
+}
+
+void ResultKeeper::end(Call& call, std::uint64_t item, std::exception_ptr error) {
+  const Status status = error ? Status::failed : Status::completed;
+  ledger_.finished(call, item, status, std::move(error));
+}
+
+void ResultKeeper::recall(Call& call, std::uint64_t first, Recalled&& found) {
+  if (!call.plain) {
+    work_.add(std::make_unique<Recalling>(*this, call, first, std::move(found)));
+    return;
+  }
+  std::vector<std::exception_ptr> errors = load_all(call, first, found);
+  for (std::size_t i = 0; i < errors.size(); ++i) end(call, first + i, std::move(errors[i]));
+}
+
+bool ResultKeeper::progress() {
+  bool any = false;
+  while (!waiting_.empty()) {
+    checkpoint::Checkpoint& in = *checkpointed(*waiting_.front().call).in;
+    const std::uint64_t addition = waiting_.front().addition;
+    const bool on_disk = addition != checkpoint::Checkpoint::not_added && in.durable() >= addition;
+    if (!on_disk && !in.troubled()) break;
+    Waiting ready = std::move(waiting_.front());
+    waiting_.pop_front();
+    end(*ready.call, ready.item,
+        on_disk ? nullptr
+                : std::make_exception_ptr(
+                      Error("task " + to_string(TaskId{ready.call->id, ready.item}) +
+                            " has a result, which is not handed out since it cannot be kept (Flags::durable): " + in.trouble())));
+    work_.leave(std::move(ready.call));
+    any = true;
+  }
+  return any;
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+using detail::Call;
 using detail::Claims;
 
 // Values of one call, of one message, whose reading runs code of the user's.
@@ -9212,20 +10828,22 @@ class ResultTransfers::Reading final : public UserWork::Piece {
   detail::ToldError no_room_;
 };
 
-ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work)
-    : endpoint_(endpoint), clock_(clock), ledger_(ledger), work_(work) {}
+ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work,
+                                 ResultKeeper& keeper)
+    : endpoint_(endpoint), clock_(clock), ledger_(ledger), work_(work), keeper_(keeper) {}
 
 ResultTransfers::~ResultTransfers() = default;
 
 void ResultTransfers::receive_any(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
-  if (!call.plain && !call.life().abandoned) {
+  const bool wanted = reads_results(call);
+  if (!call.plain && wanted) {
     if (collecting_ == nullptr) collecting_ = std::make_unique<Reading>(*this, frame, call);
     collecting_->add(item, value);
     return;
   }
   Claims claims(frame.attachment_sizes);
   std::exception_ptr error;
-  if (!call.life().abandoned) error = read(call, item, value, claims);
+  if (wanted) error = read(call, item, value, claims);
   has_read(frame, call, item, claims.places(), std::move(error));
 }
 
@@ -9236,8 +10854,7 @@ void ResultTransfers::flush() {
 void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::uint64_t item, const std::vector<Claims::Place>& places,
                                std::exception_ptr error) {
   if (frame.attachment_sizes.empty()) {
-    const Status status = error ? Status::failed : Status::completed;
-    ledger_.finished(call, item, status, std::move(error));
+    arrived(call, item, std::move(error));
     return;
   }
   if (std::find(forgotten_.begin(), forgotten_.end(), frame.peer) != forgotten_.end()) {
@@ -9247,6 +10864,16 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
   const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
   under_way_.push_back({frame.peer, std::move(transfer), call.life().self, item, std::move(error)});
+}
+
+// All of a value is there, or it cannot be read.
+void ResultTransfers::arrived(Call& call, std::uint64_t item, std::exception_ptr error) {
+  if (call.life().checkpointed && error == nullptr) {
+    keeper_.keep(call, item);
+  } else {
+    const Status status = error ? Status::failed : Status::completed;
+    ledger_.finished(call, item, status, std::move(error));
+  }
 }
 
 // Why a value cannot be read, from within the catch.
@@ -9282,16 +10909,16 @@ bool ResultTransfers::progress() {
       ++i;
       continue;
     }
-    Incoming arrived = std::move(under_way_[i]);
+    Incoming incoming = std::move(under_way_[i]);
     under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(i));
-    Call& call = *arrived.call;
-    detail::ItemRecord& record = call.life().items[arrived.item];
+    Call& call = *incoming.call;
+    detail::ItemRecord& record = call.life().items[incoming.item];
     record.received = clock_.now();
     call.life().last_received = record.received;
-    if (call.keeps && !arrived.error) call.life().cached_on = record.engine;
-    ledger_.finished(call, arrived.item, arrived.error ? Status::failed : Status::completed, arrived.error);
-    if (call.life().abandoned && !writing(call)) discard_results(work_, call);
-    work_.leave(std::move(arrived.call));
+    if (call.keeps && !incoming.error) call.life().cached_on = record.engine;
+    arrived(call, incoming.item, incoming.error);
+    if (!reads_results(call) && !writing(call)) discard_results(work_, call);
+    work_.leave(std::move(incoming.call));
     any = true;
   }
   return any;
@@ -9352,6 +10979,7 @@ bool Controller::round() {
   bool any = endpoint_.poll(*this);
   if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
   if (!transfers_.empty()) any = transfers_.progress() || any;
+  if (!keeper_.empty()) any = keeper_.progress() || any;
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
@@ -9518,14 +11146,18 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
   }
   if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
   const bool all_there = life.laid_out || controller::enqueued_as_they_come(call);
-  if (life.ended == 0) {
+  if (life.ended == 0 && !life.checkpointed) {
     if (all_there) enqueue(call, nullptr);
     return;
   }
-  // Some were given up meanwhile.
-  if (all_there) queue_.enqueue(call);
-  for (std::uint64_t item = 0; item < life.items.size(); ++item) {
-    if (has_ended(life.items[item].status)) queue_.withdraw(call, item);
+  if (all_there) enqueue_rest(call);
+}
+
+// Those that were not given up, or found in a checkpoint.
+void Controller::enqueue_rest(Call& call) {
+  queue_.enqueue(call);
+  for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+    if (call.life().items[item].status != Status::waiting) queue_.withdraw(call, item);
   }
 }
 
@@ -9631,7 +11263,11 @@ std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64
   return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
 }
 
-Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
+Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {
+  if (!call_->life().checkpointed) return;
+  checkpointed_ = std::make_unique<CheckpointedItems>(*call_);
+  block_.data.canonical = true;
+}
 
 Submission::~Submission() {
   if (begun_ && !finished_) call_->controller->cancel(*call_);
@@ -9641,6 +11277,24 @@ void Submission::set_size() {
   const std::uint64_t size = block_.data.bytes.size() - item_.bytes - sizeof(size);
   std::memcpy(block_.data.bytes.data() + item_.bytes, &size, sizeof(size));
   block_.offsets.push_back(item_.bytes);
+}
+
+// Whether the result of the last item is there already, so that it need not be run.
+bool Submission::recall_item() {
+  constexpr std::size_t much = 1024 * 1024;
+  constexpr std::size_t many = 16 * 1024;
+  CheckpointedItems& items = *checkpointed_;
+  if (!items.look_up(block_.data, item_, block_.stride == 0 ? sizeof(std::uint64_t) : 0)) {
+    // Those before it go first; the block has this one only.
+    if (!items.recalled.parts.empty()) hand_over_recalled();
+    return false;
+  }
+  block_.data.rewind(item_);
+  --block_.count;
+  if (block_.stride == 0) block_.offsets.pop_back();
+  if (block_.count != 0) hand_over();
+  if (items.recalled.bytes.size() > much || items.recalled.parts.size() > many) hand_over_recalled();
+  return true;
 }
 
 // The last item has attachments: it goes into a block of its own.
@@ -9665,11 +11319,29 @@ void Submission::isolate() {
   hand_over();
 }
 
-void Submission::hand_over() {
+void Submission::begin() {
   if (!begun_) call_->controller->begin(call_, expected_);
   begun_ = true;
+}
+
+void Submission::hand_over() {
+  begin();
   block_.data.bytes.shrink_to_fit();
-  call_->controller->extend(*call_, std::exchange(block_, {}));
+  if (checkpointed_ == nullptr) {
+    call_->controller->extend(*call_, std::exchange(block_, {}));
+  } else {
+    std::vector<checkpoint::Key>& keys = checkpointed_->keys;
+    const std::size_t count = block_.count;
+    call_->controller->extend(*call_, std::exchange(block_, {}), std::span(keys).first(count));
+    keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count));
+    block_.data.canonical = true;
+  }
+  handed_over_ = true;
+}
+
+void Submission::hand_over_recalled() {
+  begin();
+  call_->controller->recall(*call_, std::exchange(checkpointed_->recalled, {}));
   handed_over_ = true;
 }
 
@@ -9679,10 +11351,12 @@ void Submission::wait_for_engines() {
 }
 
 void Submission::finish(bool unattended) {
-  if (!begun_) {
+  if (!begun_ && checkpointed_ == nullptr) {
     call_->controller->submit(call_, std::move(block_), unattended);
     return;
   }
+  begin();
+  if (checkpointed_ != nullptr && !checkpointed_->recalled.parts.empty()) hand_over_recalled();
   if (block_.count != 0) hand_over();
   finished_ = true;
   call_->controller->seal(*call_, unattended);
@@ -9717,6 +11391,9 @@ void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint
 }
 
 void defer(Call& call, const Dependency& arguments, EncodeArguments encode, bool plain) {
+  if (call.life().checkpointed)
+    throw UsageError(
+        "a checkpoint does not know tasks by arguments that are results of others: wait for these, and give the task their values");
   Deferred& deferred = call.life().more.edit().deferred;
   deferred.arguments = arguments;
   deferred.encode = std::move(encode);
@@ -9961,8 +11638,6 @@ std::exception_ptr task_aborted(const TaskId& task, const std::string& why) {
 }
 
 }  // namespace rankview::detail
-
-#include <rankview/flags.hpp>
 
 namespace rankview::controller {
 
@@ -10397,6 +12072,10 @@ void Flags::add(Flags more) {
   take(slots, more.slots);
   take(on_engine_death, more.on_engine_death);
   take(crash_limit, more.crash_limit);
+  take(checkpoint, more.checkpoint);
+  take(version, more.version);
+  take(durable, more.durable);
+  take(retry_failed, more.retry_failed);
 }
 
 }  // namespace rankview
@@ -10454,7 +12133,7 @@ void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
       flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered ||
-      flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit)
+      flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit || !flags.checkpoint->empty())
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation, memory_limit and "
         "slots; the others are for load-balanced views");
@@ -10472,7 +12151,14 @@ void check_not_isolated(const Flags& flags, const char* why_not) {
   if (flags.isolation != Isolation::none) throw UsageError(std::string("isolation is for apply() and map(): ") + why_not);
 }
 
+void check_no_checkpoint(const Flags& flags) {
+  if (!flags.checkpoint->empty())
+    throw UsageError(
+        "map_reduce() has no results of single tasks to keep in a checkpoint; use map(), and fold what it gives, which a later run finds");
+}
+
 void check_team_flags(const Flags& flags) {
+  if (!flags.checkpoint->empty()) throw UsageError("results of teams are not kept in a checkpoint");
   check_not_isolated(flags, "teams run tasks by MPI, which the process of an isolated task does not have");
   if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");
@@ -13098,8 +14784,6 @@ void DirectForker::forget() {
 
 }  // namespace rankview::isolation
 
-#include <fcntl.h>
-
 namespace rankview::isolation {
 namespace {
 
@@ -13188,7 +14872,6 @@ std::optional<std::size_t> receive_message(int socket, void* message, std::size_
 }  // namespace rankview::isolation
 
 #include <sys/prctl.h>
-#include <filesystem>
 #include <fstream>
 
 namespace rankview::isolation {
@@ -16425,8 +18108,6 @@ void LocalTeam::make_communicator() {
 }
 
 }  // namespace rankview::transport
-
-#include <sys/stat.h>
 
 namespace rankview::transport {
 namespace {

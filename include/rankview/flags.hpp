@@ -96,6 +96,13 @@ enum class OnEngineDeath : std::uint8_t {
 inline constexpr OnEngineDeath rerun = OnEngineDeath::rerun;
 inline constexpr OnEngineDeath fail = OnEngineDeath::fail;
 
+/// When a result counts as kept in a checkpoint.
+enum class Durable : std::uint8_t {
+  soon,    ///< within a second of its arrival; until then it may be lost with rank 0, and its task is done again
+  strict,  ///< before it is handed out
+};
+inline constexpr Durable strict = Durable::strict;
+
 /// A question to an engine, whether a task may run there: a function without arguments, or a lambda without captures, that returns bool.
 class Predicate {
  public:
@@ -179,6 +186,21 @@ struct Flags {
   /// A task that so many engines have died of, while they ran it, fails with EngineError, though others are left. At least 1. Where an
   /// engine could not tell what it ran (it was killed, say), the tasks that it had are run one at a time from then on, until that is known.
   Flag<int, 3> crash_limit = detail::not_given;
+
+  /// apply(), map(), imap(): a directory in which results are kept, which is made if it is not there. A task whose result is there already
+  /// is not run again, by whichever run or job that was kept, and whatever else is asked for now: tasks are known by what they are, and not
+  /// by their number. That is the callable's name, what it captures, and the arguments as they are encoded. A function is known by its
+  /// name, a function object by its type's, and a lambda by that of the function it stands in and its place among the lambdas there, so
+  /// that one that is put before it takes its place: give `version`, or name it. What a rv::ref() refers to is not looked at, nor is what
+  /// the callable itself calls. What has failed is run again. Throws UsageError if the directory cannot be used, or has results of that
+  /// callable and version that are of another type.
+  Flag<std::string> checkpoint = detail::not_given;
+  /// With `checkpoint`: says that the callable now means something else, so that what was kept under another version is not found.
+  Flag<std::string> version = detail::not_given;
+  /// With `checkpoint`: see Durable. `strict` costs the wait for the disk, once for all results that come meanwhile.
+  Flag<Durable> durable = detail::not_given;
+  /// With `checkpoint`: false has a task that failed in an earlier run fail again, with the same text, without being run.
+  Flag<bool, true> retry_failed = detail::not_given;
 
   /// Takes on the flags that were given of `more`, in place of its own.
   void add(Flags more);

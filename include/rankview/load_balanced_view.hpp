@@ -174,6 +174,7 @@ class BalancedVerbs {
   auto prepare(const F& f) const {
     View::template check<F>();
     auto call = new_call<Sig, R>(controller_, f, flags_);
+    if (!flags_.checkpoint->empty()) keep_in_checkpoint<Sig, R, F>(*call, flags_);
     prepare_balanced(*call);
     return call;
   }
@@ -207,6 +208,7 @@ class BalancedVerbs {
     static_assert(std::is_same_v<View, LoadBalancedView>, "rankview: teams do not fold; use map()");
     View::template check<F>();
     check_open(*controller_);
+    check_no_checkpoint(flags_);
     check_not_isolated(flags_, "map_reduce() folds on engines what tasks return; use map(), and fold what it gives");
     auto call = make_call<MapReduced<R, Op>>(op);
     call->controller = controller_;

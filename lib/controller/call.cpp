@@ -24,6 +24,8 @@ Call::~Call() { std::destroy_at(&life()); }
 
 std::byte* Call::room(std::uint64_t) { return nullptr; }
 
+void Call::save(std::uint64_t, Writer&) {}
+
 bool done(const Call& call) noexcept { return call.life().done(); }
 
 std::size_t item_count(const Call& call) noexcept { return call.life().items.size(); }

@@ -65,7 +65,9 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      transfers_(endpoint, settings_.driver.clock, ledger_, work_),
+      checkpoints_(*settings.disk),
+      keeper_(ledger_, work_),
+      transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
       losses_(engines_),
       driver_(*this, work_, continuations_, settings.driver) {
@@ -84,10 +86,37 @@ void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uin
   add(call);
 }
 
-void Controller::extend(Call& call, ArgumentBlock&& block) {
+void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys) {
   const auto visit = driver_.visit();
+  if (!keys.empty()) note_keys(call, keys);
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
+  if (driver_.may_drive()) round();
+}
+
+void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
+  auto& known = call.life().more.edit().checkpointed.edit().keys;
+  known.insert(known.end(), keys.begin(), keys.end());
+}
+
+// Rank 0 has what it takes to end them.
+void Controller::recall(Call& call, Recalled&& found) {
+  const auto visit = driver_.visit();
+  if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
+  std::vector<checkpoint::Key> keys;
+  for (const Recalled::Part& part : found.parts) keys.push_back(part.key);
+  note_keys(call, keys);
+  ArgumentBlock block;
+  block.count = keys.size();
+  block.first = call.life().items.size();
+  block.unfinished = block.count;
+  const std::uint64_t first = block.first;
+  const std::uint64_t total = first + block.count;
+  call.life().blocks.push_back(std::move(block));
+  call.life().items.resize(total);
+  if (call.plain) call.grow(total, call.life().items.capacity());
+  ledger_.granted(call, first, total, -1);
+  keeper_.recall(call, first, std::move(found));
   if (driver_.may_drive()) round();
 }
 
@@ -191,7 +220,7 @@ void Controller::lay_out(Call& call) {
   } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
-    enqueue(call, nullptr);
+    call.life().checkpointed ? enqueue_rest(call) : enqueue(call, nullptr);
   }
 }
 
@@ -303,7 +332,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   const bool ended = drive(
       limit,
       [this] {
-        return engines_.all_left() && transfers_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() && !continuations_.busy();
+        return engines_.all_left() && transfers_.empty() && keeper_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() &&
+               !continuations_.busy();
       },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
@@ -325,6 +355,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   const auto dropped = continuations_.drop();
   visit.unlock();
   driver_.stop_progress_thread();
+  checkpoints_.flush();
 }
 
 }  // namespace rankview::detail

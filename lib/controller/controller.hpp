@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/call_registry.hpp"
+#include "controller/checkpoints.hpp"
 #include "controller/continuation_queue.hpp"
 #include "controller/dependency_gate.hpp"
 #include "controller/dispatcher.hpp"
@@ -11,6 +12,7 @@
 #include "controller/item_ledger.hpp"
 #include "controller/late_items.hpp"
 #include "controller/losses.hpp"
+#include "controller/result_keeper.hpp"
 #include "controller/result_transfers.hpp"
 #include "controller/retry_policy.hpp"
 #include "controller/run_state.hpp"
@@ -56,6 +58,7 @@ struct ControllerSettings {
   std::function<Table(const std::string& sql)> ask_hub;  // empty where there is no database
   liveness::Signs* signs = nullptr;                      // likewise, of peers; null where nobody listens
   std::function<void(int rank)> put_down;                // ends the process of an engine that does not answer, where that can be done
+  checkpoint::Disk* disk = &checkpoint::posix_disk();    // outlives it
   std::string ends_with_an_engine;                       // what to say when an engine dies and the job ends with it, or nothing
 };
 
@@ -75,7 +78,9 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Makes a call known, gives it its number and makes room for the items that are expected.
   void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
   // Adds the next block of its items.
-  void extend(Call& call, ArgumentBlock&& block);
+  void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
+  // Or of items whose results were found, and are not to be run.
+  void recall(Call& call, Recalled&& found);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
   // All three for a call of one block.
@@ -123,6 +128,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
+  // The checkpoint in a directory. Throws UsageError.
+  [[nodiscard]] std::shared_ptr<checkpoint::Checkpoint> checkpoint(const std::string& directory) { return checkpoints_.open(directory); }
   // What the database of tasks says. Throws UsageError.
   [[nodiscard]] Table ask_hub(const std::string& sql);
   [[nodiscard]] bool lost(int engine) const;
@@ -160,6 +167,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void add(const std::shared_ptr<Call>& call);
   void add(Call& call, ArgumentBlock&& block);
   void enqueue(Call& call, const ArgumentBlock* block);
+  void enqueue_rest(Call& call);
+  void note_keys(Call& call, std::span<const checkpoint::Key> keys);
   void lay_out(Call& call);
   void make_room(Call& call);
   void release(Call& call, std::vector<int>&& engines);
@@ -227,6 +236,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::Teams& teams_;
   controller::Dispatcher dispatcher_;
   controller::RetryPolicy retries_;
+  controller::Checkpoints checkpoints_;
+  controller::ResultKeeper keeper_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   controller::Losses losses_;

@@ -297,7 +297,7 @@ void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit
   for (std::uint64_t item = begin; item < limit;) {
     const detail::ItemRecord& record = call.life().items[item];
     std::uint64_t end = item + 1;
-    if (record.status == Status::handed_out && call.spread != Spread::rank_0) {
+    if (record.status == Status::handed_out && record.engine >= 0) {
       while (end < limit && call.life().items[end].status == Status::handed_out && call.life().items[end].engine == record.engine) ++end;
       tell(record.engine, item, end - item);
     }

@@ -21,6 +21,9 @@ inline bool in_pool(const Call& call) { return call.spread == Spread::pool || ca
 // Whether the client has given it up: it, or the call.
 inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up->contains(item); }
 
+// Whether its results are read when they arrive: somebody may ask for them, or they are kept.
+inline bool reads_results(const Call& call) { return !call.life().abandoned || call.life().checkpointed; }
+
 // The block that holds the arguments of an item.
 inline auto block_of(Call& call, std::uint64_t item) {
   if (call.same_arguments) return call.life().blocks.begin();

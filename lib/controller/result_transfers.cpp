@@ -3,6 +3,7 @@
 #include "controller/result_transfers.hpp"
 
 #include "controller/call_life.hpp"
+#include "controller/items.hpp"
 #include "controller/task_errors.hpp"
 #include "wire/error_text.hpp"
 
@@ -77,20 +78,22 @@ class ResultTransfers::Reading final : public UserWork::Piece {
   detail::ToldError no_room_;
 };
 
-ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work)
-    : endpoint_(endpoint), clock_(clock), ledger_(ledger), work_(work) {}
+ResultTransfers::ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work,
+                                 ResultKeeper& keeper)
+    : endpoint_(endpoint), clock_(clock), ledger_(ledger), work_(work), keeper_(keeper) {}
 
 ResultTransfers::~ResultTransfers() = default;
 
 void ResultTransfers::receive_any(transport::Frame& frame, Call& call, std::uint64_t item, std::span<const std::byte> value) {
-  if (!call.plain && !call.life().abandoned) {
+  const bool wanted = reads_results(call);
+  if (!call.plain && wanted) {
     if (collecting_ == nullptr) collecting_ = std::make_unique<Reading>(*this, frame, call);
     collecting_->add(item, value);
     return;
   }
   Claims claims(frame.attachment_sizes);
   std::exception_ptr error;
-  if (!call.life().abandoned) error = read(call, item, value, claims);
+  if (wanted) error = read(call, item, value, claims);
   has_read(frame, call, item, claims.places(), std::move(error));
 }
 
@@ -101,8 +104,7 @@ void ResultTransfers::flush() {
 void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::uint64_t item, const std::vector<Claims::Place>& places,
                                std::exception_ptr error) {
   if (frame.attachment_sizes.empty()) {
-    const Status status = error ? Status::failed : Status::completed;
-    ledger_.finished(call, item, status, std::move(error));
+    arrived(call, item, std::move(error));
     return;
   }
   if (std::find(forgotten_.begin(), forgotten_.end(), frame.peer) != forgotten_.end()) {
@@ -112,6 +114,16 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
   const bool wanted = error == nullptr && places.size() == frame.attachment_sizes.size();
   auto transfer = endpoint_.receive(frame, wanted ? places : std::vector<Claims::Place>());
   under_way_.push_back({frame.peer, std::move(transfer), call.life().self, item, std::move(error)});
+}
+
+// All of a value is there, or it cannot be read.
+void ResultTransfers::arrived(Call& call, std::uint64_t item, std::exception_ptr error) {
+  if (call.life().checkpointed && error == nullptr) {
+    keeper_.keep(call, item);
+  } else {
+    const Status status = error ? Status::failed : Status::completed;
+    ledger_.finished(call, item, status, std::move(error));
+  }
 }
 
 // Why a value cannot be read, from within the catch.
@@ -147,16 +159,16 @@ bool ResultTransfers::progress() {
       ++i;
       continue;
     }
-    Incoming arrived = std::move(under_way_[i]);
+    Incoming incoming = std::move(under_way_[i]);
     under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(i));
-    Call& call = *arrived.call;
-    detail::ItemRecord& record = call.life().items[arrived.item];
+    Call& call = *incoming.call;
+    detail::ItemRecord& record = call.life().items[incoming.item];
     record.received = clock_.now();
     call.life().last_received = record.received;
-    if (call.keeps && !arrived.error) call.life().cached_on = record.engine;
-    ledger_.finished(call, arrived.item, arrived.error ? Status::failed : Status::completed, arrived.error);
-    if (call.life().abandoned && !writing(call)) discard_results(work_, call);
-    work_.leave(std::move(arrived.call));
+    if (call.keeps && !incoming.error) call.life().cached_on = record.engine;
+    arrived(call, incoming.item, incoming.error);
+    if (!reads_results(call) && !writing(call)) discard_results(work_, call);
+    work_.leave(std::move(incoming.call));
     any = true;
   }
   return any;

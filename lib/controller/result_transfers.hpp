@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/item_ledger.hpp"
+#include "controller/result_keeper.hpp"
 #include "controller/user_work.hpp"
 #include "transport/clock.hpp"
 #include "transport/endpoint.hpp"
@@ -22,14 +23,14 @@ namespace rankview::controller {
 // Puts results where the client will find them. What is long arrives on its own, straight into its place.
 class ResultTransfers {
  public:
-  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work);
+  ResultTransfers(transport::Endpoint& endpoint, const transport::Clock& clock, ItemLedger& ledger, UserWork& work, ResultKeeper& keeper);
   ResultTransfers(const ResultTransfers&) = delete;
   ResultTransfers& operator=(const ResultTransfers&) = delete;
   ~ResultTransfers();
 
   // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
   void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value) {
-    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned) {
+    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned || call.life().checkpointed) {
       receive_any(frame, call, item, value);
       return;
     }
@@ -81,6 +82,7 @@ class ResultTransfers {
   }
   static std::exception_ptr unreadable(const detail::Call& call, std::uint64_t item);
   void receive_any(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value);
+  void arrived(detail::Call& call, std::uint64_t item, std::exception_ptr error);
   void has_read(const transport::Frame& frame, detail::Call& call, std::uint64_t item, const std::vector<detail::Claims::Place>& places,
                 std::exception_ptr error);
 
@@ -88,6 +90,7 @@ class ResultTransfers {
   const transport::Clock& clock_;
   ItemLedger& ledger_;
   UserWork& work_;
+  ResultKeeper& keeper_;
   std::unique_ptr<Reading> collecting_;  // values that are read together
   std::vector<Incoming> under_way_;
   std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> unwanted_;  // from whom

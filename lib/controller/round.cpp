@@ -22,6 +22,7 @@ bool Controller::round() {
   bool any = endpoint_.poll(*this);
   if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
   if (!transfers_.empty()) any = transfers_.progress() || any;
+  if (!keeper_.empty()) any = keeper_.progress() || any;
   if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
   if (!timers_.empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
@@ -188,14 +189,18 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
   }
   if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
   const bool all_there = life.laid_out || controller::enqueued_as_they_come(call);
-  if (life.ended == 0) {
+  if (life.ended == 0 && !life.checkpointed) {
     if (all_there) enqueue(call, nullptr);
     return;
   }
-  // Some were given up meanwhile.
-  if (all_there) queue_.enqueue(call);
-  for (std::uint64_t item = 0; item < life.items.size(); ++item) {
-    if (has_ended(life.items[item].status)) queue_.withdraw(call, item);
+  if (all_there) enqueue_rest(call);
+}
+
+// Those that were not given up, or found in a checkpoint.
+void Controller::enqueue_rest(Call& call) {
+  queue_.enqueue(call);
+  for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
+    if (call.life().items[item].status != Status::waiting) queue_.withdraw(call, item);
   }
 }
 

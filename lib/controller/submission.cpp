@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "controller/checkpointed_items.hpp"
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
 
@@ -27,7 +28,11 @@ std::span<const std::byte> ArgumentBlock::items(std::uint64_t begin, std::uint64
   return data.bytes.bytes().subspan(offset(begin), offset(end) - offset(begin));
 }
 
-Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {}
+Submission::Submission(std::shared_ptr<Call> call, std::optional<std::uint64_t> expected) : call_(std::move(call)), expected_(expected) {
+  if (!call_->life().checkpointed) return;
+  checkpointed_ = std::make_unique<CheckpointedItems>(*call_);
+  block_.data.canonical = true;
+}
 
 Submission::~Submission() {
   if (begun_ && !finished_) call_->controller->cancel(*call_);
@@ -37,6 +42,24 @@ void Submission::set_size() {
   const std::uint64_t size = block_.data.bytes.size() - item_.bytes - sizeof(size);
   std::memcpy(block_.data.bytes.data() + item_.bytes, &size, sizeof(size));
   block_.offsets.push_back(item_.bytes);
+}
+
+// Whether the result of the last item is there already, so that it need not be run.
+bool Submission::recall_item() {
+  constexpr std::size_t much = 1024 * 1024;
+  constexpr std::size_t many = 16 * 1024;
+  CheckpointedItems& items = *checkpointed_;
+  if (!items.look_up(block_.data, item_, block_.stride == 0 ? sizeof(std::uint64_t) : 0)) {
+    // Those before it go first; the block has this one only.
+    if (!items.recalled.parts.empty()) hand_over_recalled();
+    return false;
+  }
+  block_.data.rewind(item_);
+  --block_.count;
+  if (block_.stride == 0) block_.offsets.pop_back();
+  if (block_.count != 0) hand_over();
+  if (items.recalled.bytes.size() > much || items.recalled.parts.size() > many) hand_over_recalled();
+  return true;
 }
 
 // The last item has attachments: it goes into a block of its own.
@@ -61,11 +84,29 @@ void Submission::isolate() {
   hand_over();
 }
 
-void Submission::hand_over() {
+void Submission::begin() {
   if (!begun_) call_->controller->begin(call_, expected_);
   begun_ = true;
+}
+
+void Submission::hand_over() {
+  begin();
   block_.data.bytes.shrink_to_fit();
-  call_->controller->extend(*call_, std::exchange(block_, {}));
+  if (checkpointed_ == nullptr) {
+    call_->controller->extend(*call_, std::exchange(block_, {}));
+  } else {
+    std::vector<checkpoint::Key>& keys = checkpointed_->keys;
+    const std::size_t count = block_.count;
+    call_->controller->extend(*call_, std::exchange(block_, {}), std::span(keys).first(count));
+    keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count));
+    block_.data.canonical = true;
+  }
+  handed_over_ = true;
+}
+
+void Submission::hand_over_recalled() {
+  begin();
+  call_->controller->recall(*call_, std::exchange(checkpointed_->recalled, {}));
   handed_over_ = true;
 }
 
@@ -75,10 +116,12 @@ void Submission::wait_for_engines() {
 }
 
 void Submission::finish(bool unattended) {
-  if (!begun_) {
+  if (!begun_ && checkpointed_ == nullptr) {
     call_->controller->submit(call_, std::move(block_), unattended);
     return;
   }
+  begin();
+  if (checkpointed_ != nullptr && !checkpointed_->recalled.parts.empty()) hand_over_recalled();
   if (block_.count != 0) hand_over();
   finished_ = true;
   call_->controller->seal(*call_, unattended);
@@ -113,6 +156,9 @@ void add_feed(Call& call, const std::shared_ptr<CompletionFeed>& feed, std::uint
 }
 
 void defer(Call& call, const Dependency& arguments, EncodeArguments encode, bool plain) {
+  if (call.life().checkpointed)
+    throw UsageError(
+        "a checkpoint does not know tasks by arguments that are results of others: wait for these, and give the task their values");
   Deferred& deferred = call.life().more.edit().deferred;
   deferred.arguments = arguments;
   deferred.encode = std::move(encode);

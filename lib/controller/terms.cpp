@@ -37,6 +37,10 @@ void Flags::add(Flags more) {
   take(slots, more.slots);
   take(on_engine_death, more.on_engine_death);
   take(crash_limit, more.crash_limit);
+  take(checkpoint, more.checkpoint);
+  take(version, more.version);
+  take(durable, more.durable);
+  take(retry_failed, more.retry_failed);
 }
 
 }  // namespace rankview
@@ -94,7 +98,7 @@ void set_direct_terms(Call& call, const Flags& flags) {
   const Flags none;
   if (flags.retries != 0 || flags.priority != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value() ||
       flags.hwm != 0 || flags.policy != none.policy || flags.chunksize != none.chunksize || !flags.ordered ||
-      flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit)
+      flags.on_engine_death != none.on_engine_death || flags.crash_limit != none.crash_limit || !flags.checkpoint->empty())
     throw UsageError(
         "of the flags, a direct view knows after, queue_timeout, label, and for apply() and map() timeout, isolation, memory_limit and "
         "slots; the others are for load-balanced views");
@@ -112,7 +116,14 @@ void check_not_isolated(const Flags& flags, const char* why_not) {
   if (flags.isolation != Isolation::none) throw UsageError(std::string("isolation is for apply() and map(): ") + why_not);
 }
 
+void check_no_checkpoint(const Flags& flags) {
+  if (!flags.checkpoint->empty())
+    throw UsageError(
+        "map_reduce() has no results of single tasks to keep in a checkpoint; use map(), and fold what it gives, which a later run finds");
+}
+
 void check_team_flags(const Flags& flags) {
+  if (!flags.checkpoint->empty()) throw UsageError("results of teams are not kept in a checkpoint");
   check_not_isolated(flags, "teams run tasks by MPI, which the process of an isolated task does not have");
   if (flags.retries != 0 || flags.timeout->count() != 0 || !flags.follow->empty() || !flags.targets->empty() || flags.depend.value())
     throw UsageError("teams do not know the flags retries, timeout, follow, targets and depend; name targets when making the team_view()");

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/checkpointed.hpp"
+
 #include <rankview/detail/call.hpp>
 
 #include <cstddef>
@@ -64,11 +66,12 @@ struct Feeding {
   std::uint64_t first = 0;
 };
 
-// What few calls have. Set before the submission: the first three; the rest is under the controller's lock.
+// What few calls have. Set before the submission: the first four; the rest is under the controller's lock.
 struct Uncommon {
   std::string label;
   std::vector<std::vector<int>> teams;  // where each item is run by one of these
   Deferred deferred;
+  Rare<Checkpointed> checkpointed;
 
   Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run

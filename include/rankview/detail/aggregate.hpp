@@ -19,7 +19,7 @@ struct lane<T[N]> : std::conditional_t<fixed_size<T> != 0, fixed_array<T, N>, va
   using parts = Types<T>;
   static void save(Writer& out, const T (&elements)[N]) {
     if constexpr (Bytes<T>) {
-      out.raw(elements, sizeof(elements));
+      save_side_by_side(out, elements, N, true);
     } else {
       for (const T& element : elements) codec<T>::save(out, element);
     }

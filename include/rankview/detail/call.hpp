@@ -114,6 +114,8 @@ class Call {
   virtual void grow(std::uint64_t count, std::uint64_t expected) = 0;
   // Reads the result of `item` into its place.
   virtual void load(std::uint64_t item, Reader& in) = 0;
+  // Writes the result of `item`, which is there, as load() reads it.
+  virtual void save(std::uint64_t item, Writer& out);
   // Drops what results there are.
   virtual void discard() noexcept = 0;
   // Where a collective call is to put `count` elements on rank 0.
@@ -136,8 +138,12 @@ bool done(const Call& call) noexcept;
 std::size_t item_count(const Call& call) noexcept;
 std::size_t ended_count(const Call& call) noexcept;
 
+class CheckpointedItems;
+
 // Adds items to a call that is being made. Encodes in the caller's thread and hands over block by block, so that engines begin while the
 // rest is still being read; calls whose layout depends on the number of items wait for finish().
+//
+// Of a call with a checkpoint it looks for the result of each item, and hands over what was found instead of the arguments.
 class Submission {
  public:
   // `expected`: how many items will come, if that is known.
@@ -161,6 +167,7 @@ class Submission {
   void end_item() {
     if (block_.stride == 0) set_size();
     ++block_.count;
+    if (checkpointed_ != nullptr && recall_item()) return;
     if (block_.data.attached_since(item_)) isolate();
   }
 
@@ -177,14 +184,18 @@ class Submission {
   static constexpr std::size_t block_bytes = 64 * 1024;
 
   void set_size();
+  bool recall_item();
   void isolate();
+  void begin();
   void hand_over();
+  void hand_over_recalled();
   void wait_for_engines();
 
   std::shared_ptr<Call> call_;
   std::optional<std::uint64_t> expected_;
   ArgumentBlock block_;
   Writer::Mark item_{};
+  std::unique_ptr<CheckpointedItems> checkpointed_;  // null without a checkpoint
   bool begun_ = false;
   bool handed_over_ = false;
   bool finished_ = false;
@@ -192,6 +203,15 @@ class Submission {
 
 // What few calls have; before the submission. An empty label is none.
 void set_label(Call& call, const std::string& label);
+// Has results of the call looked for and kept as the flags say. `callable`, `arguments`, `result`: the types of the callable, of what
+// travels where the callable leaves that open, else null, and of what it gives, which takes `result_bytes` if that is always the same.
+struct CalledAs {
+  const std::type_info& callable;
+  const std::type_info* arguments;
+  const std::type_info& result;
+  std::size_t result_bytes;
+};
+void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as);
 // Each item is run by one of these teams.
 void set_teams(Call& call, const std::vector<std::vector<int>>& teams);
 // Tells the feed of the ends of its items, item 0 as number `first`; several calls may share one.
@@ -229,6 +249,8 @@ std::vector<int> chosen(const std::vector<int>& view, std::vector<int> engines);
 void check_team_flags(const Flags& flags);
 // Throws UsageError if tasks are to be isolated, with that as the reason against it.
 void check_not_isolated(const Flags& flags, const char* why_not);
+// Likewise if results are to be kept.
+void check_no_checkpoint(const Flags& flags);
 // Throws UsageError when the run that the controller belonged to has ended.
 void check_open(const Controller& controller);
 // Throws UsageError where a call that rank 0 runs would wait for itself.

@@ -36,7 +36,7 @@ struct lane<std::vector<T, A>> {
   static void save(Writer& out, const Vector& elements) {
     out.value(static_cast<std::uint64_t>(elements.size()));
     if constexpr (Bulk<T>) {
-      out.block(elements.data(), elements.size() * sizeof(T));
+      save_side_by_side(out, elements.data(), elements.size());
     } else {
       for (const T& element : elements) codec<T>::save(out, element);
     }
@@ -139,7 +139,7 @@ struct lane<T> {
   static void save(Writer& out, const T& array) {
     out.value(static_cast<std::uint64_t>(array.size()));
     if constexpr (Bulk<Element>) {
-      out.block(array.size() == 0 ? nullptr : &array[0], array.size() * sizeof(Element));
+      save_side_by_side(out, array.size() == 0 ? nullptr : &array[0], array.size());
     } else {
       for (const Element& element : array) codec<Element>::save(out, element);
     }

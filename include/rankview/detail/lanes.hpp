@@ -5,6 +5,7 @@
 #include <rankview/detail/archive.hpp>
 #include <rankview/detail/bytes.hpp>
 #include <rankview/detail/code_address.hpp>
+#include <rankview/detail/padding.hpp>
 #include <rankview/reference.hpp>
 
 #include <cstddef>
@@ -281,7 +282,13 @@ struct lane<T> {
   static constexpr std::size_t size = sizeof(T);
 
   using parts = Types<>;
-  static void save(Writer& out, const T& value) { out.value(value); }
+  static void save(Writer& out, const T& value) {
+    if constexpr (padded<T>) {
+      save_side_by_side(out, &value, 1, true);
+    } else {
+      out.value(value);
+    }
+  }
   static T load(Reader& in) { return in.value<T>(); }
   static void read(Reader& in, T& value) requires(bulky<T>&& std::is_copy_assignable_v<T>) { in.raw(&value, sizeof(T)); }
 };

@@ -100,6 +100,7 @@ class Results : public Slots<R> {
       read(in, this->slot(item));
     }
   }
+  void save(std::uint64_t item, Writer& out) override { codec<R>::save(out, this->at(item)); }
 };
 
 // Tasks without a result.
@@ -110,6 +111,7 @@ class Results<void> : public Call {
 
   void grow(std::uint64_t, std::uint64_t) override {}
   void load(std::uint64_t, Reader&) override {}
+  void save(std::uint64_t, Writer&) override {}
   void discard() noexcept override {}
 };
 

@@ -40,6 +40,7 @@ class Writer {
   std::vector<Attachment> attachments;
   std::vector<std::shared_ptr<const void>> kept;
   bool flat = false;              // everything goes into the message, whatever its size
+  bool canonical = false;         // what is no part of a value is written as zero; see padding.hpp
   OutArchive* archive = nullptr;  // what is open, for the objects that Boost serialises and those that are shared
 
   void raw(const void* from, std::size_t count) { bytes.append(from, count); }

@@ -33,6 +33,22 @@ std::shared_ptr<Results<R>> new_call(const std::shared_ptr<Controller>& controll
   return call;
 }
 
+// As which its results are known in a checkpoint.
+template <class Sig>
+struct travelling_types;
+template <class... W, class... P>
+struct travelling_types<Parameters<std::pair<W, P>...>> {
+  using type = Types<W...>;
+};
+template <class Sig, class R, class F>
+void keep_in_checkpoint(Call& call, const Flags& flags) {
+  const std::type_info* arguments = nullptr;
+  if constexpr (!parameters_of<F>::known) arguments = &typeid(typename travelling_types<Sig>::type);
+  std::size_t bytes = 0;
+  if constexpr (!std::is_void_v<R>) bytes = fixed_size<R>;
+  set_checkpoint(call, flags, {typeid(F), arguments, typeid(R), bytes});
+}
+
 // An argument as it is when everything that it may depend on is there.
 template <class A>
 const A& ready(const A& argument) {

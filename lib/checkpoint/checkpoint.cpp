@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "checkpoint/checkpoint.hpp"
+
+#include <rankview/errors.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace rankview::checkpoint {
+namespace {
+
+constexpr std::string_view journal_ending = ".journal";
+
+// A journal that a later version has written.
+struct OfLaterVersion {
+  std::uint32_t format;
+};
+
+// What is in memory, read as if it were a file.
+class MemoryFile final : public File {
+ public:
+  explicit MemoryFile(Bytes bytes) : bytes_(bytes) {}
+  std::uint64_t size() override { return bytes_.size(); }
+  std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
+    const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(offset, bytes_.size()));
+    const std::size_t count = std::min(into.size(), bytes_.size() - from);
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
+    return count;
+  }
+  void append(Bytes) override {}
+  void sync() override {}
+
+ private:
+  Bytes bytes_;
+};
+
+}  // namespace
+
+Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
+    : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)) {
+  disk_.make_directory(directory_);
+  read_all();
+  thread_ = std::thread([this] { write_now_and_then(); });
+}
+
+Checkpoint::~Checkpoint() {
+  {
+    const std::lock_guard guard(mutex_);
+    quitting_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+  if (additions_ != durable_ || dropped_ != 0)
+    settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
+                   " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+}
+
+// ---- what there is -----------------------------------------------------------------------------------------------------------
+
+void Checkpoint::read_all() {
+  for (const std::string& name : disk_.list(directory_)) {
+    if (!name.ends_with(journal_ending)) continue;
+    try {
+      read(name);
+    } catch (const OfLaterVersion& later) {
+      settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
+                     std::to_string(format_version) + "; what it says is left out");
+    } catch (const std::exception& error) {
+      settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
+    }
+  }
+}
+
+void Checkpoint::read(const std::string& name) {
+  if (journals_.size() >> Place::journal_bits != 0) throw UsageError("there are too many journals");
+  auto file = disk_.open(path(name));
+  const auto journal = static_cast<std::uint32_t>(journals_.size());
+  std::vector<bool> known;  // callables by their numbers there
+  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
+    // Of what has lost its name nobody knows the type.
+    if (callable >= known.size() || !known[callable] || entry >> Place::offset_bits != 0) return;
+    index_.add(key, {journal, entry, failed});
+  };
+  Reading reading;
+  reading.origin = [](const Origin& origin) {
+    if (origin.format != format_version) throw OfLaterVersion{origin.format};
+  };
+  reading.callable = [&](std::uint32_t number, const Callable& callable) {
+    constexpr std::uint32_t most = 1U << 20U;
+    if (number >= most) return;
+    if (number >= known.size()) known.resize(number + 1);
+    const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
+    known[number] = first || type->second == callable.result;
+  };
+  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
+  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  Damage damage;
+  read_frames(*file, 0, reading, damage);
+  tell_damage(name, damage);
+  journals_.push_back({name, std::move(file)});
+}
+
+void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
+  if (damage.bytes != 0)
+    settings_.warn("the checkpoint's " + path(name) + " is damaged: " + std::to_string(damage.bytes) + " bytes, the first at " +
+                   std::to_string(damage.first) + ", say nothing; what they were about is done again");
+  if (damage.later != 0)
+    settings_.warn("the checkpoint's " + path(name) + " has " + std::to_string(damage.later) +
+                   " records that only a later rankview knows; they are left out");
+}
+
+std::uint32_t Checkpoint::enlist(const Callable& callable) {
+  const std::lock_guard guard(mutex_);
+  const auto number = std::find(callables_.begin(), callables_.end(), callable);
+  if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
+  const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
+  if (type->second != callable.result)
+    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.name + " that are " + type->second +
+                     ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
+  const auto next = static_cast<std::uint32_t>(callables_.size());
+  callables_.push_back(callable);
+  if (ours_ != none) {
+    frames_.close(tail_);
+    checkpoint::write(tail_, next, callable);
+  }
+  return next;
+}
+
+std::vector<std::string> Checkpoint::versions(const std::string& name) const {
+  const std::lock_guard guard(mutex_);
+  std::vector<std::string> versions;
+  for (auto at = result_types_.lower_bound({name, ""}); at != result_types_.end() && at->first.first == name; ++at)
+    versions.push_back(at->first.second);
+  return versions;
+}
+
+std::size_t Checkpoint::size() const {
+  const std::lock_guard guard(mutex_);
+  return index_.size();
+}
+
+Found Checkpoint::find(const Key& key, detail::Buffer& into) {
+  const std::lock_guard guard(mutex_);
+  Place place;
+  std::byte head[entry_head];
+  if (!index_.find(key, place) || read_at(place, head) != sizeof(head)) return Found::nothing;
+  const Entry entry = read_entry(head);
+  if (entry.key != key) return Found::nothing;
+  const std::size_t before = into.size();
+  place.offset += sizeof(head);
+  const auto size = static_cast<std::size_t>(entry.size);
+  if (read_at(place, {into.extend(size), size}) != size) {
+    into.truncate(before);
+    return Found::nothing;
+  }
+  return place.failed ? Found::failure : Found::result;
+}
+
+std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
+  if (place.journal != ours_ || place.offset < written_) return read_file(place, into);
+  std::uint64_t begin = written_;
+  for (const detail::Buffer* part : {&writing_, &tail_}) {
+    if (place.offset - begin < part->size()) {
+      MemoryFile memory(part->bytes());
+      return memory.read(place.offset - begin, into);
+    }
+    begin += part->size();
+  }
+  return 0;
+}
+
+// Whoever looks for what was done in the order in which it was done finds the next ones read already.
+std::size_t Checkpoint::read_file(const Place& place, std::span<std::byte> into) {
+  constexpr std::size_t much = 256 * 1024;
+  constexpr std::size_t little = 4096;
+  File& file = *journals_[place.journal].file;
+  if (into.size() > little) return file.read(place.offset, into);
+  const std::uint64_t behind = cached_.offset + cache_.size();
+  const bool same = place.journal == cached_.journal && place.offset >= cached_.offset;
+  if (!same || place.offset + into.size() > behind) {
+    const bool goes_on = same && place.offset <= behind + much;
+    cache_.resize(goes_on ? much : little);
+    cache_.resize(file.read(place.offset, cache_));
+    cached_ = place;
+  }
+  const auto from = static_cast<std::size_t>(place.offset - cached_.offset);
+  const std::size_t count = std::min(into.size(), cache_.size() - from);
+  std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
+  return count;
+}
+
+// ---- what is added -----------------------------------------------------------------------------------------------------------
+
+std::uint64_t Checkpoint::add(std::uint32_t callable, const Key& key, Bytes value) {
+  const std::lock_guard guard(mutex_);
+  detail::Buffer* const tail = tail_for_addition(value.size());
+  return tail == nullptr ? not_added : note_addition(key, frames_.add(*tail, callable, key, value), false);
+}
+
+std::uint64_t Checkpoint::add_failure(std::uint32_t callable, const Key& key, std::string_view why) {
+  const std::lock_guard guard(mutex_);
+  detail::Buffer* const tail = tail_for_addition(why.size());
+  if (tail == nullptr) return not_added;
+  frames_.close(*tail);
+  const std::size_t before = tail->size();
+  write_failure(*tail, callable, key, why);
+  return note_addition(key, before + failure_entry, true);
+}
+
+// Where it goes; null where there is no room, since the disk takes nothing.
+detail::Buffer* Checkpoint::tail_for_addition(std::size_t bytes) {
+  if (!trouble_.empty() && writing_.size() + tail_.size() + bytes > settings_.most_unwritten) {
+    ++dropped_;
+    return nullptr;
+  }
+  if (ours_ == none && !begin_journal()) {
+    ++dropped_;
+    return nullptr;
+  }
+  return &tail_;
+}
+
+std::uint64_t Checkpoint::note_addition(const Key& key, std::size_t entry, bool failed) {
+  index_.add(key, {ours_, written_ + writing_.size() + entry, failed});
+  ++additions_;
+  if (hurried_) changed_.notify_all();
+  return additions_;
+}
+
+// In memory; the file is made when there is something to be written.
+bool Checkpoint::begin_journal() {
+  if (journals_.size() >> Place::journal_bits != 0) {
+    set_trouble("there are too many journals");
+    return false;
+  }
+  ours_ = static_cast<std::uint32_t>(journals_.size());
+  const Origin& origin = settings_.origin;
+  journals_.push_back({origin.host + "-" + std::to_string(origin.process) + "-" + std::to_string(origin.began) + "-" +
+                           std::to_string(journals_begun_++) + std::string(journal_ending),
+                       nullptr});
+  written_ = 0;
+  checkpoint::write(tail_, origin);
+  for (std::uint32_t number = 0; number < callables_.size(); ++number) checkpoint::write(tail_, number, callables_[number]);
+  return true;
+}
+
+void Checkpoint::set_trouble(std::string why) {
+  if (trouble_.empty() != why.empty())
+    settings_.warn("the checkpoint " + directory_ + (why.empty() ? " is written again" : " cannot be written, and is tried again: " + why));
+  trouble_ = std::move(why);
+  troubled_.store(!trouble_.empty(), std::memory_order_release);
+}
+
+void Checkpoint::hurry() {
+  const std::lock_guard guard(mutex_);
+  hurried_ = true;
+  changed_.notify_all();
+}
+
+bool Checkpoint::flush() {
+  std::unique_lock guard(mutex_);
+  const std::uint64_t wanted = additions_;
+  const bool hurried_before = std::exchange(hurried_, true);
+  // A round that is under way may have begun before.
+  const std::uint64_t enough = rounds_ + 2;
+  changed_.notify_all();
+  changed_.wait(guard, [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); });
+  hurried_ = hurried_before;
+  return durable_ >= wanted;
+}
+
+std::string Checkpoint::trouble() const {
+  const std::lock_guard guard(mutex_);
+  return trouble_;
+}
+
+// ---- the thread that writes --------------------------------------------------------------------------------------------------
+
+void Checkpoint::write_now_and_then() {
+  std::unique_lock guard(mutex_);
+  for (bool last = false; !last;) {
+    const auto wanted = [this] { return quitting_ || (hurried_ && additions_ != durable_ && trouble_.empty()); };
+    changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
+    last = quitting_;
+    if (additions_ != durable_) write(guard);
+    ++rounds_;
+    changed_.notify_all();
+  }
+}
+
+void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
+  frames_.close(tail_);
+  writing_ = std::exchange(tail_, {});
+  const std::uint64_t number = additions_;
+  const std::string name = journals_[ours_].name;
+  guard.unlock();
+  std::string why = write_ours(name);
+  guard.lock();
+  if (why.empty()) {
+    written_ += writing_.size();
+    writing_ = {};
+    durable_.store(number, std::memory_order_release);
+  } else {
+    write_elsewhere();
+  }
+  set_trouble(std::move(why));
+}
+
+// Without the lock: nobody else changes what is being written. Gives why it cannot be, or nothing.
+std::string Checkpoint::write_ours(const std::string& name) {
+  try {
+    File* file = journals_[ours_].file.get();
+    if (file == nullptr) {
+      auto made = disk_.create(path(name));
+      file = made.get();
+      const std::lock_guard guard(mutex_);
+      journals_[ours_].file = std::move(made);
+    }
+    file->append(writing_.bytes());
+    file->sync();
+    if (written_ == 0) disk_.sync_directory(directory_);
+    return {};
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+// Nobody knows what of it is on disk, so all of it goes into another journal, as the first that is in it.
+void Checkpoint::write_elsewhere() {
+  frames_.close(tail_);
+  detail::Buffer again = std::exchange(writing_, {});
+  again.append(tail_.data(), tail_.size());
+  tail_ = {};
+  const bool useless = written_ == 0;
+  if (useless && journals_[ours_].file != nullptr) {
+    // Whatever there is of it is also in the other one; that it stays does no harm.
+    try {
+      disk_.remove(path(journals_[ours_].name));
+    } catch (const std::exception& error) {
+      settings_.warn("the checkpoint " + directory_ + ": " + error.what());
+    }
+  }
+  if (useless) journals_.pop_back();
+  begin_journal();
+  MemoryFile memory(again.bytes());
+  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
+    const auto at = again.bytes().subspan(static_cast<std::size_t>(entry));
+    const Entry head = read_entry(at.first<entry_head>());
+    const Bytes value = at.subspan(entry_head, static_cast<std::size_t>(head.size));
+    std::size_t place = 0;
+    if (failed) {
+      frames_.close(tail_);
+      place = tail_.size() + failure_entry;
+      write_failure(tail_, callable, key, {reinterpret_cast<const char*>(value.data()), value.size()});
+    } else {
+      place = frames_.add(tail_, callable, key, value);
+    }
+    index_.move(key, {ours_, place, failed});
+  };
+  Reading reading;
+  reading.origin = [](const Origin&) {};
+  reading.callable = [](std::uint32_t, const Callable&) {};
+  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
+  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  Damage damage;
+  read_frames(memory, 0, reading, damage);
+}
+
+}  // namespace rankview::checkpoint

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "checkpoint/disk.hpp"
+#include "checkpoint/frames.hpp"
+#include "checkpoint/index.hpp"
+#include "checkpoint/key.hpp"
+
+#include <rankview/detail/buffer.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace rankview::checkpoint {
+
+// What was found of a key: a value, or why the item failed.
+enum class Found { nothing, result, failure };
+
+// A directory of journals: what has been finished, by whichever job. Each job appends to one of its own, and reads all. Thread-safe.
+//
+// What is added is written and synced by a thread of its own, in groups: within half a second, or at once where somebody waits for it. A
+// disk that takes no more costs a warning; what it did not take goes into a new journal when it does again.
+class Checkpoint {
+ public:
+  static constexpr std::uint64_t not_added = 0;
+
+  struct Settings {
+    Origin origin;                                 // who writes
+    std::chrono::milliseconds delay{300};          // from adding to writing
+    std::chrono::milliseconds retry{1000};         // after a failure
+    std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
+    std::function<void(const std::string&)> warn;  // is told a line; from any thread
+  };
+
+  // Reads what there is. Throws std::system_error, or UsageError for a directory that is not to be trusted.
+  Checkpoint(Disk& disk, std::string directory, Settings settings);
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+  // Writes what is left.
+  ~Checkpoint();
+
+  // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type.
+  std::uint32_t enlist(const Callable& callable);
+  // Adds the value, or the text of the failure, to `into`.
+  Found find(const Key& key, detail::Buffer& into);
+  // Adds what has been finished, and gives the number of the addition, or not_added if there is no room, since the disk takes nothing.
+  std::uint64_t add(std::uint32_t callable, const Key& key, Bytes value);
+  std::uint64_t add_failure(std::uint32_t callable, const Key& key, std::string_view why);
+  // The latest addition that is on disk, with all before it.
+  [[nodiscard]] std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
+  // From here on nothing that was added waits for company.
+  void hurry();
+  // Waits until all that was added by now is on disk; false if the disk does not take it.
+  bool flush();
+  // Whether the disk does not take what is added.
+  [[nodiscard]] bool troubled() const { return troubled_.load(std::memory_order_acquire); }
+  // Why the disk does not take what is added, or nothing.
+  [[nodiscard]] std::string trouble() const;
+  // Versions under which results of a name are there.
+  [[nodiscard]] std::vector<std::string> versions(const std::string& name) const;
+
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] std::size_t size() const;
+
+ private:
+  struct Journal {
+    std::string name;
+    std::unique_ptr<File> file;  // null for ours before there is anything in it
+  };
+
+  void read_all();
+  void read(const std::string& name);
+  void tell_damage(const std::string& name, const Damage& damage) const;
+  std::size_t read_at(const Place& place, std::span<std::byte> into);
+  std::size_t read_file(const Place& place, std::span<std::byte> into);
+  detail::Buffer* tail_for_addition(std::size_t bytes);
+  std::uint64_t note_addition(const Key& key, std::size_t entry, bool failed);
+  bool begin_journal();
+  void set_trouble(std::string why);
+  void write_now_and_then();
+  void write(std::unique_lock<std::mutex>& guard);
+  std::string write_ours(const std::string& name);
+  void write_elsewhere();
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+
+  Disk& disk_;
+  const std::string directory_;
+  const Settings settings_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Journal> journals_;
+  Index index_;
+  std::map<std::pair<std::string, std::string>, std::string> result_types_;  // by name and version of what is called
+  std::vector<Callable> callables_;                                          // that this job calls, by number
+  std::vector<std::byte> cache_;                                             // what lies at cached_
+  Place cached_;
+
+  // Of our journal what is on disk is followed by what is being written, and that by the tail.
+  std::uint32_t ours_ = none;
+  std::uint64_t journals_begun_ = 0;
+  std::uint64_t written_ = 0;
+  detail::Buffer writing_;
+  detail::Buffer tail_;
+  ResultFrames frames_;  // of the tail
+  std::uint64_t additions_ = 0;
+  std::uint64_t dropped_ = 0;  // of these, which there was no room for
+  bool hurried_ = false;       // somebody waits
+  bool quitting_ = false;
+  std::string trouble_;
+  std::uint64_t rounds_ = 0;  // of writing, whatever came of it
+  std::atomic<std::uint64_t> durable_{0};
+  std::atomic<bool> troubled_{false};
+
+  static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
+
+  std::thread thread_;
+};
+
+}  // namespace rankview::checkpoint

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace rankview::checkpoint {
+
+// A file that is read anywhere and written at its end.
+class File {
+ public:
+  File() = default;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  virtual ~File() = default;
+
+  [[nodiscard]] virtual std::uint64_t size() = 0;
+  // Reads what there is from an offset on, at most as much as fits. Gives how much that was.
+  virtual std::size_t read(std::uint64_t offset, std::span<std::byte> into) = 0;
+  // May have written a part when it throws.
+  virtual void append(std::span<const std::byte> bytes) = 0;
+  // What was appended survives from here on, whatever happens to the machine. After it has thrown nobody knows.
+  virtual void sync() = 0;
+};
+
+// Files in directories. All of it throws std::system_error that names the file and what was tried.
+class Disk {
+ public:
+  Disk() = default;
+  Disk(const Disk&) = delete;
+  Disk& operator=(const Disk&) = delete;
+  virtual ~Disk() = default;
+
+  // Makes the directory, and those above it, if it is not there. Refuses one that others than this user may write to.
+  virtual void make_directory(const std::string& path) = 0;
+  // The names in it, sorted.
+  virtual std::vector<std::string> list(const std::string& directory) = 0;
+  // A new file, to be appended to; fails if there is one.
+  virtual std::unique_ptr<File> create(const std::string& path) = 0;
+  // One that is there, to be read. Refuses what is no file of this user's.
+  virtual std::unique_ptr<File> open(const std::string& path) = 0;
+  // Names in the directory survive from here on.
+  virtual void sync_directory(const std::string& path) = 0;
+  virtual void remove(const std::string& path) = 0;
+  // Sets the time of the file to now, by the clock of whoever keeps it, and gives that; and the time that it has. Nanoseconds.
+  virtual std::int64_t touch(const std::string& path) = 0;
+  [[nodiscard]] virtual std::int64_t time_of(const std::string& path) = 0;
+};
+
+// The one that the operating system has.
+[[nodiscard]] Disk& posix_disk();
+
+}  // namespace rankview::checkpoint

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "checkpoint/checkpoint.hpp"
+#include "checkpoint/frames.hpp"
+#include "checkpoint/index.hpp"
+#include "support.hpp"
+
+#include <rankview/errors.hpp>
+
+#include "../catch.hpp"
+#include "../seed.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <system_error>
+#include <vector>
+
+namespace cp = rankview::checkpoint;
+
+namespace {
+
+using Content = std::vector<std::byte>;
+
+// Files in memory, of which what was not synced may be lost.
+class MemoryDisk final : public cp::Disk {
+ public:
+  struct Kept {
+    Content bytes;
+    std::size_t synced = 0;
+  };
+
+  // Before each write, sync and creation, with its number: throws to have it fail, after writing so many bytes.
+  std::function<std::size_t(std::size_t number, std::size_t bytes)> fault;
+  std::map<std::string, std::shared_ptr<Kept>> files;
+
+  void make_directory(const std::string&) override {}
+  std::vector<std::string> list(const std::string& directory) override {
+    const std::lock_guard guard(mutex_);
+    std::vector<std::string> names;
+    for (const auto& [path, kept] : files) {
+      if (path.starts_with(directory + "/")) names.push_back(path.substr(directory.size() + 1));
+    }
+    return names;
+  }
+  std::unique_ptr<cp::File> create(const std::string& path) override {
+    const std::lock_guard guard(mutex_);
+    if (!happens(0)) fail(ENOSPC, path);
+    const auto [at, made] = files.try_emplace(path, std::make_shared<Kept>());
+    if (!made) fail(EEXIST, path);
+    return std::make_unique<Open>(*this, at->second);
+  }
+  std::unique_ptr<cp::File> open(const std::string& path) override {
+    const std::lock_guard guard(mutex_);
+    if (!files.contains(path)) fail(ENOENT, path);
+    return std::make_unique<Open>(*this, files.at(path));
+  }
+  void sync_directory(const std::string& path) override {
+    const std::lock_guard guard(mutex_);
+    if (!happens(0)) fail(EIO, path);
+  }
+  void remove(const std::string& path) override {
+    const std::lock_guard guard(mutex_);
+    files.erase(path);
+  }
+  std::int64_t touch(const std::string&) override { return 0; }
+  std::int64_t time_of(const std::string&) override { return 0; }
+
+ private:
+  class Open final : public cp::File {
+   public:
+    Open(MemoryDisk& disk, std::shared_ptr<Kept> kept) : disk_(disk), kept_(std::move(kept)) {}
+    std::uint64_t size() override {
+      const std::lock_guard guard(disk_.mutex_);
+      return kept_->bytes.size();
+    }
+    std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
+      const std::lock_guard guard(disk_.mutex_);
+      const auto from = std::min(static_cast<std::size_t>(offset), kept_->bytes.size());
+      const std::size_t count = std::min(into.size(), kept_->bytes.size() - from);
+      if (count != 0) std::memcpy(into.data(), kept_->bytes.data() + from, count);
+      return count;
+    }
+    void append(std::span<const std::byte> bytes) override {
+      const std::lock_guard guard(disk_.mutex_);
+      const std::size_t written = disk_.allowed(bytes.size());
+      kept_->bytes.insert(kept_->bytes.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(written));
+      if (written != bytes.size()) fail(ENOSPC, "append");
+    }
+    void sync() override {
+      const std::lock_guard guard(disk_.mutex_);
+      if (!disk_.happens(0)) fail(EIO, "sync");
+      kept_->synced = kept_->bytes.size();
+    }
+
+   private:
+    MemoryDisk& disk_;
+    std::shared_ptr<Kept> kept_;
+  };
+
+  [[noreturn]] static void fail(int error, const std::string& what) { throw std::system_error(error, std::generic_category(), what); }
+  // How many of so many bytes this operation writes; one too few is a failure.
+  std::size_t allowed(std::size_t bytes) { return fault ? std::min(bytes, fault(operations_++, bytes)) : bytes; }
+  bool happens(std::size_t bytes) { return !fault || fault(operations_++, bytes) != none; }
+
+ public:
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+ private:
+  std::mutex mutex_;
+  std::size_t operations_ = 0;
+};
+
+bool contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+cp::Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::string text_of(const rankview::detail::Buffer& buffer) { return {reinterpret_cast<const char*>(buffer.data()), buffer.size()}; }
+cp::Key key(std::uint64_t number) { return cp::key_of(std::as_bytes(std::span(&number, 1)), 7); }
+// Long enough that some are alone in a frame.
+std::string value(std::uint64_t number) { return std::string(number % 7 == 0 ? 100'000 : number % 50, 'a') + std::to_string(number); }
+
+struct Warnings {
+  std::mutex mutex;
+  std::vector<std::string> lines;
+};
+
+cp::Checkpoint::Settings settings(Warnings& warnings) {
+  cp::Checkpoint::Settings settings;
+  settings.origin.host = "here";
+  static std::uint64_t processes = 0;
+  settings.origin.process = ++processes;
+  settings.retry = std::chrono::milliseconds(1);
+  settings.warn = [&warnings](const std::string& line) {
+    const std::lock_guard guard(warnings.mutex);
+    warnings.lines.push_back(line);
+  };
+  return settings;
+}
+
+const cp::Callable squares{"square", "", "int"};
+
+// How many of these numbers are found, with their values; none may have another.
+std::size_t count_found(cp::Checkpoint& checkpoint, std::uint64_t numbers) {
+  std::size_t found = 0;
+  for (std::uint64_t i = 0; i < numbers; ++i) {
+    rankview::detail::Buffer into;
+    const cp::Found what = checkpoint.find(key(i), into);
+    if (what == cp::Found::nothing) continue;
+    CHECK(what == cp::Found::result);
+    CHECK(text_of(into) == value(i));
+    ++found;
+  }
+  return found;
+}
+
+// A journal with the first so many numbers.
+void fill(MemoryDisk& disk, std::uint64_t numbers, std::uint64_t first = 0) {
+  Warnings warnings;
+  cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+  const std::uint32_t callable = checkpoint.enlist(squares);
+  for (std::uint64_t i = first; i < first + numbers; ++i) checkpoint.add(callable, key(i), bytes_of(value(i)));
+  CHECK(checkpoint.flush());
+  CHECK(warnings.lines.empty());
+}
+
+}  // namespace
+
+TEST_CASE("What was added to a checkpoint is found, now and by the next that opens it", "[checkpoint]") {
+  MemoryDisk disk;
+  Warnings warnings;
+  constexpr std::uint64_t many = 1000;
+  {
+    cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+    const std::uint32_t callable = checkpoint.enlist(squares);
+    CHECK(count_found(checkpoint, many) == 0);
+    for (std::uint64_t i = 0; i < many; ++i) {
+      CHECK(checkpoint.add(callable, key(i), bytes_of(value(i))) == i + 1);
+      if (i == many / 2) CHECK(checkpoint.flush());
+    }
+    CHECK(count_found(checkpoint, many + 10) == many);
+  }
+  for (const auto& [path, kept] : disk.files) CHECK(kept->synced == kept->bytes.size());
+  cp::Checkpoint again(disk, "d", settings(warnings));
+  CHECK(again.size() == many);
+  CHECK(count_found(again, many + 10) == many);
+  CHECK(warnings.lines.empty());
+  // Nothing was added, so there is no other journal.
+  CHECK(disk.files.size() == 1);
+}
+
+TEST_CASE("Journals of several jobs are read together", "[checkpoint]") {
+  MemoryDisk disk;
+  fill(disk, 100);
+  fill(disk, 100, 50);
+  CHECK(disk.files.size() == 2);
+  Warnings warnings;
+  cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+  CHECK(count_found(checkpoint, 200) == 150);
+}
+
+TEST_CASE("A failure is found as one, until there is a result", "[checkpoint]") {
+  MemoryDisk disk;
+  Warnings warnings;
+  for (int run = 0; run < 2; ++run) {
+    cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+    const std::uint32_t callable = checkpoint.enlist(squares);
+    rankview::detail::Buffer into;
+    if (run == 0) {
+      checkpoint.add_failure(callable, key(1), "it did not converge");
+      checkpoint.add_failure(callable, key(2), "nor this");
+    }
+    CHECK(checkpoint.find(key(1), into) == cp::Found::failure);
+    CHECK(text_of(into) == "it did not converge");
+  }
+  {
+    cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+    checkpoint.add(checkpoint.enlist(squares), key(1), bytes_of("1"));
+    checkpoint.add_failure(checkpoint.enlist(squares), key(1), "again");
+  }
+  cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+  rankview::detail::Buffer into;
+  CHECK(checkpoint.find(key(1), into) == cp::Found::result);
+  CHECK(text_of(into) == "1");
+  into = {};
+  CHECK(checkpoint.find(key(2), into) == cp::Found::failure);
+}
+
+TEST_CASE("A result of another type is refused, unless its version is another", "[checkpoint]") {
+  MemoryDisk disk;
+  fill(disk, 3);
+  Warnings warnings;
+  cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+  try {
+    checkpoint.enlist({"square", "", "double"});
+    FAIL("was not refused");
+  } catch (const rankview::UsageError& error) {
+    CHECK(contains(error.what(), "are int"));
+    CHECK(contains(error.what(), "gives double"));
+  }
+  CHECK_NOTHROW(checkpoint.enlist({"square", "2", "double"}));
+  CHECK_NOTHROW(checkpoint.enlist({"cube", "", "double"}));
+  CHECK(checkpoint.versions("square") == std::vector<std::string>{"", "2"});
+}
+
+TEST_CASE("Of a journal that is cut anywhere, what is whole is found", "[checkpoint]") {
+  MemoryDisk whole;
+  constexpr std::uint64_t many = 20;
+  for (std::uint64_t i = 0; i < many; i += 4) fill(whole, 4, i);
+  // Five journals become one file, so that there are frames behind each other, with headers in between.
+  Content all;
+  for (const auto& [path, kept] : whole.files) all.insert(all.end(), kept->bytes.begin(), kept->bytes.end());
+  std::size_t before = 0;
+  // Every byte where frames begin and end; of the long values some.
+  for (std::size_t cut = 0; cut <= all.size(); cut += cut % 100'000 < 2000 || all.size() - cut < 2000 ? 1 : 997) {
+    MemoryDisk disk;
+    disk.files["d/a.journal"] = std::make_shared<MemoryDisk::Kept>();
+    disk.files["d/a.journal"]->bytes.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(cut));
+    Warnings warnings;
+    cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+    const std::size_t found = count_found(checkpoint, many);
+    CHECK(found >= before);
+    CHECK(warnings.lines.empty());
+    before = found;
+  }
+  CHECK(before == many);
+}
+
+TEST_CASE("Of a journal with a flipped bit or a hole, what is whole is found, and the rest is told", "[checkpoint]") {
+  MemoryDisk whole;
+  constexpr std::uint64_t many = 30;
+  for (std::uint64_t i = 0; i < many; i += 2) {
+    if (i % 14 != 0) fill(whole, 2, i);
+  }
+  Content all;
+  for (const auto& [path, kept] : whole.files) all.insert(all.end(), kept->bytes.begin(), kept->bytes.end());
+  std::mt19937_64 random(test::seed("damaged journals"));
+  std::size_t told = 0;
+  for (std::size_t at = 0; at<all.size(); at += all.size()> 50'000 ? 1 + random() % 100 : 1) {
+    MemoryDisk disk;
+    Content damaged = all;
+    if (at % 3 == 2) {
+      damaged.erase(damaged.begin() + static_cast<std::ptrdiff_t>(at));
+    } else {
+      damaged[at] ^= std::byte{1} << (random() % 8);
+    }
+    disk.files["d/a.journal"] = std::make_shared<MemoryDisk::Kept>();
+    disk.files["d/a.journal"]->bytes = damaged;
+    Warnings warnings;
+    cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+    count_found(checkpoint, many);
+    told += warnings.lines.size();
+  }
+  CHECK(told > 0);
+}
+
+TEST_CASE("A journal of a later format is left out, and told", "[checkpoint]") {
+  MemoryDisk disk;
+  fill(disk, 3);
+  rankview::detail::Buffer buffer;
+  cp::Origin origin;
+  origin.format = cp::format_version + 1;
+  cp::write(buffer, origin);
+  disk.files["d/later.journal"] = std::make_shared<MemoryDisk::Kept>();
+  disk.files["d/later.journal"]->bytes.assign(buffer.data(), buffer.data() + buffer.size());
+  Warnings warnings;
+  cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+  CHECK(count_found(checkpoint, 3) == 3);
+  REQUIRE(warnings.lines.size() == 1);
+  CHECK(contains(warnings.lines[0], "later.journal"));
+}
+
+TEST_CASE("Whichever operation of the disk fails, nothing that was said to be on disk is lost", "[checkpoint]") {
+  constexpr std::uint64_t many = 60;
+  bool all_fine = false;
+  for (std::size_t faulty = 0; !all_fine; ++faulty) {
+    REQUIRE(faulty < 200);
+    MemoryDisk disk;
+    bool failed = false;
+    // The operation fails, and those behind it; a write is torn.
+    disk.fault = [&failed, faulty](std::size_t number, std::size_t bytes) {
+      if (number < faulty || number > faulty + 2) return bytes;
+      failed = true;
+      return bytes == 0 ? MemoryDisk::none : bytes / 2;
+    };
+    Warnings warnings;
+    std::uint64_t durable = 0;
+    {
+      cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+      const std::uint32_t callable = checkpoint.enlist(squares);
+      for (std::uint64_t i = 0; i < many; ++i) {
+        checkpoint.add(callable, key(i), bytes_of(value(i)));
+        if (i % 10 == 9) {
+          while (!checkpoint.flush()) {
+          }
+        }
+      }
+      CHECK(count_found(checkpoint, many) == many);
+      durable = checkpoint.durable();
+    }
+    CHECK(durable == many);
+    all_fine = !failed;
+    // The machine goes down: only what was synced is there.
+    for (auto& [path, kept] : disk.files) kept->bytes.resize(kept->synced);
+    cp::Checkpoint again(disk, "d", settings(warnings));
+    CHECK(count_found(again, many) == many);
+    CHECK(warnings.lines.empty() == !failed);
+  }
+}
+
+TEST_CASE("A disk that takes nothing costs a bounded amount of memory, and is told", "[checkpoint]") {
+  MemoryDisk disk;
+  disk.fault = [](std::size_t, std::size_t bytes) { return bytes == 0 ? MemoryDisk::none : 0; };
+  Warnings warnings;
+  cp::Checkpoint::Settings set = settings(warnings);
+  set.most_unwritten = 1000;
+  {
+    cp::Checkpoint checkpoint(disk, "d", set);
+    const std::uint32_t callable = checkpoint.enlist(squares);
+    checkpoint.add(callable, key(1), bytes_of(value(1)));
+    CHECK_FALSE(checkpoint.flush());
+    CHECK(checkpoint.troubled());
+    CHECK(contains(checkpoint.trouble(), "No space"));
+    std::size_t refused = 0;
+    for (std::uint64_t i = 2; i < 100; ++i) {
+      if (checkpoint.add(callable, key(i), bytes_of(value(i))) == cp::Checkpoint::not_added) ++refused;
+    }
+    CHECK(refused > 50);
+  }
+  CHECK(warnings.lines.size() == 2);
+  CHECK(contains(warnings.lines.back(), "lacks 99 tasks"));
+}
+
+TEST_CASE("An index finds what was added, and not more", "[checkpoint]") {
+  cp::Index index;
+  cp::Place place;
+  CHECK_FALSE(index.find(key(1), place));
+  constexpr std::uint64_t many = 10'000;
+  for (std::uint64_t i = 0; i < many; ++i) index.add(key(i), {static_cast<std::uint32_t>(i % 100), i + 1, i % 3 == 0});
+  CHECK(index.size() == many);
+  for (std::uint64_t i = 0; i < many; ++i) {
+    REQUIRE(index.find(key(i), place));
+    CHECK(place.journal == i % 100);
+    CHECK(place.offset == i + 1);
+    CHECK(place.failed == (i % 3 == 0));
+    CHECK_FALSE(index.find(key(many + i), place));
+  }
+  index.add(key(3), {1, 2, false});
+  index.add(key(4), {1, 2, false});
+  REQUIRE(index.find(key(3), place));
+  CHECK(place.offset == 2);
+  REQUIRE(index.find(key(4), place));
+  CHECK(place.offset == 5);
+}
