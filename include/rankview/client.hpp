@@ -108,6 +108,15 @@ class Client {
   template <class... T>
   requires(sizeof...(T) > 0) void abort(const AsyncResult<T>&... results) const { (results.abort(), ...); }
 
+  /// Has the run end before its work does. No task of a load-balanced or team view is handed out any more: those that wait, and those that
+  /// engines have not begun, end with Draining, which get() throws; so do those that are submitted later, without being run. Those that run
+  /// end as they would, and calls of direct views go on, so that what engines hold can be saved. If any task ended so, rv::run() returns 75
+  /// where the client returns 0 or lets Draining through: "requeue me". Signals and the walltime do the same; see Options::drain_signals
+  /// and Options::walltime.
+  void drain() const { detail::drain(*controller_); }
+  /// Whether the run drains.
+  [[nodiscard]] bool draining() const { return detail::draining(*controller_); }
+
   /// The database of tasks, of this run and of others before it; see Options::hub.
   [[nodiscard]] Hub hub() const { return Hub(controller_); }
 

@@ -1161,6 +1161,109 @@ Disk& posix_disk() {
 
 }  // namespace rankview::checkpoint
 
+#include <csignal>
+
+namespace rankview::inline abi_0_1 {
+
+// While it lives, SIGTERM and SIGUSR1 do nothing to this process but make a descriptor readable, from which a number can be read for each.
+// Not where the program has a handler for them, and there is one of these at most in a process: others do nothing. Children do not inherit
+// it.
+class DrainSignals {
+ public:
+  // `told`: an eventfd, or -1 if nobody wants to know.
+  explicit DrainSignals(int told);
+  DrainSignals(const DrainSignals&) = delete;
+  DrainSignals& operator=(const DrainSignals&) = delete;
+  ~DrainSignals();
+
+  // What is read for a SIGTERM, and for a SIGUSR1, times how many there were.
+  static constexpr unsigned long terminate = 1;
+  static constexpr unsigned long user = 1UL << 20U;
+
+ private:
+  std::vector<int> taken_;
+};
+
+}  // namespace rankview
+
+#include <rankview/options.hpp>
+
+namespace rankview::inline abi_0_1::detail {
+
+// What a program ends with that has drained, so that its job script starts it again: EX_TEMPFAIL of sysexits.h.
+inline constexpr int exit_to_requeue = 75;
+
+// Options with everything decided.
+struct Effective {
+  std::chrono::microseconds idle_spin{50};
+  std::chrono::microseconds idle_sleep{1000};
+  bool pulse = true;
+  std::chrono::milliseconds shutdown_grace{10'000};
+  std::chrono::milliseconds team_grace{60'000};
+  ForwardResults forward_results = ForwardResults::when_nearer;
+  bool task_server = true;
+  int slots = 1;
+  bool crash_report = true;
+  bool status_signal = true;
+  bool detection = true;
+  std::chrono::milliseconds silence{2000};
+  std::chrono::seconds start_limit{300};
+  bool drain_signals = true;
+  std::chrono::seconds walltime{0};
+  std::chrono::seconds walltime_margin{60};
+  std::string hub;
+  bool banner = false;
+};
+
+// The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.
+Effective decide(const Options& options);
+
+// One line for each option: its variable and its effective value.
+std::string to_string(const Effective& options);
+
+}  // namespace rankview::detail
+
+namespace rankview::inline abi_0_1 {
+
+// When the job is over, by the option, or by what Slurm says; nothing if nobody says. `began`: when the run did.
+std::optional<std::chrono::steady_clock::time_point> end_of_job(const detail::Effective& options,
+                                                                std::chrono::steady_clock::time_point began);
+
+// Has a run on rank 0 drain when a signal says so, or the end of the job is near, and end if it does not by itself. From a thread of its
+// own.
+class DrainWatch {
+ public:
+  // What is done, in this order, each at most once; the first and the last are told why it drains. The last does not return.
+  struct Steps {
+    std::function<void(const std::string& why)> drain;
+    std::function<void()> hurry;
+    std::function<void(const std::string& why)> end;
+  };
+
+  DrainWatch(const detail::Effective& options, std::optional<std::chrono::steady_clock::time_point> end_of_job, Steps steps);
+  DrainWatch(const DrainWatch&) = delete;
+  DrainWatch& operator=(const DrainWatch&) = delete;
+  ~DrainWatch();
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+
+  void watch();
+  void on_signal(const std::string& name);
+  void do_next(const std::string& why);
+
+  const Steps steps_;
+  const std::chrono::milliseconds grace_;
+  std::optional<Time> due_[3];  // when each is done if nothing happens
+  int next_ = 0;                // of these
+  std::string why_;             // it drains
+  int told_;                    // an eventfd
+  std::optional<DrainSignals> signals_;
+  std::thread thread_;
+};
+
+}  // namespace rankview
+
 namespace rankview::transport {
 
 // How to wait for something that only looking will show: spin for a while, then sleep for a sixteenth of the time waited so far, at most
@@ -2082,37 +2185,6 @@ class HubRecorder final : public controller::Recorder {
 
 }  // namespace rankview
 
-#include <rankview/options.hpp>
-
-namespace rankview::inline abi_0_1::detail {
-
-// Options with everything decided.
-struct Effective {
-  std::chrono::microseconds idle_spin{50};
-  std::chrono::microseconds idle_sleep{1000};
-  bool pulse = true;
-  std::chrono::milliseconds shutdown_grace{10'000};
-  std::chrono::milliseconds team_grace{60'000};
-  ForwardResults forward_results = ForwardResults::when_nearer;
-  bool task_server = true;
-  int slots = 1;
-  bool crash_report = true;
-  bool status_signal = true;
-  bool detection = true;
-  std::chrono::milliseconds silence{2000};
-  std::chrono::seconds start_limit{300};
-  std::string hub;
-  bool banner = false;
-};
-
-// The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.
-Effective decide(const Options& options);
-
-// One line for each option: its variable and its effective value.
-std::string to_string(const Effective& options);
-
-}  // namespace rankview::detail
-
 namespace rankview::inline abi_0_1 {
 
 // Ends the process if this lives for longer than it may: what takes all ranks waits for ever for one that has died.
@@ -2257,6 +2329,7 @@ struct Uncommon {
   Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
   Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
+  std::uint64_t given_back = 0;                        // items that the run did not come to
   std::exception_ptr doomed;                           // its items cannot run
   Rare<std::vector<ToldError>> told;                   // of its errors, those that are not made by rankview
   Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
@@ -3758,6 +3831,8 @@ class Scheduler {
 
   // Whether an engine is to be asked for something back that others could begin sooner. To be called now and then, with the time.
   std::optional<Recall> recall(Nanoseconds now);
+  // Likewise all that engines have, others may run, and which has not begun as far as is known.
+  std::vector<Recall> recall_all();
   // What an engine has given back of a Recall. It waits again, in its old place.
   void returned(int engine, const std::vector<Range>& ranges);
 
@@ -3857,7 +3932,7 @@ class Scheduler {
   // Recall.
   [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now);
   [[nodiscard]] bool overloaded(const Engine& engine) const;
-  std::vector<Range> recallable(Engine& engine);
+  std::vector<Range> recallable(Engine& engine, bool to_takers);
   bool has_taker(TargetSet& targets, const Avoid* avoid);
 
   Limits limits_;
@@ -4507,7 +4582,8 @@ class ResultTransfers {
 
 namespace rankview::controller {
 
-// How far a run has come: open for calls, closing, when engines have been told that no more comes, and closed, when none of them is left.
+// How far a run has come: open for calls, perhaps draining, closing, when engines have been told that no more comes, and closed, when none
+// of them is left.
 //
 // Changed under the controller's lock; may be asked without it.
 class RunState {
@@ -4515,7 +4591,18 @@ class RunState {
   [[nodiscard]] bool open() const { return phase() == Phase::open; }
   // Whether engines may still say something.
   [[nodiscard]] bool connected() const { return phase() != Phase::closed; }
+  // Whether tasks of pools are not handed out any more.
+  [[nodiscard]] bool draining() const { return draining_.load(std::memory_order_acquire); }
+  // Why, under the lock.
+  [[nodiscard]] const std::string& why_draining() const { return why_draining_; }
 
+  // False if it does so already, or closes.
+  bool begin_draining(std::string why) {
+    if (draining() || !open()) return false;
+    why_draining_ = std::move(why);
+    draining_.store(true, std::memory_order_release);
+    return true;
+  }
   void begin_closing() { phase_.store(Phase::closing, std::memory_order_release); }
   void close() { phase_.store(Phase::closed, std::memory_order_release); }
 
@@ -4525,6 +4612,8 @@ class RunState {
   [[nodiscard]] Phase phase() const { return phase_.load(std::memory_order_acquire); }
 
   std::atomic<Phase> phase_{Phase::open};
+  std::atomic<bool> draining_{false};
+  std::string why_draining_;
 };
 
 }  // namespace rankview::controller
@@ -4716,6 +4805,18 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Nobody has a handle of it any more.
   void abandon(Call& call) noexcept;
 
+  // Hands out no more tasks of pools: what waits, and what engines have not begun, ends with Draining, which says why. What runs goes on,
+  // and so do calls of direct views that are made later. Once; each takes the lock.
+  void drain(std::string why);
+  // Then: has tasks that still run told to stop.
+  void hurry();
+  [[nodiscard]] bool draining() const { return run_.draining(); }
+  [[nodiscard]] std::string why_draining() const;
+  // How many tasks have ended so.
+  [[nodiscard]] std::uint64_t given_back() const;
+  // Has what is in checkpoints by now written. Without the lock.
+  void flush_checkpoints() { checkpoints_.flush(); }
+
   // For calls that rank 0 runs itself; each takes the lock.
   void begin_local(const std::shared_ptr<Call>& call);
   bool enter_local(Call& call);
@@ -4784,6 +4885,11 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void withdraw(Call& call, Status status, const MakeError& error);
   void withdraw(Call& call, const std::string& why);
   void withdraw_waiting(Call& call, std::uint64_t item);
+  [[nodiscard]] bool gives_back(const Call& call) const;
+  void give_back(Call& call);
+  void give_back(Call& call, std::uint64_t item, const char* what);
+  void note_given_back(Call& call);
+  [[nodiscard]] std::exception_ptr draining_error(const char* what) const;
   void end_root_part(Call& call);
   void end(Call& call);
   void leave_teams(const Call& call);
@@ -4797,6 +4903,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool end_calls();
   void attend(std::int64_t submitted);
   void recall();
+  void ask_back(const scheduler::Recall& recall);
   void check_timers();
 
   // What engines say.
@@ -4833,6 +4940,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
+  std::uint64_t given_back_ = 0;
   mutable controller::UserWork work_;
   controller::Engines engines_;
   controller::CallRegistry calls_;
@@ -6462,8 +6570,8 @@ struct Cluster::State {
 
   using Main = std::function<int(Client&)>;
 
-  // Rank 0: runs f with a controller until it returns, and tells the engines its exit code, which it returns. Throws what f throws, after
-  // the engines were told.
+  // Rank 0: runs f with a controller until it returns, and tells the engines its exit code, which it returns: that of a run that drained,
+  // if tasks are left and f returns 0. Throws what f throws, after the engines were told.
   int control(const Main& f);
   // Other ranks: returns how the run ended.
   wire::End serve();
@@ -6514,6 +6622,7 @@ struct Cluster::State {
   [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines);
   [[nodiscard]] engine::Settings engine_settings(int id, int engines);
   int control_alone(const Main& f);
+  [[nodiscard]] std::unique_ptr<DrainWatch> watch_for_drain(detail::Controller& running);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
   void end_run(const detail::Controller& closed);
 
@@ -6521,6 +6630,7 @@ struct Cluster::State {
   void set_controller(detail::Controller* controller);
 
   const long process_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::uint64_t losses_ = 0;
   detail::Controller* controller_ = nullptr;  // while f runs
   engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed
@@ -6750,8 +6860,6 @@ std::string mpi_call_of(pid_t thread);
 
 }  // namespace rankview::transport
 
-#include <csignal>
-
 namespace rankview::inline abi_0_1 {
 namespace {
 
@@ -6974,6 +7082,9 @@ bool Cluster::State::has_world() const {
 
 wire::End Cluster::State::serve() {
   const UnderWay under_way(comm.get(), size);
+  // They are for rank 0, and come to all.
+  std::optional<DrainSignals> unheard;
+  if (options.drain_signals) unheard.emplace(-1);
   wire::End end = engine->serve(*endpoint);
   losses_ = end.losses;
   return end;
@@ -6995,27 +7106,62 @@ int Cluster::State::control_alone(const Main& f) {
   return exit_code;
 }
 
+std::unique_ptr<DrainWatch> Cluster::State::watch_for_drain(detail::Controller& running) {
+  const auto end = end_of_job(options, began_);
+  if (!options.drain_signals && !end) return nullptr;
+  DrainWatch::Steps steps;
+  steps.drain = [&running](const std::string& why) {
+    std::fprintf(stderr, "rankview: %s: no more tasks are handed out; those that run may end, and a second signal has them told to stop\n",
+                 why.c_str());
+    running.drain(why);
+  };
+  steps.hurry = [&running] {
+    std::fprintf(stderr, "rankview: tasks that still run are told to stop\n");
+    running.hurry();
+  };
+  steps.end = [this, &running](const std::string& why) {
+    running.flush_checkpoints();
+    if (hub != nullptr) hub->database()->flush();
+    transport::end_process(detail::exit_to_requeue, "the run drains (" + why + "), and tasks or the client have not ended");
+  };
+  return std::make_unique<DrainWatch>(options, end, std::move(steps));
+}
+
 int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
   set_controller(running.get());
   detail::note_run(running);
   Client client(running);
   int exit_code = 0;
+  std::exception_ptr left_by;
+  std::unique_ptr<DrainWatch> drain_watch = watch_for_drain(*running);
   const auto stay_parent = [this] {
     if (forked()) transport::end_process(1, "a child that the client has forked came back from the client's function: end it with _exit()");
   };
   try {
     std::optional<Watch> watch;
     if (has_world() && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
-    exit_code = f(client);
+    try {
+      exit_code = f(client);
+    } catch (const Draining&) {
+      left_by = std::current_exception();
+    }
     stay_parent();
     client.wait();
   } catch (...) {
+    drain_watch.reset();
     stay_parent();
     leave(1, engine::describe_uncaught());
     throw;
   }
+  if (const std::uint64_t left = running->given_back(); left != 0) {
+    std::fprintf(stderr, "rankview: the run drained (%s), and %llu tasks are left to a later one\n", running->why_draining().c_str(),
+                 static_cast<unsigned long long>(left));
+    if (exit_code == 0) exit_code = detail::exit_to_requeue;
+  }
   running->close(wire::Ending::completed, exit_code, "");
+  drain_watch.reset();
   end_run(*running);
+  if (left_by != nullptr) std::rethrow_exception(left_by);
   return exit_code;
 }
 
@@ -7065,6 +7211,143 @@ void Cluster::run_on_root(const std::function<void(Client&)>& f) {
   }
   const wire::End end = state_->serve();
   if (end.ending == wire::Ending::failed) throw Error("the client on rank 0 failed: " + end.reason);
+}
+
+}  // namespace rankview
+
+namespace rankview::inline abi_0_1 {
+namespace {
+
+// Whose signals are taken, 0 for nobody's; a child that was forked has another number.
+std::atomic<pid_t> taker{0};
+std::atomic<int> to_tell{-1};
+
+void on_drain_signal(int signal) {
+  const int before = errno;
+  if (::getpid() != taker) {
+    std::signal(signal, SIG_DFL);
+    ::raise(signal);
+  } else if (to_tell >= 0) {
+    const unsigned long what = signal == SIGTERM ? DrainSignals::terminate : DrainSignals::user;
+    [[maybe_unused]] const auto written = ::write(to_tell, &what, sizeof(what));
+  }
+  errno = before;
+}
+
+}  // namespace
+
+DrainSignals::DrainSignals(int told) {
+  pid_t nobody = 0;
+  if (!taker.compare_exchange_strong(nobody, ::getpid())) return;
+  to_tell = told;
+  for (const int signal : {SIGTERM, SIGUSR1}) {
+    struct sigaction there = {};
+    ::sigaction(signal, nullptr, &there);
+    if ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_DFL) continue;
+    struct sigaction action = {};
+    action.sa_handler = &on_drain_signal;
+    action.sa_flags = SA_RESTART;
+    if (::sigaction(signal, &action, nullptr) == 0) taken_.push_back(signal);
+  }
+  if (taken_.empty()) taker = 0;
+}
+
+DrainSignals::~DrainSignals() {
+  if (taken_.empty()) return;
+  for (const int signal : taken_) std::signal(signal, SIG_DFL);
+  to_tell = -1;
+  taker = 0;
+}
+
+}  // namespace rankview
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+namespace rankview::inline abi_0_1 {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::uint64_t no_more = std::uint64_t{1} << 40U;
+
+}  // namespace
+
+std::optional<steady_clock::time_point> end_of_job(const detail::Effective& options, steady_clock::time_point began) {
+  if (options.walltime.count() != 0) return began + options.walltime;
+  const char* const text = std::getenv("SLURM_JOB_END_TIME");
+  if (text == nullptr) return std::nullopt;
+  char* behind = nullptr;
+  const long long epoch = std::strtoll(text, &behind, 10);
+  if (behind == text || *behind != '\0' || epoch <= 0) return std::nullopt;
+  const auto left = std::chrono::system_clock::time_point(std::chrono::seconds(epoch)) - std::chrono::system_clock::now();
+  return steady_clock::now() + std::chrono::duration_cast<steady_clock::duration>(left);
+}
+
+DrainWatch::DrainWatch(const detail::Effective& options, std::optional<Time> end, Steps steps)
+    : steps_(std::move(steps)), grace_(options.shutdown_grace), told_(::eventfd(0, EFD_CLOEXEC)) {
+  if (told_ < 0) throw Error(std::string("rank 0 cannot watch for signals: eventfd: ") + std::strerror(errno));
+  if (end) {
+    const std::chrono::milliseconds margin = options.walltime_margin;
+    due_[0] = *end - margin;
+    due_[1] = *end - margin / 2;
+    due_[2] = *end - margin / 4;
+  }
+  thread_ = std::thread([this] { watch(); });
+  if (options.drain_signals) signals_.emplace(told_);
+}
+
+DrainWatch::~DrainWatch() {
+  signals_.reset();
+  [[maybe_unused]] const auto written = ::write(told_, &no_more, sizeof(no_more));
+  thread_.join();
+  ::close(told_);
+}
+
+void DrainWatch::watch() {
+  for (;;) {
+    int wait = -1;
+    if (next_ < 3 && due_[next_]) {
+      // Rounded up, so that it is due when this wakes.
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(*due_[next_] - steady_clock::now()).count();
+      wait = static_cast<int>(std::clamp<long long>(left, 0, 1'000'000));
+    }
+    pollfd told{told_, POLLIN, 0};
+    const int ready = ::poll(&told, 1, wait);
+    if (ready > 0) {
+      std::uint64_t what = 0;
+      if (::read(told_, &what, sizeof(what)) != sizeof(what)) continue;
+      if (what >= no_more) return;
+      for (std::uint64_t i = what / DrainSignals::user; i != 0; --i) on_signal("SIGUSR1");
+      for (std::uint64_t i = what % DrainSignals::user; i != 0; --i) on_signal("SIGTERM");
+    } else if (ready == 0 && next_ < 3 && due_[next_] && steady_clock::now() >= *due_[next_]) {
+      do_next("the walltime is near");
+    }
+  }
+}
+
+// The first has it drain, the second hurry.
+void DrainWatch::on_signal(const std::string& name) {
+  if (next_ >= 2) return;
+  const bool hurries = next_ == 1;
+  do_next(name);
+  if (!hurries) return;
+  const Time end = steady_clock::now() + grace_;
+  due_[2] = due_[2] ? std::min(*due_[2], end) : end;
+}
+
+void DrainWatch::do_next(const std::string& why) {
+  switch (next_++) {
+    case 0:
+      why_ = why;
+      steps_.drain(why);
+      return;
+    case 1:
+      steps_.hurry();
+      return;
+    default:
+      steps_.end(why_);
+  }
 }
 
 }  // namespace rankview
@@ -7319,6 +7602,7 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
 }
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
+constexpr std::int64_t most_seconds = 1'000'000'000;
 constexpr int most_engine_slots = 65'535;
 
 // One option: what is to be known of it but for its default, which Effective has.
@@ -7347,6 +7631,9 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
     Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
     Described{"RANKVIEW_START_LIMIT_S", &Options::start_limit, &Effective::start_limit, 1'000'000},
+    Described{"RANKVIEW_DRAIN_SIGNALS", &Options::drain_signals, &Effective::drain_signals, 1},
+    Described{"RANKVIEW_WALLTIME", &Options::walltime, &Effective::walltime, most_seconds},
+    Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
@@ -7541,6 +7828,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     };
     try {
       exit_code = state.control(main);
+    } catch (const Draining&) {
+      exit_code = exit_to_requeue;
     } catch (...) {
       std::fprintf(stderr, "rankview: the client threw %s\n", engine::describe_uncaught().c_str());
       exit_code = 1;
@@ -7591,8 +7880,6 @@ StartGuard::~StartGuard() {
 }
 
 }  // namespace rankview
-
-#include <sys/eventfd.h>
 
 namespace rankview::inline abi_0_1 {
 namespace {
@@ -8487,7 +8774,8 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.life().items.resize(total);
   if (call.plain) call.grow(total, call.life().items.capacity());
-  if (controller::enqueued_as_they_come(call) && !call.life().waits) enqueue(call, &added);
+  // What the run does not hand out any more, lay_out() gives back.
+  if (controller::enqueued_as_they_come(call) && !call.life().waits && !gives_back(call)) enqueue(call, &added);
 }
 
 // Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
@@ -8534,6 +8822,8 @@ void Controller::lay_out(Call& call) {
     ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
   } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
+  } else if (gives_back(call)) {
+    give_back(call);
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
     call.life().checkpointed ? enqueue_rest(call) : enqueue(call, nullptr);
   }
@@ -9170,6 +9460,76 @@ void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit
 
 }  // namespace rankview::controller
 
+// A run that ends before its work does: what has not begun is given back to the client, and is a later run's.
+namespace rankview::inline abi_0_1::detail {
+
+void Controller::drain(std::string why) {
+  {
+    const auto visit = driver_.visit();
+    if (!run_.begin_draining(std::move(why))) return;
+    for (const auto& call : calls_.unfinished()) {
+      const bool each_by_itself = in_pool(*call) || call->spread == Spread::blocks || call->spread == Spread::each;
+      if (each_by_itself && !call->life().subtask) give_back(*call);
+    }
+    // What engines have and have not begun; they say what that is.
+    for (const scheduler::Recall& recall : queue_.scheduler().recall_all()) ask_back(recall);
+    advance();
+  }
+  driver_.wake_progress_thread();
+}
+
+// What still runs is told to stop. What ends by itself all the same has a result.
+void Controller::hurry() {
+  const auto visit = driver_.visit();
+  for (const auto& call : calls_.unfinished()) dispatcher_.stop(*call, 0, call->life().items.size());
+  engines_.send_all();
+}
+
+// Whether the call's tasks are not to be handed out, if they have not been: those of the client that any engine may run. Tasks that run may
+// need their subtasks to end.
+bool Controller::gives_back(const Call& call) const { return run_.draining() && in_pool(call) && !call.life().subtask; }
+
+// Ends what waits of the call.
+void Controller::give_back(Call& call) {
+  const auto error = draining_error("the task was not run");
+  const MakeError give = [this, &call, &error](const TaskId&) {
+    note_given_back(call);
+    return error;
+  };
+  withdraw(call, Status::aborted, give);
+}
+
+// The same for an item that was handed out.
+void Controller::give_back(Call& call, std::uint64_t item, const char* what) {
+  note_given_back(call);
+  ledger_.ended(call, item, Status::aborted, draining_error(what));
+}
+
+void Controller::note_given_back(Call& call) {
+  ++call.life().more.edit().given_back;
+  ++given_back_;
+  // The run as a whole says so.
+  call.life().error_seen = true;
+}
+
+std::exception_ptr Controller::draining_error(const char* what) const {
+  return std::make_exception_ptr(Draining("the run drains (" + run_.why_draining() + "), and " + what));
+}
+
+std::uint64_t Controller::given_back() const {
+  return locked([this] { return given_back_; });
+}
+
+std::string Controller::why_draining() const {
+  return locked([this] { return run_.why_draining(); });
+}
+
+void drain(Controller& controller) { controller.drain("Client::drain()"); }
+
+bool draining(const Controller& controller) { return controller.draining(); }
+
+}  // namespace rankview::detail
+
 namespace rankview::controller {
 namespace {
 
@@ -9701,10 +10061,18 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.finished(call, item, Status::aborted, nullptr);
       return false;
     case wire::FailureKind::stopped:
+      if (run_.draining() && !given_up(call, item)) {
+        give_back(call, item, "the task was not run");
+        return false;
+      }
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
       return false;
     case wire::FailureKind::killed:
       ++engines_.account(engine).failed;
+      if (run_.draining() && !given_up(call, item)) {
+        give_back(call, item, "the task, which ran, was ended");
+        return false;
+      }
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
       return false;
     case wire::FailureKind::team_broken:
@@ -9754,6 +10122,8 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   const TaskId task{call.id, item};
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
+  } else if (gives_back(call)) {
+    give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
     if (any_lost_ && !somebody_left(call)) {
       ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
@@ -9811,6 +10181,8 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
     Call& call = *calls_.find(items.call);
     if (call.life().aborted) {
       withdraw(call, "aborted before it ran");
+    } else if (gives_back(call)) {
+      give_back(call);
     } else if (!call.life().more->given_up->empty()) {
       for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
         if (given_up(call, item)) withdraw_waiting(call, item);
@@ -10075,6 +10447,9 @@ void rethrow(Call& call) {
   if (!failed(call)) return;
   call.life().error_seen = true;
   if (call.life().failure) std::rethrow_exception(call.life().failure);
+  if (call.multiple && call.life().more->given_back != 0)
+    throw Draining("the run drains, and " + std::to_string(call.life().more->given_back) + " of " +
+                   std::to_string(call.life().items.size()) + " tasks are left to a later run");
   if (!call.multiple && !call.composite) std::rethrow_exception(call.life().errors->begin()->second);
   std::vector<CompositeError::Failure> failures;
   failures.reserve(call.life().errors->size());
@@ -10747,8 +11122,9 @@ bool ResultKeeper::progress() {
   while (!waiting_.empty()) {
     checkpoint::Checkpoint& in = *checkpointed(*waiting_.front().call).in;
     const std::uint64_t addition = waiting_.front().addition;
-    const bool on_disk = addition != checkpoint::Checkpoint::not_added && in.durable() >= addition;
-    if (!on_disk && !in.troubled()) break;
+    const bool added = addition != checkpoint::Checkpoint::not_added;
+    const bool on_disk = added && in.durable() >= addition;
+    if (!on_disk && added && !in.troubled()) break;
     Waiting ready = std::move(waiting_.front());
     waiting_.pop_front();
     end(*ready.call, ready.item,
@@ -11062,13 +11438,15 @@ void Controller::recall() {
   const std::int64_t time = now();
   if (time < next_recall_) return;
   next_recall_ = time + period;
-  while (const auto recall = queue_.scheduler().recall(time)) {
-    wire::Recall record;
-    for (const scheduler::Range& range : recall->ranges)
-      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
-    wire::write(engines_.to(recall->engine), record);
-  }
+  while (const auto recall = queue_.scheduler().recall(time)) ask_back(*recall);
   engines_.send_all();
+}
+
+void Controller::ask_back(const scheduler::Recall& recall) {
+  wire::Recall record;
+  for (const scheduler::Range& range : recall.ranges)
+    record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
+  wire::write(engines_.to(recall.engine), record);
 }
 
 // Calls whose items have waited for too long.
@@ -11145,6 +11523,10 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
     return;
   }
   if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
+  if (gives_back(call)) {
+    give_back(call);
+    return;
+  }
   const bool all_there = life.laid_out || controller::enqueued_as_they_come(call);
   if (life.ended == 0 && !life.checkpointed) {
     if (all_there) enqueue(call, nullptr);
@@ -14932,7 +15314,6 @@ std::string trace_text(std::span<void* const> addresses);
 
 }  // namespace rankview::isolation
 
-#include <poll.h>
 #include <sstream>
 
 namespace rankview::isolation {
@@ -17028,15 +17409,16 @@ bool Scheduler::has_taker(TargetSet& targets, const Avoid* avoid) {
   });
 }
 
-// What it could give back: what others may run, but for the item that it is at.
-std::vector<Range> Scheduler::recallable(Engine& engine) {
+// What it could give back: what others may run, but for the item that it is at. `to_takers`: only what one of them could begin now.
+std::vector<Range> Scheduler::recallable(Engine& engine, bool to_takers) {
   std::vector<Range> ranges;
   for (std::size_t i = 0; i < assignments(engine); ++i) {
     const Assignment& part = assignment(engine, i);
     const bool whole = part.whole();
     const std::uint64_t begin = i == 0 && !whole ? part.first + 1 : part.first;
     const bool running = i == 0 && (whole || part.count == 1);
-    if (running || !part.terms->targets->recallable() || !has_taker(*part.terms->targets, part.terms->avoid.get())) continue;
+    if (running || !part.terms->targets->recallable()) continue;
+    if (to_takers && !has_taker(*part.terms->targets, part.terms->avoid.get())) continue;
     ranges.push_back({part.call, begin, part.end(), whole});
   }
   return ranges;
@@ -17053,12 +17435,24 @@ std::optional<Recall> Scheduler::recall(Nanoseconds now) {
     } else if (!overloaded(holder)) {
       continue;
     }
-    std::vector<Range> ranges = recallable(holder);
+    std::vector<Range> ranges = recallable(holder, true);
     if (ranges.empty()) continue;
     holder.recalling = true;
     return Recall{holder.id, std::move(ranges)};
   }
   return std::nullopt;
+}
+
+std::vector<Recall> Scheduler::recall_all() {
+  std::vector<Recall> recalls;
+  for (Engine& holder : engines_) {
+    if (!holder.present() || holder.idle()) continue;
+    std::vector<Range> ranges = recallable(holder, false);
+    if (ranges.empty()) continue;
+    holder.recalling = true;
+    recalls.push_back({holder.id, std::move(ranges)});
+  }
+  return recalls;
 }
 
 void Scheduler::returned(int id, const std::vector<Range>& ranges) {

@@ -94,6 +94,12 @@ class TaskAborted : public Error {
   using Error::Error;
 };
 
+/// The run ends before its work does, and what was asked for is left to a later one: see Client::drain(). No failure of a task.
+class Draining : public Error {
+ public:
+  using Error::Error;
+};
+
 /// Where a task was when it failed.
 struct TaskPlace {
   int engine = -1;   ///< engine number, -1 when the error was thrown in the caller's own process

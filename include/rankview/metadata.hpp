@@ -34,7 +34,7 @@ struct Metadata {
   TaskId task;
   std::string label;  ///< the view's label
   Status status = Status::waiting;
-  int engine = -1;    ///< who ran it, -1 while nobody was asked to
+  int engine = -1;    ///< who ran it, -1 while nobody was asked to, and where it was found in a checkpoint
   std::string host;   ///< that engine's host
   int attempt = 0;    ///< how often it was handed out
   Time submitted;     ///< when the client made the call

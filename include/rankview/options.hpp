@@ -54,6 +54,16 @@ struct Options {
   /// `RANKVIEW_START_LIMIT_S` (300): MPI_Init and the making of a cluster take all ranks, and wait for ever for one that has died; after so
   /// many seconds a rank ends with an error instead. 0 for no limit. Not without detection.
   std::optional<std::chrono::seconds> start_limit{};
+  /// `RANKVIEW_DRAIN_SIGNALS` (1): whether SIGTERM and SIGUSR1 to rank 0 have the run drain; see Client::drain(). A second one has the
+  /// tasks that still run told to stop (rv::this_task::stop_requested()), and `shutdown_grace` later the job ends. Engines do not mind
+  /// these signals, since batch systems send them to all. Not where the program has handlers for them.
+  std::optional<bool> drain_signals{};
+  /// `RANKVIEW_WALLTIME` (none): how long the job may go on, in seconds from the beginning of the run. Where that is not said, Slurm's
+  /// SLURM_JOB_END_TIME is asked for. 0 for no limit.
+  std::optional<std::chrono::seconds> walltime{};
+  /// `RANKVIEW_WALLTIME_MARGIN_S` (60): so long before that the run drains; after half of it tasks that still run are told to stop, and
+  /// after three quarters the job ends.
+  std::optional<std::chrono::seconds> walltime_margin{};
   /// `RANKVIEW_HUB` (none): the file of the task database, on rank 0's host, to which this run is added: which calls were made, what became
   /// of their tasks, where, when and why. See Client::hub(), and the README for its tables. No task waits for the disk, but a thread of
   /// rank 0 needs a core for it: tiny tasks took 80 ns instead of 50 where three ranks had two cores.

@@ -249,6 +249,9 @@ bool Cluster::State::has_world() const {
 
 wire::End Cluster::State::serve() {
   const UnderWay under_way(comm.get(), size);
+  // They are for rank 0, and come to all.
+  std::optional<DrainSignals> unheard;
+  if (options.drain_signals) unheard.emplace(-1);
   wire::End end = engine->serve(*endpoint);
   losses_ = end.losses;
   return end;
@@ -270,27 +273,62 @@ int Cluster::State::control_alone(const Main& f) {
   return exit_code;
 }
 
+std::unique_ptr<DrainWatch> Cluster::State::watch_for_drain(detail::Controller& running) {
+  const auto end = end_of_job(options, began_);
+  if (!options.drain_signals && !end) return nullptr;
+  DrainWatch::Steps steps;
+  steps.drain = [&running](const std::string& why) {
+    std::fprintf(stderr, "rankview: %s: no more tasks are handed out; those that run may end, and a second signal has them told to stop\n",
+                 why.c_str());
+    running.drain(why);
+  };
+  steps.hurry = [&running] {
+    std::fprintf(stderr, "rankview: tasks that still run are told to stop\n");
+    running.hurry();
+  };
+  steps.end = [this, &running](const std::string& why) {
+    running.flush_checkpoints();
+    if (hub != nullptr) hub->database()->flush();
+    transport::end_process(detail::exit_to_requeue, "the run drains (" + why + "), and tasks or the client have not ended");
+  };
+  return std::make_unique<DrainWatch>(options, end, std::move(steps));
+}
+
 int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& running, const Main& f) {
   set_controller(running.get());
   detail::note_run(running);
   Client client(running);
   int exit_code = 0;
+  std::exception_ptr left_by;
+  std::unique_ptr<DrainWatch> drain_watch = watch_for_drain(*running);
   const auto stay_parent = [this] {
     if (forked()) transport::end_process(1, "a child that the client has forked came back from the client's function: end it with _exit()");
   };
   try {
     std::optional<Watch> watch;
     if (has_world() && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
-    exit_code = f(client);
+    try {
+      exit_code = f(client);
+    } catch (const Draining&) {
+      left_by = std::current_exception();
+    }
     stay_parent();
     client.wait();
   } catch (...) {
+    drain_watch.reset();
     stay_parent();
     leave(1, engine::describe_uncaught());
     throw;
   }
+  if (const std::uint64_t left = running->given_back(); left != 0) {
+    std::fprintf(stderr, "rankview: the run drained (%s), and %llu tasks are left to a later one\n", running->why_draining().c_str(),
+                 static_cast<unsigned long long>(left));
+    if (exit_code == 0) exit_code = detail::exit_to_requeue;
+  }
   running->close(wire::Ending::completed, exit_code, "");
+  drain_watch.reset();
   end_run(*running);
+  if (left_by != nullptr) std::rethrow_exception(left_by);
   return exit_code;
 }
 

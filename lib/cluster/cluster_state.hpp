@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "cluster/drain_watch.hpp"
 #include "cluster/event_log.hpp"
 #include "cluster/hub_recorder.hpp"
 #include "cluster/options.hpp"
@@ -22,6 +23,7 @@
 
 #include <rankview/cluster.hpp>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -37,8 +39,8 @@ struct Cluster::State {
 
   using Main = std::function<int(Client&)>;
 
-  // Rank 0: runs f with a controller until it returns, and tells the engines its exit code, which it returns. Throws what f throws, after
-  // the engines were told.
+  // Rank 0: runs f with a controller until it returns, and tells the engines its exit code, which it returns: that of a run that drained,
+  // if tasks are left and f returns 0. Throws what f throws, after the engines were told.
   int control(const Main& f);
   // Other ranks: returns how the run ended.
   wire::End serve();
@@ -89,6 +91,7 @@ struct Cluster::State {
   [[nodiscard]] detail::ControllerSettings controller_settings(std::size_t engines);
   [[nodiscard]] engine::Settings engine_settings(int id, int engines);
   int control_alone(const Main& f);
+  [[nodiscard]] std::unique_ptr<DrainWatch> watch_for_drain(detail::Controller& running);
   int run_client(const std::shared_ptr<detail::Controller>& running, const Main& f);
   void end_run(const detail::Controller& closed);
 
@@ -96,6 +99,7 @@ struct Cluster::State {
   void set_controller(detail::Controller* controller);
 
   const long process_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::uint64_t losses_ = 0;
   detail::Controller* controller_ = nullptr;  // while f runs
   engine::Thread serving_;                    // with one rank, the engine; ends when the controller has closed

@@ -36,6 +36,7 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
 }
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
+constexpr std::int64_t most_seconds = 1'000'000'000;
 constexpr int most_engine_slots = 65'535;
 
 // One option: what is to be known of it but for its default, which Effective has.
@@ -64,6 +65,9 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
     Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
     Described{"RANKVIEW_START_LIMIT_S", &Options::start_limit, &Effective::start_limit, 1'000'000},
+    Described{"RANKVIEW_DRAIN_SIGNALS", &Options::drain_signals, &Effective::drain_signals, 1},
+    Described{"RANKVIEW_WALLTIME", &Options::walltime, &Effective::walltime, most_seconds},
+    Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };

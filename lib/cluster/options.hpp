@@ -9,6 +9,9 @@
 
 namespace rankview::inline abi_0_1::detail {
 
+// What a program ends with that has drained, so that its job script starts it again: EX_TEMPFAIL of sysexits.h.
+inline constexpr int exit_to_requeue = 75;
+
 // Options with everything decided.
 struct Effective {
   std::chrono::microseconds idle_spin{50};
@@ -24,6 +27,9 @@ struct Effective {
   bool detection = true;
   std::chrono::milliseconds silence{2000};
   std::chrono::seconds start_limit{300};
+  bool drain_signals = true;
+  std::chrono::seconds walltime{0};
+  std::chrono::seconds walltime_margin{60};
   std::string hub;
   bool banner = false;
 };

@@ -123,6 +123,8 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
     };
     try {
       exit_code = state.control(main);
+    } catch (const Draining&) {
+      exit_code = exit_to_requeue;
     } catch (...) {
       std::fprintf(stderr, "rankview: the client threw %s\n", engine::describe_uncaught().c_str());
       exit_code = 1;

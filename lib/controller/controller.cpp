@@ -172,7 +172,8 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.life().items.resize(total);
   if (call.plain) call.grow(total, call.life().items.capacity());
-  if (controller::enqueued_as_they_come(call) && !call.life().waits) enqueue(call, &added);
+  // What the run does not hand out any more, lay_out() gives back.
+  if (controller::enqueued_as_they_come(call) && !call.life().waits && !gives_back(call)) enqueue(call, &added);
 }
 
 // Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
@@ -219,6 +220,8 @@ void Controller::lay_out(Call& call) {
     ledger_.give_up(call, Status::failed, [&call](const TaskId&) { return call.life().more->doomed; });
   } else if (call.life().aborted) {
     withdraw(call, "aborted while it was submitted");
+  } else if (gives_back(call)) {
+    give_back(call);
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
     call.life().checkpointed ? enqueue_rest(call) : enqueue(call, nullptr);
   }

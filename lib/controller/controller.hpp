@@ -110,6 +110,18 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Nobody has a handle of it any more.
   void abandon(Call& call) noexcept;
 
+  // Hands out no more tasks of pools: what waits, and what engines have not begun, ends with Draining, which says why. What runs goes on,
+  // and so do calls of direct views that are made later. Once; each takes the lock.
+  void drain(std::string why);
+  // Then: has tasks that still run told to stop.
+  void hurry();
+  [[nodiscard]] bool draining() const { return run_.draining(); }
+  [[nodiscard]] std::string why_draining() const;
+  // How many tasks have ended so.
+  [[nodiscard]] std::uint64_t given_back() const;
+  // Has what is in checkpoints by now written. Without the lock.
+  void flush_checkpoints() { checkpoints_.flush(); }
+
   // For calls that rank 0 runs itself; each takes the lock.
   void begin_local(const std::shared_ptr<Call>& call);
   bool enter_local(Call& call);
@@ -178,6 +190,11 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void withdraw(Call& call, Status status, const MakeError& error);
   void withdraw(Call& call, const std::string& why);
   void withdraw_waiting(Call& call, std::uint64_t item);
+  [[nodiscard]] bool gives_back(const Call& call) const;
+  void give_back(Call& call);
+  void give_back(Call& call, std::uint64_t item, const char* what);
+  void note_given_back(Call& call);
+  [[nodiscard]] std::exception_ptr draining_error(const char* what) const;
   void end_root_part(Call& call);
   void end(Call& call);
   void leave_teams(const Call& call);
@@ -191,6 +208,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool end_calls();
   void attend(std::int64_t submitted);
   void recall();
+  void ask_back(const scheduler::Recall& recall);
   void check_timers();
 
   // What engines say.
@@ -227,6 +245,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
+  std::uint64_t given_back_ = 0;
   mutable controller::UserWork work_;
   controller::Engines engines_;
   controller::CallRegistry calls_;

@@ -145,10 +145,18 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.finished(call, item, Status::aborted, nullptr);
       return false;
     case wire::FailureKind::stopped:
+      if (run_.draining() && !given_up(call, item)) {
+        give_back(call, item, "the task was not run");
+        return false;
+      }
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
       return false;
     case wire::FailureKind::killed:
       ++engines_.account(engine).failed;
+      if (run_.draining() && !given_up(call, item)) {
+        give_back(call, item, "the task, which ran, was ended");
+        return false;
+      }
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
       return false;
     case wire::FailureKind::team_broken:
@@ -198,6 +206,8 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   const TaskId task{call.id, item};
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
+  } else if (gives_back(call)) {
+    give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
     if (any_lost_ && !somebody_left(call)) {
       ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
@@ -255,6 +265,8 @@ void Controller::on_returned(int engine, const wire::Returned& returned) {
     Call& call = *calls_.find(items.call);
     if (call.life().aborted) {
       withdraw(call, "aborted before it ran");
+    } else if (gives_back(call)) {
+      give_back(call);
     } else if (!call.life().more->given_up->empty()) {
       for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
         if (given_up(call, item)) withdraw_waiting(call, item);

@@ -65,6 +65,9 @@ void rethrow(Call& call) {
   if (!failed(call)) return;
   call.life().error_seen = true;
   if (call.life().failure) std::rethrow_exception(call.life().failure);
+  if (call.multiple && call.life().more->given_back != 0)
+    throw Draining("the run drains, and " + std::to_string(call.life().more->given_back) + " of " +
+                   std::to_string(call.life().items.size()) + " tasks are left to a later run");
   if (!call.multiple && !call.composite) std::rethrow_exception(call.life().errors->begin()->second);
   std::vector<CompositeError::Failure> failures;
   failures.reserve(call.life().errors->size());

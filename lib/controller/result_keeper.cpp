@@ -159,8 +159,9 @@ bool ResultKeeper::progress() {
   while (!waiting_.empty()) {
     checkpoint::Checkpoint& in = *checkpointed(*waiting_.front().call).in;
     const std::uint64_t addition = waiting_.front().addition;
-    const bool on_disk = addition != checkpoint::Checkpoint::not_added && in.durable() >= addition;
-    if (!on_disk && !in.troubled()) break;
+    const bool added = addition != checkpoint::Checkpoint::not_added;
+    const bool on_disk = added && in.durable() >= addition;
+    if (!on_disk && added && !in.troubled()) break;
     Waiting ready = std::move(waiting_.front());
     waiting_.pop_front();
     end(*ready.call, ready.item,

@@ -105,13 +105,15 @@ void Controller::recall() {
   const std::int64_t time = now();
   if (time < next_recall_) return;
   next_recall_ = time + period;
-  while (const auto recall = queue_.scheduler().recall(time)) {
-    wire::Recall record;
-    for (const scheduler::Range& range : recall->ranges)
-      record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
-    wire::write(engines_.to(recall->engine), record);
-  }
+  while (const auto recall = queue_.scheduler().recall(time)) ask_back(*recall);
   engines_.send_all();
+}
+
+void Controller::ask_back(const scheduler::Recall& recall) {
+  wire::Recall record;
+  for (const scheduler::Range& range : recall.ranges)
+    record.items.push_back({range.call, range.begin, range.end - range.begin, range.whole ? 1U : 0U});
+  wire::write(engines_.to(recall.engine), record);
 }
 
 // Calls whose items have waited for too long.
@@ -188,6 +190,10 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
     return;
   }
   if (life.more->deferred.encode) life.more.edit().deferred.placed = dispatcher_.engine_with_arguments(call);
+  if (gives_back(call)) {
+    give_back(call);
+    return;
+  }
   const bool all_there = life.laid_out || controller::enqueued_as_they_come(call);
   if (life.ended == 0 && !life.checkpointed) {
     if (all_there) enqueue(call, nullptr);

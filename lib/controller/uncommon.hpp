@@ -76,6 +76,7 @@ struct Uncommon {
   Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
   Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
   Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
+  std::uint64_t given_back = 0;                        // items that the run did not come to
   std::exception_ptr doomed;                           // its items cannot run
   Rare<std::vector<ToldError>> told;                   // of its errors, those that are not made by rankview
   Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them

@@ -50,15 +50,16 @@ bool Scheduler::has_taker(TargetSet& targets, const Avoid* avoid) {
   });
 }
 
-// What it could give back: what others may run, but for the item that it is at.
-std::vector<Range> Scheduler::recallable(Engine& engine) {
+// What it could give back: what others may run, but for the item that it is at. `to_takers`: only what one of them could begin now.
+std::vector<Range> Scheduler::recallable(Engine& engine, bool to_takers) {
   std::vector<Range> ranges;
   for (std::size_t i = 0; i < assignments(engine); ++i) {
     const Assignment& part = assignment(engine, i);
     const bool whole = part.whole();
     const std::uint64_t begin = i == 0 && !whole ? part.first + 1 : part.first;
     const bool running = i == 0 && (whole || part.count == 1);
-    if (running || !part.terms->targets->recallable() || !has_taker(*part.terms->targets, part.terms->avoid.get())) continue;
+    if (running || !part.terms->targets->recallable()) continue;
+    if (to_takers && !has_taker(*part.terms->targets, part.terms->avoid.get())) continue;
     ranges.push_back({part.call, begin, part.end(), whole});
   }
   return ranges;
@@ -75,12 +76,24 @@ std::optional<Recall> Scheduler::recall(Nanoseconds now) {
     } else if (!overloaded(holder)) {
       continue;
     }
-    std::vector<Range> ranges = recallable(holder);
+    std::vector<Range> ranges = recallable(holder, true);
     if (ranges.empty()) continue;
     holder.recalling = true;
     return Recall{holder.id, std::move(ranges)};
   }
   return std::nullopt;
+}
+
+std::vector<Recall> Scheduler::recall_all() {
+  std::vector<Recall> recalls;
+  for (Engine& holder : engines_) {
+    if (!holder.present() || holder.idle()) continue;
+    std::vector<Range> ranges = recallable(holder, false);
+    if (ranges.empty()) continue;
+    holder.recalling = true;
+    recalls.push_back({holder.id, std::move(ranges)});
+  }
+  return recalls;
 }
 
 void Scheduler::returned(int id, const std::vector<Range>& ranges) {

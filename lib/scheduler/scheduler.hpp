@@ -75,6 +75,8 @@ class Scheduler {
 
   // Whether an engine is to be asked for something back that others could begin sooner. To be called now and then, with the time.
   std::optional<Recall> recall(Nanoseconds now);
+  // Likewise all that engines have, others may run, and which has not begun as far as is known.
+  std::vector<Recall> recall_all();
   // What an engine has given back of a Recall. It waits again, in its old place.
   void returned(int engine, const std::vector<Range>& ranges);
 
@@ -174,7 +176,7 @@ class Scheduler {
   // Recall.
   [[nodiscard]] bool overdue(Engine& engine, Nanoseconds now);
   [[nodiscard]] bool overloaded(const Engine& engine) const;
-  std::vector<Range> recallable(Engine& engine);
+  std::vector<Range> recallable(Engine& engine, bool to_takers);
   bool has_taker(TargetSet& targets, const Avoid* avoid);
 
   Limits limits_;

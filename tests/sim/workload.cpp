@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "workload.hpp"
 
+#include "controller/controller.hpp"
+
 #include <csignal>
 #include <functional>
 #include <memory>
@@ -116,15 +118,17 @@ class Work {
 
   void step() {
     using Verb = void (Work::*)();
-    static constexpr Verb verbs[] = {&Work::apply,        &Work::apply,  &Work::map,          &Work::map,        &Work::direct_map,
-                                     &Work::direct_apply, &Work::fold,   &Work::chain,        &Work::dependency, &Work::failure,
-                                     &Work::retries,      &Work::values, &Work::subtasks,     &Work::abort,      &Work::abort,
-                                     &Work::look,         &Work::look,   &Work::then,         &Work::streaming,  &Work::forget,
-                                     &Work::idle,         &Work::stop,   &Work::queue_status, &Work::isolated,   &Work::crashing};
+    static constexpr Verb verbs[] = {
+        &Work::apply, &Work::apply,        &Work::map,      &Work::map,      &Work::direct_map, &Work::direct_apply, &Work::fold,
+        &Work::chain, &Work::dependency,   &Work::failure,  &Work::retries,  &Work::values,     &Work::subtasks,     &Work::abort,
+        &Work::abort, &Work::look,         &Work::look,     &Work::then,     &Work::streaming,  &Work::forget,       &Work::idle,
+        &Work::stop,  &Work::queue_status, &Work::isolated, &Work::crashing, &Work::drain};
     try {
       (this->*verbs[world().draw(std::size(verbs))])();
     } catch (const rv::UsageError& error) {
       expect(client_.size() == 0, error.what());
+    } catch (const rv::Draining& error) {
+      expect(client_.draining(), error.what());
     }
   }
 
@@ -146,9 +150,11 @@ class Work {
     Later later;
     later.task = rv::Dependency(*kept);
     later.aborted = std::make_shared<bool>(false);
-    later.check = [kept, check, aborted = later.aborted] {
+    later.check = [this, kept, check, aborted = later.aborted] {
       try {
         check(*kept);
+      } catch (const rv::Draining& error) {
+        expect(client_.draining(), error.what());
       } catch (const rv::EngineError& error) {
         expect(world().deaths() != 0, error.what());
       } catch (const rv::RemoteError& error) {
@@ -172,6 +178,8 @@ class Work {
         try {
           std::rethrow_exception(failure.error);
         } catch (const rv::TaskAborted&) {
+          continue;
+        } catch (const rv::Draining&) {
           continue;
         } catch (const rv::EngineError&) {
           expect(world().deaths() != 0, "an engine is said to have died");
@@ -353,6 +361,15 @@ class Work {
         }
       }
     });
+  }
+  // The run is to end before its work does, seldom; some time later tasks that run are told to stop.
+  void drain() {
+    if (!world().chance(10)) return;
+    client_.drain();
+    expect(client_.draining(), "it drains");
+    if (world().chance(50)) return;
+    world().sleep(std::chrono::microseconds(world().draw(500)));
+    rv::detail::running_controller()->hurry();
   }
   void queue_status() {
     const std::size_t most = client_.size();

@@ -27,6 +27,9 @@ struct Clean {
   Environment server{"RANKVIEW_TASK_SERVER", ""};
   Environment slots{"RANKVIEW_SLOTS", ""};
   Environment hub{"RANKVIEW_HUB", ""};
+  Environment signals{"RANKVIEW_DRAIN_SIGNALS", ""};
+  Environment walltime{"RANKVIEW_WALLTIME", ""};
+  Environment margin{"RANKVIEW_WALLTIME_MARGIN_S", ""};
   Environment report{"RANKVIEW_CRASH_REPORT", ""};
   Environment status{"RANKVIEW_STATUS_SIGNAL", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
@@ -112,6 +115,9 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_DETECTION=1\n"
         "  RANKVIEW_SILENCE_MS=2000\n"
         "  RANKVIEW_START_LIMIT_S=300\n"
+        "  RANKVIEW_DRAIN_SIGNALS=1\n"
+        "  RANKVIEW_WALLTIME=0\n"
+        "  RANKVIEW_WALLTIME_MARGIN_S=60\n"
         "  RANKVIEW_HUB=run.db\n"
         "  RANKVIEW_BANNER=1\n");
 }

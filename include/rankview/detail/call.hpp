@@ -315,6 +315,8 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval);
 
 // ---- calls that rank 0 runs itself ----
 
+void drain(Controller& controller);
+bool draining(const Controller& controller);
 // The controller of the run that is under way in this process, the latest if there are several. Throws UsageError if there is none.
 std::shared_ptr<Controller> running_controller();
 // Makes a call known whose one item rank 0 runs.

@@ -406,7 +406,9 @@ Function function_for(const F& callable) {
   } else if constexpr (is_by_value<F>::value) {
     function.object.edit().value(callable);
   } else if constexpr (has_state<F>) {
-    save_whole(function.object.edit(), callable);
+    Writer& object = function.object.edit();
+    object.canonical = true;  // a checkpoint may know the call by it
+    save_whole(object, callable);
   }
   return function;
 }
