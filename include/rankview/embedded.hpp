@@ -6198,9 +6198,57 @@ class LaterModules {
 
 namespace rankview::isolation {
 
+// Where a process was that has crashed: which function had called which, the innermost first. Passed on as bytes to whoever has the time to
+// find out what the places are called.
+struct Trace {
+  static constexpr std::size_t most = 64;
+  static constexpr std::uint32_t no_file = ~std::uint32_t{0};
+
+  struct Call {
+    std::uint64_t address = 0;
+    std::uint64_t from_start = 0;  // of the file, as it lies in memory
+    std::uint64_t byte = 0;        // of the file
+    std::uint32_t path = no_file;  // where it begins in `paths`
+  };
+
+  std::uint64_t count = 0;
+  std::array<Call, most> calls{};
+  std::array<char, 3000> paths{};  // each with a 0 behind it
+
+  // Of the code that a call is in, nothing where no file has it.
+  [[nodiscard]] std::string_view path_of(const Call& call) const;
+};
+
+// Loads what the handlers need, which must not happen in them.
+void prime_traces();
+
+// For a signal handler: finds out which files the addresses, as from backtrace(), are in.
+void locate(std::span<void* const> addresses, Trace& trace) noexcept;
+
+// For a signal handler, while it asks for a backtrace: should the crash have happened under a lock that this needs, the process ends
+// instead of waiting for ever.
+class BacktraceLimit {
+ public:
+  BacktraceLimit() noexcept;
+  BacktraceLimit(const BacktraceLimit&) = delete;
+  BacktraceLimit& operator=(const BacktraceLimit&) = delete;
+  ~BacktraceLimit();
+
+ private:
+  struct sigaction before_ {};
+};
+
+// A line for each call, with the line before ended: its name, and where that is in the source, as far as these can be found out. May take
+// some seconds the first time.
+std::string trace_text(const Trace& trace);
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
 // A process beside this one that forks a child for each isolated task. It is made before MPI is initialised, so it has no MPI, one thread
 // and little memory, and the code of this process at the same addresses: a fork of it is quick and safe. It ends with this process, and its
-// children with it.
+// children with it. And when this process crashes, it tells on stderr where that was.
 class TaskServer {
  public:
   // Throws std::system_error.
@@ -6213,12 +6261,19 @@ class TaskServer {
   // Has it make children for whoever has this; each is for one thread. Throws Error if the server has gone, std::system_error.
   std::unique_ptr<Forker> connect();
 
+  // For tell_server().
+  [[nodiscard]] int control() const { return control_.get(); }
+
  private:
   explicit TaskServer(Fd control) : control_(std::move(control)) {}
 
   Fd control_;
   LaterModules later_modules_;
 };
+
+// For a signal handler, in the process that the server is for: has it tell where that has crashed. Waits for so long until that is done.
+// False if the server has not got it.
+bool tell_server(int control, const Trace& trace, std::chrono::milliseconds wait) noexcept;
 
 }  // namespace rankview::isolation
 
@@ -6564,6 +6619,9 @@ class MpiEndpoint final : public Endpoint {
 
 namespace rankview::inline abi_0_1 {
 
+// Whether what has started the job ends it when one of its processes dies.
+bool job_ends_with_a_rank();
+
 // One rank's part of a cluster.
 struct Cluster::State {
   State(MPI_Comm parent, const Options& chosen);
@@ -6876,6 +6934,12 @@ MPI_Comm checked(MPI_Comm comm) {
 
 }  // namespace
 
+// Open MPI's mpirun does that, if it has not been told to go on.
+bool job_ends_with_a_rank() {
+  return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
+         std::getenv("SLURM_STEP_ID") == nullptr;
+}
+
 Cluster::State::State(MPI_Comm parent, const Options& chosen)
     : options(detail::decide(chosen)),
       start_guard(std::in_place, options.detection ? options.start_limit : std::chrono::seconds(0), "a cluster of all ranks"),
@@ -7032,9 +7096,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
     if (near(identity)) ::kill(static_cast<pid_t>(identity.pid), SIGKILL);
   };
-  // Open MPI's mpirun, which has not been told to go on.
-  if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
-      std::getenv("SLURM_STEP_ID") == nullptr)
+  if (job_ends_with_a_rank())
     settings.ends_with_an_engine =
         "mpirun ends the job for that, where `rankview run -n ENGINES ./app` or `mpirun --enable-recovery` would go on with the others";
   for (std::size_t i = 0; i < engines; ++i) {
@@ -7687,8 +7749,11 @@ namespace rankview::engine {
 void note_crash_handlers();
 
 // Behind that: from here on a crash of this process is told on stderr, with the task that ran, before whoever else has a handler, such as
-// MPI, gets it. Not for signals for which the program had one.
-void report_crashes();
+// MPI, gets it. Not for signals for which the program had one. `server`: of isolation::TaskServer::control(), -1 for none; it tells where
+// the process was, and is waited for so long, in case everything ends with this process.
+void report_crashes(int server, std::chrono::milliseconds wait);
+// The server is there no more.
+void report_without_server();
 // In a child that was forked: its crashes are told by whoever waits for it.
 void report_no_crashes();
 
@@ -7732,6 +7797,9 @@ std::string listed(const std::vector<std::string>& earlier);
 namespace rankview::inline abi_0_1::detail {
 namespace {
 
+// Before the job ends with a rank that has crashed, it has so long to tell where that was.
+constexpr std::chrono::milliseconds telling_limit{2500};
+
 // What has to be undone if the program leaves by std::exit.
 struct Program {
   pid_t process = 0;  // not a child that was forked
@@ -7745,6 +7813,14 @@ Program& program = *new Program;
 
 void at_exit(int status, void*) {
   if (program.on_exit && program.process == getpid()) std::exchange(program.on_exit, nullptr)(status);
+}
+
+void begin_crash_reports() {
+  int rank = 0;
+  transport::check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  const bool last_words = rank == 0 || job_ends_with_a_rank();
+  isolation::TaskServer* const server = task_server();
+  engine::report_crashes(server != nullptr ? server->control() : -1, last_words ? telling_limit : std::chrono::milliseconds(0));
 }
 
 }  // namespace
@@ -7768,7 +7844,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       transport::begin_exit_file_early();
       const StartGuard guard(effective.detection ? effective.start_limit : std::chrono::seconds(0), "MPI_Init of all ranks");
       transport::initialise(argc, argv);
-      if (effective.crash_report) engine::report_crashes();
+      if (effective.crash_report) begin_crash_reports();
     }
   } catch (const Error& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
@@ -7790,15 +7866,17 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   }
 
   Cluster::State& state = *program.cluster->state_;
-  // Rank 0 runs no tasks then.
-  if (owns_mpi && state.rank == 0 && state.size > 1) drop_task_server();
+  // Rank 0 runs no tasks then, but may crash.
+  if (owns_mpi && state.rank == 0 && state.size > 1 && !state.options.crash_report) drop_task_server();
   const auto finish = [owns_mpi, &state] {
     program.on_exit = nullptr;
     const bool any_lost = state.any_lost();
     program.cluster.reset();
     // Behind a death it may wait for the dead.
     if (owns_mpi && !any_lost) transport::finalise();
-    if (owns_mpi) drop_task_server();
+    if (!owns_mpi) return;
+    engine::report_without_server();
+    drop_task_server();
   };
   program.process = getpid();
   static const int registered = on_exit(at_exit, nullptr);
@@ -8372,6 +8450,8 @@ namespace rankview::engine {
 std::string type_name(const std::type_info& type);
 // The same for what std::type_info::name() gives.
 std::string type_name(const char* mangled);
+// A name that has been demangled, without what nobody writes out.
+std::string without_defaults(std::string name);
 
 }  // namespace rankview::engine
 
@@ -12874,6 +12954,8 @@ std::unique_ptr<Delivered> await_delivered(std::uint64_t ticket) {
 
 }  // namespace rankview::detail
 
+#include <execinfo.h>
+
 namespace rankview::engine {
 namespace {
 
@@ -12890,6 +12972,11 @@ std::array<Crash, 5> crashes{{{SIGSEGV, "segmentation fault"},
                               {SIGFPE, "arithmetic error"},
                               {SIGILL, "illegal instruction"},
                               {SIGABRT, "abort"}}};
+
+// Who tells where it was: the process that it is true of, and that one's server.
+std::atomic<pid_t> told_process{0};
+std::atomic<int> told_server{-1};
+std::atomic<int> server_wait{0};  // milliseconds
 
 // Text that is put together where nothing may be allocated.
 class Line {
@@ -12942,12 +13029,40 @@ void tell(const Crash& crash, const siginfo_t* info) {
   line.write();
 }
 
+// By address alone, if need be: names take more than may be done here.
+void tell_places(std::span<void* const> addresses) {
+  isolation::Trace trace;
+  isolation::locate(addresses, trace);
+  if (told_process == ::getpid() && told_server >= 0 && isolation::tell_server(told_server, trace, std::chrono::milliseconds(server_wait)))
+    return;
+  for (std::size_t i = 0; i < trace.count; ++i) {
+    const isolation::Trace::Call& call = trace.calls[i];
+    Line line;
+    line << "  at 0x";
+    line.number(call.address, 16);
+    if (const auto path = trace.path_of(call); !path.empty()) {
+      line << " (" << path << "+0x";
+      line.number(call.from_start, 16) << ")";
+    }
+    line << "\n";
+    line.write();
+  }
+}
+
 void on_crash(int signal, siginfo_t* info, void* context) {
   auto* const crash = std::find_if(crashes.begin(), crashes.end(), [signal](const Crash& known) { return known.signal == signal; });
   const struct sigaction& before = crash->before;
   // A crash in here goes on.
   ::sigaction(signal, &before, nullptr);
   tell(*crash, info);
+  std::array<void*, isolation::Trace::most> addresses{};
+  std::size_t count = 0;
+  {
+    const isolation::BacktraceLimit limit;
+    count = static_cast<std::size_t>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
+  }
+  constexpr std::size_t own = 2;  // this handler, and what the system has called it by
+  if (count > own) tell_places(std::span(addresses).subspan(own, count - own));
   if ((before.sa_flags & SA_SIGINFO) != 0) {
     before.sa_sigaction(signal, info, context);
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
@@ -12967,7 +13082,11 @@ void note_crash_handlers() {
   }
 }
 
-void report_crashes() {
+void report_crashes(int server, std::chrono::milliseconds wait) {
+  isolation::prime_traces();
+  told_process = ::getpid();
+  told_server = server;
+  server_wait = static_cast<int>(wait.count());
   for (Crash& crash : crashes) {
     if (crash.programs || crash.reported) continue;
     struct sigaction action = {};
@@ -12976,6 +13095,8 @@ void report_crashes() {
     crash.reported = ::sigaction(crash.signal, &action, &crash.before) == 0;
   }
 }
+
+void report_without_server() { told_server = -1; }
 
 void report_no_crashes() {
   for (const Crash& crash : crashes) {
@@ -14696,8 +14817,10 @@ std::string type_name(const char* mangled) {
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
   if (status != 0 || text == nullptr) return mangled;
-  std::string name = text.get();
-  // What nobody writes out.
+  return without_defaults(text.get());
+}
+
+std::string without_defaults(std::string name) {
   constexpr std::pair<std::string_view, std::string_view> shorter[] = {
       {"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
       {"std::__cxx11::", "std::"},
@@ -14787,7 +14910,7 @@ enum class FrameKind : std::uint64_t {
   published,  // name, type, value
   value,      // the sizes of what is attached, and the result; then what is attached
   failed,     // a wire::Failure
-  trace,      // it has crashed: addresses, of what was being called
+  trace,      // it has crashed: a Trace
 };
 
 struct FrameHead {
@@ -14803,12 +14926,8 @@ std::vector<std::byte> task_head(const Task& task, const std::vector<wire::Loade
 // have them.
 [[noreturn]] void run_child(int socket, Variables* variables) noexcept;
 
-// Loads what a crash handler needs, which must not happen in it.
-void prime_traces();
-
 }  // namespace rankview::isolation
 
-#include <execinfo.h>
 #include <sys/socket.h>
 
 namespace rankview::isolation {
@@ -14826,18 +14945,22 @@ constexpr std::array<int, 6> crashes{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, S
 
 // Says where it happened, by addresses alone, and then lets it happen.
 void on_crash(int signal) {
-  struct {
-    FrameHead head;
-    std::array<void*, 64> addresses;
-  } message{};
+  std::array<void*, Trace::most> addresses{};
+  int count = 0;
+  {
+    const BacktraceLimit limit;
+    count = backtrace(addresses.data(), static_cast<int>(addresses.size()));
+  }
   constexpr int own = 2;  // this handler, and what the system has called it by
-  const int count = backtrace(message.addresses.data(), static_cast<int>(message.addresses.size()));
-  const bool whole = count < static_cast<int>(message.addresses.size());
+  const bool whole = count < static_cast<int>(addresses.size());
   const int told = std::max(0, count - own - (whole ? calls_before : 0));
-  std::copy_n(message.addresses.begin() + std::min(own, count), told, message.addresses.begin());
-  message.head = {FrameKind::trace, static_cast<std::uint64_t>(told) * sizeof(void*)};
+  struct {
+    FrameHead head{FrameKind::trace, sizeof(Trace)};
+    Trace trace;
+  } message;
+  locate(std::span(addresses).subspan(static_cast<std::size_t>(own), static_cast<std::size_t>(told)), message.trace);
   // Nothing can be done if it does not get there.
-  if (!in_frame) static_cast<void>(::send(trace_socket, &message, sizeof(FrameHead) + message.head.size, MSG_NOSIGNAL | MSG_DONTWAIT));
+  if (!in_frame) static_cast<void>(::send(trace_socket, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT));
   std::signal(signal, SIG_DFL);
   std::raise(signal);
 }
@@ -15050,11 +15173,6 @@ std::vector<std::byte> task_head(const Task& task, const std::vector<wire::Loade
   const std::uint64_t size = head.size() - sizeof(size);
   std::memcpy(head.data(), &size, sizeof(size));
   return head;
-}
-
-void prime_traces() {
-  std::array<void*, 4> addresses{};
-  static_cast<void>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
 }
 
 void run_child(int socket, Variables* variables) noexcept {
@@ -15306,14 +15424,6 @@ std::uint64_t memory_of(pid_t process) {
 
 }  // namespace rankview::isolation
 
-namespace rankview::isolation {
-
-// What was being called, a line each, the innermost first: names where the module tells them, else the place in its file. The addresses are
-// of a process that has the code where this one has it.
-std::string trace_text(std::span<void* const> addresses);
-
-}  // namespace rankview::isolation
-
 #include <sstream>
 
 namespace rankview::isolation {
@@ -15488,9 +15598,7 @@ class ProcessRunner::Run {
         outcome_->failure = wire::read_failure(in);
         break;
       case FrameKind::trace: {
-        std::vector<void*> addresses(frame.size() / sizeof(void*));
-        in.raw(addresses.data(), addresses.size() * sizeof(void*));
-        trace_ = trace_text(addresses);
+        in.raw(&trace_.emplace(), sizeof(Trace));
         break;
       }
       case FrameKind::value: {
@@ -15566,7 +15674,7 @@ class ProcessRunner::Run {
       std::istringstream lines(last_errors_.substr(from));
       for (std::string line; std::getline(lines, line);) failure.message += "\n  " + line;
     }
-    failure.message += trace_;
+    if (trace_) failure.message += trace_text(*trace_);
     failure.peak_memory = peak_;
     return failure;
   }
@@ -15583,7 +15691,7 @@ class ProcessRunner::Run {
   std::vector<std::byte> received_;
   std::size_t taken_ = 0;  // of that
   std::string last_errors_;
-  std::string trace_;
+  std::optional<Trace> trace_;
   std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;
   std::optional<Clock::time_point> stopped_;  // when it was told
@@ -15615,6 +15723,9 @@ struct Request {
   std::uint64_t number = 0;  // of the child, among those of a connection
 };
 
+// To find out where the process was takes no longer.
+constexpr unsigned telling_limit = 10;  // seconds
+
 struct Report {
   enum class Kind : std::uint64_t { started, refused, ended } kind = Kind::started;
   std::uint64_t number = 0;
@@ -15626,7 +15737,8 @@ struct Report {
 class Server {
  public:
   // `rank`: the process that it is for.
-  Server(Fd control, pid_t rank) : control_(std::move(control)), rank_(static_cast<int>(::syscall(SYS_pidfd_open, rank, 0))) {
+  Server(Fd control, pid_t rank)
+      : control_(std::move(control)), rank_pid_(rank), rank_(static_cast<int>(::syscall(SYS_pidfd_open, rank, 0))) {
     // What is sent to all processes of a job is not meant for this one.
     sigset_t taken;
     sigemptyset(&taken);
@@ -15654,9 +15766,14 @@ class Server {
       for (std::size_t i = 3; i < fds.size(); ++i) {
         if (fds[i].revents != 0) carry_out_next(fds[i].fd);
       }
-      goes_on = fds[2].revents == 0 && (fds[0].revents == 0 || add_connection());
+      goes_on = fds[2].revents == 0 && (fds[0].revents == 0 || hear_rank());
     }
     for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
+    // What it has said last.
+    pollfd last{control_.get(), POLLIN, 0};
+    while (::poll(&last, 1, 0) > 0 && hear_rank()) continue;
+    while (teller_ != 0 && ::waitpid(teller_, nullptr, 0) < 0 && errno == EINTR) continue;
+    teller_ = 0;
     // What these leave behind comes here.
     do {
       kill_children();
@@ -15676,14 +15793,27 @@ class Server {
   }
 
   // False if whoever made this process has gone.
-  bool add_connection() {
-    Request request;
+  bool hear_rank() {
+    Trace message;  // or a Request, to connect
     std::vector<Fd> fds;
-    if (!receive_message(control_.get(), &request, sizeof(request), fds)) return false;
+    const auto size = receive_message(control_.get(), &message, sizeof(message), fds);
+    if (!size) return false;
+    if (*size == sizeof(message) && teller_ == 0) tell_crash(message);
     if (fds.size() != 1) return true;
     const int number = fds[0].get();
     connections_[number] = std::move(fds[0]);
     return true;
+  }
+
+  // In a process of its own, since that may take some time, in which this one has others to end.
+  void tell_crash(const Trace& trace) {
+    const pid_t teller = ::fork();
+    teller_ = std::max(teller, 0);
+    if (teller != 0) return;
+    ::alarm(telling_limit);
+    const std::string text = "rankview: process " + std::to_string(rank_pid_) + " was here:" + trace_text(trace) + "\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+    ::_exit(0);
   }
 
   void carry_out_next(int connection) {
@@ -15737,7 +15867,12 @@ class Server {
     for (siginfo_t info{}; ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0; info = {}) {
       const pid_t pid = info.si_pid;
       const auto child = children_.find(pid);
-      if (child == children_.end()) {
+      if (pid == teller_) {
+        ::waitpid(pid, nullptr, 0);
+        teller_ = 0;
+        const char told = 0;
+        static_cast<void>(::send(control_.get(), &told, sizeof(told), MSG_NOSIGNAL | MSG_DONTWAIT));
+      } else if (child == children_.end()) {
         ::waitpid(pid, nullptr, 0);
       } else {
         if (const auto end = end_of(pid); end && child->second.connection >= 0)
@@ -15749,20 +15884,25 @@ class Server {
     }
   }
 
-  static void kill_children() {
-    std::ifstream in("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-    for (pid_t child = 0; in >> child;) ::kill(child, SIGKILL);
+  void kill_children() const {
+    std::ifstream in("/proc/self/task/" + std::to_string(own_) + "/children");
+    for (pid_t child = 0; in >> child;) {
+      if (child != teller_) ::kill(child, SIGKILL);
+    }
   }
 
   static void tell(int connection, const Report& report) { static_cast<void>(send_message(connection, &report, sizeof(report), {})); }
 
+  const pid_t own_ = ::getpid();
   Fd control_;
+  const pid_t rank_pid_;
   Fd rank_;  // the process, as a file descriptor
   Fd signals_;
   sigset_t mask_{};               // as it was
   struct sigaction on_child_ {};  // likewise
   std::map<int, Fd> connections_;
   std::map<pid_t, Child> children_;
+  pid_t teller_ = 0;  // tells of a crash
 };
 
 // Who asks the server.
@@ -15855,6 +15995,13 @@ TaskServer::~TaskServer() {
   pollfd gone_too{control_.get(), POLLIN, 0};
   constexpr int limit = 10'000;  // milliseconds; then it goes by itself
   while (::poll(&gone_too, 1, limit) < 0 && errno == EINTR) continue;
+}
+
+bool tell_server(int control, const Trace& trace, std::chrono::milliseconds wait) noexcept {
+  if (::send(control, &trace, sizeof(trace), MSG_NOSIGNAL | MSG_DONTWAIT) != static_cast<ssize_t>(sizeof(trace))) return false;
+  pollfd answer{control, POLLIN, 0};
+  ::poll(&answer, 1, static_cast<int>(wait.count()));
+  return true;
 }
 
 std::unique_ptr<Forker> TaskServer::connect() {
@@ -15954,39 +16101,485 @@ void ThreadedSlots::run_slot(Slot& slot) {
 
 }  // namespace rankview::isolation
 
-#include <iomanip>
-
 namespace rankview::isolation {
-namespace {
 
-std::string demangled(const char* name) {
-  int status = 0;
-  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name, nullptr, nullptr, &status), std::free);
-  return status == 0 ? text.get() : name;
-}
+// A place in a file of code: which byte of it.
+struct Place {
+  std::string path;
+  std::uint64_t byte = 0;
 
-}  // namespace
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
 
-std::string trace_text(std::span<void* const> addresses) {
-  std::ostringstream out;
-  for (const void* const address : addresses) {
-    Dl_info info{};
-    out << "\n  at ";
-    if (dladdr(address, &info) == 0) {
-      out << address;
-      continue;
-    }
-    if (info.dli_sname != nullptr) out << demangled(info.dli_sname) << ' ';
-    const auto offset = reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
-    out << '(' << (info.dli_fname != nullptr ? info.dli_fname : "?") << "+0x" << std::hex << offset << std::dec << ')';
-  }
-  return out.str();
-}
+// For each place what is there: "f(int) (app.cpp:12)", or "f(int) (app+0x1139)" where the file has symbols and nothing tells the line, else
+// "(app+0x1139)"; what was inlined there comes first, and stands in lines of its own. Symbols are read from the file itself; lines are what
+// `addr2line` says, where that is installed and the file has debug information. Returns at about the limit, with what is known by then.
+// What was found is remembered for the next time. Thread-safe.
+std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit);
 
 }  // namespace rankview::isolation
 
 #include <elf.h>
 #include <link.h>
+#include <spawn.h>
+
+namespace rankview::isolation {
+namespace {
+
+using Lines = std::vector<std::string>;
+using Deadline = std::chrono::steady_clock::time_point;
+
+std::string demangled(const std::string& name) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), std::free);
+  return status == 0 ? text.get() : name;
+}
+
+std::string in_hex(std::uint64_t number) {
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16).ptr;
+  return "0x" + std::string(digits.data(), end);
+}
+
+// What is said of symbols in a file of code. Nothing is believed of what stands in it.
+class CodeFile {
+ public:
+  explicit CodeFile(const std::string& path) : in_(path, std::ios::binary) {
+    in_.seekg(0, std::ios::end);
+    const auto size = in_.tellg();
+    size_ = size < 0 ? 0 : static_cast<std::uint64_t>(size);
+    const auto head = read<ElfW(Ehdr)>(0, 1);
+    if (head.empty() || std::memcmp(head[0].e_ident, ELFMAG, SELFMAG) != 0 || head[0].e_ident[EI_CLASS] != native_class) return;
+    if (head[0].e_phentsize == sizeof(ElfW(Phdr))) segments_ = read<ElfW(Phdr)>(head[0].e_phoff, head[0].e_phnum);
+    if (head[0].e_shentsize == sizeof(ElfW(Shdr))) sections_ = read<ElfW(Shdr)>(head[0].e_shoff, head[0].e_shnum);
+    if (head[0].e_shstrndx < sections_.size()) section_names_ = content<char>(sections_[head[0].e_shstrndx]);
+  }
+
+  // The address that the byte has, as symbols and debug information count.
+  [[nodiscard]] std::optional<std::uint64_t> address_of(std::uint64_t byte) const {
+    for (const auto& segment : segments_) {
+      if (segment.p_type == PT_LOAD && byte >= segment.p_offset && byte - segment.p_offset < segment.p_filesz)
+        return byte - segment.p_offset + segment.p_vaddr;
+    }
+    return std::nullopt;
+  }
+
+  [[nodiscard]] bool has_lines() const {
+    return std::any_of(sections_.begin(), sections_.end(), [this](const auto& section) {
+      const std::string name = text(section_names_, section.sh_name);
+      return name == ".debug_line" || name == ".zdebug_line";
+    });
+  }
+
+  // The function that the address is in, by its name in the program's text.
+  std::string function_at(std::uint64_t address) {
+    // What is known of all functions, if it has not been stripped; else what others may use.
+    for (const auto type : {SHT_SYMTAB, SHT_DYNSYM}) {
+      for (const auto& section : sections_) {
+        if (section.sh_type != static_cast<ElfW(Word)>(type) || section.sh_link >= sections_.size()) continue;
+        const auto symbols = content<ElfW(Sym)>(section);
+        const auto found = std::find_if(symbols.begin(), symbols.end(), [address](const auto& symbol) {
+          return (symbol.st_info & 0xf) == STT_FUNC && symbol.st_shndx != SHN_UNDEF && address >= symbol.st_value &&
+                 address - symbol.st_value < symbol.st_size;
+        });
+        if (found == symbols.end()) continue;
+        const std::string name = text(content<char>(sections_[section.sh_link]), found->st_name);
+        if (!name.empty()) return demangled(name);
+      }
+    }
+    return "";
+  }
+
+ private:
+  static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+
+  // None if not all of them are there.
+  template <class T>
+  std::vector<T> read(std::uint64_t from, std::uint64_t count) {
+    if (from > size_ || count > (size_ - from) / sizeof(T)) return {};
+    std::vector<T> all(count);
+    in_.clear();
+    in_.seekg(static_cast<std::streamoff>(from));
+    in_.read(reinterpret_cast<char*>(all.data()), static_cast<std::streamsize>(count * sizeof(T)));
+    if (!in_) all.clear();
+    return all;
+  }
+
+  template <class T>
+  std::vector<T> content(const ElfW(Shdr) & section) {
+    return section.sh_type == SHT_NOBITS ? std::vector<T>() : read<T>(section.sh_offset, section.sh_size / sizeof(T));
+  }
+
+  static std::string text(const std::vector<char>& table, std::uint64_t from) {
+    if (from >= table.size()) return "";
+    const auto begin = table.begin() + static_cast<std::ptrdiff_t>(from);
+    return {begin, std::find(begin, table.end(), '\0')};
+  }
+
+  std::ifstream in_;
+  std::uint64_t size_ = 0;
+  std::vector<ElfW(Phdr)> segments_;
+  std::vector<ElfW(Shdr)> sections_;
+  std::vector<char> section_names_;
+};
+
+// ---- addr2line ---------------------------------------------------------------------------------------------------------------
+
+// What is to be told of its environment: it should neither ask a server for debug information nor load what is preloaded here.
+std::vector<char*> environment_of_tool() {
+  std::vector<char*> kept;
+  for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
+    const std::string_view text(*each);
+    if (!text.starts_with("DEBUGINFOD_URLS=") && !text.starts_with("LD_PRELOAD=")) kept.push_back(*each);
+  }
+  kept.push_back(nullptr);
+  return kept;
+}
+
+// Starts it, if it is installed, with its output going there. 0 if not.
+pid_t start_tool(std::vector<std::string>& words, int output) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  std::vector<char*> environment = environment_of_tool();
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, arguments[0], &actions, nullptr, arguments.data(), environment.data());
+  posix_spawn_file_actions_destroy(&actions);
+  return error == 0 ? pid : 0;
+}
+
+// All that comes, nothing if it does not end in time.
+std::optional<std::string> read_until(int from, Deadline deadline) {
+  std::string all;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    if (left <= 0) return std::nullopt;
+    pollfd input{from, POLLIN, 0};
+    if (::poll(&input, 1, static_cast<int>(left)) <= 0) continue;
+    std::array<char, 4096> part{};
+    const ssize_t got = ::read(from, part.data(), part.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return all;
+    all.append(part.data(), static_cast<std::size_t>(got));
+  }
+}
+
+// For each address the pairs of lines that it has said of it: a function, and a file with a line.
+std::map<std::uint64_t, Lines> by_address(const std::string& output) {
+  std::map<std::uint64_t, Lines> all;
+  Lines* current = nullptr;
+  std::istringstream in(output);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("0x")) {
+      std::uint64_t address = 0;
+      std::from_chars(line.data() + 2, line.data() + line.size(), address, 16);
+      current = &all[address];
+    } else if (current != nullptr) {
+      current->push_back(line);
+    }
+  }
+  return all;
+}
+
+// Lines for what has been said of an address; none where no file is known.
+Lines told_of(const Lines& pairs) {
+  Lines lines;
+  for (std::size_t i = 0; i + 1 < pairs.size(); i += 2) {
+    // It may go on with which of several pieces of the line that is.
+    const std::string file = pairs[i + 1].substr(0, pairs[i + 1].find(" (discriminator"));
+    if (file.starts_with("??") || file.ends_with(":?") || file.ends_with(":0") || pairs[i].starts_with("??")) return {};
+    lines.push_back(pairs[i] + " (" + std::filesystem::path(file).lexically_normal().string() + ")");
+  }
+  return lines;
+}
+
+// False if it did not answer in time.
+bool ask_for_lines(const std::string& path, const std::vector<std::uint64_t>& addresses, Deadline deadline,
+                   std::map<std::uint64_t, Lines>& lines) {
+  std::vector<std::string> words{"addr2line", "-a", "-f", "-C", "-i", "-e", path};
+  for (const std::uint64_t address : addresses) words.push_back(in_hex(address));
+  auto [from, to] = pipe_pair();
+  const pid_t tool = start_tool(words, to.get());
+  if (tool == 0) return true;
+  to.reset();
+  const auto output = read_until(from.get(), deadline);
+  // The program may have waited for all of its children.
+  if (!output && is_child(tool)) ::kill(tool, SIGKILL);
+  while (::waitpid(tool, nullptr, 0) < 0 && errno == EINTR) continue;
+  if (output) {
+    for (const auto& [address, pairs] : by_address(*output)) lines[address] = told_of(pairs);
+  }
+  return output.has_value();
+}
+
+// ---- all together ------------------------------------------------------------------------------------------------------------
+
+// What was found, and files that took too long.
+struct Remembered {
+  static constexpr std::size_t most = 4096;
+
+  std::mutex mutex;
+  std::map<Place, Lines> lines;
+  std::set<std::string> slow;
+};
+
+// Never destroyed: threads may ask until the process ends.
+Remembered& remembered = *std::make_unique<Remembered>().release();
+
+// Of one file.
+std::map<std::uint64_t, Lines> describe_bytes(const std::string& path, const std::set<std::uint64_t>& bytes, Deadline deadline) {
+  CodeFile file(path);
+  std::map<std::uint64_t, std::uint64_t> addresses;
+  for (const std::uint64_t byte : bytes) addresses[byte] = file.address_of(byte).value_or(byte);
+  std::map<std::uint64_t, Lines> lines;
+  bool slow = false;
+  {
+    const std::lock_guard guard(remembered.mutex);
+    slow = remembered.slow.contains(path);
+  }
+  if (!slow && file.has_lines()) {
+    std::vector<std::uint64_t> wanted;
+    for (const auto& [byte, address] : addresses) wanted.push_back(address);
+    if (!ask_for_lines(path, wanted, deadline, lines)) {
+      const std::lock_guard guard(remembered.mutex);
+      remembered.slow.insert(path);
+    }
+  }
+  std::map<std::uint64_t, Lines> all;
+  for (const auto& [byte, address] : addresses) {
+    Lines& known = all[byte];
+    if (const auto told = lines.find(address); told != lines.end()) known = told->second;
+    if (!known.empty()) continue;
+    const std::string function = file.function_at(address);
+    known.push_back((function.empty() ? "" : function + " ") + "(" + path + "+" + in_hex(address) + ")");
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit) {
+  const Deadline deadline = std::chrono::steady_clock::now() + limit;
+  std::map<std::string, std::set<std::uint64_t>> unknown;
+  std::map<Place, Lines> known;
+  {
+    const std::lock_guard guard(remembered.mutex);
+    for (const Place& place : places) {
+      const auto found = remembered.lines.find(place);
+      if (found != remembered.lines.end()) {
+        known.insert(*found);
+      } else {
+        unknown[place.path].insert(place.byte);
+      }
+    }
+  }
+  for (const auto& [path, bytes] : unknown) {
+    for (auto& [byte, lines] : describe_bytes(path, bytes, deadline)) known[{path, byte}] = std::move(lines);
+  }
+  std::vector<Lines> all;
+  all.reserve(places.size());
+  for (const Place& place : places) all.push_back(known[place]);
+  const std::lock_guard guard(remembered.mutex);
+  if (remembered.lines.size() > Remembered::most) remembered.lines.clear();
+  remembered.lines.merge(known);
+  return all;
+}
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+namespace {
+
+constexpr std::chrono::milliseconds names_limit{2000};
+constexpr unsigned backtrace_limit = 2;  // seconds
+
+// What is mapped where, line by line; nothing is allocated.
+class Maps {
+ public:
+  Maps() : file_(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)) {}
+  Maps(const Maps&) = delete;
+  Maps& operator=(const Maps&) = delete;
+  ~Maps() {
+    if (file_ >= 0) ::close(file_);
+  }
+
+  // False at the end. What is longer than fits is cut.
+  bool next(std::string_view& line) {
+    std::size_t size = 0;
+    for (;;) {
+      if (at_ == end_ && !fill()) return false;
+      const char c = buffer_[at_++];
+      if (c == '\n') break;
+      if (size < line_.size()) line_[size++] = c;
+    }
+    line = {line_.data(), size};
+    return true;
+  }
+
+ private:
+  bool fill() {
+    ssize_t got = 0;
+    do {
+      got = ::read(file_, buffer_.data(), buffer_.size());
+    } while (got < 0 && errno == EINTR);
+    at_ = 0;
+    end_ = got > 0 ? static_cast<std::size_t>(got) : 0;
+    return got > 0;
+  }
+
+  int file_;
+  std::array<char, 2048> buffer_{};
+  std::size_t at_ = 0;
+  std::size_t end_ = 0;
+  std::array<char, 2048> line_{};
+};
+
+// Takes the number at the front, and what follows it.
+std::uint64_t take_hex(std::string_view& text) {
+  std::uint64_t number = 0;
+  while (!text.empty()) {
+    const char c = text.front();
+    text.remove_prefix(1);
+    if (c >= '0' && c <= '9') {
+      number = number << 4U | static_cast<std::uint64_t>(c - '0');
+    } else if (c >= 'a' && c <= 'f') {
+      number = number << 4U | static_cast<std::uint64_t>(c - 'a' + 10);
+    } else {
+      break;
+    }
+  }
+  return number;
+}
+
+void skip_word(std::string_view& text) {
+  text.remove_prefix(std::min(text.size(), text.find(' ')));
+  text.remove_prefix(std::min(text.size(), text.find_first_not_of(' ')));
+}
+
+// Whether a function of this library or the standard one does no more than call the task.
+bool is_plumbing(std::string_view line) {
+  constexpr std::string_view untold = "decltype(auto) ";
+  if (line.starts_with(untold)) line.remove_prefix(untold.size());
+  const std::string_view name = line.substr(0, line.find_first_of("<("));
+  return name.find("rankview::") != std::string_view::npos || name.find("std::__invoke") != std::string_view::npos ||
+         name.find("std::invoke") != std::string_view::npos || name.find("std::_Function_handler") != std::string_view::npos ||
+         name.find("std::function") != std::string_view::npos || name.find("std::enable_if") != std::string_view::npos;
+}
+
+// What has called the task or the client, as far as names tell it, is left out.
+void leave_out_callers(std::vector<std::string>& lines) {
+  const auto caller = std::find_if(lines.begin(), lines.end(), [](const std::string& line) {
+    return line.find("rankview::detail::run_thunk<") != std::string::npos ||
+           line.find("rankview::Cluster::State::run_client(") != std::string::npos;
+  });
+  if (caller == lines.begin() || caller == lines.end()) return;
+  auto end = caller;
+  while (end != lines.begin() && is_plumbing(*std::prev(end))) --end;
+  // It may have happened in there.
+  lines.erase(end == lines.begin() ? caller : end, lines.end());
+}
+
+}  // namespace
+
+std::string_view Trace::path_of(const Call& call) const {
+  if (call.path >= paths.size()) return {};
+  const auto begin = paths.begin() + call.path;
+  return {begin, std::find(begin, paths.end(), '\0')};
+}
+
+void prime_traces() {
+  std::array<void*, 4> addresses{};
+  static_cast<void>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
+}
+
+void locate(std::span<void* const> addresses, Trace& trace) noexcept {
+  trace.count = std::min(addresses.size(), trace.calls.size());
+  for (std::size_t i = 0; i < trace.count; ++i) trace.calls[i].address = reinterpret_cast<std::uintptr_t>(addresses[i]);
+  Maps maps;
+  std::string_view last;  // the path that was noted last
+  std::uint32_t last_at = 0;
+  std::uint32_t free = 0;
+  std::uint64_t file_begin = 0;
+  for (std::string_view line; maps.next(line);) {
+    const std::uint64_t begin = take_hex(line);
+    const std::uint64_t end = take_hex(line);
+    skip_word(line);  // what may be done there
+    const std::uint64_t offset = take_hex(line);
+    skip_word(line);  // the device
+    skip_word(line);  // the number of the file
+    if (offset == 0) file_begin = begin;
+    if (line.empty() || line.front() != '/') continue;
+    for (std::size_t i = 0; i < trace.count; ++i) {
+      Trace::Call& call = trace.calls[i];
+      if (call.address < begin || call.address >= end) continue;
+      if (line != last) {
+        if (line.size() >= trace.paths.size() - free) continue;
+        last_at = free;
+        char* const to = trace.paths.data() + last_at;
+        std::copy(line.begin(), line.end(), to);
+        last = {to, line.size()};
+        free += static_cast<std::uint32_t>(line.size()) + 1;
+      }
+      call.path = last_at;
+      call.byte = call.address - begin + offset;
+      call.from_start = call.address - file_begin;
+    }
+  }
+}
+
+BacktraceLimit::BacktraceLimit() noexcept {
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  ::sigaction(SIGALRM, &action, &before_);
+  sigset_t alarms;
+  sigemptyset(&alarms);
+  sigaddset(&alarms, SIGALRM);
+  ::pthread_sigmask(SIG_UNBLOCK, &alarms, nullptr);
+  ::alarm(backtrace_limit);
+}
+
+BacktraceLimit::~BacktraceLimit() {
+  ::alarm(0);
+  ::sigaction(SIGALRM, &before_, nullptr);
+}
+
+std::string trace_text(const Trace& trace) {
+  const std::size_t count = std::min<std::size_t>(trace.count, trace.calls.size());
+  std::vector<Place> places;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Trace::Call& call = trace.calls[i];
+    // But for the innermost, what is known is where each would have gone on behind its call.
+    places.push_back({std::string(trace.path_of(call)), call.byte - (i == 0 ? 0 : 1)});
+  }
+  const auto names = describe_places(places, names_limit);
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (trace.calls[i].path != Trace::no_file) {
+      for (const std::string& name : names[i]) lines.push_back(engine::without_defaults(name));
+    } else {
+      std::ostringstream address;
+      address << "0x" << std::hex << trace.calls[i].address;
+      lines.push_back(address.str());
+    }
+  }
+  leave_out_callers(lines);
+  std::string text;
+  for (std::size_t i = 0; i < lines.size();) {
+    std::size_t same = i;
+    while (same < lines.size() && lines[same] == lines[i]) ++same;
+    text += "\n  at " + lines[i];
+    if (same - i > 1) text += ", " + std::to_string(same - i) + " times";
+    i = same;
+  }
+  return text;
+}
+
+}  // namespace rankview::isolation
 
 namespace rankview::wire {
 
@@ -16116,8 +16709,6 @@ void start_under_mpirun(int argc, char** argv) {
 }
 
 }  // namespace rankview::launch
-
-#include <spawn.h>
 
 extern char** environ;
 

@@ -34,13 +34,15 @@ struct Options {
   /// `RANKVIEW_FORWARD_RESULTS` (1): 0 for never, 1 for when_nearer, 2 for always. Needs the pulse.
   std::optional<ForwardResults> forward_results{};
   /// `RANKVIEW_TASK_SERVER` (1): whether rv::run() makes, on each rank and before it initialises MPI, the small process that tasks with
-  /// `isolation = rv::process` are started from.
+  /// `isolation = rv::process` are started from, and that tells where its rank has crashed.
   std::optional<bool> task_server{};
   /// `RANKVIEW_SLOTS` (1): how much isolated work this engine runs side by side, at least 1: the cores that it may use, say. Each task
   /// takes `Flags::slots` of them. Engines may have different numbers. A task that is not isolated has its engine for itself.
   std::optional<int> slots{};
   /// `RANKVIEW_CRASH_REPORT` (1): whether rv::run(), where it initialises MPI, has a crash of a rank told on stderr with the signal and the
-  /// task that ran, before MPI tells of it. Not for signals for which the program has a handler.
+  /// task that ran, before MPI tells of it, and where it was: by function, and by line where the program has debug information and
+  /// `addr2line` is installed; by address alone without a task server. If the job ends with that rank, it waits for this for up to 2.5 s.
+  /// Not for signals for which the program has a handler.
   std::optional<bool> crash_report{};
   /// `RANKVIEW_STATUS_SIGNAL` (1): whether SIGUSR2, to mpirun or to a rank, makes ranks say on stderr what they do and wait for. Not where
   /// the program has a handler for it.

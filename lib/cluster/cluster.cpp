@@ -43,6 +43,12 @@ MPI_Comm checked(MPI_Comm comm) {
 
 }  // namespace
 
+// Open MPI's mpirun does that, if it has not been told to go on.
+bool job_ends_with_a_rank() {
+  return std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
+         std::getenv("SLURM_STEP_ID") == nullptr;
+}
+
 Cluster::State::State(MPI_Comm parent, const Options& chosen)
     : options(detail::decide(chosen)),
       start_guard(std::in_place, options.detection ? options.start_limit : std::chrono::seconds(0), "a cluster of all ranks"),
@@ -199,9 +205,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
     if (near(identity)) ::kill(static_cast<pid_t>(identity.pid), SIGKILL);
   };
-  // Open MPI's mpirun, which has not been told to go on.
-  if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr && std::getenv("OMPI_MCA_orte_enable_recovery") == nullptr &&
-      std::getenv("SLURM_STEP_ID") == nullptr)
+  if (job_ends_with_a_rank())
     settings.ends_with_an_engine =
         "mpirun ends the job for that, where `rankview run -n ENGINES ./app` or `mpirun --enable-recovery` would go on with the others";
   for (std::size_t i = 0; i < engines; ++i) {

@@ -33,6 +33,9 @@
 
 namespace rankview::inline abi_0_1 {
 
+// Whether what has started the job ends it when one of its processes dies.
+bool job_ends_with_a_rank();
+
 // One rank's part of a cluster.
 struct Cluster::State {
   State(MPI_Comm parent, const Options& chosen);

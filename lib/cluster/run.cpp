@@ -16,6 +16,7 @@
 #include <rankview/run.hpp>
 
 #include <unistd.h>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -26,6 +27,9 @@
 
 namespace rankview::inline abi_0_1::detail {
 namespace {
+
+// Before the job ends with a rank that has crashed, it has so long to tell where that was.
+constexpr std::chrono::milliseconds telling_limit{2500};
 
 // What has to be undone if the program leaves by std::exit.
 struct Program {
@@ -40,6 +44,14 @@ Program& program = *new Program;
 
 void at_exit(int status, void*) {
   if (program.on_exit && program.process == getpid()) std::exchange(program.on_exit, nullptr)(status);
+}
+
+void begin_crash_reports() {
+  int rank = 0;
+  transport::check(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank");
+  const bool last_words = rank == 0 || job_ends_with_a_rank();
+  isolation::TaskServer* const server = task_server();
+  engine::report_crashes(server != nullptr ? server->control() : -1, last_words ? telling_limit : std::chrono::milliseconds(0));
 }
 
 }  // namespace
@@ -63,7 +75,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       transport::begin_exit_file_early();
       const StartGuard guard(effective.detection ? effective.start_limit : std::chrono::seconds(0), "MPI_Init of all ranks");
       transport::initialise(argc, argv);
-      if (effective.crash_report) engine::report_crashes();
+      if (effective.crash_report) begin_crash_reports();
     }
   } catch (const Error& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
@@ -85,15 +97,17 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
   }
 
   Cluster::State& state = *program.cluster->state_;
-  // Rank 0 runs no tasks then.
-  if (owns_mpi && state.rank == 0 && state.size > 1) drop_task_server();
+  // Rank 0 runs no tasks then, but may crash.
+  if (owns_mpi && state.rank == 0 && state.size > 1 && !state.options.crash_report) drop_task_server();
   const auto finish = [owns_mpi, &state] {
     program.on_exit = nullptr;
     const bool any_lost = state.any_lost();
     program.cluster.reset();
     // Behind a death it may wait for the dead.
     if (owns_mpi && !any_lost) transport::finalise();
-    if (owns_mpi) drop_task_server();
+    if (!owns_mpi) return;
+    engine::report_without_server();
+    drop_task_server();
   };
   program.process = getpid();
   static const int registered = on_exit(at_exit, nullptr);

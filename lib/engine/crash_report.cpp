@@ -4,15 +4,21 @@
 
 #include "engine/current.hpp"
 #include "engine/task_host.hpp"
+#include "isolation/task_server.hpp"
+#include "isolation/trace.hpp"
 #include "liveness/side_line.hpp"
 
+#include <execinfo.h>
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace rankview::engine {
@@ -31,6 +37,11 @@ std::array<Crash, 5> crashes{{{SIGSEGV, "segmentation fault"},
                               {SIGFPE, "arithmetic error"},
                               {SIGILL, "illegal instruction"},
                               {SIGABRT, "abort"}}};
+
+// Who tells where it was: the process that it is true of, and that one's server.
+std::atomic<pid_t> told_process{0};
+std::atomic<int> told_server{-1};
+std::atomic<int> server_wait{0};  // milliseconds
 
 // Text that is put together where nothing may be allocated.
 class Line {
@@ -83,12 +94,40 @@ void tell(const Crash& crash, const siginfo_t* info) {
   line.write();
 }
 
+// By address alone, if need be: names take more than may be done here.
+void tell_places(std::span<void* const> addresses) {
+  isolation::Trace trace;
+  isolation::locate(addresses, trace);
+  if (told_process == ::getpid() && told_server >= 0 && isolation::tell_server(told_server, trace, std::chrono::milliseconds(server_wait)))
+    return;
+  for (std::size_t i = 0; i < trace.count; ++i) {
+    const isolation::Trace::Call& call = trace.calls[i];
+    Line line;
+    line << "  at 0x";
+    line.number(call.address, 16);
+    if (const auto path = trace.path_of(call); !path.empty()) {
+      line << " (" << path << "+0x";
+      line.number(call.from_start, 16) << ")";
+    }
+    line << "\n";
+    line.write();
+  }
+}
+
 void on_crash(int signal, siginfo_t* info, void* context) {
   auto* const crash = std::find_if(crashes.begin(), crashes.end(), [signal](const Crash& known) { return known.signal == signal; });
   const struct sigaction& before = crash->before;
   // A crash in here goes on.
   ::sigaction(signal, &before, nullptr);
   tell(*crash, info);
+  std::array<void*, isolation::Trace::most> addresses{};
+  std::size_t count = 0;
+  {
+    const isolation::BacktraceLimit limit;
+    count = static_cast<std::size_t>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
+  }
+  constexpr std::size_t own = 2;  // this handler, and what the system has called it by
+  if (count > own) tell_places(std::span(addresses).subspan(own, count - own));
   if ((before.sa_flags & SA_SIGINFO) != 0) {
     before.sa_sigaction(signal, info, context);
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
@@ -108,7 +147,11 @@ void note_crash_handlers() {
   }
 }
 
-void report_crashes() {
+void report_crashes(int server, std::chrono::milliseconds wait) {
+  isolation::prime_traces();
+  told_process = ::getpid();
+  told_server = server;
+  server_wait = static_cast<int>(wait.count());
   for (Crash& crash : crashes) {
     if (crash.programs || crash.reported) continue;
     struct sigaction action = {};
@@ -117,6 +160,8 @@ void report_crashes() {
     crash.reported = ::sigaction(crash.signal, &action, &crash.before) == 0;
   }
 }
+
+void report_without_server() { told_server = -1; }
 
 void report_no_crashes() {
   for (const Crash& crash : crashes) {

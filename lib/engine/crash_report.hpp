@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 namespace rankview::engine {
@@ -10,8 +11,11 @@ namespace rankview::engine {
 void note_crash_handlers();
 
 // Behind that: from here on a crash of this process is told on stderr, with the task that ran, before whoever else has a handler, such as
-// MPI, gets it. Not for signals for which the program had one.
-void report_crashes();
+// MPI, gets it. Not for signals for which the program had one. `server`: of isolation::TaskServer::control(), -1 for none; it tells where
+// the process was, and is waited for so long, in case everything ends with this process.
+void report_crashes(int server, std::chrono::milliseconds wait);
+// The server is there no more.
+void report_without_server();
 // In a child that was forked: its crashes are told by whoever waits for it.
 void report_no_crashes();
 

@@ -16,8 +16,10 @@ std::string type_name(const char* mangled) {
   int status = 0;
   const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(mangled, nullptr, nullptr, &status), std::free);
   if (status != 0 || text == nullptr) return mangled;
-  std::string name = text.get();
-  // What nobody writes out.
+  return without_defaults(text.get());
+}
+
+std::string without_defaults(std::string name) {
   constexpr std::pair<std::string_view, std::string_view> shorter[] = {
       {"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
       {"std::__cxx11::", "std::"},

@@ -11,5 +11,7 @@ namespace rankview::engine {
 std::string type_name(const std::type_info& type);
 // The same for what std::type_info::name() gives.
 std::string type_name(const char* mangled);
+// A name that has been demangled, without what nobody writes out.
+std::string without_defaults(std::string name);
 
 }  // namespace rankview::engine

@@ -7,6 +7,7 @@
 #include "engine/failure.hpp"
 #include "engine/task_host.hpp"
 #include "isolation/fd.hpp"
+#include "isolation/trace.hpp"
 
 #include <rankview/detail/callable.hpp>
 #include <rankview/detail/code_address.hpp>
@@ -46,18 +47,22 @@ constexpr std::array<int, 6> crashes{SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, S
 
 // Says where it happened, by addresses alone, and then lets it happen.
 void on_crash(int signal) {
-  struct {
-    FrameHead head;
-    std::array<void*, 64> addresses;
-  } message{};
+  std::array<void*, Trace::most> addresses{};
+  int count = 0;
+  {
+    const BacktraceLimit limit;
+    count = backtrace(addresses.data(), static_cast<int>(addresses.size()));
+  }
   constexpr int own = 2;  // this handler, and what the system has called it by
-  const int count = backtrace(message.addresses.data(), static_cast<int>(message.addresses.size()));
-  const bool whole = count < static_cast<int>(message.addresses.size());
+  const bool whole = count < static_cast<int>(addresses.size());
   const int told = std::max(0, count - own - (whole ? calls_before : 0));
-  std::copy_n(message.addresses.begin() + std::min(own, count), told, message.addresses.begin());
-  message.head = {FrameKind::trace, static_cast<std::uint64_t>(told) * sizeof(void*)};
+  struct {
+    FrameHead head{FrameKind::trace, sizeof(Trace)};
+    Trace trace;
+  } message;
+  locate(std::span(addresses).subspan(static_cast<std::size_t>(own), static_cast<std::size_t>(told)), message.trace);
   // Nothing can be done if it does not get there.
-  if (!in_frame) static_cast<void>(::send(trace_socket, &message, sizeof(FrameHead) + message.head.size, MSG_NOSIGNAL | MSG_DONTWAIT));
+  if (!in_frame) static_cast<void>(::send(trace_socket, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT));
   std::signal(signal, SIG_DFL);
   std::raise(signal);
 }
@@ -270,11 +275,6 @@ std::vector<std::byte> task_head(const Task& task, const std::vector<wire::Loade
   const std::uint64_t size = head.size() - sizeof(size);
   std::memcpy(head.data(), &size, sizeof(size));
   return head;
-}
-
-void prime_traces() {
-  std::array<void*, 4> addresses{};
-  static_cast<void>(backtrace(addresses.data(), static_cast<int>(addresses.size())));
 }
 
 void run_child(int socket, Variables* variables) noexcept {

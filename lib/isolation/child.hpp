@@ -20,7 +20,7 @@ enum class FrameKind : std::uint64_t {
   published,  // name, type, value
   value,      // the sizes of what is attached, and the result; then what is attached
   failed,     // a wire::Failure
-  trace,      // it has crashed: addresses, of what was being called
+  trace,      // it has crashed: a Trace
 };
 
 struct FrameHead {
@@ -35,8 +35,5 @@ std::vector<std::byte> task_head(const Task& task, const std::vector<wire::Loade
 // In the child: takes the task from the socket, runs it, and says how it ended. `variables`: the engine's, null where the child does not
 // have them.
 [[noreturn]] void run_child(int socket, Variables* variables) noexcept;
-
-// Loads what a crash handler needs, which must not happen in it.
-void prime_traces();
 
 }  // namespace rankview::isolation

@@ -4,6 +4,7 @@
 
 #include "isolation/child.hpp"
 #include "isolation/process_end.hpp"
+#include "isolation/trace.hpp"
 
 #include <rankview/errors.hpp>
 

@@ -199,9 +199,7 @@ class ProcessRunner::Run {
         outcome_->failure = wire::read_failure(in);
         break;
       case FrameKind::trace: {
-        std::vector<void*> addresses(frame.size() / sizeof(void*));
-        in.raw(addresses.data(), addresses.size() * sizeof(void*));
-        trace_ = trace_text(addresses);
+        in.raw(&trace_.emplace(), sizeof(Trace));
         break;
       }
       case FrameKind::value: {
@@ -277,7 +275,7 @@ class ProcessRunner::Run {
       std::istringstream lines(last_errors_.substr(from));
       for (std::string line; std::getline(lines, line);) failure.message += "\n  " + line;
     }
-    failure.message += trace_;
+    if (trace_) failure.message += trace_text(*trace_);
     failure.peak_memory = peak_;
     return failure;
   }
@@ -294,7 +292,7 @@ class ProcessRunner::Run {
   std::vector<std::byte> received_;
   std::size_t taken_ = 0;  // of that
   std::string last_errors_;
-  std::string trace_;
+  std::optional<Trace> trace_;
   std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;
   std::optional<Clock::time_point> stopped_;  // when it was told

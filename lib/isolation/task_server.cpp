@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -37,6 +38,9 @@ struct Request {
   std::uint64_t number = 0;  // of the child, among those of a connection
 };
 
+// To find out where the process was takes no longer.
+constexpr unsigned telling_limit = 10;  // seconds
+
 struct Report {
   enum class Kind : std::uint64_t { started, refused, ended } kind = Kind::started;
   std::uint64_t number = 0;
@@ -48,7 +52,8 @@ struct Report {
 class Server {
  public:
   // `rank`: the process that it is for.
-  Server(Fd control, pid_t rank) : control_(std::move(control)), rank_(static_cast<int>(::syscall(SYS_pidfd_open, rank, 0))) {
+  Server(Fd control, pid_t rank)
+      : control_(std::move(control)), rank_pid_(rank), rank_(static_cast<int>(::syscall(SYS_pidfd_open, rank, 0))) {
     // What is sent to all processes of a job is not meant for this one.
     sigset_t taken;
     sigemptyset(&taken);
@@ -76,9 +81,14 @@ class Server {
       for (std::size_t i = 3; i < fds.size(); ++i) {
         if (fds[i].revents != 0) carry_out_next(fds[i].fd);
       }
-      goes_on = fds[2].revents == 0 && (fds[0].revents == 0 || add_connection());
+      goes_on = fds[2].revents == 0 && (fds[0].revents == 0 || hear_rank());
     }
     for (const auto& [pid, child] : children_) ::kill(-pid, SIGKILL);
+    // What it has said last.
+    pollfd last{control_.get(), POLLIN, 0};
+    while (::poll(&last, 1, 0) > 0 && hear_rank()) continue;
+    while (teller_ != 0 && ::waitpid(teller_, nullptr, 0) < 0 && errno == EINTR) continue;
+    teller_ = 0;
     // What these leave behind comes here.
     do {
       kill_children();
@@ -98,14 +108,27 @@ class Server {
   }
 
   // False if whoever made this process has gone.
-  bool add_connection() {
-    Request request;
+  bool hear_rank() {
+    Trace message;  // or a Request, to connect
     std::vector<Fd> fds;
-    if (!receive_message(control_.get(), &request, sizeof(request), fds)) return false;
+    const auto size = receive_message(control_.get(), &message, sizeof(message), fds);
+    if (!size) return false;
+    if (*size == sizeof(message) && teller_ == 0) tell_crash(message);
     if (fds.size() != 1) return true;
     const int number = fds[0].get();
     connections_[number] = std::move(fds[0]);
     return true;
+  }
+
+  // In a process of its own, since that may take some time, in which this one has others to end.
+  void tell_crash(const Trace& trace) {
+    const pid_t teller = ::fork();
+    teller_ = std::max(teller, 0);
+    if (teller != 0) return;
+    ::alarm(telling_limit);
+    const std::string text = "rankview: process " + std::to_string(rank_pid_) + " was here:" + trace_text(trace) + "\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+    ::_exit(0);
   }
 
   void carry_out_next(int connection) {
@@ -159,7 +182,12 @@ class Server {
     for (siginfo_t info{}; ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0; info = {}) {
       const pid_t pid = info.si_pid;
       const auto child = children_.find(pid);
-      if (child == children_.end()) {
+      if (pid == teller_) {
+        ::waitpid(pid, nullptr, 0);
+        teller_ = 0;
+        const char told = 0;
+        static_cast<void>(::send(control_.get(), &told, sizeof(told), MSG_NOSIGNAL | MSG_DONTWAIT));
+      } else if (child == children_.end()) {
         ::waitpid(pid, nullptr, 0);
       } else {
         if (const auto end = end_of(pid); end && child->second.connection >= 0)
@@ -171,20 +199,25 @@ class Server {
     }
   }
 
-  static void kill_children() {
-    std::ifstream in("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-    for (pid_t child = 0; in >> child;) ::kill(child, SIGKILL);
+  void kill_children() const {
+    std::ifstream in("/proc/self/task/" + std::to_string(own_) + "/children");
+    for (pid_t child = 0; in >> child;) {
+      if (child != teller_) ::kill(child, SIGKILL);
+    }
   }
 
   static void tell(int connection, const Report& report) { static_cast<void>(send_message(connection, &report, sizeof(report), {})); }
 
+  const pid_t own_ = ::getpid();
   Fd control_;
+  const pid_t rank_pid_;
   Fd rank_;  // the process, as a file descriptor
   Fd signals_;
   sigset_t mask_{};               // as it was
   struct sigaction on_child_ {};  // likewise
   std::map<int, Fd> connections_;
   std::map<pid_t, Child> children_;
+  pid_t teller_ = 0;  // tells of a crash
 };
 
 // Who asks the server.
@@ -277,6 +310,13 @@ TaskServer::~TaskServer() {
   pollfd gone_too{control_.get(), POLLIN, 0};
   constexpr int limit = 10'000;  // milliseconds; then it goes by itself
   while (::poll(&gone_too, 1, limit) < 0 && errno == EINTR) continue;
+}
+
+bool tell_server(int control, const Trace& trace, std::chrono::milliseconds wait) noexcept {
+  if (::send(control, &trace, sizeof(trace), MSG_NOSIGNAL | MSG_DONTWAIT) != static_cast<ssize_t>(sizeof(trace))) return false;
+  pollfd answer{control, POLLIN, 0};
+  ::poll(&answer, 1, static_cast<int>(wait.count()));
+  return true;
 }
 
 std::unique_ptr<Forker> TaskServer::connect() {
