@@ -2278,6 +2278,7 @@ namespace rankview::inline abi_0_1::detail {
 struct TeamItem {
   std::size_t pending = 0;
   std::exception_ptr error;
+  bool again = false;  // one of them has died, and when the others have ended it, it is to be run anew; whatever they say of it
 };
 
 // How an item has fared so far that was not run to its end the first time.
@@ -3060,6 +3061,13 @@ class ItemLedger {
   void failed(detail::Call& call, std::uint64_t item);
   // One engine has ended it; with it the item ends, or its team's part in it.
   void finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // A team has it of which an engine has died: it waits for another as soon as the others have ended it. Not if it has failed there
+  // already.
+  void again_behind_team(detail::Call& call, std::uint64_t item);
+  [[nodiscard]] static bool is_again_behind_team(const detail::Call& call, std::uint64_t item);
+  // Those that wait now.
+  [[nodiscard]] bool any_left_by_teams() const { return !left_by_teams_.empty(); }
+  std::vector<TaskId> take_left_by_teams() { return std::exchange(left_by_teams_, {}); }
   // It ends, whoever had it.
   void ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
   // Ends all that wait and stand in no queue any more.
@@ -3102,6 +3110,7 @@ class ItemLedger {
   std::uint64_t last_ = 0;
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
+  std::vector<TaskId> left_by_teams_;
 };
 
 // ---- done for every item, so that a call of a function each would show ---------------------------------------------------------
@@ -4932,8 +4941,13 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void lose_item(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
   void strand(const scheduler::Range& range, int engine);
   void settle_strays();
+  void deal_teams_anew(Call& call);
+  void lose_part_of_team(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
+  [[nodiscard]] std::string why_failed(const Call& call, std::uint64_t item) const;
   [[nodiscard]] bool somebody_left(const Call& call) const;
-  [[nodiscard]] bool any_strays() const { return queue_.any_stranded() || dispatcher_.any_orphans() || transfers_.any_lost(); }
+  [[nodiscard]] bool any_strays() const {
+    return queue_.any_stranded() || dispatcher_.any_orphans() || transfers_.any_lost() || ledger_.any_left_by_teams();
+  }
   [[nodiscard]] int missing_engine(const Call& call, std::uint64_t item) const;
   void forget_results_on(int engine);
 
@@ -10135,6 +10149,11 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
 bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
   Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
+  if (call.spread == Spread::teams && controller::ItemLedger::is_again_behind_team(call, item)) {
+    // It may have failed because of that.
+    ledger_.finished(call, item, Status::failed, nullptr);
+    return false;
+  }
   switch (failure.kind) {
     case wire::FailureKind::stood_back:
       ++engines_.account(engine).failed;
@@ -10156,6 +10175,12 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
       return false;
     case wire::FailureKind::team_broken:
+      // The one that has died may have ended its part before.
+      if (call.spread == Spread::teams && run_.open() && call.life().terms->on_engine_death == OnEngineDeath::rerun) {
+        ledger_.again_behind_team(call, item);
+        ledger_.finished(call, item, Status::failed, nullptr);
+        return false;
+      }
       ledger_.finished(call, item, Status::failed,
                        losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
@@ -10189,6 +10214,10 @@ bool Controller::somebody_left(const Call& call) const {
   const auto could = [&](int id) {
     return !engines_.lost(id) && (terms.isolation == Isolation::none || engines_[id].slots >= terms.slots);
   };
+  if (call.spread == Spread::teams) {
+    return std::any_of(call.life().more->teams.begin(), call.life().more->teams.end(),
+                       [&](const std::vector<int>& team) { return std::all_of(team.begin(), team.end(), could); });
+  }
   if (!call.engines.empty()) return std::any_of(call.engines.begin(), call.engines.end(), could);
   for (int id = 0; id < engines_.count(); ++id) {
     if (could(id)) return true;
@@ -10200,6 +10229,7 @@ bool Controller::somebody_left(const Call& call) const {
 void Controller::resubmit(Call& call, std::uint64_t item) {
   if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
+  if (call.spread == Spread::teams) deal_teams_anew(call);
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
   } else if (gives_back(call)) {
@@ -10410,10 +10440,26 @@ bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, st
   // The first error stands for all.
   if (error && !running.error) running.error = std::move(error);
   if (--running.pending != 0) return false;
+  if (running.again) {
+    team_items.erase(found);
+    failed(call, item);
+    left_by_teams_.push_back({call.id, item});
+    return false;
+  }
   error = std::move(running.error);
   status = error ? Status::failed : Status::completed;
   team_items.erase(found);
   return true;
+}
+
+void ItemLedger::again_behind_team(Call& call, std::uint64_t item) {
+  detail::TeamItem& running = call.life().more.edit().team_items.edit().at(item);
+  if (!running.error) running.again = true;
+}
+
+bool ItemLedger::is_again_behind_team(const Call& call, std::uint64_t item) {
+  const auto running = call.life().more->team_items->find(item);
+  return running != call.life().more->team_items->end() && running->second.again;
 }
 
 // What few items bring with them when they end.
@@ -10881,7 +10927,8 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
     const bool elsewhere = call->spread == Spread::pool && run_.open() && terms.on_engine_death == OnEngineDeath::rerun;
     for (std::uint64_t item = range.begin; item < range.end; ++item) {
       const ItemRecord& record = call->life().items[item];
-      const bool there = record.status == Status::handed_out && record.engine == engine;
+      // The first engine of a team stands for all.
+      const bool there = record.status == Status::handed_out && (record.engine == engine || call->spread == Spread::teams);
       // Its arguments may just be encoded for there.
       if (record.status == Status::waiting) continue;
       late_items_.add(engine, {call->id, item}, elsewhere || !there);
@@ -10921,7 +10968,11 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
     if (subtask != nullptr) mark_aborted(*subtask);
   }
   if (given_up(call, item)) {
-    ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted while it ran, and its engine has died"));
+    ledger_.finished(call, item, Status::aborted, task_aborted(task, "aborted while it ran, and its engine has died"));
+    return;
+  }
+  if (call.spread == Spread::teams) {
+    lose_part_of_team(call, item, engine, ran, suspect, death, lost);
     return;
   }
   const bool elsewhere = call.spread == Spread::pool && run_.open();
@@ -10933,21 +10984,50 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
     return;
   }
   ++lost.failed;
-  if (call.spread == Spread::teams) {
-    // The others of its team still have to say so.
-    ledger_.finished(call, item, Status::failed, losses_.error(engine, task, "others ran the task together with it"));
+  ledger_.ended(call, item, Status::failed,
+                losses_.error(engine, task, elsewhere ? why_failed(call, item) : "the task was for that engine"));
+}
+
+// Why a task that others could run is not run again.
+std::string Controller::why_failed(const Call& call, std::uint64_t item) const {
+  if (call.life().terms->on_engine_death == OnEngineDeath::fail)
+    return "the task may have begun there, and its flags say that it is not to be run again (on_engine_death)";
+  if (!run_.open()) return "the run ends";
+  return "engines that have died of this task: " + std::to_string(call.life().terms->crash_limit) + " (crash_limit)" +
+         controller::RetryPolicy::list_deaths(call, item);
+}
+
+// The others of the team that ran the task still have to end it, by their own deaths if they wait for this one in MPI: these are no fault
+// of the task's.
+void Controller::lose_part_of_team(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death,
+                                   LostEngine& lost) {
+  const bool failed_before = call.life().more->team_items->at(item).error != nullptr;
+  const bool again =
+      !failed_before && (controller::ItemLedger::is_again_behind_team(call, item) ||
+                         (run_.open() && controller::Losses::judge(call, item, ran, suspect, death) == controller::Losses::Verdict::rerun));
+  if (again) {
+    ++lost.rerun;
+    ledger_.again_behind_team(call, item);
+    ledger_.finished(call, item, Status::failed, nullptr);
     return;
   }
-  std::string why;
-  if (!elsewhere) {
-    why = "the task was for that engine";
-  } else if (call.life().terms->on_engine_death == OnEngineDeath::fail) {
-    why = "the task may have begun there, and its flags say that it is not to be run again (on_engine_death)";
-  } else {
-    why = "engines that have died of this task: " + std::to_string(call.life().terms->crash_limit) + " (crash_limit)" +
-          controller::RetryPolicy::list_deaths(call, item);
-  }
-  ledger_.ended(call, item, Status::failed, losses_.error(engine, task, why));
+  ++lost.failed;
+  const std::string why = "others ran the task together with it; " + why_failed(call, item);
+  ledger_.finished(call, item, Status::failed, losses_.error(engine, {call.id, item}, why));
+}
+
+// If none is whole of the teams that may run the call's tasks, others are made of those of its view that live.
+void Controller::deal_teams_anew(Call& call) {
+  if (!any_lost_ || somebody_left(call)) return;
+  std::vector<int> live = call.engines;
+  std::erase_if(live, [this](int id) { return engines_.lost(id); });
+  const std::size_t size = call.life().more->teams.front().size();
+  if (live.size() < size) return;
+  Uncommon& more = call.life().more.edit();
+  more.teams.clear();
+  for (auto at = live.begin(); static_cast<std::size_t>(live.end() - at) >= size; at += static_cast<std::ptrdiff_t>(size))
+    more.teams.emplace_back(at, at + static_cast<std::ptrdiff_t>(size));
+  more.team_numbers.reset();
 }
 
 // Items that wait, and that nobody is left to run where they stood in a queue.
@@ -10959,7 +11039,7 @@ void Controller::strand(const scheduler::Range& range, int engine) {
   for (std::uint64_t item = range.begin; item < range.end; ++item) {
     if (call->life().items[item].status != Status::waiting) continue;
     const bool was_bound = call->life().more->deferred.placed >= 0;
-    if (was_bound && call->spread == Spread::pool) {
+    if ((was_bound && call->spread == Spread::pool) || call->spread == Spread::teams) {
       resubmit(*call, item);
     } else {
       const int missing = engine >= 0 ? engine : missing_engine(*call, item);
@@ -10971,6 +11051,9 @@ void Controller::strand(const scheduler::Range& range, int engine) {
 // What could not be put into any queue, since who was to run it has died.
 void Controller::settle_strays() {
   for (const scheduler::Range& range : queue_.take_stranded()) strand(range, -1);
+  for (const TaskId& task : ledger_.take_left_by_teams()) {
+    if (Call* const call = calls_.find(task.call)) resubmit(*call, task.item);
+  }
   for (const TaskId& task : dispatcher_.take_orphans()) {
     Call* const call = calls_.find(task.call);
     if (call != nullptr && call->life().items[task.item].status == Status::waiting) resubmit(*call, task.item);

@@ -180,8 +180,8 @@ struct Flags {
   /// order. Tasks that need less go past one that waits for room, but an engine is kept for that one, so it is not passed for ever.
   Flag<int, 1> slots = detail::not_given;
 
-  /// What becomes of a task when the engine that had it dies. Of those that are run again the result that comes first counts, and
-  /// `retries` are not used up.
+  /// What becomes of a task when the engine that had it dies, or one of the team that had it. Of those that are run again the result that
+  /// comes first counts, and `retries` are not used up.
   Flag<OnEngineDeath> on_engine_death = detail::not_given;
   /// A task that so many engines have died of, while they ran it, fails with EngineError, though others are left. At least 1. Where an
   /// engine could not tell what it ran (it was killed, say), the tasks that it had are run one at a time from then on, until that is known.

@@ -273,6 +273,10 @@ class LoadBalancedView : public detail::BalancedVerbs<LoadBalancedView> {
 /// team begins its next task when its first engine is free and the others have come to it. A team one of whose members has thrown gets a
 /// new communicator for its next task. If others then wait in MPI for the one that threw, nothing can free them: when they have not
 /// ended within `Options::team_grace`, the job ends with an error that names the task and why it failed.
+///
+/// When one of a team dies, its task is run again by another team (Flags::on_engine_death), as soon as the others have ended it: those that
+/// wait in MPI for the dead one cannot be freed, and end with it after `Options::team_grace`, which counts as one death of the task. Other
+/// teams run what was left, and if none is whole, teams are dealt anew from the view's engines that live.
 class TeamView : public detail::BalancedVerbs<TeamView> {
  public:
   /// \param engines  resolved ids, dealt out to teams in this order
@@ -317,6 +321,7 @@ class TeamView : public detail::BalancedVerbs<TeamView> {
   void place(detail::Call& call) const {
     detail::check_team_flags(flags_);
     call.spread = detail::Spread::teams;
+    call.engines = detail::still_live(*controller_, engines_);
     set_teams(call, teams());
     call.communicator = true;
   }

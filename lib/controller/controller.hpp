@@ -237,8 +237,13 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void lose_item(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
   void strand(const scheduler::Range& range, int engine);
   void settle_strays();
+  void deal_teams_anew(Call& call);
+  void lose_part_of_team(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death, LostEngine& lost);
+  [[nodiscard]] std::string why_failed(const Call& call, std::uint64_t item) const;
   [[nodiscard]] bool somebody_left(const Call& call) const;
-  [[nodiscard]] bool any_strays() const { return queue_.any_stranded() || dispatcher_.any_orphans() || transfers_.any_lost(); }
+  [[nodiscard]] bool any_strays() const {
+    return queue_.any_stranded() || dispatcher_.any_orphans() || transfers_.any_lost() || ledger_.any_left_by_teams();
+  }
   [[nodiscard]] int missing_engine(const Call& call, std::uint64_t item) const;
   void forget_results_on(int engine);
 

@@ -139,6 +139,11 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
 bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::span<const std::byte> value) {
   Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
+  if (call.spread == Spread::teams && controller::ItemLedger::is_again_behind_team(call, item)) {
+    // It may have failed because of that.
+    ledger_.finished(call, item, Status::failed, nullptr);
+    return false;
+  }
   switch (failure.kind) {
     case wire::FailureKind::stood_back:
       ++engines_.account(engine).failed;
@@ -160,6 +165,12 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
       return false;
     case wire::FailureKind::team_broken:
+      // The one that has died may have ended its part before.
+      if (call.spread == Spread::teams && run_.open() && call.life().terms->on_engine_death == OnEngineDeath::rerun) {
+        ledger_.again_behind_team(call, item);
+        ledger_.finished(call, item, Status::failed, nullptr);
+        return false;
+      }
       ledger_.finished(call, item, Status::failed,
                        losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
@@ -193,6 +204,10 @@ bool Controller::somebody_left(const Call& call) const {
   const auto could = [&](int id) {
     return !engines_.lost(id) && (terms.isolation == Isolation::none || engines_[id].slots >= terms.slots);
   };
+  if (call.spread == Spread::teams) {
+    return std::any_of(call.life().more->teams.begin(), call.life().more->teams.end(),
+                       [&](const std::vector<int>& team) { return std::all_of(team.begin(), team.end(), could); });
+  }
   if (!call.engines.empty()) return std::any_of(call.engines.begin(), call.engines.end(), could);
   for (int id = 0; id < engines_.count(); ++id) {
     if (could(id)) return true;
@@ -204,6 +219,7 @@ bool Controller::somebody_left(const Call& call) const {
 void Controller::resubmit(Call& call, std::uint64_t item) {
   if (call.life().more->deferred.placed >= 0) call.life().more.edit().deferred.placed = -1;
   const TaskId task{call.id, item};
+  if (call.spread == Spread::teams) deal_teams_anew(call);
   if (given_up(call, item)) {
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
   } else if (gives_back(call)) {

@@ -101,10 +101,26 @@ bool ItemLedger::last_of_team(Call& call, std::uint64_t item, Status& status, st
   // The first error stands for all.
   if (error && !running.error) running.error = std::move(error);
   if (--running.pending != 0) return false;
+  if (running.again) {
+    team_items.erase(found);
+    failed(call, item);
+    left_by_teams_.push_back({call.id, item});
+    return false;
+  }
   error = std::move(running.error);
   status = error ? Status::failed : Status::completed;
   team_items.erase(found);
   return true;
+}
+
+void ItemLedger::again_behind_team(Call& call, std::uint64_t item) {
+  detail::TeamItem& running = call.life().more.edit().team_items.edit().at(item);
+  if (!running.error) running.again = true;
+}
+
+bool ItemLedger::is_again_behind_team(const Call& call, std::uint64_t item) {
+  const auto running = call.life().more->team_items->find(item);
+  return running != call.life().more->team_items->end() && running->second.again;
 }
 
 // What few items bring with them when they end.

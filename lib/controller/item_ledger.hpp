@@ -45,6 +45,13 @@ class ItemLedger {
   void failed(detail::Call& call, std::uint64_t item);
   // One engine has ended it; with it the item ends, or its team's part in it.
   void finished(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
+  // A team has it of which an engine has died: it waits for another as soon as the others have ended it. Not if it has failed there
+  // already.
+  void again_behind_team(detail::Call& call, std::uint64_t item);
+  [[nodiscard]] static bool is_again_behind_team(const detail::Call& call, std::uint64_t item);
+  // Those that wait now.
+  [[nodiscard]] bool any_left_by_teams() const { return !left_by_teams_.empty(); }
+  std::vector<TaskId> take_left_by_teams() { return std::exchange(left_by_teams_, {}); }
   // It ends, whoever had it.
   void ended(detail::Call& call, std::uint64_t item, Status status, std::exception_ptr error);
   // Ends all that wait and stand in no queue any more.
@@ -87,6 +94,7 @@ class ItemLedger {
   std::uint64_t last_ = 0;
   std::vector<detail::Call*> over_;  // in the order of their ends; in flight, so that they stay
   std::size_t next_over_ = 0;        // of these, the first that was not asked for
+  std::vector<TaskId> left_by_teams_;
 };
 
 // ---- done for every item, so that a call of a function each would show ---------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <rankview/errors.hpp>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <string>
 #include <utility>
@@ -124,7 +125,8 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
     const bool elsewhere = call->spread == Spread::pool && run_.open() && terms.on_engine_death == OnEngineDeath::rerun;
     for (std::uint64_t item = range.begin; item < range.end; ++item) {
       const ItemRecord& record = call->life().items[item];
-      const bool there = record.status == Status::handed_out && record.engine == engine;
+      // The first engine of a team stands for all.
+      const bool there = record.status == Status::handed_out && (record.engine == engine || call->spread == Spread::teams);
       // Its arguments may just be encoded for there.
       if (record.status == Status::waiting) continue;
       late_items_.add(engine, {call->id, item}, elsewhere || !there);
@@ -164,7 +166,11 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
     if (subtask != nullptr) mark_aborted(*subtask);
   }
   if (given_up(call, item)) {
-    ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted while it ran, and its engine has died"));
+    ledger_.finished(call, item, Status::aborted, task_aborted(task, "aborted while it ran, and its engine has died"));
+    return;
+  }
+  if (call.spread == Spread::teams) {
+    lose_part_of_team(call, item, engine, ran, suspect, death, lost);
     return;
   }
   const bool elsewhere = call.spread == Spread::pool && run_.open();
@@ -176,21 +182,50 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
     return;
   }
   ++lost.failed;
-  if (call.spread == Spread::teams) {
-    // The others of its team still have to say so.
-    ledger_.finished(call, item, Status::failed, losses_.error(engine, task, "others ran the task together with it"));
+  ledger_.ended(call, item, Status::failed,
+                losses_.error(engine, task, elsewhere ? why_failed(call, item) : "the task was for that engine"));
+}
+
+// Why a task that others could run is not run again.
+std::string Controller::why_failed(const Call& call, std::uint64_t item) const {
+  if (call.life().terms->on_engine_death == OnEngineDeath::fail)
+    return "the task may have begun there, and its flags say that it is not to be run again (on_engine_death)";
+  if (!run_.open()) return "the run ends";
+  return "engines that have died of this task: " + std::to_string(call.life().terms->crash_limit) + " (crash_limit)" +
+         controller::RetryPolicy::list_deaths(call, item);
+}
+
+// The others of the team that ran the task still have to end it, by their own deaths if they wait for this one in MPI: these are no fault
+// of the task's.
+void Controller::lose_part_of_team(Call& call, std::uint64_t item, int engine, bool ran, bool suspect, const std::string& death,
+                                   LostEngine& lost) {
+  const bool failed_before = call.life().more->team_items->at(item).error != nullptr;
+  const bool again =
+      !failed_before && (controller::ItemLedger::is_again_behind_team(call, item) ||
+                         (run_.open() && controller::Losses::judge(call, item, ran, suspect, death) == controller::Losses::Verdict::rerun));
+  if (again) {
+    ++lost.rerun;
+    ledger_.again_behind_team(call, item);
+    ledger_.finished(call, item, Status::failed, nullptr);
     return;
   }
-  std::string why;
-  if (!elsewhere) {
-    why = "the task was for that engine";
-  } else if (call.life().terms->on_engine_death == OnEngineDeath::fail) {
-    why = "the task may have begun there, and its flags say that it is not to be run again (on_engine_death)";
-  } else {
-    why = "engines that have died of this task: " + std::to_string(call.life().terms->crash_limit) + " (crash_limit)" +
-          controller::RetryPolicy::list_deaths(call, item);
-  }
-  ledger_.ended(call, item, Status::failed, losses_.error(engine, task, why));
+  ++lost.failed;
+  const std::string why = "others ran the task together with it; " + why_failed(call, item);
+  ledger_.finished(call, item, Status::failed, losses_.error(engine, {call.id, item}, why));
+}
+
+// If none is whole of the teams that may run the call's tasks, others are made of those of its view that live.
+void Controller::deal_teams_anew(Call& call) {
+  if (!any_lost_ || somebody_left(call)) return;
+  std::vector<int> live = call.engines;
+  std::erase_if(live, [this](int id) { return engines_.lost(id); });
+  const std::size_t size = call.life().more->teams.front().size();
+  if (live.size() < size) return;
+  Uncommon& more = call.life().more.edit();
+  more.teams.clear();
+  for (auto at = live.begin(); static_cast<std::size_t>(live.end() - at) >= size; at += static_cast<std::ptrdiff_t>(size))
+    more.teams.emplace_back(at, at + static_cast<std::ptrdiff_t>(size));
+  more.team_numbers.reset();
 }
 
 // Items that wait, and that nobody is left to run where they stood in a queue.
@@ -202,7 +237,7 @@ void Controller::strand(const scheduler::Range& range, int engine) {
   for (std::uint64_t item = range.begin; item < range.end; ++item) {
     if (call->life().items[item].status != Status::waiting) continue;
     const bool was_bound = call->life().more->deferred.placed >= 0;
-    if (was_bound && call->spread == Spread::pool) {
+    if ((was_bound && call->spread == Spread::pool) || call->spread == Spread::teams) {
       resubmit(*call, item);
     } else {
       const int missing = engine >= 0 ? engine : missing_engine(*call, item);
@@ -214,6 +249,9 @@ void Controller::strand(const scheduler::Range& range, int engine) {
 // What could not be put into any queue, since who was to run it has died.
 void Controller::settle_strays() {
   for (const scheduler::Range& range : queue_.take_stranded()) strand(range, -1);
+  for (const TaskId& task : ledger_.take_left_by_teams()) {
+    if (Call* const call = calls_.find(task.call)) resubmit(*call, task.item);
+  }
   for (const TaskId& task : dispatcher_.take_orphans()) {
     Call* const call = calls_.find(task.call);
     if (call != nullptr && call->life().items[task.item].status == Status::waiting) resubmit(*call, task.item);

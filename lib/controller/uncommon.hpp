@@ -25,6 +25,7 @@ namespace rankview::inline abi_0_1::detail {
 struct TeamItem {
   std::size_t pending = 0;
   std::exception_ptr error;
+  bool again = false;  // one of them has died, and when the others have ended it, it is to be run anew; whatever they say of it
 };
 
 // How an item has fared so far that was not run to its end the first time.

@@ -332,27 +332,147 @@ int together(const boost::mpi::communicator& comm, int n) {
   return total;
 }
 
-// Tasks that run MPI together; those that wait for the dead one in it cannot be called back, and end with it.
+// Tasks that run MPI together. Those that wait for the dead one in it cannot be called back, and end with it; their task runs again.
 void team(const rv::Client& rc) {
   const auto victims = processes(rc);
   const auto teams = rc.team_view(2);
-  std::size_t right = 0;
-  std::size_t failed = 0;
   {
     const Killer killer({victims[chance() % 4]}, 40ms);
-    const auto result = teams.map(together, numbers(60));
-    for (const auto& each : result.results()) {
-      if (!each) {
-        error_of<rv::EngineError>([&] { std::rethrow_exception(each.error()); });
-        ++failed;
-      } else {
-        expect(*each % 2 == 0, "a sum of two");
-        ++right;
-      }
-    }
+    const auto sums = teams.map_sync(together, numbers(60));
+    for (int i = 0; i < 60; ++i) expect(sums[static_cast<std::size_t>(i)] == 2 * i, "the sum of task " + std::to_string(i));
   }
-  expect(right + failed == 60 && right != 0, "each has ended");
   expect(teams.map_sync(together, numbers(10)).size() == 10, "teams of those that live");
+}
+
+std::vector<double> long_together(const boost::mpi::communicator& comm, int n) {
+  double total = 0;
+  boost::mpi::all_reduce(comm, 0.5 * n, total, std::plus<>());
+  return std::vector<double>(500'000, total);
+}
+
+// What the first of a team has given may be half there, or all of it, while another of it has not ended.
+void team_large(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const Killer killer({victims[chance() % 4]}, 60ms);
+  const auto values = rc.team_view(2).map_sync(long_together, numbers(40));
+  for (int i = 0; i < 40; ++i) {
+    const auto& value = values[static_cast<std::size_t>(i)];
+    expect(value.size() == 500'000 && std::all_of(value.begin(), value.end(), [i](double x) { return x == i; }), "a long value");
+  }
+}
+
+// Without a word to the others.
+int apart(const boost::mpi::communicator& comm, int n) {
+  std::this_thread::sleep_for(300ms);
+  return 10 * n + comm.size();
+}
+
+// No team is left whole: others are made of those that are left.
+void team_of_rests(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto results = rc.team_view(2).map(apart, numbers(6));
+  std::this_thread::sleep_for(100ms);
+  for (const std::size_t victim : {chance() % 2, 2 + chance() % 2}) kill(victims[victim], SIGKILL);
+  const auto values = results.get();
+  for (int i = 0; i < 6; ++i) expect(values[static_cast<std::size_t>(i)] == 10 * i + 2, "task " + std::to_string(i));
+  expect(rc.size() == 2 && rc.lost().size() == 2, "those that are left live");
+  expect(rc.team_view(2).apply_sync(apart, 7) == 72, "and are a team");
+}
+
+// Who was left over steps in.
+void team_of_leftovers(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto results = rc.team_view(3).map(apart, numbers(3));
+  std::this_thread::sleep_for(100ms);
+  kill(victims[chance() % 3], SIGKILL);
+  const auto values = results.get();
+  for (int i = 0; i < 3; ++i) expect(values[static_cast<std::size_t>(i)] == 10 * i + 3, "task " + std::to_string(i));
+}
+
+// Too few are left for one.
+void team_too_few(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto results = rc.team_view(3).map(apart, numbers(3));
+  std::this_thread::sleep_for(100ms);
+  kill(victims[0], SIGKILL);
+  kill(victims[1], SIGKILL);
+  for (const auto& each : results.results()) {
+    expect(!each, "nobody could run it");
+    const std::string error = error_of<rv::EngineError>([&] { std::rethrow_exception(each.error()); });
+    expect(error.find("nobody is left to run the task") != std::string::npos, error);
+  }
+  expect(rc.team_view(2).apply_sync(apart, 7) == 72, "those that are left live");
+}
+
+// Not where the task may not run twice.
+void team_once(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto results = rc.team_view(2).with({.on_engine_death = rv::fail}).map(apart, numbers(4));
+  std::this_thread::sleep_for(100ms);
+  kill(victims[1], SIGKILL);
+  int failed = 0;
+  for (const auto& each : results.results()) {
+    if (each) continue;
+    ++failed;
+    const std::string error = error_of<rv::EngineError>([&] { std::rethrow_exception(each.error()); });
+    expect(error.find("on_engine_death") != std::string::npos, error);
+  }
+  expect(failed == 1, std::to_string(failed) + " tasks have failed");
+  expect(rc.lost().front().failed == 1 && rc.lost().front().rerun == 0, "what became of it");
+}
+
+// Nor where nobody wants it any more.
+void team_aborted(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const auto results = rc.team_view(2).map(apart, numbers(2));
+  std::this_thread::sleep_for(100ms);
+  results.abort();
+  kill(victims[1], SIGKILL);
+  int given_up = 0;
+  for (const auto& each : results.results()) {
+    if (each) continue;
+    error_of<rv::TaskAborted>([&] { std::rethrow_exception(each.error()); });
+    ++given_up;
+  }
+  expect(given_up != 0, "the one that was run with the dead is given up");
+  expect(rc.team_view(3).apply_sync(apart, 7) == 73, "those that are left live");
+}
+
+int crashes_together(const boost::mpi::communicator& comm, int n) {
+  if (n == 3 && comm.rank() == 1) std::raise(SIGSEGV);
+  return n;
+}
+
+// One that engines die of is given up, and the others of its teams are none of those.
+void team_crashes(const rv::Client& rc) {
+  const auto results = rc.team_view(2).with({.crash_limit = 2}).map(crashes_together, numbers(20)).results();
+  for (std::size_t i = 0; i < 20; ++i) {
+    if (i != 3 && !results[i]) std::rethrow_exception(results[i].error());
+    if (i != 3) expect(*results[i] == static_cast<int>(i), "a neighbour of what engines die of");
+  }
+  const std::string error = error_of<rv::EngineError>([&] { std::rethrow_exception(results[3].error()); });
+  expect(error.find("2 (crash_limit)") != std::string::npos, error);
+  expect(rc.size() == 2, std::to_string(rc.size()) + " engines are left");
+}
+
+// One of a team does not answer for a while: the task waits for it.
+void team_stopped(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  const pid_t victim = victims[chance() % 4];
+  std::thread stopping([victim, when = std::chrono::microseconds(chance() % 40'000)] {
+    std::this_thread::sleep_for(when);
+    kill(victim, SIGSTOP);
+    std::this_thread::sleep_for(3s);
+    kill(victim, SIGCONT);
+  });
+  int aside = 0;
+  rc.on_lost([&aside](const rv::LostEngine& lost) { aside += lost.aside ? 1 : 0; });
+  const auto sums = rc.team_view(2).map_sync(together, numbers(400));
+  stopping.join();
+  for (int i = 0; i < 400; ++i) expect(sums[static_cast<std::size_t>(i)] == 2 * i, "the sum of task " + std::to_string(i));
+  wait_for_lost(rc, 0);
+  expect(aside == 1, "it was set aside");
+  expect(rc.team_view(4).apply_sync(together, 1) == 4, "it is taken back");
 }
 
 // ---- tasks in processes of their own -----------------------------------------------------------------------------------------
@@ -486,6 +606,14 @@ int run(const std::string& what, const rv::Client& rc) {
   if (what == "at_rest") at_rest(rc);
   if (what == "collective") collective(rc);
   if (what == "team") team(rc);
+  if (what == "team_large") team_large(rc);
+  if (what == "team_of_rests") team_of_rests(rc);
+  if (what == "team_of_leftovers") team_of_leftovers(rc);
+  if (what == "team_too_few") team_too_few(rc);
+  if (what == "team_once") team_once(rc);
+  if (what == "team_aborted") team_aborted(rc);
+  if (what == "team_crashes") team_crashes(rc);
+  if (what == "team_stopped") team_stopped(rc);
   if (what == "isolated") isolated(rc);
   if (what == "side_by_side") side_by_side(rc);
   if (what == "latency") latency(rc);
@@ -518,7 +646,12 @@ int main(int argc, char** argv) {
       }).detach();
     }
   }
-  return rv::run(argc, argv, [&](rv::Client& rc) {
+  rv::Options options;
+  // Where none waits for the dead in MPI, all that live end what they have, however slowly.
+  if (what == "team_of_rests" || what == "team_of_leftovers" || what == "team_too_few" || what == "team_once" || what == "team_aborted" ||
+      what == "team_crashes")
+    options.team_grace = 60s;
+  const auto client = [&](rv::Client& rc) {
     try {
       if (what == "start") check_twice(rc.load_balanced_view().map_sync(twice, numbers(10'000)), 10'000);
       const int code = run(what, rc);
@@ -528,5 +661,6 @@ int main(int argc, char** argv) {
       std::printf("seed %u: %s\n", seed, error.what());
       return 1;
     }
-  });
+  };
+  return rv::run(argc, argv, client, options);
 }
