@@ -40,12 +40,11 @@ bool Controller::gives_back(const Call& call) const { return run_.draining() && 
 
 // Ends what waits of the call.
 void Controller::give_back(Call& call) {
-  const auto error = draining_error("the task was not run");
-  const MakeError give = [this, &call, &error](const TaskId&) {
+  const std::exception_ptr error = draining_error("the task was not run");
+  withdraw(call, Status::aborted, [&](const TaskId&) -> const std::exception_ptr& {
     note_given_back(call);
     return error;
-  };
-  withdraw(call, Status::aborted, give);
+  });
 }
 
 // The same for an item that was handed out.
