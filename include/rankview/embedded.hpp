@@ -109,9 +109,10 @@ struct Origin {
 
 // What is called, and what it gives.
 struct Callable {
-  std::string name;
+  std::string name;  // as the compiler has it, which no other has
   std::string version;
   std::string result;  // the type
+  std::string shown;   // the name as it is written
 
   friend auto operator<=>(const Callable&, const Callable&) = default;
 };
@@ -204,11 +205,11 @@ class Index {
     }
     slot.place = packed(place);
   }
-  // Has the key lie elsewhere.
+  // Has what is known of the key lie elsewhere, if that is of the same kind.
   void move(const Key& key, const Place& place) {
     if (slots_.empty()) return;
     Slot& slot = slots_[slot_of(slots_, key.low)];
-    if (slot.place != 0) slot.place = packed(place);
+    if (slot.place != 0 && unpacked(slot.place).failed == place.failed) slot.place = packed(place);
   }
   // Where it may lie. False if it is not there.
   bool find(const Key& key, Place& place) const {
@@ -259,8 +260,10 @@ class Index {
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace rankview::checkpoint {
@@ -293,8 +296,8 @@ class Checkpoint {
 
   // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type.
   std::uint32_t enlist(const Callable& callable);
-  // Adds the value, or the text of the failure, to `into`.
-  Found find(const Key& key, detail::Buffer& into);
+  // Adds the value, or the text of the failure, to `into`. `on_disk`: finds only what is on disk, and waits for it to come there.
+  Found find(const Key& key, detail::Buffer& into, bool on_disk = false);
   // Adds what has been finished, and gives the number of the addition, or not_added if there is no room, since the disk takes nothing.
   std::uint64_t add(std::uint32_t callable, const Key& key, Bytes value);
   std::uint64_t add_failure(std::uint32_t callable, const Key& key, std::string_view why);
@@ -302,8 +305,8 @@ class Checkpoint {
   [[nodiscard]] std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
   // From here on nothing that was added waits for company.
   void hurry();
-  // Waits until all that was added by now is on disk; false if the disk does not take it.
-  bool flush();
+  // Waits until all that was added by now is on disk; false if the disk does not take it, or not within the limit.
+  bool flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
   // Whether the disk does not take what is added.
   [[nodiscard]] bool troubled() const { return troubled_.load(std::memory_order_acquire); }
   // Why the disk does not take what is added, or nothing.
@@ -317,12 +320,15 @@ class Checkpoint {
  private:
   struct Journal {
     std::string name;
-    std::unique_ptr<File> file;  // null for ours before there is anything in it
+    std::unique_ptr<File> file;  // of ours, once there is anything in it
   };
 
   void read_all();
   void read(const std::string& name);
   void tell_damage(const std::string& name, const Damage& damage) const;
+  [[nodiscard]] bool is_on_disk(const Key& key) const;
+  bool read_entry_at(Place place, const Key& key, detail::Buffer& into);
+  File& opened(std::uint32_t journal);
   std::size_t read_at(const Place& place, std::span<std::byte> into);
   std::size_t read_file(const Place& place, std::span<std::byte> into);
   detail::Buffer* tail_for_addition(std::size_t bytes);
@@ -342,6 +348,7 @@ class Checkpoint {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Journal> journals_;
+  std::deque<std::pair<std::uint32_t, std::unique_ptr<File>>> reading_;  // of others' journals the latest, by number
   Index index_;
   std::map<std::pair<std::string, std::string>, std::string> result_types_;  // by name and version of what is called
   std::vector<Callable> callables_;                                          // that this job calls, by number
@@ -357,7 +364,8 @@ class Checkpoint {
   ResultFrames frames_;  // of the tail
   std::uint64_t additions_ = 0;
   std::uint64_t dropped_ = 0;  // of these, which there was no room for
-  bool hurried_ = false;       // somebody waits
+  bool hurried_ = false;       // nothing is to wait for company
+  int flushes_ = 0;            // that are waited for
   bool quitting_ = false;
   std::string trouble_;
   std::uint64_t rounds_ = 0;  // of writing, whatever came of it
@@ -376,7 +384,7 @@ class Checkpoint {
 #include <algorithm>
 #include <cstring>
 #include <exception>
-#include <optional>
+#include <system_error>
 
 namespace rankview::checkpoint {
 namespace {
@@ -445,8 +453,10 @@ void Checkpoint::read_all() {
 
 void Checkpoint::read(const std::string& name) {
   if (journals_.size() >> Place::journal_bits != 0) throw UsageError("there are too many journals");
-  auto file = disk_.open(path(name));
+  const auto file = disk_.open(path(name));
+  // Should reading fail halfway, what was read of it is there.
   const auto journal = static_cast<std::uint32_t>(journals_.size());
+  journals_.push_back({name, nullptr});
   std::vector<bool> known;  // callables by their numbers there
   const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
     // Of what has lost its name nobody knows the type.
@@ -469,7 +479,6 @@ void Checkpoint::read(const std::string& name) {
   Damage damage;
   read_frames(*file, 0, reading, damage);
   tell_damage(name, damage);
-  journals_.push_back({name, std::move(file)});
 }
 
 void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
@@ -487,7 +496,7 @@ std::uint32_t Checkpoint::enlist(const Callable& callable) {
   if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
   const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
   if (type->second != callable.result)
-    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.name + " that are " + type->second +
+    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.shown + " that are " + type->second +
                      ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
   const auto next = static_cast<std::uint32_t>(callables_.size());
   callables_.push_back(callable);
@@ -511,21 +520,39 @@ std::size_t Checkpoint::size() const {
   return index_.size();
 }
 
-Found Checkpoint::find(const Key& key, detail::Buffer& into) {
+Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
+  if (on_disk && !is_on_disk(key) && !flush()) return Found::nothing;
+  const std::lock_guard guard(mutex_);
+  const std::size_t before = into.size();
+  try {
+    Place place;
+    if (index_.find(key, place) && read_entry_at(place, key, into)) return place.failed ? Found::failure : Found::result;
+  } catch (const std::system_error& error) {
+    // It was there when this began.
+    settings_.warn("the checkpoint " + directory_ + ": what was kept cannot be read, and is done again: " + error.what());
+    cache_.clear();
+    reading_.clear();
+  }
+  into.truncate(before);
+  return Found::nothing;
+}
+
+// Whether what is there of the key, if anything is, survives.
+bool Checkpoint::is_on_disk(const Key& key) const {
   const std::lock_guard guard(mutex_);
   Place place;
+  return !index_.find(key, place) || place.journal != ours_ || place.offset < written_;
+}
+
+// Adds what the entry holds, if it is the key's.
+bool Checkpoint::read_entry_at(Place place, const Key& key, detail::Buffer& into) {
   std::byte head[entry_head];
-  if (!index_.find(key, place) || read_at(place, head) != sizeof(head)) return Found::nothing;
+  if (read_at(place, head) != sizeof(head)) return false;
   const Entry entry = read_entry(head);
-  if (entry.key != key) return Found::nothing;
-  const std::size_t before = into.size();
+  if (entry.key != key) return false;
   place.offset += sizeof(head);
   const auto size = static_cast<std::size_t>(entry.size);
-  if (read_at(place, {into.extend(size), size}) != size) {
-    into.truncate(before);
-    return Found::nothing;
-  }
-  return place.failed ? Found::failure : Found::result;
+  return read_at(place, {into.extend(size), size}) == size;
 }
 
 std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
@@ -545,20 +572,32 @@ std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
 std::size_t Checkpoint::read_file(const Place& place, std::span<std::byte> into) {
   constexpr std::size_t much = 256 * 1024;
   constexpr std::size_t little = 4096;
-  File& file = *journals_[place.journal].file;
+  File& file = opened(place.journal);
   if (into.size() > little) return file.read(place.offset, into);
   const std::uint64_t behind = cached_.offset + cache_.size();
   const bool same = place.journal == cached_.journal && place.offset >= cached_.offset;
   if (!same || place.offset + into.size() > behind) {
     const bool goes_on = same && place.offset <= behind + much;
+    cached_ = place;
     cache_.resize(goes_on ? much : little);
     cache_.resize(file.read(place.offset, cache_));
-    cached_ = place;
   }
   const auto from = static_cast<std::size_t>(place.offset - cached_.offset);
   const std::size_t count = std::min(into.size(), cache_.size() - from);
   std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
   return count;
+}
+
+// A campaign may have more journals than a process may have open files.
+File& Checkpoint::opened(std::uint32_t journal) {
+  constexpr std::size_t most = 16;
+  if (journals_[journal].file != nullptr) return *journals_[journal].file;
+  for (const auto& [number, file] : reading_) {
+    if (number == journal) return *file;
+  }
+  auto file = disk_.open(path(journals_[journal].name));
+  if (reading_.size() == most) reading_.pop_front();
+  return *reading_.emplace_back(journal, std::move(file)).second;
 }
 
 // ---- what is added -----------------------------------------------------------------------------------------------------------
@@ -629,15 +668,20 @@ void Checkpoint::hurry() {
   changed_.notify_all();
 }
 
-bool Checkpoint::flush() {
+bool Checkpoint::flush(std::optional<std::chrono::milliseconds> limit) {
   std::unique_lock guard(mutex_);
   const std::uint64_t wanted = additions_;
-  const bool hurried_before = std::exchange(hurried_, true);
   // A round that is under way may have begun before.
   const std::uint64_t enough = rounds_ + 2;
+  const auto over = [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); };
+  ++flushes_;
   changed_.notify_all();
-  changed_.wait(guard, [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); });
-  hurried_ = hurried_before;
+  if (limit) {
+    changed_.wait_for(guard, *limit, over);
+  } else {
+    changed_.wait(guard, over);
+  }
+  --flushes_;
   return durable_ >= wanted;
 }
 
@@ -651,7 +695,7 @@ std::string Checkpoint::trouble() const {
 void Checkpoint::write_now_and_then() {
   std::unique_lock guard(mutex_);
   for (bool last = false; !last;) {
-    const auto wanted = [this] { return quitting_ || (hurried_ && additions_ != durable_ && trouble_.empty()); };
+    const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
     changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
     last = quitting_;
     if (additions_ != durable_) write(guard);
@@ -856,6 +900,7 @@ bool take(const Head& head, Bytes bytes, std::uint64_t payload, const Reading& r
       callable.name = text_of(in);
       callable.version = text_of(in);
       callable.result = text_of(in);
+      callable.shown = text_of(in);
       reading.callable(number, std::move(callable));
       return true;
     }
@@ -887,6 +932,7 @@ void write(detail::Buffer& to, std::uint32_t number, const Callable& callable) {
   out.text(callable.name);
   out.text(callable.version);
   out.text(callable.result);
+  out.text(callable.shown);
   write_frame(to, FrameKind::function, out);
 }
 
@@ -1039,7 +1085,6 @@ bool hashes_compiled() noexcept { return false; }
 #include <unistd.h>
 #include <cerrno>
 #include <filesystem>
-#include <system_error>
 
 namespace rankview::checkpoint {
 namespace {
@@ -1097,8 +1142,11 @@ class PosixDisk final : public Disk {
  public:
   void make_directory(const std::string& path) override {
     std::error_code error;
-    std::filesystem::create_directories(path, error);
+    const auto above = std::filesystem::path(path).parent_path();
+    if (!above.empty()) std::filesystem::create_directories(above, error);
     if (error) refuse(error.value(), "making the directory " + path);
+    // Also where a mask leaves others more.
+    if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) refuse(errno, "making the directory " + path);
     struct stat is {};
     if (::stat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
     if (!S_ISDIR(is.st_mode)) refuse(ENOTDIR, path);
@@ -1223,6 +1271,8 @@ std::string to_string(const Effective& options);
 
 }  // namespace rankview::detail
 
+#include <sys/types.h>
+
 namespace rankview::inline abi_0_1 {
 
 // When the job is over, by the option, or by what Slurm says; nothing if nobody says. `began`: when the run did.
@@ -1257,7 +1307,8 @@ class DrainWatch {
   std::optional<Time> due_[3];  // when each is done if nothing happens
   int next_ = 0;                // of these
   std::string why_;             // it drains
-  int told_;                    // an eventfd
+  const pid_t process_;
+  const int told_;  // an eventfd
   std::optional<DrainSignals> signals_;
   std::thread thread_;
 };
@@ -2268,7 +2319,6 @@ checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::s
 
 }  // namespace rankview::detail
 
-#include <deque>
 #include <set>
 
 // What the controller knows of few calls.
@@ -2609,6 +2659,8 @@ class CallRegistry {
 
 }  // namespace rankview::controller
 
+#include <typeinfo>
+
 namespace rankview::controller {
 
 // The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
@@ -2618,13 +2670,17 @@ class Checkpoints {
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
-  // Waits until all that was added is on disk, or the disk takes no more.
-  void flush();
+  // Waits until all that was added is on disk, or the disk takes no more, or for so long each.
+  void flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
+  // Throws UsageError if something else of that name and version was called in this run.
+  void tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function);
 
  private:
   checkpoint::Disk& disk_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
+  std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them
+  std::map<std::pair<std::string, std::string>, std::pair<const std::type_info*, const void*>> callables_;  // by name and version
 };
 
 }  // namespace rankview::controller
@@ -4815,16 +4871,14 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void abandon(Call& call) noexcept;
 
   // Hands out no more tasks of pools: what waits, and what engines have not begun, ends with Draining, which says why. What runs goes on,
-  // and so do calls of direct views that are made later. Once; each takes the lock.
-  void drain(std::string why);
+  // and so do calls of direct views. Once; each takes the lock. `sends`: the caller may call MPI; otherwise whoever drives next sends.
+  void drain(std::string why, bool sends);
   // Then: has tasks that still run told to stop.
   void hurry();
   [[nodiscard]] bool draining() const { return run_.draining(); }
   [[nodiscard]] std::string why_draining() const;
   // How many tasks have ended so.
   [[nodiscard]] std::uint64_t given_back() const;
-  // Has what is in checkpoints by now written. Without the lock.
-  void flush_checkpoints() { checkpoints_.flush(); }
 
   // For calls that rank 0 runs itself; each takes the lock.
   void begin_local(const std::shared_ptr<Call>& call);
@@ -4844,8 +4898,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
-  // The checkpoint in a directory. Throws UsageError.
-  [[nodiscard]] std::shared_ptr<checkpoint::Checkpoint> checkpoint(const std::string& directory) { return checkpoints_.open(directory); }
+  [[nodiscard]] controller::Checkpoints& checkpoints() { return checkpoints_; }
   // What the database of tasks says. Throws UsageError.
   [[nodiscard]] Table ask_hub(const std::string& sql);
   [[nodiscard]] bool lost(int engine) const;
@@ -4896,6 +4949,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void withdraw_waiting(Call& call, std::uint64_t item);
   [[nodiscard]] bool gives_back(const Call& call) const;
   void give_back(Call& call);
+  void give_back(Call& call, std::uint64_t begin, std::uint64_t end);
   void give_back(Call& call, std::uint64_t item, const char* what);
   void note_given_back(Call& call);
   [[nodiscard]] std::exception_ptr draining_error(const char* what) const;
@@ -5020,7 +5074,6 @@ class Recorders final : public Recorder {
 }  // namespace rankview::controller
 
 #include <stop_token>
-#include <typeinfo>
 
 namespace rankview::engine {
 
@@ -6099,8 +6152,6 @@ void set_openable_modules(std::vector<LoadedModule> modules);
 
 }  // namespace rankview::wire
 
-#include <sys/types.h>
-
 namespace rankview::isolation {
 
 // How a child ended.
@@ -6935,6 +6986,9 @@ std::string mpi_call_of(pid_t thread);
 namespace rankview::inline abi_0_1 {
 namespace {
 
+// What is not on disk after that is lost with a job that has to end.
+constexpr std::chrono::milliseconds limit_of_last_writes{5000};
+
 MPI_Comm checked(MPI_Comm comm) {
   launch::refuse_copies();
   if (!transport::mpi_running()) throw UsageError("a Cluster needs MPI: call MPI_Init_thread first, or use rankview::run()");
@@ -7189,14 +7243,14 @@ std::unique_ptr<DrainWatch> Cluster::State::watch_for_drain(detail::Controller& 
   steps.drain = [&running](const std::string& why) {
     std::fprintf(stderr, "rankview: %s: no more tasks are handed out; those that run may end, and a second signal has them told to stop\n",
                  why.c_str());
-    running.drain(why);
+    running.drain(why, false);
   };
   steps.hurry = [&running] {
     std::fprintf(stderr, "rankview: tasks that still run are told to stop\n");
     running.hurry();
   };
   steps.end = [this, &running](const std::string& why) {
-    running.flush_checkpoints();
+    running.checkpoints().flush(limit_of_last_writes);
     if (hub != nullptr) hub->database()->flush();
     transport::end_process(detail::exit_to_requeue, "the run drains (" + why + "), and tasks or the client have not ended");
   };
@@ -7224,8 +7278,8 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     stay_parent();
     client.wait();
   } catch (...) {
-    drain_watch.reset();
     stay_parent();
+    drain_watch.reset();
     leave(1, engine::describe_uncaught());
     throw;
   }
@@ -7361,7 +7415,7 @@ std::optional<steady_clock::time_point> end_of_job(const detail::Effective& opti
 }
 
 DrainWatch::DrainWatch(const detail::Effective& options, std::optional<Time> end, Steps steps)
-    : steps_(std::move(steps)), grace_(options.shutdown_grace), told_(::eventfd(0, EFD_CLOEXEC)) {
+    : steps_(std::move(steps)), grace_(options.shutdown_grace), process_(::getpid()), told_(::eventfd(0, EFD_CLOEXEC)) {
   if (told_ < 0) throw Error(std::string("rank 0 cannot watch for signals: eventfd: ") + std::strerror(errno));
   if (end) {
     const std::chrono::milliseconds margin = options.walltime_margin;
@@ -7374,6 +7428,11 @@ DrainWatch::DrainWatch(const detail::Effective& options, std::optional<Time> end
 }
 
 DrainWatch::~DrainWatch() {
+  // What there is of it in a child that was forked is the parent's.
+  if (::getpid() != process_) {
+    thread_.detach();
+    return;
+  }
   signals_.reset();
   [[maybe_unused]] const auto written = ::write(told_, &no_more, sizeof(no_more));
   thread_.join();
@@ -8484,14 +8543,22 @@ std::string name_of_function(const void* function) {
     throw UsageError(
         "a checkpoint knows a function by its name, and this one's cannot be found in the program: call it from a lambda, or link the "
         "program with -rdynamic");
-  return engine::type_name(info.dli_sname);
+  return info.dli_sname;
 }
 
-std::string name_of(const Call& call, const CalledAs& as) {
-  if (call.function.code != nullptr) return name_of_function(call.function.code);
-  std::string name = engine::type_name(as.callable);
-  if (as.arguments != nullptr) name += " of " + engine::type_name(*as.arguments);
-  return name;
+checkpoint::Callable name_of(const Call& call, const CalledAs& as) {
+  checkpoint::Callable callable;
+  if (call.function.code != nullptr) {
+    callable.name = name_of_function(call.function.code);
+  } else {
+    callable.name = as.callable.name();
+  }
+  callable.shown = engine::type_name(callable.name.c_str());
+  if (as.arguments != nullptr) {
+    callable.name += std::string(" ") + as.arguments->name();
+    callable.shown += " of " + engine::type_name(*as.arguments);
+  }
+  return callable;
 }
 
 }  // namespace
@@ -8523,14 +8590,15 @@ checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::s
 void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
   if (!checkpoint::hashes_compiled()) static_cast<void>(checkpoint::checksum({}));
   Checkpointed checkpointed;
-  checkpointed.as.name = name_of(call, as);
+  checkpointed.as = name_of(call, as);
   checkpointed.as.version = flags.version;
   checkpointed.as.result = engine::type_name(as.result);
   if (as.result_bytes != 0) checkpointed.as.result += " of " + std::to_string(as.result_bytes) + " bytes";
   checkpointed.seed = seed_of(checkpointed.as, call.function.object->bytes.bytes());
   checkpointed.strict = flags.durable == Durable::strict;
   checkpointed.retry_failed = flags.retry_failed;
-  checkpointed.in = call.controller->checkpoint(flags.checkpoint);
+  call.controller->checkpoints().tell_apart(checkpointed.as, as.callable, call.function.code);
+  checkpointed.in = call.controller->checkpoints().open(flags.checkpoint);
   checkpointed.callable = checkpointed.in->enlist(checkpointed.as);
   if (checkpointed.strict) checkpointed.in->hurry();
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
@@ -8580,7 +8648,7 @@ CheckpointedItems::CheckpointedItems(const Call& call) : call_(call), in_(*call.
 bool CheckpointedItems::look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) {
   const checkpoint::Key key = key_of(arguments, mark, skipped, in_.seed);
   const std::size_t before = recalled.bytes.size();
-  const checkpoint::Found found = in_.in->find(key, recalled.bytes);
+  const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
   ++items_;
   if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed)) {
     recalled.parts.push_back({key, recalled.bytes.size() - before, found == checkpoint::Found::failure});
@@ -8608,7 +8676,7 @@ void CheckpointedItems::explain(const Writer& arguments, const Writer::Mark& mar
         why = "version changed from \"" + version + "\" to \"" + in_.as.version + "\"";
     }
   }
-  std::fprintf(stderr, "rankview: task %llu of %s runs: %s\n", static_cast<unsigned long long>(items_ - 1), in_.as.name.c_str(),
+  std::fprintf(stderr, "rankview: task %llu of %s runs: %s\n", static_cast<unsigned long long>(items_ - 1), in_.as.shown.c_str(),
                why.c_str());
 }
 
@@ -8633,24 +8701,36 @@ checkpoint::Origin this_process() {
 std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& directory) {
   const std::lock_guard guard(mutex_);
   std::error_code unknown;
-  const std::string path = std::filesystem::weakly_canonical(directory, unknown);
+  if (const auto known = named_.find(directory); known != named_.end()) return known->second;
+  const std::string path = std::filesystem::weakly_canonical(std::filesystem::absolute(directory, unknown), unknown);
   const std::string& name = unknown ? directory : path;
-  if (const auto known = open_.find(name); known != open_.end()) return known->second;
+  if (const auto known = open_.find(name); known != open_.end()) return named_[directory] = known->second;
   checkpoint::Checkpoint::Settings settings;
   settings.origin = this_process();
   settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
   try {
     auto opened = std::make_shared<checkpoint::Checkpoint>(disk_, directory, std::move(settings));
-    return open_.emplace(name, std::move(opened)).first->second;
+    open_.emplace(name, opened);
+    return named_[directory] = std::move(opened);
   } catch (const std::system_error& error) {
     throw UsageError("the checkpoint " + directory + " cannot be used: " + error.what());
   }
 }
 
-void Checkpoints::flush() {
+void Checkpoints::flush(std::optional<std::chrono::milliseconds> limit) {
   const std::lock_guard guard(mutex_);
   // Whatever could not be written is told when they go.
-  for (const auto& [directory, checkpoint] : open_) checkpoint->flush();
+  for (const auto& [directory, checkpoint] : open_) checkpoint->flush(limit);
+}
+
+void Checkpoints::tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function) {
+  const std::lock_guard guard(mutex_);
+  const auto [known, first] = callables_.try_emplace({callable.name, callable.version}, &type, function);
+  const auto& [other, code] = known->second;
+  if (first || (*other == type && code == function)) return;
+  throw UsageError("two things are called " + callable.shown +
+                   ", in unnamed namespaces or as static functions of several files, and a checkpoint would take one for the other: give "
+                   "one of them another name, or Flags::version");
 }
 
 }  // namespace rankview::controller
@@ -8868,8 +8948,11 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.life().items.resize(total);
   if (call.plain) call.grow(total, call.life().items.capacity());
-  // What the run does not hand out any more, lay_out() gives back.
-  if (controller::enqueued_as_they_come(call) && !call.life().waits && !gives_back(call)) enqueue(call, &added);
+  if (gives_back(call)) {
+    give_back(call, total - added.count, total);
+  } else if (controller::enqueued_as_they_come(call) && !call.life().waits) {
+    enqueue(call, &added);
+  }
 }
 
 // Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
@@ -8919,7 +9002,8 @@ void Controller::lay_out(Call& call) {
   } else if (gives_back(call)) {
     give_back(call);
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
-    call.life().checkpointed ? enqueue_rest(call) : enqueue(call, nullptr);
+    // Some may have been found, or have waited for too long.
+    call.life().checkpointed || call.life().ended != 0 ? enqueue_rest(call) : enqueue(call, nullptr);
   }
 }
 
@@ -9557,26 +9641,29 @@ void Dispatcher::stop(const Call& call, std::uint64_t begin, std::uint64_t limit
 // A run that ends before its work does: what has not begun is given back to the client, and is a later run's.
 namespace rankview::inline abi_0_1::detail {
 
-void Controller::drain(std::string why) {
+void Controller::drain(std::string why, bool sends) {
   {
     const auto visit = driver_.visit();
     if (!run_.begin_draining(std::move(why))) return;
     for (const auto& call : calls_.unfinished()) {
-      const bool each_by_itself = in_pool(*call) || call->spread == Spread::blocks || call->spread == Spread::each;
-      if (each_by_itself && !call->life().subtask) give_back(*call);
+      if (gives_back(*call)) give_back(*call);
     }
     // What engines have and have not begun; they say what that is.
     for (const scheduler::Recall& recall : queue_.scheduler().recall_all()) ask_back(recall);
-    advance();
+    sends ? advance() : carry_out();
   }
   driver_.wake_progress_thread();
 }
 
 // What still runs is told to stop. What ends by itself all the same has a result.
 void Controller::hurry() {
-  const auto visit = driver_.visit();
-  for (const auto& call : calls_.unfinished()) dispatcher_.stop(*call, 0, call->life().items.size());
-  engines_.send_all();
+  {
+    const auto visit = driver_.visit();
+    for (const auto& call : calls_.unfinished()) {
+      if (in_pool(*call)) dispatcher_.stop(*call, 0, call->life().items.size());
+    }
+  }
+  driver_.wake_progress_thread();
 }
 
 // Whether the call's tasks are not to be handed out, if they have not been: those of the client that any engine may run. Tasks that run may
@@ -9590,6 +9677,15 @@ void Controller::give_back(Call& call) {
     note_given_back(call);
     return error;
   });
+}
+
+// Of a call that is being made, items that were not enqueued.
+void Controller::give_back(Call& call, std::uint64_t begin, std::uint64_t end) {
+  const std::exception_ptr error = draining_error("the task was not run");
+  for (std::uint64_t item = begin; item < end; ++item) {
+    note_given_back(call);
+    ledger_.ended(call, item, Status::aborted, error);
+  }
 }
 
 // The same for an item that was handed out.
@@ -9617,7 +9713,7 @@ std::string Controller::why_draining() const {
   return locked([this] { return run_.why_draining(); });
 }
 
-void drain(Controller& controller) { controller.drain("Client::drain()"); }
+void drain(Controller& controller) { controller.drain("Client::drain()", true); }
 
 bool draining(const Controller& controller) { return controller.draining(); }
 
@@ -10159,7 +10255,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.finished(call, item, Status::aborted, nullptr);
       return false;
     case wire::FailureKind::stopped:
-      if (run_.draining() && !given_up(call, item)) {
+      if (gives_back(call) && !given_up(call, item)) {
         give_back(call, item, "the task was not run");
         return false;
       }
@@ -10167,7 +10263,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       return false;
     case wire::FailureKind::killed:
       ++engines_.account(engine).failed;
-      if (run_.draining() && !given_up(call, item)) {
+      if (gives_back(call) && !given_up(call, item)) {
         give_back(call, item, "the task, which ran, was ended");
         return false;
       }
@@ -10202,6 +10298,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
   }
   const auto earlier = controller::RetryPolicy::earlier_errors(call, item);
   std::exception_ptr error = earlier.empty() ? first : task_error(call, item, engines_[engine], engine, failure, earlier);
+  if (call.life().checkpointed) note_failure(*call.life().more->checkpointed, item, wire::error_text(error));
   if (call.communicator) stuck_teams_.note(call, item, now(), error);
   ledger_.finished(call, item, Status::failed, std::move(error));
   return false;
@@ -10464,8 +10561,6 @@ bool ItemLedger::is_again_behind_team(const Call& call, std::uint64_t item) {
 // What few items bring with them when they end.
 void ItemLedger::note_end(Call& call, std::uint64_t item, std::exception_ptr&& error) {
   detail::CallLife& life = call.life();
-  if (error && life.checkpointed && life.items[item].status == Status::failed)
-    detail::note_failure(*life.more->checkpointed, item, detail::text_of(call, error));
   if (error) life.errors.edit().emplace(item, std::move(error));
   for (const auto& [feed, first] : life.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
@@ -10568,13 +10663,28 @@ std::exception_ptr error_of(Call& call, std::uint64_t item) {
   });
 }
 
+namespace {
+
+// Of a call some of whose items the run did not come to, what became of others.
+std::string failures_beside(const Call& call) {
+  const std::size_t failures = call.life().errors->size() - call.life().more->given_back;
+  if (failures == 0) return "";
+  for (const auto& [item, error] : *call.life().errors) {
+    if (call.life().items[item].status == Status::failed)
+      return "; besides, " + std::to_string(failures) + " have failed, the first with: " + text_of(call, error);
+  }
+  return "";
+}
+
+}  // namespace
+
 void rethrow(Call& call) {
   if (!failed(call)) return;
   call.life().error_seen = true;
   if (call.life().failure) std::rethrow_exception(call.life().failure);
   if (call.multiple && call.life().more->given_back != 0)
     throw Draining("the run drains, and " + std::to_string(call.life().more->given_back) + " of " +
-                   std::to_string(call.life().items.size()) + " tasks are left to a later run");
+                   std::to_string(call.life().items.size()) + " tasks are left to a later run" + failures_beside(call));
   if (!call.multiple && !call.composite) std::rethrow_exception(call.life().errors->begin()->second);
   std::vector<CompositeError::Failure> failures;
   failures.reserve(call.life().errors->size());

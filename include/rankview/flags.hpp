@@ -199,7 +199,7 @@ struct Flags {
   Flag<std::string> version = detail::not_given;
   /// With `checkpoint`: see Durable. `strict` costs the wait for the disk, once for all results that come meanwhile.
   Flag<Durable> durable = detail::not_given;
-  /// With `checkpoint`: false has a task that failed in an earlier run fail again, with the same text, without being run.
+  /// With `checkpoint`: false has a task that failed in an earlier run fail again, with the text that it had, without being run.
   Flag<bool, true> retry_failed = detail::not_given;
 
   /// Takes on the flags that were given of `more`, in place of its own.

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
-#include <optional>
+#include <system_error>
 #include <utility>
 
 namespace rankview::checkpoint {
@@ -77,8 +77,10 @@ void Checkpoint::read_all() {
 
 void Checkpoint::read(const std::string& name) {
   if (journals_.size() >> Place::journal_bits != 0) throw UsageError("there are too many journals");
-  auto file = disk_.open(path(name));
+  const auto file = disk_.open(path(name));
+  // Should reading fail halfway, what was read of it is there.
   const auto journal = static_cast<std::uint32_t>(journals_.size());
+  journals_.push_back({name, nullptr});
   std::vector<bool> known;  // callables by their numbers there
   const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
     // Of what has lost its name nobody knows the type.
@@ -101,7 +103,6 @@ void Checkpoint::read(const std::string& name) {
   Damage damage;
   read_frames(*file, 0, reading, damage);
   tell_damage(name, damage);
-  journals_.push_back({name, std::move(file)});
 }
 
 void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
@@ -119,7 +120,7 @@ std::uint32_t Checkpoint::enlist(const Callable& callable) {
   if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
   const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
   if (type->second != callable.result)
-    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.name + " that are " + type->second +
+    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.shown + " that are " + type->second +
                      ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
   const auto next = static_cast<std::uint32_t>(callables_.size());
   callables_.push_back(callable);
@@ -143,21 +144,39 @@ std::size_t Checkpoint::size() const {
   return index_.size();
 }
 
-Found Checkpoint::find(const Key& key, detail::Buffer& into) {
+Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
+  if (on_disk && !is_on_disk(key) && !flush()) return Found::nothing;
+  const std::lock_guard guard(mutex_);
+  const std::size_t before = into.size();
+  try {
+    Place place;
+    if (index_.find(key, place) && read_entry_at(place, key, into)) return place.failed ? Found::failure : Found::result;
+  } catch (const std::system_error& error) {
+    // It was there when this began.
+    settings_.warn("the checkpoint " + directory_ + ": what was kept cannot be read, and is done again: " + error.what());
+    cache_.clear();
+    reading_.clear();
+  }
+  into.truncate(before);
+  return Found::nothing;
+}
+
+// Whether what is there of the key, if anything is, survives.
+bool Checkpoint::is_on_disk(const Key& key) const {
   const std::lock_guard guard(mutex_);
   Place place;
+  return !index_.find(key, place) || place.journal != ours_ || place.offset < written_;
+}
+
+// Adds what the entry holds, if it is the key's.
+bool Checkpoint::read_entry_at(Place place, const Key& key, detail::Buffer& into) {
   std::byte head[entry_head];
-  if (!index_.find(key, place) || read_at(place, head) != sizeof(head)) return Found::nothing;
+  if (read_at(place, head) != sizeof(head)) return false;
   const Entry entry = read_entry(head);
-  if (entry.key != key) return Found::nothing;
-  const std::size_t before = into.size();
+  if (entry.key != key) return false;
   place.offset += sizeof(head);
   const auto size = static_cast<std::size_t>(entry.size);
-  if (read_at(place, {into.extend(size), size}) != size) {
-    into.truncate(before);
-    return Found::nothing;
-  }
-  return place.failed ? Found::failure : Found::result;
+  return read_at(place, {into.extend(size), size}) == size;
 }
 
 std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
@@ -177,20 +196,32 @@ std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
 std::size_t Checkpoint::read_file(const Place& place, std::span<std::byte> into) {
   constexpr std::size_t much = 256 * 1024;
   constexpr std::size_t little = 4096;
-  File& file = *journals_[place.journal].file;
+  File& file = opened(place.journal);
   if (into.size() > little) return file.read(place.offset, into);
   const std::uint64_t behind = cached_.offset + cache_.size();
   const bool same = place.journal == cached_.journal && place.offset >= cached_.offset;
   if (!same || place.offset + into.size() > behind) {
     const bool goes_on = same && place.offset <= behind + much;
+    cached_ = place;
     cache_.resize(goes_on ? much : little);
     cache_.resize(file.read(place.offset, cache_));
-    cached_ = place;
   }
   const auto from = static_cast<std::size_t>(place.offset - cached_.offset);
   const std::size_t count = std::min(into.size(), cache_.size() - from);
   std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
   return count;
+}
+
+// A campaign may have more journals than a process may have open files.
+File& Checkpoint::opened(std::uint32_t journal) {
+  constexpr std::size_t most = 16;
+  if (journals_[journal].file != nullptr) return *journals_[journal].file;
+  for (const auto& [number, file] : reading_) {
+    if (number == journal) return *file;
+  }
+  auto file = disk_.open(path(journals_[journal].name));
+  if (reading_.size() == most) reading_.pop_front();
+  return *reading_.emplace_back(journal, std::move(file)).second;
 }
 
 // ---- what is added -----------------------------------------------------------------------------------------------------------
@@ -261,15 +292,20 @@ void Checkpoint::hurry() {
   changed_.notify_all();
 }
 
-bool Checkpoint::flush() {
+bool Checkpoint::flush(std::optional<std::chrono::milliseconds> limit) {
   std::unique_lock guard(mutex_);
   const std::uint64_t wanted = additions_;
-  const bool hurried_before = std::exchange(hurried_, true);
   // A round that is under way may have begun before.
   const std::uint64_t enough = rounds_ + 2;
+  const auto over = [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); };
+  ++flushes_;
   changed_.notify_all();
-  changed_.wait(guard, [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); });
-  hurried_ = hurried_before;
+  if (limit) {
+    changed_.wait_for(guard, *limit, over);
+  } else {
+    changed_.wait(guard, over);
+  }
+  --flushes_;
   return durable_ >= wanted;
 }
 
@@ -283,7 +319,7 @@ std::string Checkpoint::trouble() const {
 void Checkpoint::write_now_and_then() {
   std::unique_lock guard(mutex_);
   for (bool last = false; !last;) {
-    const auto wanted = [this] { return quitting_ || (hurried_ && additions_ != durable_ && trouble_.empty()); };
+    const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
     changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
     last = quitting_;
     if (additions_ != durable_) write(guard);

@@ -14,13 +14,16 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace rankview::checkpoint {
@@ -53,8 +56,8 @@ class Checkpoint {
 
   // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type.
   std::uint32_t enlist(const Callable& callable);
-  // Adds the value, or the text of the failure, to `into`.
-  Found find(const Key& key, detail::Buffer& into);
+  // Adds the value, or the text of the failure, to `into`. `on_disk`: finds only what is on disk, and waits for it to come there.
+  Found find(const Key& key, detail::Buffer& into, bool on_disk = false);
   // Adds what has been finished, and gives the number of the addition, or not_added if there is no room, since the disk takes nothing.
   std::uint64_t add(std::uint32_t callable, const Key& key, Bytes value);
   std::uint64_t add_failure(std::uint32_t callable, const Key& key, std::string_view why);
@@ -62,8 +65,8 @@ class Checkpoint {
   [[nodiscard]] std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
   // From here on nothing that was added waits for company.
   void hurry();
-  // Waits until all that was added by now is on disk; false if the disk does not take it.
-  bool flush();
+  // Waits until all that was added by now is on disk; false if the disk does not take it, or not within the limit.
+  bool flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
   // Whether the disk does not take what is added.
   [[nodiscard]] bool troubled() const { return troubled_.load(std::memory_order_acquire); }
   // Why the disk does not take what is added, or nothing.
@@ -77,12 +80,15 @@ class Checkpoint {
  private:
   struct Journal {
     std::string name;
-    std::unique_ptr<File> file;  // null for ours before there is anything in it
+    std::unique_ptr<File> file;  // of ours, once there is anything in it
   };
 
   void read_all();
   void read(const std::string& name);
   void tell_damage(const std::string& name, const Damage& damage) const;
+  [[nodiscard]] bool is_on_disk(const Key& key) const;
+  bool read_entry_at(Place place, const Key& key, detail::Buffer& into);
+  File& opened(std::uint32_t journal);
   std::size_t read_at(const Place& place, std::span<std::byte> into);
   std::size_t read_file(const Place& place, std::span<std::byte> into);
   detail::Buffer* tail_for_addition(std::size_t bytes);
@@ -102,6 +108,7 @@ class Checkpoint {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Journal> journals_;
+  std::deque<std::pair<std::uint32_t, std::unique_ptr<File>>> reading_;  // of others' journals the latest, by number
   Index index_;
   std::map<std::pair<std::string, std::string>, std::string> result_types_;  // by name and version of what is called
   std::vector<Callable> callables_;                                          // that this job calls, by number
@@ -117,7 +124,8 @@ class Checkpoint {
   ResultFrames frames_;  // of the tail
   std::uint64_t additions_ = 0;
   std::uint64_t dropped_ = 0;  // of these, which there was no room for
-  bool hurried_ = false;       // somebody waits
+  bool hurried_ = false;       // nothing is to wait for company
+  int flushes_ = 0;            // that are waited for
   bool quitting_ = false;
   std::string trouble_;
   std::uint64_t rounds_ = 0;  // of writing, whatever came of it

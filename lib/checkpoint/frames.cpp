@@ -123,6 +123,7 @@ bool take(const Head& head, Bytes bytes, std::uint64_t payload, const Reading& r
       callable.name = text_of(in);
       callable.version = text_of(in);
       callable.result = text_of(in);
+      callable.shown = text_of(in);
       reading.callable(number, std::move(callable));
       return true;
     }
@@ -154,6 +155,7 @@ void write(detail::Buffer& to, std::uint32_t number, const Callable& callable) {
   out.text(callable.name);
   out.text(callable.version);
   out.text(callable.result);
+  out.text(callable.shown);
   write_frame(to, FrameKind::function, out);
 }
 

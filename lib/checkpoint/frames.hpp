@@ -41,9 +41,10 @@ struct Origin {
 
 // What is called, and what it gives.
 struct Callable {
-  std::string name;
+  std::string name;  // as the compiler has it, which no other has
   std::string version;
   std::string result;  // the type
+  std::string shown;   // the name as it is written
 
   friend auto operator<=>(const Callable&, const Callable&) = default;
 };

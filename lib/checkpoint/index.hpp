@@ -37,11 +37,11 @@ class Index {
     }
     slot.place = packed(place);
   }
-  // Has the key lie elsewhere.
+  // Has what is known of the key lie elsewhere, if that is of the same kind.
   void move(const Key& key, const Place& place) {
     if (slots_.empty()) return;
     Slot& slot = slots_[slot_of(slots_, key.low)];
-    if (slot.place != 0) slot.place = packed(place);
+    if (slot.place != 0 && unpacked(slot.place).failed == place.failed) slot.place = packed(place);
   }
   // Where it may lie. False if it is not there.
   bool find(const Key& key, Place& place) const {

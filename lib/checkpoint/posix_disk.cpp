@@ -67,8 +67,11 @@ class PosixDisk final : public Disk {
  public:
   void make_directory(const std::string& path) override {
     std::error_code error;
-    std::filesystem::create_directories(path, error);
+    const auto above = std::filesystem::path(path).parent_path();
+    if (!above.empty()) std::filesystem::create_directories(above, error);
     if (error) refuse(error.value(), "making the directory " + path);
+    // Also where a mask leaves others more.
+    if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) refuse(errno, "making the directory " + path);
     struct stat is {};
     if (::stat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
     if (!S_ISDIR(is.st_mode)) refuse(ENOTDIR, path);

@@ -30,6 +30,9 @@
 namespace rankview::inline abi_0_1 {
 namespace {
 
+// What is not on disk after that is lost with a job that has to end.
+constexpr std::chrono::milliseconds limit_of_last_writes{5000};
+
 MPI_Comm checked(MPI_Comm comm) {
   launch::refuse_copies();
   if (!transport::mpi_running()) throw UsageError("a Cluster needs MPI: call MPI_Init_thread first, or use rankview::run()");
@@ -284,14 +287,14 @@ std::unique_ptr<DrainWatch> Cluster::State::watch_for_drain(detail::Controller& 
   steps.drain = [&running](const std::string& why) {
     std::fprintf(stderr, "rankview: %s: no more tasks are handed out; those that run may end, and a second signal has them told to stop\n",
                  why.c_str());
-    running.drain(why);
+    running.drain(why, false);
   };
   steps.hurry = [&running] {
     std::fprintf(stderr, "rankview: tasks that still run are told to stop\n");
     running.hurry();
   };
   steps.end = [this, &running](const std::string& why) {
-    running.flush_checkpoints();
+    running.checkpoints().flush(limit_of_last_writes);
     if (hub != nullptr) hub->database()->flush();
     transport::end_process(detail::exit_to_requeue, "the run drains (" + why + "), and tasks or the client have not ended");
   };
@@ -319,8 +322,8 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     stay_parent();
     client.wait();
   } catch (...) {
-    drain_watch.reset();
     stay_parent();
+    drain_watch.reset();
     leave(1, engine::describe_uncaught());
     throw;
   }

@@ -35,7 +35,7 @@ std::optional<steady_clock::time_point> end_of_job(const detail::Effective& opti
 }
 
 DrainWatch::DrainWatch(const detail::Effective& options, std::optional<Time> end, Steps steps)
-    : steps_(std::move(steps)), grace_(options.shutdown_grace), told_(::eventfd(0, EFD_CLOEXEC)) {
+    : steps_(std::move(steps)), grace_(options.shutdown_grace), process_(::getpid()), told_(::eventfd(0, EFD_CLOEXEC)) {
   if (told_ < 0) throw Error(std::string("rank 0 cannot watch for signals: eventfd: ") + std::strerror(errno));
   if (end) {
     const std::chrono::milliseconds margin = options.walltime_margin;
@@ -48,6 +48,11 @@ DrainWatch::DrainWatch(const detail::Effective& options, std::optional<Time> end
 }
 
 DrainWatch::~DrainWatch() {
+  // What there is of it in a child that was forked is the parent's.
+  if (::getpid() != process_) {
+    thread_.detach();
+    return;
+  }
   signals_.reset();
   [[maybe_unused]] const auto written = ::write(told_, &no_more, sizeof(no_more));
   thread_.join();

@@ -5,6 +5,7 @@
 #include "cluster/drain_signals.hpp"
 #include "cluster/options.hpp"
 
+#include <sys/types.h>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -45,7 +46,8 @@ class DrainWatch {
   std::optional<Time> due_[3];  // when each is done if nothing happens
   int next_ = 0;                // of these
   std::string why_;             // it drains
-  int told_;                    // an eventfd
+  const pid_t process_;
+  const int told_;  // an eventfd
   std::optional<DrainSignals> signals_;
   std::thread thread_;
 };

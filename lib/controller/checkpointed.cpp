@@ -28,14 +28,22 @@ std::string name_of_function(const void* function) {
     throw UsageError(
         "a checkpoint knows a function by its name, and this one's cannot be found in the program: call it from a lambda, or link the "
         "program with -rdynamic");
-  return engine::type_name(info.dli_sname);
+  return info.dli_sname;
 }
 
-std::string name_of(const Call& call, const CalledAs& as) {
-  if (call.function.code != nullptr) return name_of_function(call.function.code);
-  std::string name = engine::type_name(as.callable);
-  if (as.arguments != nullptr) name += " of " + engine::type_name(*as.arguments);
-  return name;
+checkpoint::Callable name_of(const Call& call, const CalledAs& as) {
+  checkpoint::Callable callable;
+  if (call.function.code != nullptr) {
+    callable.name = name_of_function(call.function.code);
+  } else {
+    callable.name = as.callable.name();
+  }
+  callable.shown = engine::type_name(callable.name.c_str());
+  if (as.arguments != nullptr) {
+    callable.name += std::string(" ") + as.arguments->name();
+    callable.shown += " of " + engine::type_name(*as.arguments);
+  }
+  return callable;
 }
 
 }  // namespace
@@ -67,14 +75,15 @@ checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::s
 void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
   if (!checkpoint::hashes_compiled()) static_cast<void>(checkpoint::checksum({}));
   Checkpointed checkpointed;
-  checkpointed.as.name = name_of(call, as);
+  checkpointed.as = name_of(call, as);
   checkpointed.as.version = flags.version;
   checkpointed.as.result = engine::type_name(as.result);
   if (as.result_bytes != 0) checkpointed.as.result += " of " + std::to_string(as.result_bytes) + " bytes";
   checkpointed.seed = seed_of(checkpointed.as, call.function.object->bytes.bytes());
   checkpointed.strict = flags.durable == Durable::strict;
   checkpointed.retry_failed = flags.retry_failed;
-  checkpointed.in = call.controller->checkpoint(flags.checkpoint);
+  call.controller->checkpoints().tell_apart(checkpointed.as, as.callable, call.function.code);
+  checkpointed.in = call.controller->checkpoints().open(flags.checkpoint);
   checkpointed.callable = checkpointed.in->enlist(checkpointed.as);
   if (checkpointed.strict) checkpointed.in->hurry();
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);

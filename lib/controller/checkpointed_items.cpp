@@ -25,7 +25,7 @@ CheckpointedItems::CheckpointedItems(const Call& call) : call_(call), in_(*call.
 bool CheckpointedItems::look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) {
   const checkpoint::Key key = key_of(arguments, mark, skipped, in_.seed);
   const std::size_t before = recalled.bytes.size();
-  const checkpoint::Found found = in_.in->find(key, recalled.bytes);
+  const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
   ++items_;
   if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed)) {
     recalled.parts.push_back({key, recalled.bytes.size() - before, found == checkpoint::Found::failure});
@@ -53,7 +53,7 @@ void CheckpointedItems::explain(const Writer& arguments, const Writer::Mark& mar
         why = "version changed from \"" + version + "\" to \"" + in_.as.version + "\"";
     }
   }
-  std::fprintf(stderr, "rankview: task %llu of %s runs: %s\n", static_cast<unsigned long long>(items_ - 1), in_.as.name.c_str(),
+  std::fprintf(stderr, "rankview: task %llu of %s runs: %s\n", static_cast<unsigned long long>(items_ - 1), in_.as.shown.c_str(),
                why.c_str());
 }
 

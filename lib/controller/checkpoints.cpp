@@ -29,24 +29,36 @@ checkpoint::Origin this_process() {
 std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& directory) {
   const std::lock_guard guard(mutex_);
   std::error_code unknown;
-  const std::string path = std::filesystem::weakly_canonical(directory, unknown);
+  if (const auto known = named_.find(directory); known != named_.end()) return known->second;
+  const std::string path = std::filesystem::weakly_canonical(std::filesystem::absolute(directory, unknown), unknown);
   const std::string& name = unknown ? directory : path;
-  if (const auto known = open_.find(name); known != open_.end()) return known->second;
+  if (const auto known = open_.find(name); known != open_.end()) return named_[directory] = known->second;
   checkpoint::Checkpoint::Settings settings;
   settings.origin = this_process();
   settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
   try {
     auto opened = std::make_shared<checkpoint::Checkpoint>(disk_, directory, std::move(settings));
-    return open_.emplace(name, std::move(opened)).first->second;
+    open_.emplace(name, opened);
+    return named_[directory] = std::move(opened);
   } catch (const std::system_error& error) {
     throw UsageError("the checkpoint " + directory + " cannot be used: " + error.what());
   }
 }
 
-void Checkpoints::flush() {
+void Checkpoints::flush(std::optional<std::chrono::milliseconds> limit) {
   const std::lock_guard guard(mutex_);
   // Whatever could not be written is told when they go.
-  for (const auto& [directory, checkpoint] : open_) checkpoint->flush();
+  for (const auto& [directory, checkpoint] : open_) checkpoint->flush(limit);
+}
+
+void Checkpoints::tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function) {
+  const std::lock_guard guard(mutex_);
+  const auto [known, first] = callables_.try_emplace({callable.name, callable.version}, &type, function);
+  const auto& [other, code] = known->second;
+  if (first || (*other == type && code == function)) return;
+  throw UsageError("two things are called " + callable.shown +
+                   ", in unnamed namespaces or as static functions of several files, and a checkpoint would take one for the other: give "
+                   "one of them another name, or Flags::version");
 }
 
 }  // namespace rankview::controller

@@ -4,10 +4,14 @@
 
 #include "checkpoint/checkpoint.hpp"
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <typeinfo>
+#include <utility>
 
 namespace rankview::controller {
 
@@ -18,13 +22,17 @@ class Checkpoints {
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
-  // Waits until all that was added is on disk, or the disk takes no more.
-  void flush();
+  // Waits until all that was added is on disk, or the disk takes no more, or for so long each.
+  void flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
+  // Throws UsageError if something else of that name and version was called in this run.
+  void tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function);
 
  private:
   checkpoint::Disk& disk_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
+  std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them
+  std::map<std::pair<std::string, std::string>, std::pair<const std::type_info*, const void*>> callables_;  // by name and version
 };
 
 }  // namespace rankview::controller

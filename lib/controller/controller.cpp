@@ -172,8 +172,11 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   const std::uint64_t total = added.first + added.count;
   call.life().items.resize(total);
   if (call.plain) call.grow(total, call.life().items.capacity());
-  // What the run does not hand out any more, lay_out() gives back.
-  if (controller::enqueued_as_they_come(call) && !call.life().waits && !gives_back(call)) enqueue(call, &added);
+  if (gives_back(call)) {
+    give_back(call, total - added.count, total);
+  } else if (controller::enqueued_as_they_come(call) && !call.life().waits) {
+    enqueue(call, &added);
+  }
 }
 
 // Has room made for the results of all items, by whoever drives, behind the reading of those that have come.
@@ -223,7 +226,8 @@ void Controller::lay_out(Call& call) {
   } else if (gives_back(call)) {
     give_back(call);
   } else if (!call.life().waits && !controller::enqueued_as_they_come(call)) {
-    call.life().checkpointed ? enqueue_rest(call) : enqueue(call, nullptr);
+    // Some may have been found, or have waited for too long.
+    call.life().checkpointed || call.life().ended != 0 ? enqueue_rest(call) : enqueue(call, nullptr);
   }
 }
 

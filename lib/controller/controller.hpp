@@ -111,16 +111,14 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void abandon(Call& call) noexcept;
 
   // Hands out no more tasks of pools: what waits, and what engines have not begun, ends with Draining, which says why. What runs goes on,
-  // and so do calls of direct views that are made later. Once; each takes the lock.
-  void drain(std::string why);
+  // and so do calls of direct views. Once; each takes the lock. `sends`: the caller may call MPI; otherwise whoever drives next sends.
+  void drain(std::string why, bool sends);
   // Then: has tasks that still run told to stop.
   void hurry();
   [[nodiscard]] bool draining() const { return run_.draining(); }
   [[nodiscard]] std::string why_draining() const;
   // How many tasks have ended so.
   [[nodiscard]] std::uint64_t given_back() const;
-  // Has what is in checkpoints by now written. Without the lock.
-  void flush_checkpoints() { checkpoints_.flush(); }
 
   // For calls that rank 0 runs itself; each takes the lock.
   void begin_local(const std::shared_ptr<Call>& call);
@@ -140,8 +138,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
-  // The checkpoint in a directory. Throws UsageError.
-  [[nodiscard]] std::shared_ptr<checkpoint::Checkpoint> checkpoint(const std::string& directory) { return checkpoints_.open(directory); }
+  [[nodiscard]] controller::Checkpoints& checkpoints() { return checkpoints_; }
   // What the database of tasks says. Throws UsageError.
   [[nodiscard]] Table ask_hub(const std::string& sql);
   [[nodiscard]] bool lost(int engine) const;
@@ -192,6 +189,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void withdraw_waiting(Call& call, std::uint64_t item);
   [[nodiscard]] bool gives_back(const Call& call) const;
   void give_back(Call& call);
+  void give_back(Call& call, std::uint64_t begin, std::uint64_t end);
   void give_back(Call& call, std::uint64_t item, const char* what);
   void note_given_back(Call& call);
   [[nodiscard]] std::exception_ptr draining_error(const char* what) const;

@@ -12,26 +12,29 @@
 // A run that ends before its work does: what has not begun is given back to the client, and is a later run's.
 namespace rankview::inline abi_0_1::detail {
 
-void Controller::drain(std::string why) {
+void Controller::drain(std::string why, bool sends) {
   {
     const auto visit = driver_.visit();
     if (!run_.begin_draining(std::move(why))) return;
     for (const auto& call : calls_.unfinished()) {
-      const bool each_by_itself = in_pool(*call) || call->spread == Spread::blocks || call->spread == Spread::each;
-      if (each_by_itself && !call->life().subtask) give_back(*call);
+      if (gives_back(*call)) give_back(*call);
     }
     // What engines have and have not begun; they say what that is.
     for (const scheduler::Recall& recall : queue_.scheduler().recall_all()) ask_back(recall);
-    advance();
+    sends ? advance() : carry_out();
   }
   driver_.wake_progress_thread();
 }
 
 // What still runs is told to stop. What ends by itself all the same has a result.
 void Controller::hurry() {
-  const auto visit = driver_.visit();
-  for (const auto& call : calls_.unfinished()) dispatcher_.stop(*call, 0, call->life().items.size());
-  engines_.send_all();
+  {
+    const auto visit = driver_.visit();
+    for (const auto& call : calls_.unfinished()) {
+      if (in_pool(*call)) dispatcher_.stop(*call, 0, call->life().items.size());
+    }
+  }
+  driver_.wake_progress_thread();
 }
 
 // Whether the call's tasks are not to be handed out, if they have not been: those of the client that any engine may run. Tasks that run may
@@ -45,6 +48,15 @@ void Controller::give_back(Call& call) {
     note_given_back(call);
     return error;
   });
+}
+
+// Of a call that is being made, items that were not enqueued.
+void Controller::give_back(Call& call, std::uint64_t begin, std::uint64_t end) {
+  const std::exception_ptr error = draining_error("the task was not run");
+  for (std::uint64_t item = begin; item < end; ++item) {
+    note_given_back(call);
+    ledger_.ended(call, item, Status::aborted, error);
+  }
 }
 
 // The same for an item that was handed out.
@@ -72,7 +84,7 @@ std::string Controller::why_draining() const {
   return locked([this] { return run_.why_draining(); });
 }
 
-void drain(Controller& controller) { controller.drain("Client::drain()"); }
+void drain(Controller& controller) { controller.drain("Client::drain()", true); }
 
 bool draining(const Controller& controller) { return controller.draining(); }
 

@@ -150,7 +150,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.finished(call, item, Status::aborted, nullptr);
       return false;
     case wire::FailureKind::stopped:
-      if (run_.draining() && !given_up(call, item)) {
+      if (gives_back(call) && !given_up(call, item)) {
         give_back(call, item, "the task was not run");
         return false;
       }
@@ -158,7 +158,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       return false;
     case wire::FailureKind::killed:
       ++engines_.account(engine).failed;
-      if (run_.draining() && !given_up(call, item)) {
+      if (gives_back(call) && !given_up(call, item)) {
         give_back(call, item, "the task, which ran, was ended");
         return false;
       }
@@ -193,6 +193,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
   }
   const auto earlier = controller::RetryPolicy::earlier_errors(call, item);
   std::exception_ptr error = earlier.empty() ? first : task_error(call, item, engines_[engine], engine, failure, earlier);
+  if (call.life().checkpointed) note_failure(*call.life().more->checkpointed, item, wire::error_text(error));
   if (call.communicator) stuck_teams_.note(call, item, now(), error);
   ledger_.finished(call, item, Status::failed, std::move(error));
   return false;

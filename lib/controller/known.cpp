@@ -61,13 +61,28 @@ std::exception_ptr error_of(Call& call, std::uint64_t item) {
   });
 }
 
+namespace {
+
+// Of a call some of whose items the run did not come to, what became of others.
+std::string failures_beside(const Call& call) {
+  const std::size_t failures = call.life().errors->size() - call.life().more->given_back;
+  if (failures == 0) return "";
+  for (const auto& [item, error] : *call.life().errors) {
+    if (call.life().items[item].status == Status::failed)
+      return "; besides, " + std::to_string(failures) + " have failed, the first with: " + text_of(call, error);
+  }
+  return "";
+}
+
+}  // namespace
+
 void rethrow(Call& call) {
   if (!failed(call)) return;
   call.life().error_seen = true;
   if (call.life().failure) std::rethrow_exception(call.life().failure);
   if (call.multiple && call.life().more->given_back != 0)
     throw Draining("the run drains, and " + std::to_string(call.life().more->given_back) + " of " +
-                   std::to_string(call.life().items.size()) + " tasks are left to a later run");
+                   std::to_string(call.life().items.size()) + " tasks are left to a later run" + failures_beside(call));
   if (!call.multiple && !call.composite) std::rethrow_exception(call.life().errors->begin()->second);
   std::vector<CompositeError::Failure> failures;
   failures.reserve(call.life().errors->size());

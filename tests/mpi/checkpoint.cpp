@@ -141,6 +141,50 @@ TEST_CASE("arguments are the same whatever lies between their members", "[checkp
   CHECK(runs_since_last() == 1);
 }
 
+TEST_CASE("things of one name that are not the same are told apart", "[checkpoint]") {
+  const Directory directory;
+  const auto view = balanced().with({.checkpoint = directory.path()});
+  const auto first = [&view] {
+    struct Named {
+      int operator()(int n) const { return n; }
+    };
+    return view.apply_sync(Named(), 2);
+  };
+  const auto second = [&view] {
+    struct Named {
+      int operator()(int n) const { return -n; }
+    };
+    return view.apply_sync(Named(), 2);
+  };
+  CHECK(first() == 2);
+  CHECK(second() == -2);
+  CHECK(first() == 2);
+  {
+    struct Named {
+      int operator()(int n) const { return 10 * n; }
+    };
+    CHECK(view.apply_sync(Named(), 2) == 20);
+  }
+  {
+    struct Named {
+      int operator()(int n) const { return 20 * n; }
+    };
+    CHECK(view.apply_sync(Named(), 2) == 40);
+  }
+}
+
+TEST_CASE("a directory that is named in several ways is one", "[checkpoint]") {
+  const Directory directory;
+  const std::string name = directory.path() + "/made";
+  std::filesystem::current_path(directory.path());
+  runs_since_last();
+  balanced().with({.checkpoint = "made"}).apply_sync(Square(), 3);
+  balanced().with({.checkpoint = "./made/"}).apply_sync(Square(), 3);
+  balanced().with({.checkpoint = name}).apply_sync(Square(), 3);
+  CHECK(runs_since_last() == 1);
+  std::filesystem::current_path("/");
+}
+
 TEST_CASE("what is in the checkpoint is not done again, whatever else is asked for", "[checkpoint]") {
   const Directory directory;
   const auto view = balanced().with({.checkpoint = directory.path()});

@@ -12,6 +12,7 @@
 #include <exception>
 #include <functional>
 #include <numeric>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -137,6 +138,27 @@ int main_of(rv::Client& rc, const std::string& how) {
     raise(SIGTERM);
     expect(result.get() == std::vector<int>(rc.size(), -1), "they stop");
     say("they have stopped");
+  } else if (how == "direct") {
+    // While a map of a direct view is being read, which goes on.
+    auto slow = std::views::iota(0, 5000) | std::views::transform([&rc](int n) {
+                  if (n == 2500) rc.drain();
+                  return n;
+                });
+    const auto result = rc[rv::all].map([](int n) { return n + 1; }, slow);
+    std::vector<int> right = numbers(5000);
+    for (int& n : right) ++n;
+    expect(result.get() == right, "a map of a direct view");
+    // One of a pool ends where it is, and is not run.
+    auto more = std::views::iota(0, 5000) | std::views::transform([](int n) { return n; });
+    expect(is_draining([&] { rc.load_balanced_view().map_sync(brief, more); }), "a map that is read while it drains");
+  } else if (how == "child_throws") {
+    const pid_t child = fork();
+    if (child == 0) throw std::runtime_error("in the child");
+    int status = 0;
+    waitpid(child, &status, 0);
+    raise(SIGUSR1);
+    while (!rc.draining()) rc.spin();
+    say("the parent drains");
   } else if (how == "child") {
     const pid_t child = fork();
     if (child == 0) {

@@ -38,6 +38,7 @@ class MemoryDisk final : public cp::Disk {
   // Before each write, sync and creation, with its number: throws to have it fail, after writing so many bytes.
   std::function<std::size_t(std::size_t number, std::size_t bytes)> fault;
   std::map<std::string, std::shared_ptr<Kept>> files;
+  std::string unreadable;  // the file that cannot be read beyond some point
 
   void make_directory(const std::string&) override {}
   std::vector<std::string> list(const std::string& directory) override {
@@ -53,12 +54,12 @@ class MemoryDisk final : public cp::Disk {
     if (!happens(0)) fail(ENOSPC, path);
     const auto [at, made] = files.try_emplace(path, std::make_shared<Kept>());
     if (!made) fail(EEXIST, path);
-    return std::make_unique<Open>(*this, at->second);
+    return std::make_unique<Open>(*this, at->second, path);
   }
   std::unique_ptr<cp::File> open(const std::string& path) override {
     const std::lock_guard guard(mutex_);
     if (!files.contains(path)) fail(ENOENT, path);
-    return std::make_unique<Open>(*this, files.at(path));
+    return std::make_unique<Open>(*this, files.at(path), path);
   }
   void sync_directory(const std::string& path) override {
     const std::lock_guard guard(mutex_);
@@ -74,13 +75,14 @@ class MemoryDisk final : public cp::Disk {
  private:
   class Open final : public cp::File {
    public:
-    Open(MemoryDisk& disk, std::shared_ptr<Kept> kept) : disk_(disk), kept_(std::move(kept)) {}
+    Open(MemoryDisk& disk, std::shared_ptr<Kept> kept, std::string path) : disk_(disk), kept_(std::move(kept)), path_(std::move(path)) {}
     std::uint64_t size() override {
       const std::lock_guard guard(disk_.mutex_);
       return kept_->bytes.size();
     }
     std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
       const std::lock_guard guard(disk_.mutex_);
+      if (path_ == disk_.unreadable && offset != 0) fail(EIO, path_);
       const auto from = std::min(static_cast<std::size_t>(offset), kept_->bytes.size());
       const std::size_t count = std::min(into.size(), kept_->bytes.size() - from);
       if (count != 0) std::memcpy(into.data(), kept_->bytes.data() + from, count);
@@ -101,6 +103,7 @@ class MemoryDisk final : public cp::Disk {
    private:
     MemoryDisk& disk_;
     std::shared_ptr<Kept> kept_;
+    const std::string path_;
   };
 
   [[noreturn]] static void fail(int error, const std::string& what) { throw std::system_error(error, std::generic_category(), what); }
@@ -141,7 +144,7 @@ cp::Checkpoint::Settings settings(Warnings& warnings) {
   return settings;
 }
 
-const cp::Callable squares{"square", "", "int"};
+const cp::Callable squares{"square", "", "int", "square(int)"};
 
 // How many of these numbers are found, with their values; none may have another.
 std::size_t count_found(cp::Checkpoint& checkpoint, std::uint64_t numbers) {
@@ -235,14 +238,14 @@ TEST_CASE("A result of another type is refused, unless its version is another", 
   Warnings warnings;
   cp::Checkpoint checkpoint(disk, "d", settings(warnings));
   try {
-    checkpoint.enlist({"square", "", "double"});
+    checkpoint.enlist({"square", "", "double", "square(int)"});
     FAIL("was not refused");
   } catch (const rankview::UsageError& error) {
     CHECK(contains(error.what(), "are int"));
     CHECK(contains(error.what(), "gives double"));
   }
-  CHECK_NOTHROW(checkpoint.enlist({"square", "2", "double"}));
-  CHECK_NOTHROW(checkpoint.enlist({"cube", "", "double"}));
+  CHECK_NOTHROW(checkpoint.enlist({"square", "2", "double", "square(int)"}));
+  CHECK_NOTHROW(checkpoint.enlist({"cube", "", "double", "cube(int)"}));
   CHECK(checkpoint.versions("square") == std::vector<std::string>{"", "2"});
 }
 
@@ -348,6 +351,43 @@ TEST_CASE("Whichever operation of the disk fails, nothing that was said to be on
     cp::Checkpoint again(disk, "d", settings(warnings));
     CHECK(count_found(again, many) == many);
     CHECK(warnings.lines.empty() == !failed);
+  }
+}
+
+TEST_CASE("What is found for a strict caller is on disk", "[checkpoint]") {
+  MemoryDisk disk;
+  Warnings warnings;
+  cp::Checkpoint::Settings set = settings(warnings);
+  set.delay = std::chrono::hours(1);
+  cp::Checkpoint checkpoint(disk, "d", set);
+  const std::uint32_t callable = checkpoint.enlist(squares);
+  checkpoint.add(callable, key(1), bytes_of(value(1)));
+  rankview::detail::Buffer into;
+  CHECK(checkpoint.find(key(1), into) == cp::Found::result);
+  CHECK(checkpoint.durable() == 0);
+  CHECK(checkpoint.find(key(1), into, true) == cp::Found::result);
+  CHECK(checkpoint.durable() == 1);
+  disk.fault = [](std::size_t, std::size_t bytes) { return bytes == 0 ? MemoryDisk::none : 0; };
+  checkpoint.add(callable, key(2), bytes_of(value(2)));
+  CHECK(checkpoint.find(key(2), into, true) == cp::Found::nothing);
+  CHECK(checkpoint.find(key(2), into) == cp::Found::result);
+  disk.fault = nullptr;
+}
+
+TEST_CASE("A journal that cannot be read any further, or any more, costs what was not read", "[checkpoint]") {
+  MemoryDisk disk;
+  for (std::uint64_t first = 0; first < 400; first += 40) fill(disk, 40, first);
+  Warnings warnings;
+  disk.fault = [](std::size_t, std::size_t bytes) { return bytes; };
+  disk.unreadable = disk.files.begin()->first;
+  cp::Checkpoint checkpoint(disk, "d", settings(warnings));
+  CHECK(warnings.lines.size() == 1);
+  const std::size_t found = count_found(checkpoint, 400);
+  CHECK(found >= 360);
+  // From here on every file is, and more of them than are kept open.
+  for (const auto& [path, kept] : disk.files) {
+    disk.unreadable = path;
+    CHECK(count_found(checkpoint, 400) >= 320);
   }
 }
 
