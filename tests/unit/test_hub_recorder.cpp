@@ -88,7 +88,7 @@ TEST_CASE("tasks that have ended bring their records, and those that failed thei
     rooms.call->life().items[item].status = item % 2 == 1 ? Status::failed : Status::completed;
     rooms.call->life().items[item].engine = static_cast<int>(item);
   }
-  for (const std::uint64_t item : {1, 3, 5})
+  for (const std::uint64_t item : {1U, 3U, 5U})
     rooms.call->life().errors.edit()[item] = std::make_exception_ptr(std::runtime_error("no " + std::to_string(item)));
   rooms.recorder.ended(*rooms.call, 1, 5);
   const auto& event = rooms.database->only<hub::TasksEnded>();
