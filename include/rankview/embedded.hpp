@@ -1473,6 +1473,17 @@ class Team {
   virtual const boost::mpi::communicator& communicator() = 0;
 };
 
+// A team that is being made. Who drops it before it is done has no part in that any more, which may never end.
+class Assembly {
+ public:
+  virtual ~Assembly() = default;
+
+  // Throws MpiError.
+  virtual bool done() = 0;
+  // Then, once.
+  virtual std::unique_ptr<Team> take() = 0;
+};
+
 }  // namespace rankview::transport
 
 #include <iterator>
@@ -1525,8 +1536,8 @@ class FrameHandler {
   ~FrameHandler() = default;
 };
 
-// One end of the connection between the controller and its engines. Peers are numbered by rank. Calls on one endpoint must not overlap.
-// None of them waits for a peer. Errors of MPI are thrown as MpiError.
+// One end of the connection between the controller and its engines. Peers are numbered by rank. Calls on one endpoint must not overlap, but
+// for assemble(). None of them waits for a peer, but for that. Errors of MPI are thrown as MpiError.
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
@@ -1541,9 +1552,12 @@ class Endpoint {
   // dropped. Must be called once for each frame with attachments, while it is handled or, for a frame that was kept, later.
   virtual std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) = 0;
 
-  // Makes a team of rank 0 and these engines, given as peers, in this order. All of them must call it, with the same `number`, of those
-  // teams that any two of them make at a time the only one; waits until they do.
-  virtual std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) = 0;
+  // Makes a team of rank 0 and these engines, given as peers, in this order. All of them must call it, with the same `turn`, of those
+  // teams that any two of them make at a time the only one; waits until they do. Turns of later teams are higher.
+  virtual std::unique_ptr<Team> assemble(std::uint64_t turn, const std::vector<int>& engines) = 0;
+  // The same for rank 0, which goes on meanwhile where MPI allows that: should one of the engines die just then, it is never done. The next
+  // may begin when this is done or has been given up.
+  virtual std::unique_ptr<Assembly> begin_assembly(std::uint64_t turn, const std::vector<int>& engines);
 
   // The peer has died: gives up what is on its way to it and from it, and takes in nothing of it any more. What belonged to messages to it
   // is kept, since MPI may still read it; transfers from it are not to be waited for. Nothing to do where peers cannot die.
@@ -1572,6 +1586,19 @@ class Endpoint {
  private:
   std::vector<std::shared_ptr<const void>> sent_;
 };
+
+inline std::unique_ptr<Assembly> Endpoint::begin_assembly(std::uint64_t turn, const std::vector<int>& engines) {
+  class AtOnce final : public Assembly {
+   public:
+    explicit AtOnce(std::unique_ptr<Team> team) : team_(std::move(team)) {}
+    bool done() override { return true; }
+    std::unique_ptr<Team> take() override { return std::move(team_); }
+
+   private:
+    std::unique_ptr<Team> team_;
+  };
+  return std::make_unique<AtOnce>(assemble(turn, engines));
+}
 
 inline bool Endpoint::doze(Idle& idle) {
   const auto pause = idle.pause();
@@ -1684,6 +1711,7 @@ struct Join {
 // All engines of the team are at it; rank 0 begins, too.
 struct Assemble {
   std::uint64_t team = 0;
+  std::uint64_t turn = 0;  // of the teams that are made, in the order in which rank 0 begins that
 };
 
 // The team will not be asked for any more.
@@ -4081,8 +4109,8 @@ namespace rankview::controller {
 // The teams of engines that rank 0 has made for its views, and what it does in their collective calls.
 //
 // A team is announced to its engines with the first call that wants it. Making its communicators blocks, so rank 0 waits with it until all
-// of them have come to that point. The parts that rank 0 has in a team's calls are done one after the other, in the order in which the
-// calls were handed out; those of different teams go on side by side.
+// of them have come to that point, and then goes on with other things meanwhile, since one of them may die. The parts that rank 0 has in a
+// team's calls are done one after the other, in the order in which the calls were handed out; those of different teams go on side by side.
 class Teams {
  public:
   // So many teams are kept for the next call on the same engines.
@@ -4136,6 +4164,7 @@ class Teams {
     std::uint64_t number = 0;
     std::vector<int> engines;
     std::size_t joining = 0;
+    std::unique_ptr<transport::Assembly> assembly;  // while it is being made
     std::unique_ptr<transport::Team> made;
     std::deque<Part> parts;
     std::size_t calls = 0;
@@ -4159,6 +4188,8 @@ class Teams {
   std::set<std::uint64_t> broken_;   // numbers of those that were given up
   std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
   std::uint64_t next_number_ = 1;
+  std::uint64_t assembling_ = 0;  // the team that is being made, one at a time, or 0
+  std::uint64_t turns_ = 0;       // that have been
   std::uint64_t uses_ = 0;
 };
 
@@ -6072,7 +6103,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   MemoryReport memory_report_;
   Teams teams_;
   SlotRuns slot_runs_;
-  std::set<std::uint64_t> assembling_;  // teams that may be made now
+  std::map<std::uint64_t, std::uint64_t> assembling_;  // teams that may be made now, each with its turn
   std::set<int> lost_;                  // engines that have died
 
   ItemRun first_run_;
@@ -6082,7 +6113,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   std::int64_t end_seen_ = 0;
   std::int64_t last_look_ = 0;
   std::int64_t last_published_ = 0;
-  std::int64_t broken_seen_ = 0;  // when the team of the running item was seen to be broken, 0 for not
+  std::uint64_t team_in_making_ = 0;
+  std::int64_t broken_seen_ = 0;  // when the team of the running item, or this one, was seen to be broken, 0 for not
 
   // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};
@@ -6625,7 +6657,8 @@ class MpiEndpoint final : public Endpoint {
   void send(int peer, Message&& message) override;
   bool poll(FrameHandler& handler) override;
   std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
-  std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
+  std::unique_ptr<Team> assemble(std::uint64_t turn, const std::vector<int>& engines) override;
+  std::unique_ptr<Assembly> begin_assembly(std::uint64_t turn, const std::vector<int>& engines) override;
   void forget(int peer) override;
   [[nodiscard]] bool flushed() const override { return sending_.empty(); }
   Message message() override;
@@ -12475,6 +12508,7 @@ std::vector<std::shared_ptr<detail::Call>> Teams::lose(int engine) {
     if (std::find(team.engines.begin(), team.engines.end(), engine) == team.engines.end()) continue;
     for (const Part& part : team.parts) calls.push_back(part.call);
     broken_.insert(team.number);
+    if (assembling_ == team.number) assembling_ = 0;
     by_engines_.erase(team.engines);
     std::erase(busy_, team.number);
     for_ever.push_back(teams_.extract(each));
@@ -12514,19 +12548,26 @@ bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, User
   bool any = false;
   for (std::size_t i = 0; i < busy_.size();) {
     Team& team = teams_.at(busy_[i]);
-    if (team.made == nullptr) {
-      if (team.joining < team.engines.size()) {
-        ++i;
-        continue;
-      }
+    if (team.made == nullptr && assembling_ == 0 && team.joining == team.engines.size()) {
+      assembling_ = team.number;
+      ++turns_;
       std::vector<int> members;
       for (const int engine : team.engines) {
         members.push_back(engines[engine].peer);
         transport::Message message = endpoint.message();
-        wire::write(message, wire::Assemble{team.number});
+        wire::write(message, wire::Assemble{team.number, turns_});
         endpoint.send(members.back(), std::move(message));
       }
-      team.made = endpoint.assemble(team.number, members);
+      team.assembly = endpoint.begin_assembly(turns_, members);
+    }
+    if (team.made == nullptr) {
+      if (team.assembly == nullptr || !team.assembly->done()) {
+        ++i;
+        continue;
+      }
+      team.made = team.assembly->take();
+      team.assembly.reset();
+      assembling_ = 0;
       any = true;
     }
     while (!team.parts.empty()) {
@@ -13572,10 +13613,19 @@ void Engine::join(const wire::Join& join) {
   outbox_.flush();
   transport::Idle idle(spin_);
   while (!assembling_.contains(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
-  if (assembling_.erase(join.team) == 0) return;
+  const auto assembling = assembling_.extract(join.team);
+  if (assembling.empty()) return;
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
-  teams_.made(join.team, endpoint_->assemble(join.team, peers));
+  // Should one of them die just now, this never ends.
+  team_in_making_ = join.team;
+  std::unique_ptr<transport::Team> made;
+  {
+    const EngineLock::Lent lent(lock_);
+    made = endpoint_->assemble(assembling.mapped(), peers);
+  }
+  team_in_making_ = 0;
+  teams_.made(join.team, std::move(made));
 }
 
 // It has been run, or will not be: takes in what was sent for it and is not needed.
@@ -13640,7 +13690,8 @@ void Engine::beat() {
 
 // The task may wait in MPI for an engine that has died, where nobody can call it back.
 void Engine::end_if_stuck() {
-  if (run_->team == 0 || !teams_.any_broken() || !teams_.broken(run_->team)) {
+  const std::uint64_t team = run_->team != 0 ? run_->team : team_in_making_;
+  if (team == 0 || !teams_.any_broken() || !teams_.broken(team)) {
     broken_seen_ = 0;
     return;
   }
@@ -13649,7 +13700,7 @@ void Engine::end_if_stuck() {
   if (broken_seen_ == 0) broken_seen_ = now;
   if (std::chrono::nanoseconds(now - broken_seen_) > settings_.team_grace)
     transport::end_process(1, "engine " + std::to_string(settings_.id) +
-                                  " ends: it runs a task together with an engine that has died, has not ended it within " +
+                                  " ends: it runs a task together with an engine that has died, has not ended or begun it within " +
                                   std::to_string(settings_.team_grace.count()) +
                                   " ms (RANKVIEW_TEAM_GRACE_MS), and may wait for that one in MPI");
 }
@@ -13696,7 +13747,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
   } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
     inbox_.push({*disband, nullptr});
   } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
-    assembling_.insert(assemble->team);
+    assembling_[assemble->team] = assemble->turn;
   } else {
     throw DecodeError("a record that engines only send to rank 0");
   }
@@ -19615,6 +19666,37 @@ class MpiTransfer final : public Transfer {
   std::vector<Buffer> unwanted;
 };
 
+// A team that a thread of its own makes, which is in MPI for ever if one of the team dies meanwhile.
+class InThread final : public Assembly {
+ public:
+  explicit InThread(std::function<std::unique_ptr<Team>()> make) {
+    liveness::quiet_thread([state = state_, make = std::move(make)] {
+      try {
+        state->team = make();
+      } catch (...) {
+        state->error = detail::caught();
+      }
+      state->done.store(true, std::memory_order_release);
+    }).detach();
+  }
+
+  bool done() override {
+    if (!state_->done.load(std::memory_order_acquire)) return false;
+    if (state_->error) std::rethrow_exception(state_->error);
+    return true;
+  }
+  std::unique_ptr<Team> take() override { return std::move(state_->team); }
+
+ private:
+  struct State {
+    std::atomic<bool> done{false};
+    std::unique_ptr<Team> team;
+    std::exception_ptr error;
+  };
+
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
 }  // namespace
 
 MpiEndpoint::MpiEndpoint(MPI_Comm comm, const Communicator& teams) : comm_(comm), teams_(teams), next_tag_(first_body_tag) {
@@ -19806,8 +19888,16 @@ bool MpiEndpoint::poll_sending() {
   return any;
 }
 
-std::unique_ptr<Team> MpiEndpoint::assemble(std::uint64_t number, const std::vector<int>& engines) {
-  return std::make_unique<MpiTeam>(teams_, engines, static_cast<int>(number % highest_tag_));
+std::unique_ptr<Team> MpiEndpoint::assemble(std::uint64_t turn, const std::vector<int>& engines) {
+  // Of those that a process makes, Open MPI goes on with the one that has the lowest tag alone. So later ones have lower tags: one that was
+  // given up keeps none from being made.
+  const std::uint32_t tags = std::min(highest_tag_, std::uint32_t{1} << 20U);
+  return std::make_unique<MpiTeam>(teams_, engines, static_cast<int>(tags - turn % tags));
+}
+
+std::unique_ptr<Assembly> MpiEndpoint::begin_assembly(std::uint64_t turn, const std::vector<int>& engines) {
+  if (thread_level() != ThreadLevel::multiple) return Endpoint::begin_assembly(turn, engines);
+  return std::make_unique<InThread>([this, turn, engines] { return assemble(turn, engines); });
 }
 
 std::unique_ptr<Transfer> MpiEndpoint::receive(const Frame& frame, const std::vector<Claims::Place>& places) {
@@ -20598,7 +20688,7 @@ constexpr std::tuple fields<Forward>{&Forward::call, &Forward::ticket, &Forward:
 template <>
 constexpr std::tuple fields<Join>{&Join::team, &Join::engines};
 template <>
-constexpr std::tuple fields<Assemble>{&Assemble::team};
+constexpr std::tuple fields<Assemble>{&Assemble::team, &Assemble::turn};
 template <>
 constexpr std::tuple fields<Disband>{&Disband::team};
 template <>

@@ -48,6 +48,7 @@ std::vector<std::shared_ptr<detail::Call>> Teams::lose(int engine) {
     if (std::find(team.engines.begin(), team.engines.end(), engine) == team.engines.end()) continue;
     for (const Part& part : team.parts) calls.push_back(part.call);
     broken_.insert(team.number);
+    if (assembling_ == team.number) assembling_ = 0;
     by_engines_.erase(team.engines);
     std::erase(busy_, team.number);
     for_ever.push_back(teams_.extract(each));
@@ -87,19 +88,26 @@ bool Teams::progress(transport::Endpoint& endpoint, const Engines& engines, User
   bool any = false;
   for (std::size_t i = 0; i < busy_.size();) {
     Team& team = teams_.at(busy_[i]);
-    if (team.made == nullptr) {
-      if (team.joining < team.engines.size()) {
-        ++i;
-        continue;
-      }
+    if (team.made == nullptr && assembling_ == 0 && team.joining == team.engines.size()) {
+      assembling_ = team.number;
+      ++turns_;
       std::vector<int> members;
       for (const int engine : team.engines) {
         members.push_back(engines[engine].peer);
         transport::Message message = endpoint.message();
-        wire::write(message, wire::Assemble{team.number});
+        wire::write(message, wire::Assemble{team.number, turns_});
         endpoint.send(members.back(), std::move(message));
       }
-      team.made = endpoint.assemble(team.number, members);
+      team.assembly = endpoint.begin_assembly(turns_, members);
+    }
+    if (team.made == nullptr) {
+      if (team.assembly == nullptr || !team.assembly->done()) {
+        ++i;
+        continue;
+      }
+      team.made = team.assembly->take();
+      team.assembly.reset();
+      assembling_ = 0;
       any = true;
     }
     while (!team.parts.empty()) {

@@ -24,8 +24,8 @@ namespace rankview::controller {
 // The teams of engines that rank 0 has made for its views, and what it does in their collective calls.
 //
 // A team is announced to its engines with the first call that wants it. Making its communicators blocks, so rank 0 waits with it until all
-// of them have come to that point. The parts that rank 0 has in a team's calls are done one after the other, in the order in which the
-// calls were handed out; those of different teams go on side by side.
+// of them have come to that point, and then goes on with other things meanwhile, since one of them may die. The parts that rank 0 has in a
+// team's calls are done one after the other, in the order in which the calls were handed out; those of different teams go on side by side.
 class Teams {
  public:
   // So many teams are kept for the next call on the same engines.
@@ -79,6 +79,7 @@ class Teams {
     std::uint64_t number = 0;
     std::vector<int> engines;
     std::size_t joining = 0;
+    std::unique_ptr<transport::Assembly> assembly;  // while it is being made
     std::unique_ptr<transport::Team> made;
     std::deque<Part> parts;
     std::size_t calls = 0;
@@ -102,6 +103,8 @@ class Teams {
   std::set<std::uint64_t> broken_;   // numbers of those that were given up
   std::vector<std::uint64_t> busy_;  // teams that are being made, or that have parts
   std::uint64_t next_number_ = 1;
+  std::uint64_t assembling_ = 0;  // the team that is being made, one at a time, or 0
+  std::uint64_t turns_ = 0;       // that have been
   std::uint64_t uses_ = 0;
 };
 

@@ -131,10 +131,19 @@ void Engine::join(const wire::Join& join) {
   outbox_.flush();
   transport::Idle idle(spin_);
   while (!assembling_.contains(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
-  if (assembling_.erase(join.team) == 0) return;
+  const auto assembling = assembling_.extract(join.team);
+  if (assembling.empty()) return;
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
-  teams_.made(join.team, endpoint_->assemble(join.team, peers));
+  // Should one of them die just now, this never ends.
+  team_in_making_ = join.team;
+  std::unique_ptr<transport::Team> made;
+  {
+    const EngineLock::Lent lent(lock_);
+    made = endpoint_->assemble(assembling.mapped(), peers);
+  }
+  team_in_making_ = 0;
+  teams_.made(join.team, std::move(made));
 }
 
 // It has been run, or will not be: takes in what was sent for it and is not needed.
@@ -199,7 +208,8 @@ void Engine::beat() {
 
 // The task may wait in MPI for an engine that has died, where nobody can call it back.
 void Engine::end_if_stuck() {
-  if (run_->team == 0 || !teams_.any_broken() || !teams_.broken(run_->team)) {
+  const std::uint64_t team = run_->team != 0 ? run_->team : team_in_making_;
+  if (team == 0 || !teams_.any_broken() || !teams_.broken(team)) {
     broken_seen_ = 0;
     return;
   }
@@ -208,7 +218,7 @@ void Engine::end_if_stuck() {
   if (broken_seen_ == 0) broken_seen_ = now;
   if (std::chrono::nanoseconds(now - broken_seen_) > settings_.team_grace)
     transport::end_process(1, "engine " + std::to_string(settings_.id) +
-                                  " ends: it runs a task together with an engine that has died, has not ended it within " +
+                                  " ends: it runs a task together with an engine that has died, has not ended or begun it within " +
                                   std::to_string(settings_.team_grace.count()) +
                                   " ms (RANKVIEW_TEAM_GRACE_MS), and may wait for that one in MPI");
 }
@@ -255,7 +265,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
   } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
     inbox_.push({*disband, nullptr});
   } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
-    assembling_.insert(assemble->team);
+    assembling_[assemble->team] = assemble->turn;
   } else {
     throw DecodeError("a record that engines only send to rank 0");
   }

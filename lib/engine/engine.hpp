@@ -33,6 +33,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -233,7 +234,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   MemoryReport memory_report_;
   Teams teams_;
   SlotRuns slot_runs_;
-  std::set<std::uint64_t> assembling_;  // teams that may be made now
+  std::map<std::uint64_t, std::uint64_t> assembling_;  // teams that may be made now, each with its turn
   std::set<int> lost_;                  // engines that have died
 
   ItemRun first_run_;
@@ -243,7 +244,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   std::int64_t end_seen_ = 0;
   std::int64_t last_look_ = 0;
   std::int64_t last_published_ = 0;
-  std::int64_t broken_seen_ = 0;  // when the team of the running item was seen to be broken, 0 for not
+  std::uint64_t team_in_making_ = 0;
+  std::int64_t broken_seen_ = 0;  // when the team of the running item, or this one, was seen to be broken, 0 for not
 
   // What the task's threads and the progress thread see of the item that runs without the lock.
   std::atomic<bool> stop_requested_{false};

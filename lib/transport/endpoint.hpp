@@ -63,8 +63,8 @@ class FrameHandler {
   ~FrameHandler() = default;
 };
 
-// One end of the connection between the controller and its engines. Peers are numbered by rank. Calls on one endpoint must not overlap.
-// None of them waits for a peer. Errors of MPI are thrown as MpiError.
+// One end of the connection between the controller and its engines. Peers are numbered by rank. Calls on one endpoint must not overlap, but
+// for assemble(). None of them waits for a peer, but for that. Errors of MPI are thrown as MpiError.
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
@@ -79,9 +79,12 @@ class Endpoint {
   // dropped. Must be called once for each frame with attachments, while it is handled or, for a frame that was kept, later.
   virtual std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) = 0;
 
-  // Makes a team of rank 0 and these engines, given as peers, in this order. All of them must call it, with the same `number`, of those
-  // teams that any two of them make at a time the only one; waits until they do.
-  virtual std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) = 0;
+  // Makes a team of rank 0 and these engines, given as peers, in this order. All of them must call it, with the same `turn`, of those
+  // teams that any two of them make at a time the only one; waits until they do. Turns of later teams are higher.
+  virtual std::unique_ptr<Team> assemble(std::uint64_t turn, const std::vector<int>& engines) = 0;
+  // The same for rank 0, which goes on meanwhile where MPI allows that: should one of the engines die just then, it is never done. The next
+  // may begin when this is done or has been given up.
+  virtual std::unique_ptr<Assembly> begin_assembly(std::uint64_t turn, const std::vector<int>& engines);
 
   // The peer has died: gives up what is on its way to it and from it, and takes in nothing of it any more. What belonged to messages to it
   // is kept, since MPI may still read it; transfers from it are not to be waited for. Nothing to do where peers cannot die.
@@ -110,6 +113,19 @@ class Endpoint {
  private:
   std::vector<std::shared_ptr<const void>> sent_;
 };
+
+inline std::unique_ptr<Assembly> Endpoint::begin_assembly(std::uint64_t turn, const std::vector<int>& engines) {
+  class AtOnce final : public Assembly {
+   public:
+    explicit AtOnce(std::unique_ptr<Team> team) : team_(std::move(team)) {}
+    bool done() override { return true; }
+    std::unique_ptr<Team> take() override { return std::move(team_); }
+
+   private:
+    std::unique_ptr<Team> team_;
+  };
+  return std::make_unique<AtOnce>(assemble(turn, engines));
+}
 
 inline bool Endpoint::doze(Idle& idle) {
   const auto pause = idle.pause();

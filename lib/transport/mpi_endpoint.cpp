@@ -2,10 +2,16 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "transport/mpi_endpoint.hpp"
 
+#include "liveness/quiet_thread.hpp"
 #include "transport/mpi_team.hpp"
 
+#include <rankview/detail/caught.hpp>
+
 #include <algorithm>
+#include <atomic>
 #include <cstring>
+#include <exception>
+#include <functional>
 #include <utility>
 
 namespace rankview::transport {
@@ -63,6 +69,37 @@ class MpiTransfer final : public Transfer {
 
   std::vector<MPI_Request> requests;
   std::vector<Buffer> unwanted;
+};
+
+// A team that a thread of its own makes, which is in MPI for ever if one of the team dies meanwhile.
+class InThread final : public Assembly {
+ public:
+  explicit InThread(std::function<std::unique_ptr<Team>()> make) {
+    liveness::quiet_thread([state = state_, make = std::move(make)] {
+      try {
+        state->team = make();
+      } catch (...) {
+        state->error = detail::caught();
+      }
+      state->done.store(true, std::memory_order_release);
+    }).detach();
+  }
+
+  bool done() override {
+    if (!state_->done.load(std::memory_order_acquire)) return false;
+    if (state_->error) std::rethrow_exception(state_->error);
+    return true;
+  }
+  std::unique_ptr<Team> take() override { return std::move(state_->team); }
+
+ private:
+  struct State {
+    std::atomic<bool> done{false};
+    std::unique_ptr<Team> team;
+    std::exception_ptr error;
+  };
+
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 }  // namespace
@@ -256,8 +293,16 @@ bool MpiEndpoint::poll_sending() {
   return any;
 }
 
-std::unique_ptr<Team> MpiEndpoint::assemble(std::uint64_t number, const std::vector<int>& engines) {
-  return std::make_unique<MpiTeam>(teams_, engines, static_cast<int>(number % highest_tag_));
+std::unique_ptr<Team> MpiEndpoint::assemble(std::uint64_t turn, const std::vector<int>& engines) {
+  // Of those that a process makes, Open MPI goes on with the one that has the lowest tag alone. So later ones have lower tags: one that was
+  // given up keeps none from being made.
+  const std::uint32_t tags = std::min(highest_tag_, std::uint32_t{1} << 20U);
+  return std::make_unique<MpiTeam>(teams_, engines, static_cast<int>(tags - turn % tags));
+}
+
+std::unique_ptr<Assembly> MpiEndpoint::begin_assembly(std::uint64_t turn, const std::vector<int>& engines) {
+  if (thread_level() != ThreadLevel::multiple) return Endpoint::begin_assembly(turn, engines);
+  return std::make_unique<InThread>([this, turn, engines] { return assemble(turn, engines); });
 }
 
 std::unique_ptr<Transfer> MpiEndpoint::receive(const Frame& frame, const std::vector<Claims::Place>& places) {

@@ -27,7 +27,8 @@ class MpiEndpoint final : public Endpoint {
   void send(int peer, Message&& message) override;
   bool poll(FrameHandler& handler) override;
   std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
-  std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
+  std::unique_ptr<Team> assemble(std::uint64_t turn, const std::vector<int>& engines) override;
+  std::unique_ptr<Assembly> begin_assembly(std::uint64_t turn, const std::vector<int>& engines) override;
   void forget(int peer) override;
   [[nodiscard]] bool flushed() const override { return sending_.empty(); }
   Message message() override;

@@ -77,4 +77,15 @@ class Team {
   virtual const boost::mpi::communicator& communicator() = 0;
 };
 
+// A team that is being made. Who drops it before it is done has no part in that any more, which may never end.
+class Assembly {
+ public:
+  virtual ~Assembly() = default;
+
+  // Throws MpiError.
+  virtual bool done() = 0;
+  // Then, once.
+  virtual std::unique_ptr<Team> take() = 0;
+};
+
 }  // namespace rankview::transport

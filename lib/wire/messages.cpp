@@ -48,7 +48,7 @@ constexpr std::tuple fields<Forward>{&Forward::call, &Forward::ticket, &Forward:
 template <>
 constexpr std::tuple fields<Join>{&Join::team, &Join::engines};
 template <>
-constexpr std::tuple fields<Assemble>{&Assemble::team};
+constexpr std::tuple fields<Assemble>{&Assemble::team, &Assemble::turn};
 template <>
 constexpr std::tuple fields<Disband>{&Disband::team};
 template <>

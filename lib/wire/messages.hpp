@@ -109,6 +109,7 @@ struct Join {
 // All engines of the team are at it; rank 0 begins, too.
 struct Assemble {
   std::uint64_t team = 0;
+  std::uint64_t turn = 0;  // of the teams that are made, in the order in which rank 0 begins that
 };
 
 // The team will not be asked for any more.

@@ -51,7 +51,7 @@ void messages() {
   record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
   record("stop", [](Writer& out) { wire::write(out, wire::Stop{3, 4, 5}); });
   record("join", [](Writer& out) { wire::write(out, wire::Join{3, {0, 2, 1}}); });
-  record("assemble", [](Writer& out) { wire::write(out, wire::Assemble{3}); });
+  record("assemble", [](Writer& out) { wire::write(out, wire::Assemble{3, 5}); });
   record("disband", [](Writer& out) { wire::write(out, wire::Disband{3}); });
   record("lost", [](Writer& out) { wire::write(out, wire::Lost{2}); });
   record("at_join", [](Writer& out) { wire::write(out, wire::AtJoin{3}); });

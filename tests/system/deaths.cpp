@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -361,6 +362,34 @@ void team_large(const rv::Client& rc) {
   }
 }
 
+// While teams are being made, one after the other.
+void team_making(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  std::size_t right = 0;
+  {
+    const Killer killer({victims[chance() % 4]}, 30ms);
+    for (int first = 0; first < 4; ++first) {
+      for (int second = 0; second < 4; ++second) {
+        if (first == second) continue;
+        try {
+          expect(rc.team_view(2, std::vector{first, second}).apply_sync(together, 1) == 2, "the sum");
+          expect(rc[{first, second}].apply_sync(together, 1) == std::vector{2, 2}, "the sums");
+          ++right;
+        } catch (const rv::UsageError&) {
+          // Too few are left for this team.
+        } catch (const rv::Error& error) {
+          expect(!rc.lost().empty(), error.what());
+        }
+      }
+    }
+  }
+  wait_for_lost(rc, 4 - rc.size());
+  expect(rc.size() >= 2, std::to_string(rc.size()) + " engines are left");
+  check_twice(rc.load_balanced_view().map_sync(twice, numbers(100)), 100);
+  expect(rc.team_view(static_cast<int>(rc.size())).apply_sync(together, 1) == static_cast<int>(rc.size()), "all that are left together");
+  std::printf("%zu right\n", right);
+}
+
 // Without a word to the others.
 int apart(const boost::mpi::communicator& comm, int n) {
   std::this_thread::sleep_for(300ms);
@@ -520,7 +549,7 @@ class ProcessFile {
 // A tenth crashes, a twentieth each hangs, takes too much memory, throws.
 void isolated(const rv::Client& rc) {
   const ProcessFile file;
-  const auto careful = rc.load_balanced_view().with({.timeout = 500ms, .isolation = rv::process, .memory_limit = 100'000'000});
+  const auto careful = rc.load_balanced_view().with({.timeout = 2s, .isolation = rv::process, .memory_limit = 100'000'000});
   const auto results = careful.map(ends_badly, numbers(40), std::vector<std::string>(40, file.path())).results();
   int n = 0;
   for (const auto& each : results) {
@@ -589,45 +618,55 @@ void latency(const rv::Client& rc) {
 
 // ---- ends --------------------------------------------------------------------------------------------------------------------
 
-int run(const std::string& what, const rv::Client& rc) {
-  if (what == "map") map(rc, 1);
-  if (what == "two") map(rc, 2);
-  if (what == "everybody") everybody(rc);
-  if (what == "large") large(rc);
-  if (what == "arguments") arguments(rc);
-  if (what == "subtasks") subtasks(rc);
-  if (what == "poison") blame(rc, poison, false);
-  if (what == "crashes") blame(rc, crashes, true);
-  if (what == "once") once(rc);
-  if (what == "rehearsed") rehearsed(rc);
-  if (what == "stopped") stopped(rc);
-  if (what == "stopped_for_ever") stopped_for_ever(rc);
-  if (what == "views") views(rc);
-  if (what == "at_rest") at_rest(rc);
-  if (what == "collective") collective(rc);
-  if (what == "team") team(rc);
-  if (what == "team_large") team_large(rc);
-  if (what == "team_of_rests") team_of_rests(rc);
-  if (what == "team_of_leftovers") team_of_leftovers(rc);
-  if (what == "team_too_few") team_too_few(rc);
-  if (what == "team_once") team_once(rc);
-  if (what == "team_aborted") team_aborted(rc);
-  if (what == "team_crashes") team_crashes(rc);
-  if (what == "team_stopped") team_stopped(rc);
-  if (what == "isolated") isolated(rc);
-  if (what == "side_by_side") side_by_side(rc);
-  if (what == "latency") latency(rc);
-  if (what == "shutdown") {
-    const auto victims = processes(rc);
-    check_twice(rc.load_balanced_view().map_sync(twice, numbers(1000)), 1000);
-    // Outlives the run.
-    std::thread([victim = victims[chance() % 4], when = std::chrono::microseconds(chance() % 3000)] {
-      std::this_thread::sleep_for(when);
-      kill(victim, SIGKILL);
-    }).detach();
-  }
-  if (what == "rank0") kill(getpid(), SIGKILL);
-  return 7;
+void die_at_shutdown(const rv::Client& rc) {
+  const auto victims = processes(rc);
+  check_twice(rc.load_balanced_view().map_sync(twice, numbers(1000)), 1000);
+  // Outlives the run.
+  std::thread([victim = victims[chance() % 4], when = std::chrono::microseconds(chance() % 3000)] {
+    std::this_thread::sleep_for(when);
+    kill(victim, SIGKILL);
+  }).detach();
+}
+
+void die_at_start(const rv::Client& rc) { check_twice(rc.load_balanced_view().map_sync(twice, numbers(10'000)), 10'000); }
+
+void run(const std::string& what, const rv::Client& rc) {
+  const std::map<std::string, std::function<void(const rv::Client&)>> scenarios{
+      {"map", [](const rv::Client& client) { map(client, 1); }},
+      {"two", [](const rv::Client& client) { map(client, 2); }},
+      {"everybody", everybody},
+      {"large", large},
+      {"arguments", arguments},
+      {"subtasks", subtasks},
+      {"poison", [](const rv::Client& client) { blame(client, poison, false); }},
+      {"crashes", [](const rv::Client& client) { blame(client, crashes, true); }},
+      {"once", once},
+      {"rehearsed", rehearsed},
+      {"stopped", stopped},
+      {"stopped_for_ever", stopped_for_ever},
+      {"views", views},
+      {"at_rest", at_rest},
+      {"collective", collective},
+      {"team", team},
+      {"team_making", team_making},
+      {"team_large", team_large},
+      {"team_of_rests", team_of_rests},
+      {"team_of_leftovers", team_of_leftovers},
+      {"team_too_few", team_too_few},
+      {"team_once", team_once},
+      {"team_aborted", team_aborted},
+      {"team_crashes", team_crashes},
+      {"team_stopped", team_stopped},
+      {"isolated", isolated},
+      {"side_by_side", side_by_side},
+      {"latency", latency},
+      {"start", die_at_start},
+      {"shutdown", die_at_shutdown},
+      {"rank0", [](const rv::Client&) { kill(getpid(), SIGKILL); }},
+  };
+  const auto scenario = scenarios.find(what);
+  expect(scenario != scenarios.end(), "there is no such scenario: " + what);
+  scenario->second(rc);
 }
 
 }  // namespace
@@ -653,10 +692,9 @@ int main(int argc, char** argv) {
     options.team_grace = 60s;
   const auto client = [&](rv::Client& rc) {
     try {
-      if (what == "start") check_twice(rc.load_balanced_view().map_sync(twice, numbers(10'000)), 10'000);
-      const int code = run(what, rc);
+      run(what, rc);
       std::printf("seed %u: all is right\n", seed);
-      return code;
+      return 7;
     } catch (const std::exception& error) {
       std::printf("seed %u: %s\n", seed, error.what());
       return 1;

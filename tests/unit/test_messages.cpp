@@ -218,7 +218,7 @@ TEST_CASE("results that follow each other share a record", "[messages]") {
 TEST_CASE("what makes teams keeps its fields, and a team has engines", "[messages]") {
   Writer out;
   write(out, Join{7, {2, 0, 1}});
-  write(out, Assemble{8});
+  write(out, Assemble{8, 5});
   write(out, Disband{9});
   write(out, Stop{14, 15, 16});
   write(out, AtJoin{10});
@@ -231,7 +231,9 @@ TEST_CASE("what makes teams keeps its fields, and a team has engines", "[message
   const auto join = std::get<Join>(read(in));
   CHECK(join.team == 7);
   CHECK(join.engines == std::vector<std::int32_t>{2, 0, 1});
-  CHECK(std::get<Assemble>(read(in)).team == 8);
+  const auto assemble = std::get<Assemble>(read(in));
+  CHECK(assemble.team == 8);
+  CHECK(assemble.turn == 5);
   CHECK(std::get<Disband>(read(in)).team == 9);
   const auto stop = std::get<Stop>(read(in));
   CHECK(stop.call == 14);
