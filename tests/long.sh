@@ -3,11 +3,11 @@
 # Part of rankview: views, engines and load balancing over MPI.
 #
 # long.sh [NAME...]
-# Does many times what the tests do once, with the tests of the preset debug, and prints how often it went well and how long it took: engines
-# that die while this or that is under way (map, two, large, arguments, subtasks, collective, team, start, shutdown, stopped,
-# stopped_for_ever, poison, crashes, views, once, at_rest, side_by_side), isolated tasks that end badly (isolated), how soon after a death its
-# task runs elsewhere (latency), and the simulator (sim). Without names: all of them. LONG_TIMES says how often
-# instead of what stands below, LONG_SEED the first seed (1).
+# Does many times what the tests do once, with the tests of the preset debug, and prints how often it went well and how long it took, at the end of
+# several as a table: engines that die while this or that is under way (map, two, large, arguments, subtasks, collective, team, team_making,
+# team_large, team_of_rests, team_crashes, team_stopped, start, shutdown, stopped, stopped_for_ever, poison, crashes, views, once, at_rest,
+# side_by_side), isolated tasks that end badly (isolated), how soon after a death its task runs elsewhere (latency), and the simulator (sim).
+# Without names: all of them. LONG_TIMES says how often instead of what stands below, LONG_SEED the first seed (1).
 
 . "$(dirname "$0")/../.ci/setup.sh"
 need catch2 ccache || exit 1
@@ -17,9 +17,13 @@ command=build/debug/lib/rankview
 first=${LONG_SEED:-1}
 said=$(mktemp)
 latencies=$(mktemp)
-trap 'rm -f "$said" "$latencies"' EXIT
+table=$(mktemp)
+trap 'rm -f "$said" "$latencies" "$table"' EXIT
 engines=4
 failed=0
+
+# tell NAME RESULT SECONDS: a line of the table.
+tell() { printf '%-18s %-58s %6d s\n' "$1" "$2" "$3" | tee -a "$table"; }
 
 # deaths NAME TIMES [CODE...]: ends with 7, or one of the others.
 deaths() {
@@ -43,15 +47,15 @@ deaths() {
     esac
     seed=$((seed + 1))
   done
-  printf '%-18s %4d of %4d right, %4d s\n' "$name" "$good" "$times" "$(($(date +%s) - began))"
+  tell "$name" "$good of $times right" "$(($(date +%s) - began))"
 }
 
-all="map two stopped stopped_for_ever large arguments subtasks collective team start shutdown poison crashes once views at_rest side_by_side isolated latency sim"
+all="map two stopped stopped_for_ever large arguments subtasks collective team team_making team_large team_of_rests team_crashes team_stopped start shutdown poison crashes once views at_rest side_by_side isolated latency sim"
 for name in ${*:-$all}; do
   case $name in
     map) deaths map 200 ;;
     start) deaths start 50 1 ;;
-    two | stopped | stopped_for_ever | large | arguments | subtasks | collective | team | shutdown) deaths "$name" 50 ;;
+    two | stopped | stopped_for_ever | large | arguments | subtasks | collective | team | team_* | shutdown) deaths "$name" 50 ;;
     poison | crashes | once | views | at_rest) deaths "$name" 20 ;;
     side_by_side) deaths side_by_side 50 ;;
     isolated)
@@ -61,13 +65,22 @@ for name in ${*:-$all}; do
       ;;
     latency)
       deaths latency 10
-      sort -k 2 -n "$latencies" | awk '{ all[NR] = $2 } END { printf "a death to its task elsewhere: median %.1f ms, worst %.1f ms of %d\n", all[int((NR + 1) / 2)], all[NR], NR }'
+      tell latency "$(sort -k 2 -n "$latencies" | awk '{ all[NR] = $2 } END { printf "its task elsewhere: median %.1f ms, worst %.1f ms of %d", all[int((NR + 1) / 2)], all[NR], NR }')" 0
       ;;
-    sim) build/debug/tests/sim/rankview_sim --seed "$first" --histories "${LONG_TIMES:-10000000}" || failed=1 ;;
+    sim)
+      began=$(date +%s)
+      build/debug/tests/sim/rankview_sim --seed "$first" --histories "${LONG_TIMES:-10000000}" >"$said" 2>&1 || failed=1
+      cat "$said"
+      tell sim "$(tail -n 1 "$said")" "$(($(date +%s) - began))"
+      ;;
     *)
       echo "usage: sh tests/long.sh [$(echo "$all" | tr ' ' '|')]..." >&2
       exit 2
       ;;
   esac
 done
+if [ "$(wc -l <"$table")" -gt 1 ]; then
+  echo
+  cat "$table"
+fi
 exit $failed
