@@ -6556,7 +6556,8 @@ class SideLine {
   const Invitation invitation_;
   const int rank_;
   std::function<void(const std::string&)> rank0_gone_;
-  isolation::Fd rank0_;  // its process
+  isolation::Fd rank0_;    // its process
+  const bool rank0_over_;  // which had ended before this came to look
   isolation::Fd socket_;
   bool welcome_ = false;  // rank 0 knows of the connection
   isolation::Fd quit_;
@@ -17321,6 +17322,7 @@ SideLine::SideLine(const Invitation& invitation, int rank, long rank0, std::func
       rank_(rank),
       rank0_gone_(std::move(rank0_gone)),
       rank0_(rank0 == 0 ? isolation::Fd() : open_process(rank0)),
+      rank0_over_(rank0 != 0 && !rank0_ && errno == ESRCH),
       quit_(::eventfd(0, EFD_CLOEXEC)) {
   static const int registered = pthread_atfork(nullptr, nullptr, &close_in_child);
   static_cast<void>(registered);
@@ -17351,6 +17353,10 @@ bool SideLine::connect() {
 }
 
 void SideLine::run() {
+  if (rank0_over_) {
+    rank0_gone_("its process has ended");
+    return;
+  }
   if (!socket_) connect();
   std::array<pollfd, 3> watched{{{quit_.get(), POLLIN, 0}, {rank0_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}}};
   for (;;) {

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <utility>
 
@@ -57,6 +58,7 @@ SideLine::SideLine(const Invitation& invitation, int rank, long rank0, std::func
       rank_(rank),
       rank0_gone_(std::move(rank0_gone)),
       rank0_(rank0 == 0 ? isolation::Fd() : open_process(rank0)),
+      rank0_over_(rank0 != 0 && !rank0_ && errno == ESRCH),
       quit_(::eventfd(0, EFD_CLOEXEC)) {
   static const int registered = pthread_atfork(nullptr, nullptr, &close_in_child);
   static_cast<void>(registered);
@@ -87,6 +89,10 @@ bool SideLine::connect() {
 }
 
 void SideLine::run() {
+  if (rank0_over_) {
+    rank0_gone_("its process has ended");
+    return;
+  }
   if (!socket_) connect();
   std::array<pollfd, 3> watched{{{quit_.get(), POLLIN, 0}, {rank0_.get(), POLLIN, 0}, {socket_.get(), POLLIN, 0}}};
   for (;;) {

@@ -33,7 +33,8 @@ class SideLine {
   const Invitation invitation_;
   const int rank_;
   std::function<void(const std::string&)> rank0_gone_;
-  isolation::Fd rank0_;  // its process
+  isolation::Fd rank0_;    // its process
+  const bool rank0_over_;  // which had ended before this came to look
   isolation::Fd socket_;
   bool welcome_ = false;  // rank 0 knows of the connection
   isolation::Fd quit_;

@@ -628,6 +628,12 @@ void die_at_shutdown(const rv::Client& rc) {
   }).detach();
 }
 
+// When all are there.
+void kill_rank0(const rv::Client& rc) {
+  expect(processes(rc).size() == 4, "all engines have come");
+  kill(getpid(), SIGKILL);
+}
+
 void die_at_start(const rv::Client& rc) { check_twice(rc.load_balanced_view().map_sync(twice, numbers(10'000)), 10'000); }
 
 void run(const std::string& what, const rv::Client& rc) {
@@ -662,7 +668,7 @@ void run(const std::string& what, const rv::Client& rc) {
       {"latency", latency},
       {"start", die_at_start},
       {"shutdown", die_at_shutdown},
-      {"rank0", [](const rv::Client&) { kill(getpid(), SIGKILL); }},
+      {"rank0", kill_rank0},
   };
   const auto scenario = scenarios.find(what);
   expect(scenario != scenarios.end(), "there is no such scenario: " + what);
