@@ -21,7 +21,7 @@ done
 [ -n "$wanted" ] || wanted=$every
 
 . "$(dirname "$0")/../.ci/setup.sh"
-need catch2 ccache || exit 1
+need catch2 ccache procps || exit 1
 case $wanted in *benchmarks*) need libbenchmark-dev python3 || exit 1 ;; esac
 # What the compiler says to misuse is asked of both.
 case $wanted in *debug* | *asan* | *tsan*) need clang-19 || exit 1 ;; esac

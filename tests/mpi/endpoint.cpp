@@ -173,7 +173,8 @@ void echo(Endpoint& to_rank0) {
 TEST_CASE("frames around the length of what is received at once") {
   std::vector<Letter> letters;
   unsigned seed = 0;
-  for (const std::size_t size : {0, 2, 100, 3983, 3984, 3985, 3999, 4000, 4001, 10'000, 300'000, 3'000'000, 5})
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{0, 2, 100, 3983, 3984, 3985, 3999, 4000, 4001, 10'000, 300'000, 3'000'000, 5})
     letters.push_back({some_bytes(size, seed++), {}});
   SECTION("one by one") {
     for (const Letter& letter : letters) check_there_and_back({letter});
