@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <utility>
