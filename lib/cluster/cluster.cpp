@@ -307,12 +307,13 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
   Client client(running);
   int exit_code = 0;
   std::exception_ptr left_by;
+  // A child that the client has forked, in which their threads are not, must not come so far as to destroy them.
+  std::optional<Watch> watch;
   std::unique_ptr<DrainWatch> drain_watch = watch_for_drain(*running);
   const auto stay_parent = [this] {
     if (forked()) transport::end_process(1, "a child that the client has forked came back from the client's function: end it with _exit()");
   };
   try {
-    std::optional<Watch> watch;
     if (has_world() && options.pulse && level == transport::ThreadLevel::multiple) watch.emplace([&running] { return running->resting(); });
     try {
       exit_code = f(client);
@@ -323,10 +324,12 @@ int Cluster::State::run_client(const std::shared_ptr<detail::Controller>& runnin
     client.wait();
   } catch (...) {
     stay_parent();
+    watch.reset();
     drain_watch.reset();
     leave(1, engine::describe_uncaught());
     throw;
   }
+  watch.reset();
   if (const std::uint64_t left = running->given_back(); left != 0) {
     std::fprintf(stderr, "rankview: the run drained (%s), and %llu tasks are left to a later one\n", running->why_draining().c_str(),
                  static_cast<unsigned long long>(left));
