@@ -235,7 +235,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   Teams teams_;
   SlotRuns slot_runs_;
   std::map<std::uint64_t, std::uint64_t> assembling_;  // teams that may be made now, each with its turn
-  std::set<int> lost_;                  // engines that have died
+  std::set<int> lost_;                                 // engines that have died
 
   ItemRun first_run_;
   ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it
