@@ -58,15 +58,19 @@ TEST_CASE("a place in this program is called by its function's name", "[symbols]
   const Trace trace = trace_of_here();
   REQUIRE(trace.count >= 2);
   CHECK(std::filesystem::equivalent(trace.path_of(trace.calls[0]), "/proc/self/exe"));
-  CHECK(described(place_of(trace, 0)).find("trace_of_here()") != std::string::npos);
-  // A second time it is remembered.
-  CHECK(described(place_of(trace, 0)).find("trace_of_here()") != std::string::npos);
+  // A sanitizer's own backtrace() may come before it. A second time it is remembered.
+  for (int time = 0; time < 2; ++time) {
+    const bool named = described(place_of(trace, 0)).find("trace_of_here()") != std::string::npos ||
+                       described(place_of(trace, 1)).find("trace_of_here()") != std::string::npos;
+    CHECK(named);
+  }
 }
 
 TEST_CASE("a trace has a line for each call, the innermost first", "[symbols]") {
   const std::string text = trace_text(trace_of_here());
   CHECK(text.starts_with("\n  at "));
-  CHECK(text.find("trace_of_here()") < text.find('\n', 1));
+  const std::size_t second = text.find('\n', 1);
+  CHECK(text.find("trace_of_here()") < text.find('\n', second + 1));
 }
 
 TEST_CASE("addresses that no file has are told as they are", "[symbols]") {
