@@ -142,8 +142,8 @@ benchmarks() { sh benchmarks/run.sh --quick --no-peers; }
 # Under a sanitizer many ranks on two cores find nothing that few do not, and the README and installations are for the compiler.
 sanitized='^(fuzz|unit\.|sim\.|(system|mpi)\..*\.np1$|mpi\..*\.np4$|system\.(ending|misuse)\..*\.np2$|mpi_(calls|endpoint))'
 # What has threads of its own, and the system tests, in which processes end.
-with_threads='threads;async_result;abort;iteration;metadata;continuations;dependencies;attempts;imap;subtask;publish;client;communicator;reduce;load_balanced_view;slots;user_code'
-threaded="^(unit\.(local_|idle|call_memory|lock|hub)|sim\.|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
+with_threads='threads;checkpoint;async_result;abort;iteration;metadata;continuations;dependencies;attempts;imap;subtask;publish;client;communicator;reduce;load_balanced_view;slots;user_code'
+threaded="^(unit\.(local_|idle|call_memory|checkpoint|lock|hub)|sim\.|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
 # What the optimiser could break, at the number of ranks with most going on.
 optimised='^(examples|mpi\..*\.np4$|mpi_(calls|endpoint))'
 
