@@ -112,7 +112,7 @@ class Client {
   /// engines have not begun, end with Draining, which get() throws; so do those that are submitted later, without being run. Those that run
   /// end as they would, and calls of direct views go on, so that what engines hold can be saved. If any task ended so, rv::run() returns 75
   /// where the client returns 0 or lets Draining through: "requeue me". Signals and the walltime do the same; see Options::drain_signals
-  /// and Options::walltime.
+  /// and Options::walltime. From any thread that may call MPI; once, and further calls do nothing.
   void drain() const { detail::drain(*controller_); }
   /// Whether the run drains.
   [[nodiscard]] bool draining() const { return detail::draining(*controller_); }

@@ -50,9 +50,6 @@ class Disk {
   // Names in the directory survive from here on.
   virtual void sync_directory(const std::string& path) = 0;
   virtual void remove(const std::string& path) = 0;
-  // Sets the time of the file to now, by the clock of whoever keeps it, and gives that; and the time that it has. Nanoseconds.
-  virtual std::int64_t touch(const std::string& path) = 0;
-  [[nodiscard]] virtual std::int64_t time_of(const std::string& path) = 0;
 };
 
 // The one that the operating system has.
@@ -70,11 +67,10 @@ struct Key {
   friend auto operator<=>(const Key&, const Key&) = default;
 };
 
-// XXH3 (Collet, github.com/Cyan4973/xxHash) of some bytes, with what has gone before as seed.
+// XXH3 (Collet, github.com/Cyan4973/xxHash) of some bytes, with what has gone before as seed. Both throw UsageError where rankview was
+// compiled without <xxhash.h>.
 [[nodiscard]] Key key_of(std::span<const std::byte> bytes, std::uint64_t seed);
 [[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed = 0);
-// Whether they were compiled in, for which <xxhash.h> has to be there. They throw UsageError otherwise.
-[[nodiscard]] bool hashes_compiled() noexcept;
 
 }  // namespace rankview::checkpoint
 
@@ -1057,8 +1053,6 @@ std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
-bool hashes_compiled() noexcept { return true; }
-
 #else
 
 namespace {
@@ -1072,8 +1066,6 @@ namespace {
 Key key_of(std::span<const std::byte>, std::uint64_t) { refuse_to_hash(); }
 
 std::uint64_t checksum(std::span<const std::byte>, std::uint64_t) { refuse_to_hash(); }
-
-bool hashes_compiled() noexcept { return false; }
 
 #endif
 
@@ -1175,15 +1167,6 @@ class PosixDisk final : public Disk {
   }
   void remove(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) refuse(errno, "removing " + path);
-  }
-  std::int64_t touch(const std::string& path) override {
-    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) refuse(errno, "touching " + path);
-    return time_of(path);
-  }
-  std::int64_t time_of(const std::string& path) override {
-    struct stat is {};
-    if (::lstat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
-    return is.st_mtim.tv_sec * std::int64_t{1'000'000'000} + is.st_mtim.tv_nsec;
   }
 
  private:
@@ -8565,6 +8548,29 @@ std::string without_defaults(std::string name);
 
 }  // namespace rankview::engine
 
+namespace rankview::isolation {
+
+// A place in a file of code: which byte of it.
+struct Place {
+  std::string path;
+  std::uint64_t byte = 0;
+
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+// For each place what is there: "f(int) (app.cpp:12)", or "f(int) (app+0x1139)" where the file has symbols and nothing tells the line, else
+// "(app+0x1139)"; what was inlined there comes first, and stands in lines of its own. Symbols are read from the file itself; lines are what
+// `addr2line` says, where that is installed and the file has debug information. Returns at about the limit, with what is known by then.
+// What was found is remembered for the next time. Thread-safe.
+std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit);
+
+// The name under which the linker knows a function of this process, as the symbols of its file have it; empty where these have been
+// stripped, or where functions of several places have that name, as static ones may. Remembered; else it reads the file's symbols.
+// Thread-safe.
+std::string linker_name(const void* function);
+
+}  // namespace rankview::isolation
+
 #include <rankview/flags.hpp>
 
 // As what the items of a call are known in a checkpoint.
@@ -8575,12 +8581,13 @@ namespace {
 constexpr std::string_view key_scheme = "rankview 1";
 
 std::string name_of_function(const void* function) {
-  Dl_info info{};
-  if (dladdr(function, &info) == 0 || info.dli_saddr != function)
+  std::string name = isolation::linker_name(function);
+  if (name.empty())
     throw UsageError(
-        "a checkpoint knows a function by its name, and this one's cannot be found in the program: call it from a lambda, or link the "
-        "program with -rdynamic");
-  return info.dli_sname;
+        "a checkpoint knows a function by its name, which the program does not have (it was stripped), or has for several (static "
+        "functions "
+        "of several files): call it from a function object");
+  return name;
 }
 
 checkpoint::Callable name_of(const Call& call, const CalledAs& as) {
@@ -8625,7 +8632,6 @@ checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::s
 }
 
 void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
-  if (!checkpoint::hashes_compiled()) static_cast<void>(checkpoint::checksum({}));
   Checkpointed checkpointed;
   checkpointed.as = name_of(call, as);
   checkpointed.as.version = flags.version;
@@ -16348,24 +16354,6 @@ void ThreadedSlots::run_slot(Slot& slot) {
 
 }  // namespace rankview::isolation
 
-namespace rankview::isolation {
-
-// A place in a file of code: which byte of it.
-struct Place {
-  std::string path;
-  std::uint64_t byte = 0;
-
-  friend auto operator<=>(const Place&, const Place&) = default;
-};
-
-// For each place what is there: "f(int) (app.cpp:12)", or "f(int) (app+0x1139)" where the file has symbols and nothing tells the line, else
-// "(app+0x1139)"; what was inlined there comes first, and stands in lines of its own. Symbols are read from the file itself; lines are what
-// `addr2line` says, where that is installed and the file has debug information. Returns at about the limit, with what is known by then.
-// What was found is remembered for the next time. Thread-safe.
-std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit);
-
-}  // namespace rankview::isolation
-
 #include <elf.h>
 #include <link.h>
 #include <spawn.h>
@@ -16432,6 +16420,31 @@ class CodeFile {
         if (found == symbols.end()) continue;
         const std::string name = text(content<char>(sections_[section.sh_link]), found->st_name);
         if (!name.empty()) return demangled(name);
+      }
+    }
+    return "";
+  }
+
+  // The name of the function that begins at the address, as the linker has it. Nothing if another has the same.
+  std::string name_at(std::uint64_t address) {
+    for (const auto type : {SHT_SYMTAB, SHT_DYNSYM}) {
+      for (const auto& section : sections_) {
+        if (section.sh_type != static_cast<ElfW(Word)>(type) || section.sh_link >= sections_.size()) continue;
+        const auto symbols = content<ElfW(Sym)>(section);
+        const auto names = content<char>(sections_[section.sh_link]);
+        const auto is_function = [](const auto& symbol) { return (symbol.st_info & 0xf) == STT_FUNC && symbol.st_shndx != SHN_UNDEF; };
+        // Of several that mean the same place always the same one.
+        std::string first;
+        for (const auto& symbol : symbols) {
+          if (!is_function(symbol) || symbol.st_value != address) continue;
+          const std::string name = text(names, symbol.st_name);
+          if (!name.empty() && (first.empty() || name < first)) first = name;
+        }
+        if (first.empty()) continue;
+        const bool alone = std::none_of(symbols.begin(), symbols.end(), [&](const auto& symbol) {
+          return is_function(symbol) && symbol.st_value != address && text(names, symbol.st_name) == first;
+        });
+        return alone ? first : "";
       }
     }
     return "";
@@ -16608,7 +16621,32 @@ std::map<std::uint64_t, Lines> describe_bytes(const std::string& path, const std
   return all;
 }
 
+// Names of functions, until modules are loaded or unloaded.
+struct KnownNames {
+  std::mutex mutex;
+  std::uint64_t changes = 0;
+  std::map<const void*, std::string> names;
+};
+
+KnownNames& known_names = *std::make_unique<KnownNames>().release();
+
 }  // namespace
+
+std::string linker_name(const void* function) {
+  const std::uint64_t changes = wire::module_changes();
+  const std::lock_guard guard(known_names.mutex);
+  if (std::exchange(known_names.changes, changes) != changes) known_names.names.clear();
+  const auto [known, first] = known_names.names.try_emplace(function);
+  if (!first) return known->second;
+  Trace trace;
+  void* const address = const_cast<void*>(function);
+  locate({&address, 1}, trace);
+  if (trace.count == 1 && !trace.path_of(trace.calls[0]).empty()) {
+    CodeFile file(std::string(trace.path_of(trace.calls[0])));
+    if (const auto place = file.address_of(trace.calls[0].byte)) known->second = file.name_at(*place);
+  }
+  return known->second;
+}
 
 std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit) {
   const Deadline deadline = std::chrono::steady_clock::now() + limit;

@@ -47,9 +47,6 @@ class Disk {
   // Names in the directory survive from here on.
   virtual void sync_directory(const std::string& path) = 0;
   virtual void remove(const std::string& path) = 0;
-  // Sets the time of the file to now, by the clock of whoever keeps it, and gives that; and the time that it has. Nanoseconds.
-  virtual std::int64_t touch(const std::string& path) = 0;
-  [[nodiscard]] virtual std::int64_t time_of(const std::string& path) = 0;
 };
 
 // The one that the operating system has.

@@ -25,8 +25,6 @@ std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
-bool hashes_compiled() noexcept { return true; }
-
 #else
 
 namespace {
@@ -40,8 +38,6 @@ namespace {
 Key key_of(std::span<const std::byte>, std::uint64_t) { refuse_to_hash(); }
 
 std::uint64_t checksum(std::span<const std::byte>, std::uint64_t) { refuse_to_hash(); }
-
-bool hashes_compiled() noexcept { return false; }
 
 #endif
 

@@ -16,10 +16,9 @@ struct Key {
   friend auto operator<=>(const Key&, const Key&) = default;
 };
 
-// XXH3 (Collet, github.com/Cyan4973/xxHash) of some bytes, with what has gone before as seed.
+// XXH3 (Collet, github.com/Cyan4973/xxHash) of some bytes, with what has gone before as seed. Both throw UsageError where rankview was
+// compiled without <xxhash.h>.
 [[nodiscard]] Key key_of(std::span<const std::byte> bytes, std::uint64_t seed);
 [[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes, std::uint64_t seed = 0);
-// Whether they were compiled in, for which <xxhash.h> has to be there. They throw UsageError otherwise.
-[[nodiscard]] bool hashes_compiled() noexcept;
 
 }  // namespace rankview::checkpoint

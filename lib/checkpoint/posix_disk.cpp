@@ -101,15 +101,6 @@ class PosixDisk final : public Disk {
   void remove(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) refuse(errno, "removing " + path);
   }
-  std::int64_t touch(const std::string& path) override {
-    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) refuse(errno, "touching " + path);
-    return time_of(path);
-  }
-  std::int64_t time_of(const std::string& path) override {
-    struct stat is {};
-    if (::lstat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
-    return is.st_mtim.tv_sec * std::int64_t{1'000'000'000} + is.st_mtim.tv_nsec;
-  }
 
  private:
   static std::unique_ptr<File> open(const std::string& path, int flags, const char* doing) {

@@ -6,12 +6,12 @@
 #include "controller/call_life.hpp"
 #include "controller/controller.hpp"
 #include "engine/type_name.hpp"
+#include "isolation/symbols.hpp"
 
 #include <rankview/detail/call.hpp>
 #include <rankview/errors.hpp>
 #include <rankview/flags.hpp>
 
-#include <dlfcn.h>
 #include <span>
 #include <utility>
 
@@ -23,12 +23,13 @@ namespace {
 constexpr std::string_view key_scheme = "rankview 1";
 
 std::string name_of_function(const void* function) {
-  Dl_info info{};
-  if (dladdr(function, &info) == 0 || info.dli_saddr != function)
+  std::string name = isolation::linker_name(function);
+  if (name.empty())
     throw UsageError(
-        "a checkpoint knows a function by its name, and this one's cannot be found in the program: call it from a lambda, or link the "
-        "program with -rdynamic");
-  return info.dli_sname;
+        "a checkpoint knows a function by its name, which the program does not have (it was stripped), or has for several (static "
+        "functions "
+        "of several files): call it from a function object");
+  return name;
 }
 
 checkpoint::Callable name_of(const Call& call, const CalledAs& as) {
@@ -73,7 +74,6 @@ checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::s
 }
 
 void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
-  if (!checkpoint::hashes_compiled()) static_cast<void>(checkpoint::checksum({}));
   Checkpointed checkpointed;
   checkpointed.as = name_of(call, as);
   checkpointed.as.version = flags.version;

@@ -4,6 +4,8 @@
 
 #include "isolation/fd.hpp"
 #include "isolation/process_end.hpp"
+#include "isolation/trace.hpp"
+#include "wire/modules.hpp"
 
 #include <cxxabi.h>
 #include <elf.h>
@@ -94,6 +96,31 @@ class CodeFile {
         if (found == symbols.end()) continue;
         const std::string name = text(content<char>(sections_[section.sh_link]), found->st_name);
         if (!name.empty()) return demangled(name);
+      }
+    }
+    return "";
+  }
+
+  // The name of the function that begins at the address, as the linker has it. Nothing if another has the same.
+  std::string name_at(std::uint64_t address) {
+    for (const auto type : {SHT_SYMTAB, SHT_DYNSYM}) {
+      for (const auto& section : sections_) {
+        if (section.sh_type != static_cast<ElfW(Word)>(type) || section.sh_link >= sections_.size()) continue;
+        const auto symbols = content<ElfW(Sym)>(section);
+        const auto names = content<char>(sections_[section.sh_link]);
+        const auto is_function = [](const auto& symbol) { return (symbol.st_info & 0xf) == STT_FUNC && symbol.st_shndx != SHN_UNDEF; };
+        // Of several that mean the same place always the same one.
+        std::string first;
+        for (const auto& symbol : symbols) {
+          if (!is_function(symbol) || symbol.st_value != address) continue;
+          const std::string name = text(names, symbol.st_name);
+          if (!name.empty() && (first.empty() || name < first)) first = name;
+        }
+        if (first.empty()) continue;
+        const bool alone = std::none_of(symbols.begin(), symbols.end(), [&](const auto& symbol) {
+          return is_function(symbol) && symbol.st_value != address && text(names, symbol.st_name) == first;
+        });
+        return alone ? first : "";
       }
     }
     return "";
@@ -270,7 +297,32 @@ std::map<std::uint64_t, Lines> describe_bytes(const std::string& path, const std
   return all;
 }
 
+// Names of functions, until modules are loaded or unloaded.
+struct KnownNames {
+  std::mutex mutex;
+  std::uint64_t changes = 0;
+  std::map<const void*, std::string> names;
+};
+
+KnownNames& known_names = *std::make_unique<KnownNames>().release();
+
 }  // namespace
+
+std::string linker_name(const void* function) {
+  const std::uint64_t changes = wire::module_changes();
+  const std::lock_guard guard(known_names.mutex);
+  if (std::exchange(known_names.changes, changes) != changes) known_names.names.clear();
+  const auto [known, first] = known_names.names.try_emplace(function);
+  if (!first) return known->second;
+  Trace trace;
+  void* const address = const_cast<void*>(function);
+  locate({&address, 1}, trace);
+  if (trace.count == 1 && !trace.path_of(trace.calls[0]).empty()) {
+    CodeFile file(std::string(trace.path_of(trace.calls[0])));
+    if (const auto place = file.address_of(trace.calls[0].byte)) known->second = file.name_at(*place);
+  }
+  return known->second;
+}
 
 std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit) {
   const Deadline deadline = std::chrono::steady_clock::now() + limit;

@@ -63,6 +63,12 @@ struct Square {
   }
 };
 
+// Known to its file only.
+int cube(int n) {
+  ++runs;
+  return n * n * n;
+}
+
 std::vector<int> numbers(int count, int first = 0) {
   std::vector<int> all(static_cast<std::size_t>(count));
   std::iota(all.begin(), all.end(), first);
@@ -299,6 +305,15 @@ TEST_CASE("what failed is run again, unless it is not to be", "[checkpoint]") {
     CHECK(contains(error.what(), "in an earlier run"));
     CHECK(contains(error.what(), "three is too many"));
   }
+}
+
+TEST_CASE("a function is known by its name", "[checkpoint]") {
+  const Directory directory;
+  const auto view = balanced().with({.checkpoint = directory.path()});
+  runs_since_last();
+  CHECK(view.map_sync(cube, numbers(5)) == std::vector<int>{0, 1, 8, 27, 64});
+  CHECK(view.map_sync(&cube, numbers(5)) == std::vector<int>{0, 1, 8, 27, 64});
+  CHECK(runs_since_last() == 5);
 }
 
 TEST_CASE("another version is another task", "[checkpoint]") {

@@ -69,8 +69,6 @@ class MemoryDisk final : public cp::Disk {
     const std::lock_guard guard(mutex_);
     files.erase(path);
   }
-  std::int64_t touch(const std::string&) override { return 0; }
-  std::int64_t time_of(const std::string&) override { return 0; }
 
  private:
   class Open final : public cp::File {

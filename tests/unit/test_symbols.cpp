@@ -66,6 +66,16 @@ TEST_CASE("a place in this program is called by its function's name", "[symbols]
   }
 }
 
+TEST_CASE("a function has the linker's name", "[symbols]") {
+  const std::string name = rankview::isolation::linker_name(reinterpret_cast<const void*>(&trace_of_here));
+  CHECK(name.find("trace_of_here") != std::string::npos);
+  CHECK(name.starts_with("_Z"));
+  CHECK(rankview::isolation::linker_name(reinterpret_cast<const void*>(&trace_of_here)) == name);
+  int nothing = 0;
+  CHECK(rankview::isolation::linker_name(&nothing).empty());
+  CHECK(rankview::isolation::linker_name(nullptr).empty());
+}
+
 TEST_CASE("a trace has a line for each call, the innermost first", "[symbols]") {
   const std::string text = trace_text(trace_of_here());
   CHECK(text.starts_with("\n  at "));

@@ -203,14 +203,14 @@ class Submission {
 
 // What few calls have; before the submission. An empty label is none.
 void set_label(Call& call, const std::string& label);
-// Has results of the call looked for and kept as the flags say. `callable`, `arguments`, `result`: the types of the callable, of what
-// travels where the callable leaves that open, else null, and of what it gives, which takes `result_bytes` if that is always the same.
+// As what a call is known in a checkpoint, by types.
 struct CalledAs {
   const std::type_info& callable;
-  const std::type_info* arguments;
+  const std::type_info* arguments;  // what travels, where the callable leaves that open, else null
   const std::type_info& result;
-  std::size_t result_bytes;
+  std::size_t result_bytes;  // if that is always the same, else 0
 };
+// Has results of the call looked for and kept as the flags say. Throws UsageError.
 void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as);
 // Each item is run by one of these teams.
 void set_teams(Call& call, const std::vector<std::vector<int>>& teams);
@@ -256,6 +256,8 @@ void check_open(const Controller& controller);
 // Throws UsageError where a call that rank 0 runs would wait for itself.
 bool wait_all(Controller& controller, const Deadline& deadline);
 void spin(Controller& controller);
+void drain(Controller& controller);
+bool draining(const Controller& controller);
 QueueStatus queue_status(Controller& controller, const std::vector<int>& engines);
 
 // Somebody looks at how it ended.
@@ -315,8 +317,6 @@ void wait_interactive(Call& call, std::chrono::milliseconds interval);
 
 // ---- calls that rank 0 runs itself ----
 
-void drain(Controller& controller);
-bool draining(const Controller& controller);
 // The controller of the run that is under way in this process, the latest if there are several. Throws UsageError if there is none.
 std::shared_ptr<Controller> running_controller();
 // Makes a call known whose one item rank 0 runs.
