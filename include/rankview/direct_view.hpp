@@ -376,11 +376,11 @@ class DirectVerbs {
     return copy;
   }
 
-  /// What the view's engines have to do and hold, as rank 0 knows it now.
-  [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, targets()); }
+  /// What the view's engines have to do and hold, as rank 0 knows it now. Those that have died are left out.
+  [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, detail::still_live(*controller_, targets())); }
 
-  /// The engines, in the order of results.
-  [[nodiscard]] std::vector<int> targets() const { return self().engines(); }
+  /// The engines, in the order of results; those that a view names stay, dead or alive.
+  [[nodiscard]] std::vector<int> targets() const { return self().named(); }
   [[nodiscard]] std::size_t size() const { return targets().size(); }
 
  protected:
@@ -451,15 +451,17 @@ class EngineView : public detail::DirectVerbs<EngineView, detail::one_t> {
  private:
   friend DirectVerbs;
   static constexpr bool multiple = false;
-  [[nodiscard]] std::vector<int> engines() const { return detail::still_live(*controller_, {engine_}); }
+  [[nodiscard]] std::vector<int> named() const { return {engine_}; }
+  [[nodiscard]] std::vector<int> engines() const { return detail::all_live(*controller_, named()); }
 
   int engine_;
 };
 
 /// Several engines at once: `apply` gives a `std::vector<R>`, `pull<T>` a `std::vector<T>`, in target order, also for a view of one engine;
 /// failures come together as a CompositeError. A view of no engines gives empty results, and UsageError where somebody is needed: for the
-/// elements of a map or scatter, and for the value of a reduce. A cheap value; usable from several threads at
-/// once.
+/// elements of a map or scatter, and for the value of a reduce. `rc[rv::all]` goes on with those that live when an engine dies; the calls
+/// of a view that names its engines, a slice, too, throw EngineError once one of them has died. A cheap value; usable from several threads
+/// at once.
 class DirectView : public detail::DirectVerbs<DirectView, detail::many_t> {
  public:
   /// All live engines, whichever they are at each call.
@@ -470,9 +472,9 @@ class DirectView : public detail::DirectVerbs<DirectView, detail::many_t> {
  private:
   friend DirectVerbs;
   static constexpr bool multiple = true;
-  [[nodiscard]] std::vector<int> engines() const {
-    return all_ ? detail::live_engines(*controller_) : detail::still_live(*controller_, engines_);
-  }
+  // The engines that it stands for, and those that a call is made to: all of them, or EngineError.
+  [[nodiscard]] std::vector<int> named() const { return all_ ? detail::live_engines(*controller_) : engines_; }
+  [[nodiscard]] std::vector<int> engines() const { return all_ ? named() : detail::all_live(*controller_, engines_); }
 
   bool all_ = false;
   std::vector<int> engines_;

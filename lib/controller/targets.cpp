@@ -70,6 +70,14 @@ std::vector<int> still_live(const Controller& controller, const std::vector<int>
   return live;
 }
 
+std::vector<int> all_live(const Controller& controller, std::vector<int> engines) {
+  if (!controller.any_lost()) return engines;
+  for (const int id : engines) {
+    if (controller.lost(id)) std::rethrow_exception(controller.lost_error(id));
+  }
+  return engines;
+}
+
 int resolve(const Controller& controller, int target) {
   const int count = controller.engine_count();
   if (target >= 0 && target < count) {

@@ -239,6 +239,8 @@ void end_only_item(ArgumentBlock& block);
 std::vector<int> live_engines(const Controller& controller);
 // Those of them that live. Throws EngineError if all of them have died.
 std::vector<int> still_live(const Controller& controller, const std::vector<int>& engines);
+// The same engines. Throws EngineError if one of them has died.
+std::vector<int> all_live(const Controller& controller, std::vector<int> engines);
 std::vector<LostEngine> lost_engines(const Controller& controller);
 void on_lost(Controller& controller, std::function<void(const LostEngine&)> f);
 // Engine numbers as given by the user, negative ones counted from the end. Throws std::out_of_range or UsageError.
