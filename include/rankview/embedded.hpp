@@ -5271,6 +5271,23 @@ class ServingHere {
 
 namespace rankview::engine {
 
+// Attachments that are received for nothing, since whoever sends them waits until they are.
+class UnwantedAttachments {
+ public:
+  // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
+  void receive(transport::Endpoint& endpoint, InMessage& message);
+  // The peer has died: nothing more comes from it.
+  void forget(int peer);
+  // Whether some are on their way.
+  bool progress() { return !transfers_.empty() && any_left(); }
+
+ private:
+  bool any_left();
+
+  // From whom, and what is on its way.
+  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> transfers_;
+};
+
 // What other engines deliver to this one: results that are arguments of tasks here.
 //
 // Rank 0 tells the one engine to deliver a result and the other, with the batch whose task it is for, that it will come; both always, so
@@ -5301,6 +5318,10 @@ class Deliveries {
   [[nodiscard]] const Delivery& at(std::uint64_t ticket) const { return known_.at(ticket); }
   void take(std::uint64_t ticket) { known_.erase(ticket); }
 
+  // Begins to receive what is attached to the message for nothing, if nobody has begun. Throws std::bad_alloc.
+  void receive_unwanted(transport::Endpoint& endpoint, InMessage& message) { unwanted_.receive(endpoint, message); }
+  // Whether some of that is on its way.
+  bool progress() { return unwanted_.progress(); }
   // Whether something is still to come that is not wanted.
   [[nodiscard]] bool any_unwanted() const;
 
@@ -5309,23 +5330,7 @@ class Deliveries {
   void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
 
   std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
-};
-
-// Attachments that are received for nothing, since whoever sends them waits until they are.
-class UnwantedAttachments {
- public:
-  // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
-  void receive(transport::Endpoint& endpoint, InMessage& message);
-  // The peer has died: nothing more comes from it.
-  void forget(int peer);
-  // Whether some are on their way.
-  bool progress() { return !transfers_.empty() && any_left(); }
-
- private:
-  bool any_left();
-
-  // From whom, and what is on its way.
-  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> transfers_;
+  UnwantedAttachments unwanted_;
 };
 
 }  // namespace rankview::engine
@@ -5365,6 +5370,66 @@ class EngineLock {
 
   std::atomic<bool> held_{true};
   bool forked_ = false;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// What can be sent of the exception that is being handled, whatever it is.
+wire::Failure describe_current_exception();
+
+// Stands for an exception of the user's that has been described and destroyed where no lock was held: what it says, and how it ends, is
+// code of theirs.
+struct Described {
+  wire::Failure failure;
+};
+
+// Type, message and, if it comes from a task, place of the exception that is being handled, which nobody else will.
+std::string describe_uncaught();
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// The thread that serves: which one it is, how it waits and for what, and when it last looked for messages.
+class Loop {
+ public:
+  explicit Loop(const transport::IdleLimits& limits) : spin_(limits) {}
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  // The calling thread serves from here on.
+  void begin() { thread_ = std::this_thread::get_id(); }
+  [[nodiscard]] bool in_this_thread() const { return thread_ == std::this_thread::get_id(); }
+
+  // How long its waits spin, which each of them teaches.
+  [[nodiscard]] transport::SpinTime& spin() { return spin_; }
+
+  // Between short tasks it looks for messages every 50 microseconds. `now`: nanoseconds of the clock.
+  [[nodiscard]] bool look_due(std::int64_t now) const { return now - last_look_ >= 50'000; }
+  void note_look(std::int64_t now) { last_look_ = now; }
+
+  // What it waits for where it is in no task; from any thread.
+  [[nodiscard]] const char* waits_for() const { return waits_for_.load(std::memory_order_relaxed); }
+  // While it lives, that is what it waits for.
+  class WaitingFor {
+   public:
+    WaitingFor(Loop& loop, const char* what) : loop_(loop), before_(loop.waits_for_.exchange(what)) {}
+    WaitingFor(const WaitingFor&) = delete;
+    WaitingFor& operator=(const WaitingFor&) = delete;
+    ~WaitingFor() { loop_.waits_for_ = before_; }
+
+   private:
+    Loop& loop_;
+    const char* before_;
+  };
+
+ private:
+  std::thread::id thread_;
+  transport::SpinTime spin_;
+  std::int64_t last_look_ = 0;
+  std::atomic<const char*> waits_for_{"messages"};
 };
 
 }  // namespace rankview::engine
@@ -5431,6 +5496,12 @@ class Outbox {
     if (!message_.empty()) send();
   }
   [[nodiscard]] bool full() const { return message_.size() >= flush_bytes; }
+  // Sends what has been published, unless something of that was sent a moment ago.
+  void flush_published(std::int64_t now) {
+    if (now - last_published_ < flush_after && !full()) return;
+    last_published_ = now;
+    flush();
+  }
   // Whether there is a result that has waited for long enough.
   [[nodiscard]] bool due(std::int64_t now) const { return oldest_result_ != 0 && now - oldest_result_ >= flush_after; }
   [[nodiscard]] bool has_results() const { return oldest_result_ != 0; }
@@ -5442,6 +5513,7 @@ class Outbox {
   transport::Message message_;
   wire::ResultsWriter results_{message_};
   std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
+  std::int64_t last_published_ = 0;
 };
 
 }  // namespace rankview::engine
@@ -5518,6 +5590,151 @@ class ResultCache {
 
   std::deque<Entry> entries_;
   std::size_t bytes_ = 0;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// How the run ends, once rank 0 has said so.
+class RunEnd {
+ public:
+  // `now`: nanoseconds of the clock.
+  void note(const wire::End& end, std::int64_t now) {
+    end_ = end;
+    since_ = now;
+  }
+  [[nodiscard]] bool known() const { return end_.has_value(); }
+  [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
+  // Whether it has failed so long ago.
+  [[nodiscard]] bool client_failed_since(std::chrono::nanoseconds time, std::int64_t now) const {
+    return client_failed() && std::chrono::nanoseconds(now - since_) > time;
+  }
+  // What rank 0 has said; it has to be known.
+  [[nodiscard]] const wire::End& operator*() const { return *end_; }
+  [[nodiscard]] const wire::End* operator->() const { return &*end_; }
+  // That, and the next run begins.
+  wire::End take() { return *std::exchange(end_, std::nullopt); }
+
+ private:
+  std::optional<wire::End> end_;
+  std::int64_t since_ = 0;
+};
+
+}  // namespace rankview::engine
+
+#include <pthread.h>
+
+namespace rankview::engine {
+
+// The stack of the thread that makes this.
+class Stack {
+ public:
+  Stack();
+
+  // How far the caller, which must be of that thread, is from its end.
+  [[nodiscard]] std::size_t left() const;
+  // What a task should find: a quarter, and 16 MiB at most.
+  [[nodiscard]] std::size_t reserve() const { return reserve_; }
+
+ private:
+  const char* end_ = nullptr;
+  std::size_t reserve_ = 0;
+};
+
+// A thread with as much stack as the main thread has, also where that has no limit (`ulimit -s unlimited`), for which the system would give
+// it 2 MB. Joined by its destructor.
+class Thread {
+ public:
+  Thread() = default;
+  // Throws std::system_error if there can be no thread.
+  explicit Thread(std::function<void()> run);
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+  Thread(Thread&& other) noexcept;
+  Thread& operator=(Thread&& other) noexcept;
+  ~Thread() { join(); }
+
+  // Waits for its end, if it was not waited for.
+  void join();
+
+ private:
+  pthread_t thread_{};
+  bool running_ = false;
+};
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+// The item that runs, which `->` reaches, and those behind it, each of which waits for a subtask.
+//
+// Changed with the engine's lock. Whether the running item is to stop may be asked without it, by the task's threads and the progress
+// thread.
+class Runs {
+ public:
+  Runs() = default;
+  Runs(const Runs&) = delete;
+  Runs& operator=(const Runs&) = delete;
+
+  ItemRun* operator->() { return running_; }
+  const ItemRun* operator->() const { return running_; }
+  ItemRun& operator*() { return *running_; }
+  // Leads to the others by ItemRun::waiting.
+  [[nodiscard]] const ItemRun* running() const { return running_; }
+
+  // The running item waits from here on, and others run as `nested`.
+  void begin_nested(ItemRun& nested) {
+    nested.waiting = running_;
+    running_ = &nested;
+    ++suspended_;
+  }
+  // It goes on.
+  void end_nested() {
+    running_ = running_->waiting;
+    --suspended_;
+  }
+  // Of items that have been begun and wait: how many cannot end before these go on. What stands behind one in its batch cannot begin, and
+  // what was folded with those before it cannot be sent.
+  [[nodiscard]] std::uint64_t suspended_items() const;
+
+  // Throws UsageError if the stack has no room for a task that runs while others wait for theirs, and `more` bytes. In the thread that
+  // serves.
+  void check_depth(int engine, std::size_t more);
+  // Another thread serves, with a stack of its own.
+  void forget_stack() { stack_.reset(); }
+
+  // What others see of the item that runs from here on.
+  void show(bool stop_wanted) {
+    stop_wanted_.store(stop_wanted, std::memory_order_release);
+    deadline_.store(running_->deadline, std::memory_order_relaxed);
+  }
+  // The item has ended, and cannot run out of time any more.
+  void end_deadline() {
+    running_->deadline = 0;
+    deadline_.store(0, std::memory_order_relaxed);
+  }
+  void want_stop() { stop_wanted_.store(true, std::memory_order_release); }
+  // Whether the item should stop, as somebody wants it or since its time is over. The clock is read where it has a deadline only.
+  [[nodiscard]] bool stop_due(const transport::Clock& clock) const {
+    return stop_wanted_.load(std::memory_order_acquire) || overdue(clock);
+  }
+  [[nodiscard]] bool overdue(const transport::Clock& clock) const {
+    const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
+    return deadline != 0 && clock.now() > deadline;
+  }
+  // Whom to ask to stop, if that is due. It runs the task's callbacks, so it must be done without the lock, which they may want.
+  [[nodiscard]] std::stop_source due_stop(const transport::Clock& clock) const {
+    return running_->stop_source && stop_due(clock) ? *running_->stop_source : std::stop_source(std::nostopstate);
+  }
+
+ private:
+  ItemRun first_;
+  ItemRun* running_ = &first_;
+  std::size_t suspended_ = 0;   // how many wait
+  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
+  std::atomic<bool> stop_wanted_{false};
+  std::atomic<std::int64_t> deadline_{0};
 };
 
 }  // namespace rankview::engine
@@ -5701,48 +5918,6 @@ class SlotRuns {
 
 }  // namespace rankview::engine
 
-#include <pthread.h>
-
-namespace rankview::engine {
-
-// The stack of the thread that makes this.
-class Stack {
- public:
-  Stack();
-
-  // How far the caller, which must be of that thread, is from its end.
-  [[nodiscard]] std::size_t left() const;
-  // What a task should find: a quarter, and 16 MiB at most.
-  [[nodiscard]] std::size_t reserve() const { return reserve_; }
-
- private:
-  const char* end_ = nullptr;
-  std::size_t reserve_ = 0;
-};
-
-// A thread with as much stack as the main thread has, also where that has no limit (`ulimit -s unlimited`), for which the system would give
-// it 2 MB. Joined by its destructor.
-class Thread {
- public:
-  Thread() = default;
-  // Throws std::system_error if there can be no thread.
-  explicit Thread(std::function<void()> run);
-  Thread(const Thread&) = delete;
-  Thread& operator=(const Thread&) = delete;
-  Thread(Thread&& other) noexcept;
-  Thread& operator=(Thread&& other) noexcept;
-  ~Thread() { join(); }
-
-  // Waits for its end, if it was not waited for.
-  void join();
-
- private:
-  pthread_t thread_{};
-  bool running_ = false;
-};
-
-}  // namespace rankview::engine
-
 namespace rankview::engine {
 
 // How the subtasks have ended that tasks here have submitted and still ask for.
@@ -5827,26 +6002,39 @@ class TaskHost {
 
 namespace rankview::engine {
 
-// The teams that this engine is in, and which of them are broken, since one of theirs has died.
+// The teams that this engine is in, the engines that have died, and which of the teams are broken by that.
 //
 // Changed with the engine's lock; any_broken() may be asked without it.
 class Teams {
  public:
-  // The engine has been told of a team, and goes to make it. `lost`: engines that have died.
-  void join(std::uint64_t team, std::vector<int> members, const std::set<int>& lost) {
-    const bool without = std::any_of(members.begin(), members.end(), [&lost](int id) { return lost.contains(id); });
+  // The engine has been told of a team, and goes to make it.
+  void join(std::uint64_t team, std::vector<int> members) {
+    const bool without = std::any_of(members.begin(), members.end(), [this](int id) { return dead_.contains(id); });
     Known& known = known_[team];
     known.members = std::move(members);
     known.broken = without;
     if (without) any_broken_ = true;
   }
-  void made(std::uint64_t team, std::unique_ptr<transport::Team> made) { known_.at(team).made = std::move(made); }
+  // All of the team are there, and may make it in this turn.
+  void give_turn(std::uint64_t team, std::uint64_t turn) { turns_[team] = turn; }
+  [[nodiscard]] bool may_make(std::uint64_t team) const { return turns_.contains(team); }
+  // Its turn, in which the engine goes to make it; it has to have one.
+  std::uint64_t begin_making(std::uint64_t team) {
+    making_ = team;
+    return turns_.extract(team).mapped();
+  }
+  void made(std::uint64_t team, std::unique_ptr<transport::Team> made) {
+    making_ = 0;
+    known_.at(team).made = std::move(made);
+  }
+  void forget_turns() { turns_.clear(); }
   // The team will not be asked for any more.
   void disband(std::uint64_t team) { known_.erase(team); }
   [[nodiscard]] const std::shared_ptr<transport::Team>& at(std::uint64_t team) const { return known_.at(team).made; }
 
   // An engine has died.
   void lose(int id) {
+    dead_.insert(id);
     for (auto& [number, known] : known_) {
       if (std::find(known.members.begin(), known.members.end(), id) == known.members.end()) continue;
       known.broken = true;
@@ -5858,6 +6046,19 @@ class Teams {
     return found != known_.end() && found->second.broken;
   }
   [[nodiscard]] bool any_broken() const { return any_broken_; }
+  [[nodiscard]] const std::set<int>& dead() const { return dead_; }
+
+  // How long the team whose task runs, or that is being made, has been seen to be broken, in nanoseconds: nothing where it is whole.
+  // `running`: that whose task runs, or 0; `now`: nanoseconds of the clock.
+  std::optional<std::int64_t> broken_for(std::uint64_t running, std::int64_t now) {
+    const std::uint64_t team = running != 0 ? running : making_;
+    if (team == 0 || !any_broken_ || !broken(team)) {
+      broken_seen_ = 0;
+      return std::nullopt;
+    }
+    if (broken_seen_ == 0) broken_seen_ = now;
+    return now - broken_seen_;
+  }
 
  private:
   struct Known {
@@ -5867,6 +6068,10 @@ class Teams {
   };
 
   std::unordered_map<std::uint64_t, Known> known_;
+  std::map<std::uint64_t, std::uint64_t> turns_;  // of teams that may be made now
+  std::uint64_t making_ = 0;                      // the team that is being made, or 0
+  std::set<int> dead_;
+  std::int64_t broken_seen_ = 0;  // when broken_for() first saw one, 0 for not
   std::atomic<bool> any_broken_{false};
 };
 
@@ -5944,7 +6149,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] int id() const override { return settings_.id; }
   [[nodiscard]] int size() const override { return settings_.size; }
   Variables& variables() override { return variables_; }
-  [[nodiscard]] TaskId running() const override { return run_->end == 0 ? TaskId{} : TaskId{run_->call, run_->item}; }
+  [[nodiscard]] TaskId running() const override { return runs_->end == 0 ? TaskId{} : TaskId{runs_->call, runs_->item}; }
   [[nodiscard]] bool stop_requested() override;
   [[nodiscard]] std::stop_token stop_token() override;
   void publish(std::string_view name, const char* type, std::span<const std::byte> value) override;
@@ -5986,18 +6191,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void destroy_left();
   void beat();
   [[nodiscard]] std::string describe_runs() const;
-  // While it lives, that is what the loop waits for.
-  class WaitingFor {
-   public:
-    WaitingFor(Engine& engine, const char* what) : engine_(engine), before_(engine.waits_for_.exchange(what)) {}
-    WaitingFor(const WaitingFor&) = delete;
-    WaitingFor& operator=(const WaitingFor&) = delete;
-    ~WaitingFor() { engine_.waits_for_ = before_; }
-
-   private:
-    Engine& engine_;
-    const char* before_;
-  };
 
   // What rank 0 and other engines say.
   void on_frame(transport::Frame& frame) override;
@@ -6006,7 +6199,21 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void on_end(const wire::End& end);
   void on_lost(const wire::Lost& lost);
   void on_answer(const wire::Answer& answer);
-  [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
+
+  // Runs code of the user's without the lock, and has what it throws described and destroyed there as well: throws Described instead.
+  template <class Run>
+  auto without_lock(Run run) {
+    std::optional<wire::Failure> failure;
+    {
+      const EngineLock::Lent lent(lock_);
+      try {
+        return run();
+      } catch (...) {
+        failure = describe_current_exception();
+      }
+    }
+    throw Described{std::move(*failure)};
+  }
 
   // Running the items of a batch.
   void run(const wire::Batch& batch, InMessage& message, std::uint64_t number);
@@ -6036,18 +6243,10 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] Code code_of(const wire::Batch& batch);
   // For every item.
   [[nodiscard]] bool in_time(const wire::Batch& batch) const {
-    return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
+    return batch.timeout == 0 || !(runs_->told_overdue || runs_.overdue(settings_.clock));
   }
-  [[nodiscard]] bool overdue(std::int64_t now) const {
-    const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
-    return deadline != 0 && now > deadline;
-  }
-  [[nodiscard]] std::stop_source due_stop() const;
   // What others see of the item that runs from here on.
-  void show(std::int64_t deadline) {
-    stop_requested_.store(inbox_.stopped(run_->call, run_->item, run_->number), std::memory_order_release);
-    deadline_.store(deadline, std::memory_order_relaxed);
-  }
+  void show() { runs_.show(inbox_.stopped(runs_->call, runs_->item, runs_->number)); }
 
   // Results that are folded.
   void fold(const Code& code, void (*step)(detail::Invocation&));
@@ -6058,21 +6257,19 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   // Subtasks, and results as arguments.
   void run_others_until_answered(std::uint64_t ticket);
   void tell_suspended();
-  void check_depth(std::size_t more);
   void report_unseen(std::span<const std::byte> value) const;
   void deliver(const wire::Forward& forward);
   void drop(const Deliveries::Messages& messages);
   void drop(InMessage& message);
   // Whether it came from an engine that has died.
-  [[nodiscard]] bool lost(const InMessage& message) const { return lost_.contains(message.frame.peer - 1); }
+  [[nodiscard]] bool lost(const InMessage& message) const { return teams_.dead().contains(message.frame.peer - 1); }
   void receive(InMessage& message, const std::vector<detail::Claims::Place>& places);
 
   Settings settings_;
   Variables& variables_;
   transport::Endpoint* endpoint_ = nullptr;
-  std::thread::id own_thread_;  // the one that serves, and runs tasks
   EngineLock lock_;
-  transport::SpinTime spin_;
+  Loop loop_;
 
   std::vector<std::shared_ptr<const void>> left_;  // the user's, to be destroyed by the loop where it does not have the lock
   Inbox inbox_;
@@ -6080,30 +6277,12 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   CallableStates callables_;
   ResultCache cache_;
   Deliveries deliveries_;
-  UnwantedAttachments unwanted_;
   SubtaskResults subtasks_;
-  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
   MemoryReport memory_report_;
   Teams teams_;
   SlotRuns slot_runs_;
-  std::map<std::uint64_t, std::uint64_t> assembling_;  // teams that may be made now, each with its turn
-  std::set<int> lost_;                                 // engines that have died
-
-  ItemRun first_run_;
-  ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it
-  std::size_t suspended_ = 0;   // how many these are
-  std::optional<wire::End> end_;
-  std::int64_t end_seen_ = 0;
-  std::int64_t last_look_ = 0;
-  std::int64_t last_published_ = 0;
-  std::uint64_t team_in_making_ = 0;
-  std::int64_t broken_seen_ = 0;  // when the team of the running item, or this one, was seen to be broken, 0 for not
-
-  // What the task's threads and the progress thread see of the item that runs without the lock.
-  std::atomic<bool> stop_requested_{false};
-  std::atomic<std::int64_t> deadline_{0};
-  // What the loop waits for where it is in no task.
-  std::atomic<const char*> waits_for_{"messages"};
+  Runs runs_;
+  RunEnd end_;
 
   ProgressThread progress_thread_;  // goes first
 };
@@ -6856,16 +7035,6 @@ class Controller;
 void note_run(const std::shared_ptr<Controller>& controller);
 
 }  // namespace rankview::detail
-
-namespace rankview::engine {
-
-// What can be sent of the exception that is being handled, whatever it is.
-wire::Failure describe_current_exception();
-
-// Type, message and, if it comes from a task, place of the exception that is being handled, which nobody else will.
-std::string describe_uncaught();
-
-}  // namespace rankview::engine
 
 namespace rankview::launch {
 
@@ -13143,11 +13312,11 @@ void Engine::deliver(const wire::Forward& forward) {
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
   const std::lock_guard held(lock_);
   const Deliveries::Delivery& awaited = deliveries_.at(ticket);
-  const WaitingFor waiting(*this, "an argument that another engine has");
-  transport::Idle idle(spin_);
+  const Loop::WaitingFor waiting(loop_, "an argument that another engine has");
+  transport::Idle idle(loop_.spin());
   if (awaited.message == nullptr) outbox_.flush();
   while (awaited.message == nullptr) {
-    if (client_failed())
+    if (end_.client_failed())
       throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");
     poll_or_nap(idle);
   }
@@ -13162,9 +13331,9 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
   if (lost(message)) throw detail::ResultGone();
   const auto transfer = endpoint_->receive(message.frame, places);
   if (transfer->done()) return;
-  const WaitingFor waiting(*this, "what is attached to a message");
+  const Loop::WaitingFor waiting(loop_, "what is attached to a message");
   outbox_.flush();
-  transport::Idle idle(spin_);
+  transport::Idle idle(loop_.spin());
   while (!transfer->done()) {
     if (lost(message)) throw detail::ResultGone();
     poll_or_nap(idle);
@@ -13175,7 +13344,7 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
 void Engine::drop(InMessage& message) {
   if (message.received || lost(message)) return;
   try {
-    unwanted_.receive(*endpoint_, message);
+    deliveries_.receive_unwanted(*endpoint_, message);
   } catch (const std::bad_alloc&) {
     transport::end_process(
         1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");
@@ -13423,6 +13592,7 @@ void Deliveries::end_without(Delivery& delivery) {
 }
 
 Deliveries::Messages Deliveries::forget(int engine) {
+  unwanted_.forget(engine + 1);
   Messages dropped;
   for (auto delivery = known_.begin(); delivery != known_.end();) {
     const auto each = delivery++;
@@ -13491,17 +13661,18 @@ std::string Engine::describe() {
     const std::lock_guard guard(lock_, std::adopt_lock);
     if (std::string text = describe_runs(); !text.empty()) return text;
   }
-  return std::string("runs no task, and waits for ") + waits_for_.load(std::memory_order_relaxed) + "\n";
+  return std::string("runs no task, and waits for ") + loop_.waits_for() + "\n";
 }
 
 std::string Engine::describe_runs() const {
   const std::int64_t now = settings_.clock.now();
   std::string text;
-  for (const ItemRun* run = run_; run != nullptr; run = run->waiting) {
+  for (const ItemRun* run = runs_.running(); run != nullptr; run = run->waiting) {
     if (run->end == 0) continue;
     const double seconds = static_cast<double>(now - run->began) * 1e-9;
     text += std::string(text.empty() ? "runs task " : ", above task ") + std::to_string(run->call) + "." + std::to_string(run->item) +
-            (run == run_ ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) + (run == run_ ? " s" : " s ago");
+            (run == runs_.running() ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) +
+            (run == runs_.running() ? " s" : " s ago");
   }
   for (const auto& run : slot_runs_.all()) {
     const double seconds = static_cast<double>(now - run->began) * 1e-9;
@@ -13526,7 +13697,7 @@ void EngineLock::wait() const {
 }
 
 Engine::Engine(const Settings& settings, Variables& variables)
-    : settings_(settings), variables_(variables), spin_(settings.idle), progress_thread_([this] { beat(); }) {
+    : settings_(settings), variables_(variables), loop_(settings.idle), progress_thread_([this] { beat(); }) {
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
     if (TaskHost* const here = running_here()) here->withhold();
   });
@@ -13537,21 +13708,21 @@ Engine::Engine(const Settings& settings, Variables& variables)
 wire::End Engine::serve(transport::Endpoint& endpoint) {
   endpoint_ = &endpoint;
   outbox_.attach(endpoint);
-  own_thread_ = std::this_thread::get_id();
+  loop_.begin();
   const ServingHere here(*this, settings_.own_process);
   const HandlerStack handler_stack;
 
-  stack_.reset();
+  runs_.forget_stack();
   memory_report_.reset();
-  transport::Idle idle(spin_);
-  while (!end_ || !inbox_.empty() || slot_runs_.size() != 0) {
+  transport::Idle idle(loop_.spin());
+  while (!end_.known() || !inbox_.empty() || slot_runs_.size() != 0) {
     let_go();
     if (carry_out_next()) {
       idle.reset();
       continue;
     }
     outbox_.flush();
-    unwanted_.progress();
+    deliveries_.progress();
     if (slot_runs_.size() != 0) {
       // These end without a message.
       poll_or_nap(idle);
@@ -13567,9 +13738,9 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
     if (endpoint.doze(idle)) progress_thread_.park();
   }
   // What arrives from here on belongs to the next run.
-  wire::End end = *std::exchange(end_, std::nullopt);
+  wire::End end = end_.take();
   inbox_.forget_stops();
-  assembling_.clear();
+  teams_.forget_turns();
   auto objects = callables_.clear();
   left_.insert(left_.end(), std::make_move_iterator(objects.begin()), std::make_move_iterator(objects.end()));
   for (auto& entry : cache_.clear()) left_.push_back(std::move(entry.value));
@@ -13584,8 +13755,8 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
 void Engine::leave() {
   outbox_.write(wire::Bye{});
   outbox_.flush();
-  transport::Idle idle(spin_);
-  while (!endpoint_->flushed() || unwanted_.progress() || deliveries_.any_unwanted()) {
+  transport::Idle idle(loop_.spin());
+  while (!endpoint_->flushed() || deliveries_.progress() || deliveries_.any_unwanted()) {
     let_go();
     if (endpoint_->poll(*this)) {
       idle.reset();
@@ -13625,24 +13796,22 @@ bool Engine::carry_out_next() {
 
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
-  const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
-  teams_.join(join.team, {join.engines.begin(), join.engines.end()}, lost_);
+  const Loop::WaitingFor waiting(loop_, "the other engines of a team, to make a communicator with them");
+  teams_.join(join.team, {join.engines.begin(), join.engines.end()});
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
-  transport::Idle idle(spin_);
-  while (!assembling_.contains(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
-  const auto assembling = assembling_.extract(join.team);
-  if (assembling.empty()) return;
+  transport::Idle idle(loop_.spin());
+  while (!teams_.may_make(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
+  if (!teams_.may_make(join.team)) return;
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
   // Should one of them die just now, this never ends.
-  team_in_making_ = join.team;
+  const std::uint64_t turn = teams_.begin_making(join.team);
   std::unique_ptr<transport::Team> made;
   {
     const EngineLock::Lent lent(lock_);
-    made = endpoint_->assemble(assembling.mapped(), peers);
+    made = endpoint_->assemble(turn, peers);
   }
-  team_in_making_ = 0;
   teams_.made(join.team, std::move(made));
 }
 
@@ -13667,8 +13836,8 @@ void Engine::look(std::int64_t now) {
   constexpr int flood = 64;
   for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
   let_go();
-  last_look_ = now;
-  unwanted_.progress();
+  loop_.note_look(now);
+  deliveries_.progress();
   // Without a progress thread nobody would send them during the next task, however long that is.
   if (outbox_.due(now) || (outbox_.has_results() && !settings_.progress_thread)) outbox_.flush();
 }
@@ -13689,18 +13858,17 @@ void Engine::beat() {
   // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
   constexpr int flood = 64;
   for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
-  if (overdue(settings_.clock.now()) && !std::exchange(run_->told_overdue, true)) {
-    stop_requested_.store(true, std::memory_order_release);
-    outbox_.write(wire::Overdue{run_->call, run_->item});
+  if (runs_.overdue(settings_.clock) && !std::exchange(runs_->told_overdue, true)) {
+    runs_.want_stop();
+    outbox_.write(wire::Overdue{runs_->call, runs_->item});
   }
   end_if_stuck();
   outbox_.flush();
-  const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
-  if (client_failed() && since_end > settings_.grace)
+  if (end_.client_failed_since(settings_.grace, settings_.clock.now()))
     transport::end_process(static_cast<int>(end_->exit_code),
                            "the client failed (" + end_->reason + "), and the running task of engine " + std::to_string(settings_.id) +
                                " did not stop within " + std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS)");
-  std::stop_source due = due_stop();
+  std::stop_source due = runs_.due_stop(settings_.clock);
   lock_.unlock();
   const RunningHere here(this);  // for callbacks of the task's stop token
   due.request_stop();
@@ -13708,15 +13876,10 @@ void Engine::beat() {
 
 // The task may wait in MPI for an engine that has died, where nobody can call it back.
 void Engine::end_if_stuck() {
-  const std::uint64_t team = run_->team != 0 ? run_->team : team_in_making_;
-  if (team == 0 || !teams_.any_broken() || !teams_.broken(team)) {
-    broken_seen_ = 0;
-    return;
-  }
-  stop_requested_.store(true, std::memory_order_release);
-  const std::int64_t now = settings_.clock.now();
-  if (broken_seen_ == 0) broken_seen_ = now;
-  if (std::chrono::nanoseconds(now - broken_seen_) > settings_.team_grace)
+  const auto broken_for = teams_.broken_for(runs_->team, settings_.clock.now());
+  if (!broken_for) return;
+  runs_.want_stop();
+  if (std::chrono::nanoseconds(*broken_for) > settings_.team_grace)
     transport::end_process(1, "engine " + std::to_string(settings_.id) +
                                   " ends: it runs a task together with an engine that has died, has not ended or begun it within " +
                                   std::to_string(settings_.team_grace.count()) +
@@ -13748,7 +13911,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
     slot_runs_.stop(*stop);
-    if (inbox_.stopped(run_->call, run_->item, run_->number)) stop_requested_.store(true, std::memory_order_release);
+    if (inbox_.stopped(runs_->call, runs_->item, runs_->number)) runs_.want_stop();
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
     if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
@@ -13758,23 +13921,23 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
   } else if (const auto* lost = std::get_if<wire::Lost>(&record)) {
     on_lost(*lost);
   } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
-    outbox_.write(inbox_.give_back(*recall, *run_));
+    outbox_.write(inbox_.give_back(*recall, *runs_));
     outbox_.flush();
   } else if (const auto* join = std::get_if<wire::Join>(&record)) {
     inbox_.push({*join, nullptr});
   } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
     inbox_.push({*disband, nullptr});
   } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
-    assembling_[assemble->team] = assemble->turn;
+    teams_.give_turn(assemble->team, assemble->turn);
   } else {
     throw DecodeError("a record that engines only send to rank 0");
   }
 }
 
 void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message) {
-  deliveries_.expect(batch, lost_);
+  deliveries_.expect(batch, teams_.dead());
   // What others do with this engine is done to its end.
-  if (client_failed() && batch.team == 0) {
+  if (end_.client_failed() && batch.team == 0) {
     done_with(batch, *message);
     return;
   }
@@ -13785,19 +13948,15 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 // Another engine has died: what was on its way from there does not come.
 void Engine::on_lost(const wire::Lost& lost) {
   const int id = static_cast<int>(lost.engine);
-  const int peer = id + 1;
-  lost_.insert(id);
   teams_.lose(id);
-  endpoint_->forget(peer);
-  unwanted_.forget(peer);
+  endpoint_->forget(id + 1);
   drop(deliveries_.forget(id));
 }
 
 void Engine::on_end(const wire::End& end) {
-  end_ = end;
-  end_seen_ = settings_.clock.now();
-  if (!client_failed()) return;
-  stop_requested_.store(true, std::memory_order_release);
+  end_.note(end, settings_.clock.now());
+  if (!end_.client_failed()) return;
+  runs_.want_stop();
   slot_runs_.stop_all();
   // What has not begun is dropped, but for what others would miss this engine in.
   for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);
@@ -13822,6 +13981,8 @@ wire::Failure describe_current_exception() {
   using enum wire::FailureKind;
   try {
     throw;
+  } catch (const Described& described) {
+    return described.failure;
   } catch (const detail::StoodBack&) {
     return {stood_back, "", ""};
   } catch (const detail::TeamBroken&) {
@@ -13882,14 +14043,14 @@ namespace rankview::engine {
 
 // Reports what has been folded so far.
 void Engine::end_fold(std::uint64_t call, const Code& code) {
-  if (run_->folded_items.empty()) return;
-  run_->result.rewind({0, 0, 0});
+  if (runs_->folded_items.empty()) return;
+  runs_->result.rewind({0, 0, 0});
   bool failed = false;
   try {
     fold(code, code.thunk->finish);
   } catch (...) {
-    run_->result.rewind({0, 0, 0});
-    wire::write(run_->result, describe_current_exception());
+    runs_->result.rewind({0, 0, 0});
+    wire::write(runs_->result, describe_current_exception());
     failed = true;
   }
   end_folded_items(call, failed);
@@ -13897,32 +14058,32 @@ void Engine::end_fold(std::uint64_t call, const Code& code) {
 
 // An item has failed behind those that have been folded. If that was in folding, what they made is lost, and they have failed, too.
 void Engine::fail_fold(std::uint64_t call, const Code& code) {
-  detail::Writer failure = std::exchange(run_->result, {});
-  if (run_->folded != nullptr) {
+  detail::Writer failure = std::exchange(runs_->result, {});
+  if (runs_->folded != nullptr) {
     end_fold(call, code);
   } else {
-    run_->result.raw(failure.bytes.data(), failure.bytes.size());
+    runs_->result.raw(failure.bytes.data(), failure.bytes.size());
     end_folded_items(call, true);
   }
-  run_->result = std::move(failure);
+  runs_->result = std::move(failure);
 }
 
-// run_->result has the value of all of them, or why they failed.
+// runs_->result has the value of all of them, or why they failed.
 void Engine::end_folded_items(std::uint64_t call, bool failed) {
-  detail::Writer value = std::exchange(run_->result, {});
-  for (const FoldedItem& item : run_->folded_items) {
-    const bool last = &item == &run_->folded_items.back();
-    run_->result.rewind({0, 0, 0});
+  detail::Writer value = std::exchange(runs_->result, {});
+  for (const FoldedItem& item : runs_->folded_items) {
+    const bool last = &item == &runs_->folded_items.back();
+    runs_->result.rewind({0, 0, 0});
     if (failed) {
       // NOLINTNEXTLINE(bugprone-use-after-move): only the last turn moves it
-      run_->result.raw(value.bytes.data(), value.bytes.size());
+      runs_->result.raw(value.bytes.data(), value.bytes.size());
     } else if (last) {
-      run_->result = std::move(value);
+      runs_->result = std::move(value);
     }
-    outbox_.add_result(call, item.item, item.started, item.completed, failed, run_->result);
+    outbox_.add_result(call, item.item, item.started, item.completed, failed, runs_->result);
   }
-  run_->folded_items.clear();
-  run_->result.rewind({0, 0, 0});
+  runs_->folded_items.clear();
+  runs_->result.rewind({0, 0, 0});
 }
 
 }  // namespace rankview::engine
@@ -14289,7 +14450,7 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     const EngineLock::Lent lent(lock_);
     outcome = runner->run(task, watching);
   }
-  return take_outcome(std::move(outcome), run_->result);
+  return take_outcome(std::move(outcome), runs_->result);
 }
 
 // Puts into an empty result what it gave, or why it failed. Whether it went well.
@@ -14392,18 +14553,12 @@ std::deque<ResultCache::Entry> ResultCache::clear() {
 
 // How an engine runs the items of a batch.
 namespace rankview::engine {
-namespace {
-
-// Between short tasks the engine looks so often for messages, in nanoseconds.
-constexpr std::int64_t look_after = 50'000;
-
-}  // namespace
 
 // What a thunk sees of the engine.
 class Engine::Running final : public detail::Invocation {
  public:
   Running(Engine& engine, InMessage* message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
-      : Invocation(in, engine.run_->result, code.function, code.object.get(), with, engine.run_->folded),
+      : Invocation(in, engine.runs_->result, code.function, code.object.get(), with, engine.runs_->folded),
         engine_(engine),
         message_(message),
         claims_(claims) {}
@@ -14431,12 +14586,12 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
       fail_batch(batch);
       return;
     }
-    group.emplace(teams_.at(batch.team), spin_, batch.votes, [this, &batch] { return team_broken(batch.team); });
+    group.emplace(teams_.at(batch.team), loop_.spin(), batch.votes, [this, &batch] { return team_broken(batch.team); });
   } else if (batch.slow) {
     outbox_.flush();
   }
   memory_report_.note_tasks();
-  ItemRun& run = *run_;
+  ItemRun& run = *runs_;
   // What an item left that ran out of time is of another batch's type.
   if (run.folded != nullptr) left_.push_back(std::move(run.folded));
   std::int64_t started = settings_.clock.now();
@@ -14469,10 +14624,10 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     if (batch.communicator) settle(*group, well);
     if (group) group->end_item();
     started = completed;
-    if (completed - last_look_ < look_after) continue;
+    if (!loop_.look_due(completed)) continue;
     end_fold(batch.call, code);
     look(completed);
-    if (client_failed() && batch.team == 0) break;
+    if (end_.client_failed() && batch.team == 0) break;
     outbox_.close_results();
     started = settings_.clock.now();
   }
@@ -14485,14 +14640,14 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
 // Whether the item went well; what it gave, or why it failed, is in its result.
 bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                       Group* group) {
-  ItemRun& run = *run_;
+  ItemRun& run = *runs_;
   if (run.stop_source) run.stop_source.reset();
   run.told_overdue = false;
   run.began = started;
   if (settings_.chaos != nullptr) settings_.chaos->strike();
   // An isolated one is killed when its time is over.
   run.deadline = batch.timeout != 0 && !batch.isolated ? started + batch.timeout : 0;
-  show(run.deadline);
+  show();
   bool well = true;
   try {
     if (batch.communicator) {
@@ -14523,8 +14678,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     fail_run({wire::FailureKind::timed_out, "", ""});
     well = false;
   }
-  run.deadline = 0;
-  deadline_.store(0, std::memory_order_relaxed);
+  runs_.end_deadline();
   run.result.flat = false;
   return well;
 }
@@ -14534,7 +14688,7 @@ void Engine::fail_batch(const wire::Batch& batch) {
   const std::int64_t now = settings_.clock.now();
   for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
     fail_run({wire::FailureKind::team_broken, "", ""});
-    outbox_.add_result(batch.call, item, now, now, true, run_->result);
+    outbox_.add_result(batch.call, item, now, now, true, runs_->result);
   }
   outbox_.flush();
 }
@@ -14552,8 +14706,7 @@ bool Engine::team_broken(std::uint64_t team) {
 
 // Whether the task may run here.
 bool Engine::accepted(const Code& code) {
-  const EngineLock::Lent lent(lock_);
-  return code.predicate();
+  return without_lock([&code] { return code.predicate(); });
 }
 
 void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group) {
@@ -14561,11 +14714,8 @@ void Engine::run_task(InMessage& message, const Code& code, std::span<const std:
   detail::Reader arguments(bytes, &claims);
   arguments.flat() = flat;
   Running running(*this, &message, code, arguments, claims, group);
-  {
-    const EngineLock::Lent lent(lock_);
-    code.thunk->run(running);
-  }
-  run_->result_type = running.result_type;
+  without_lock([&] { code.thunk->run(running); });
+  runs_->result_type = running.result_type;
 }
 
 // Has the thunk do something with what has been folded.
@@ -14573,15 +14723,14 @@ void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
   detail::Claims none({});
   detail::Reader nothing({}, &none);
   Running running(*this, nullptr, code, nothing, none, nullptr);
-  const EngineLock::Lent lent(lock_);
-  step(running);
+  without_lock([&] { step(running); });
 }
 
 // The result says why the item failed.
 void Engine::fail_run(const wire::Failure& failure) {
-  for (auto& kept : run_->result.kept) left_.push_back(std::move(kept));
-  run_->result.rewind({0, 0, 0});
-  wire::write(run_->result, failure);
+  for (auto& kept : runs_->result.kept) left_.push_back(std::move(kept));
+  runs_->result.rewind({0, 0, 0});
+  wire::write(runs_->result, failure);
 }
 
 // Tells the others that run the item how it ended here.
@@ -14596,7 +14745,7 @@ void Engine::settle(Group& group, bool well) {
 }
 
 void Engine::cache_result(const wire::Batch& batch) {
-  for (auto& evicted : cache_.add(batch.call, run_->result, run_->result_type)) left_.push_back(std::move(evicted.value));
+  for (auto& evicted : cache_.add(batch.call, runs_->result, runs_->result_type)) left_.push_back(std::move(evicted.value));
 }
 
 // What belongs to the next item of a batch.
@@ -14621,10 +14770,7 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
       // Meanwhile the call may end, if its task has run out of time.
       const std::shared_ptr<InMessage> message = state->message;
       detail::Reader in(state->bytes);
-      {
-        const EngineLock::Lent lent(lock_);
-        code.object = thunk->load(in);
-      }
+      code.object = without_lock([&] { return thunk->load(in); });
       state = callables_.find(batch.call);
       if (state != nullptr) state->object = code.object;
     } else {
@@ -14642,13 +14788,12 @@ bool Engine::stop_requested() {
   if (!settings_.progress_thread && on_own_thread()) {
     endpoint_->poll(*this);
     if (lock_.try_lock()) {
-      std::stop_source due = due_stop();
+      std::stop_source due = runs_.due_stop(settings_.clock);
       lock_.unlock();
       due.request_stop();
     }
   }
-  return stop_requested_.load(std::memory_order_acquire) ||
-         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
+  return runs_.stop_due(settings_.clock);
 }
 
 std::stop_token Engine::stop_token() {
@@ -14656,19 +14801,12 @@ std::stop_token Engine::stop_token() {
   std::stop_source due(std::nostopstate);
   {
     const std::lock_guard held(lock_);
-    if (!run_->stop_source) run_->stop_source.emplace();
-    token = run_->stop_source->get_token();
-    due = due_stop();
+    if (!runs_->stop_source) runs_->stop_source.emplace();
+    token = runs_->stop_source->get_token();
+    due = runs_.due_stop(settings_.clock);
   }
   due.request_stop();
   return token;
-}
-
-// Whom to ask to stop. That runs the task's callbacks, so it must be done without the lock, which they may want.
-std::stop_source Engine::due_stop() const {
-  return run_->stop_source && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
-             ? *run_->stop_source
-             : std::stop_source(std::nostopstate);
 }
 
 // Sent at once, unless something was a moment ago: then the progress thread does it. Without one, only the task's own thread may.
@@ -14676,18 +14814,17 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
   const bool own_thread = on_own_thread();
   {
     const std::lock_guard held(lock_);
-    outbox_.write(wire::Published{run_->call, run_->item, std::string(name), type, value});
-    const std::int64_t now = settings_.clock.now();
-    const bool waited = now - last_published_ >= Outbox::flush_after;
-    if (settings_.progress_thread ? waited || outbox_.full() : own_thread) {
-      last_published_ = now;
+    outbox_.write(wire::Published{runs_->call, runs_->item, std::string(name), type, value});
+    if (settings_.progress_thread) {
+      outbox_.flush_published(settings_.clock.now());
+    } else if (own_thread) {
       outbox_.flush();
     }
   }
   if (!settings_.progress_thread && own_thread) static_cast<void>(stop_requested());
 }
 
-bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
+bool Engine::on_own_thread() const { return loop_.in_this_thread(); }
 
 }  // namespace rankview::engine
 
@@ -14711,7 +14848,7 @@ void Engine::run_beside(Inbox::Command command) {
 // Begins the next item of its batch, if there is one. Those that cannot be begun end at once.
 void Engine::begin_next(const std::shared_ptr<SlotRun>& run) {
   const wire::Batch& batch = run->batch;
-  for (; run->item < batch.first + batch.count && !client_failed(); ++run->item) {
+  for (; run->item < batch.first + batch.count && !end_.client_failed(); ++run->item) {
     const auto arguments = next_arguments(run->items);
     run->began = settings_.clock.now();
     wire::Failure why_not{wire::FailureKind::stopped, "", ""};
@@ -14777,6 +14914,30 @@ bool Engine::collect() {
   }
   outbox_.flush();
   return true;
+}
+
+}  // namespace rankview::engine
+
+namespace rankview::engine {
+
+std::uint64_t Runs::suspended_items() const {
+  std::uint64_t items = 0;
+  for (const ItemRun* run = running_->waiting; run != nullptr; run = run->waiting) items += run->folded_items.size() + run->end - run->item;
+  return items;
+}
+
+void Runs::check_depth(int engine, std::size_t more) {
+  // What a wait costs grows with how many others wait, so there is a limit also where the stack has none.
+  constexpr std::size_t most_suspended = 1'000;
+  if (!stack_) stack_.emplace();
+  const std::size_t left = stack_->left();
+  const bool has_room = left >= stack_->reserve() + more;
+  if (has_room && suspended_ < most_suspended) return;
+  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_) + " tasks of engine " + std::to_string(engine) +
+                              " wait for each other, which ";
+  if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
+  throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
+                   " KiB of stack to the next; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
 }
 
 }  // namespace rankview::engine
@@ -14874,26 +15035,11 @@ namespace {
 
 // Who would have no room to wait for a subtask should not submit it either.
 constexpr std::size_t submit_reserve = 64 * 1024;
-// What a wait costs grows with how many others wait, so there is a limit also where the stack has none.
-constexpr std::size_t most_suspended = 1'000;
 
 }  // namespace
 
-// A task must find some stack when it runs while others wait for theirs; this one may need `more`.
-void Engine::check_depth(std::size_t more) {
-  if (!stack_) stack_.emplace();
-  const std::size_t left = stack_->left();
-  const bool has_room = left >= stack_->reserve() + more;
-  if (has_room && suspended_ < most_suspended) return;
-  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_) + " tasks of engine " +
-                              std::to_string(settings_.id) + " wait for each other, which ";
-  if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
-  throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
-                   " KiB of stack to the next; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
-}
-
 std::uint64_t Engine::submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) {
-  check_depth(submit_reserve);
+  runs_.check_depth(settings_.id, submit_reserve);
   wire::Subtask record;
   record.thunk = detail::code_address(function.thunk);
   if (function.code != nullptr) record.function = detail::code_address(function.code);
@@ -14901,8 +15047,8 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.object = function.object->bytes.bytes();
   record.item = arguments;
   const std::lock_guard held(lock_);
-  record.parent_call = run_->call;
-  record.parent_item = run_->item;
+  record.parent_call = runs_->call;
+  record.parent_item = runs_->item;
   record.ticket = subtasks_.add();
   outbox_.write(record);
   outbox_.flush();
@@ -14923,7 +15069,7 @@ void Engine::forget(std::uint64_t ticket) {
 
 // Says on stderr that a task failed of which nobody here asks any more how it ended, unless it was given up.
 void Engine::report_unseen(std::span<const std::byte> value) const {
-  if (client_failed()) return;
+  if (end_.client_failed()) return;
   detail::Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   if (failure.type_name == "rankview::TaskAborted") return;
@@ -14944,12 +15090,9 @@ std::vector<std::byte> Engine::await(std::uint64_t ticket) {
   throw RemoteError(TaskPlace{}, std::move(failure.type_name), std::move(failure.message));
 }
 
-// How many items have been begun here that wait. What stands behind one in its batch cannot begin before that goes on, and what was folded
-// with those before it cannot end.
+// Rank 0 counts items that wait as what the engine has in hand, but not as what keeps it from others.
 void Engine::tell_suspended() {
-  std::uint64_t items = 0;
-  for (const ItemRun* run = run_->waiting; run != nullptr; run = run->waiting) items += run->folded_items.size() + run->end - run->item;
-  outbox_.write(wire::Suspended{items});
+  outbox_.write(wire::Suspended{runs_.suspended_items()});
   outbox_.flush();
 }
 
@@ -14957,19 +15100,16 @@ void Engine::tell_suspended() {
 class Engine::Nested {
  public:
   explicit Nested(Engine& engine) : engine_(engine) {
-    run_.waiting = engine_.run_;
-    engine_.run_ = &run_;
-    ++engine_.suspended_;
-    engine_.show(0);
+    engine_.runs_.begin_nested(run_);
+    engine_.show();
   }
   Nested(const Nested&) = delete;
   Nested& operator=(const Nested&) = delete;
   ~Nested() {
     // What was folded with an item that ran out of time is the user's.
     if (run_.folded != nullptr) engine_.left_.push_back(std::move(run_.folded));
-    engine_.run_ = run_.waiting;
-    --engine_.suspended_;
-    engine_.show(engine_.run_->deadline);
+    engine_.runs_.end_nested();
+    engine_.show();
   }
 
  private:
@@ -14979,17 +15119,17 @@ class Engine::Nested {
 
 // With the lock.
 void Engine::run_others_until_answered(std::uint64_t ticket) {
-  check_depth(0);
+  runs_.check_depth(settings_.id, 0);
   // What others may run goes back, so that this engine, which now has time, gets what is most urgent rather than what came first.
-  outbox_.write(inbox_.give_back_all(*run_));
+  outbox_.write(inbox_.give_back_all(*runs_));
   outbox_.flush();
 
   {
     const Nested nested(*this);
     tell_suspended();
-    transport::Idle idle(spin_);
+    transport::Idle idle(loop_.spin());
     // The task that waits has its engine for itself when it goes on.
-    while ((!subtasks_.answered(ticket) || slot_runs_.size() != 0) && !client_failed()) {
+    while ((!subtasks_.answered(ticket) || slot_runs_.size() != 0) && !end_.client_failed()) {
       let_go();
       if (subtasks_.answered(ticket) ? collect() : carry_out_next()) {
         idle.reset();

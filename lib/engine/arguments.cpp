@@ -59,11 +59,11 @@ void Engine::deliver(const wire::Forward& forward) {
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
   const std::lock_guard held(lock_);
   const Deliveries::Delivery& awaited = deliveries_.at(ticket);
-  const WaitingFor waiting(*this, "an argument that another engine has");
-  transport::Idle idle(spin_);
+  const Loop::WaitingFor waiting(loop_, "an argument that another engine has");
+  transport::Idle idle(loop_.spin());
   if (awaited.message == nullptr) outbox_.flush();
   while (awaited.message == nullptr) {
-    if (client_failed())
+    if (end_.client_failed())
       throw TaskAborted("the client has failed (" + end_->reason + "), and the task has not got all of its arguments yet");
     poll_or_nap(idle);
   }
@@ -78,9 +78,9 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
   if (lost(message)) throw detail::ResultGone();
   const auto transfer = endpoint_->receive(message.frame, places);
   if (transfer->done()) return;
-  const WaitingFor waiting(*this, "what is attached to a message");
+  const Loop::WaitingFor waiting(loop_, "what is attached to a message");
   outbox_.flush();
-  transport::Idle idle(spin_);
+  transport::Idle idle(loop_.spin());
   while (!transfer->done()) {
     if (lost(message)) throw detail::ResultGone();
     poll_or_nap(idle);
@@ -91,7 +91,7 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
 void Engine::drop(InMessage& message) {
   if (message.received || lost(message)) return;
   try {
-    unwanted_.receive(*endpoint_, message);
+    deliveries_.receive_unwanted(*endpoint_, message);
   } catch (const std::bad_alloc&) {
     transport::end_process(
         1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");

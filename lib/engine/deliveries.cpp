@@ -23,6 +23,7 @@ void Deliveries::end_without(Delivery& delivery) {
 }
 
 Deliveries::Messages Deliveries::forget(int engine) {
+  unwanted_.forget(engine + 1);
   Messages dropped;
   for (auto delivery = known_.begin(); delivery != known_.end();) {
     const auto each = delivery++;

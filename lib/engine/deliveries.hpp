@@ -17,6 +17,23 @@
 
 namespace rankview::engine {
 
+// Attachments that are received for nothing, since whoever sends them waits until they are.
+class UnwantedAttachments {
+ public:
+  // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
+  void receive(transport::Endpoint& endpoint, InMessage& message);
+  // The peer has died: nothing more comes from it.
+  void forget(int peer);
+  // Whether some are on their way.
+  bool progress() { return !transfers_.empty() && any_left(); }
+
+ private:
+  bool any_left();
+
+  // From whom, and what is on its way.
+  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> transfers_;
+};
+
 // What other engines deliver to this one: results that are arguments of tasks here.
 //
 // Rank 0 tells the one engine to deliver a result and the other, with the batch whose task it is for, that it will come; both always, so
@@ -47,6 +64,10 @@ class Deliveries {
   [[nodiscard]] const Delivery& at(std::uint64_t ticket) const { return known_.at(ticket); }
   void take(std::uint64_t ticket) { known_.erase(ticket); }
 
+  // Begins to receive what is attached to the message for nothing, if nobody has begun. Throws std::bad_alloc.
+  void receive_unwanted(transport::Endpoint& endpoint, InMessage& message) { unwanted_.receive(endpoint, message); }
+  // Whether some of that is on its way.
+  bool progress() { return unwanted_.progress(); }
   // Whether something is still to come that is not wanted.
   [[nodiscard]] bool any_unwanted() const;
 
@@ -55,23 +76,7 @@ class Deliveries {
   void drop_unwanted(std::map<std::uint64_t, Delivery>::iterator delivery, Messages& dropped);
 
   std::map<std::uint64_t, Delivery> known_;  // by ticket, those that have not been taken
-};
-
-// Attachments that are received for nothing, since whoever sends them waits until they are.
-class UnwantedAttachments {
- public:
-  // Begins to receive those of the message, if nobody has. Throws std::bad_alloc.
-  void receive(transport::Endpoint& endpoint, InMessage& message);
-  // The peer has died: nothing more comes from it.
-  void forget(int peer);
-  // Whether some are on their way.
-  bool progress() { return !transfers_.empty() && any_left(); }
-
- private:
-  bool any_left();
-
-  // From whom, and what is on its way.
-  std::vector<std::pair<int, std::unique_ptr<transport::Transfer>>> transfers_;
+  UnwantedAttachments unwanted_;
 };
 
 }  // namespace rankview::engine

@@ -18,17 +18,18 @@ std::string Engine::describe() {
     const std::lock_guard guard(lock_, std::adopt_lock);
     if (std::string text = describe_runs(); !text.empty()) return text;
   }
-  return std::string("runs no task, and waits for ") + waits_for_.load(std::memory_order_relaxed) + "\n";
+  return std::string("runs no task, and waits for ") + loop_.waits_for() + "\n";
 }
 
 std::string Engine::describe_runs() const {
   const std::int64_t now = settings_.clock.now();
   std::string text;
-  for (const ItemRun* run = run_; run != nullptr; run = run->waiting) {
+  for (const ItemRun* run = runs_.running(); run != nullptr; run = run->waiting) {
     if (run->end == 0) continue;
     const double seconds = static_cast<double>(now - run->began) * 1e-9;
     text += std::string(text.empty() ? "runs task " : ", above task ") + std::to_string(run->call) + "." + std::to_string(run->item) +
-            (run == run_ ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) + (run == run_ ? " s" : " s ago");
+            (run == runs_.running() ? " since " : ", which waits for a subtask, begun ") + std::to_string(seconds) +
+            (run == runs_.running() ? " s" : " s ago");
   }
   for (const auto& run : slot_runs_.all()) {
     const double seconds = static_cast<double>(now - run->began) * 1e-9;

@@ -26,7 +26,7 @@ void EngineLock::wait() const {
 }
 
 Engine::Engine(const Settings& settings, Variables& variables)
-    : settings_(settings), variables_(variables), spin_(settings.idle), progress_thread_([this] { beat(); }) {
+    : settings_(settings), variables_(variables), loop_(settings.idle), progress_thread_([this] { beat(); }) {
   static const int registered = pthread_atfork(nullptr, nullptr, [] {
     if (TaskHost* const here = running_here()) here->withhold();
   });
@@ -37,21 +37,21 @@ Engine::Engine(const Settings& settings, Variables& variables)
 wire::End Engine::serve(transport::Endpoint& endpoint) {
   endpoint_ = &endpoint;
   outbox_.attach(endpoint);
-  own_thread_ = std::this_thread::get_id();
+  loop_.begin();
   const ServingHere here(*this, settings_.own_process);
   const HandlerStack handler_stack;
 
-  stack_.reset();
+  runs_.forget_stack();
   memory_report_.reset();
-  transport::Idle idle(spin_);
-  while (!end_ || !inbox_.empty() || slot_runs_.size() != 0) {
+  transport::Idle idle(loop_.spin());
+  while (!end_.known() || !inbox_.empty() || slot_runs_.size() != 0) {
     let_go();
     if (carry_out_next()) {
       idle.reset();
       continue;
     }
     outbox_.flush();
-    unwanted_.progress();
+    deliveries_.progress();
     if (slot_runs_.size() != 0) {
       // These end without a message.
       poll_or_nap(idle);
@@ -67,9 +67,9 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
     if (endpoint.doze(idle)) progress_thread_.park();
   }
   // What arrives from here on belongs to the next run.
-  wire::End end = *std::exchange(end_, std::nullopt);
+  wire::End end = end_.take();
   inbox_.forget_stops();
-  assembling_.clear();
+  teams_.forget_turns();
   auto objects = callables_.clear();
   left_.insert(left_.end(), std::make_move_iterator(objects.begin()), std::make_move_iterator(objects.end()));
   for (auto& entry : cache_.clear()) left_.push_back(std::move(entry.value));
@@ -84,8 +84,8 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
 void Engine::leave() {
   outbox_.write(wire::Bye{});
   outbox_.flush();
-  transport::Idle idle(spin_);
-  while (!endpoint_->flushed() || unwanted_.progress() || deliveries_.any_unwanted()) {
+  transport::Idle idle(loop_.spin());
+  while (!endpoint_->flushed() || deliveries_.progress() || deliveries_.any_unwanted()) {
     let_go();
     if (endpoint_->poll(*this)) {
       idle.reset();
@@ -125,24 +125,22 @@ bool Engine::carry_out_next() {
 
 // Making a communicator blocks, so nobody begins before all are there.
 void Engine::join(const wire::Join& join) {
-  const WaitingFor waiting(*this, "the other engines of a team, to make a communicator with them");
-  teams_.join(join.team, {join.engines.begin(), join.engines.end()}, lost_);
+  const Loop::WaitingFor waiting(loop_, "the other engines of a team, to make a communicator with them");
+  teams_.join(join.team, {join.engines.begin(), join.engines.end()});
   outbox_.write(wire::AtJoin{join.team});
   outbox_.flush();
-  transport::Idle idle(spin_);
-  while (!assembling_.contains(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
-  const auto assembling = assembling_.extract(join.team);
-  if (assembling.empty()) return;
+  transport::Idle idle(loop_.spin());
+  while (!teams_.may_make(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
+  if (!teams_.may_make(join.team)) return;
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
   // Should one of them die just now, this never ends.
-  team_in_making_ = join.team;
+  const std::uint64_t turn = teams_.begin_making(join.team);
   std::unique_ptr<transport::Team> made;
   {
     const EngineLock::Lent lent(lock_);
-    made = endpoint_->assemble(assembling.mapped(), peers);
+    made = endpoint_->assemble(turn, peers);
   }
-  team_in_making_ = 0;
   teams_.made(join.team, std::move(made));
 }
 
@@ -167,8 +165,8 @@ void Engine::look(std::int64_t now) {
   constexpr int flood = 64;
   for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
   let_go();
-  last_look_ = now;
-  unwanted_.progress();
+  loop_.note_look(now);
+  deliveries_.progress();
   // Without a progress thread nobody would send them during the next task, however long that is.
   if (outbox_.due(now) || (outbox_.has_results() && !settings_.progress_thread)) outbox_.flush();
 }
@@ -189,18 +187,17 @@ void Engine::beat() {
   // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
   constexpr int flood = 64;
   for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
-  if (overdue(settings_.clock.now()) && !std::exchange(run_->told_overdue, true)) {
-    stop_requested_.store(true, std::memory_order_release);
-    outbox_.write(wire::Overdue{run_->call, run_->item});
+  if (runs_.overdue(settings_.clock) && !std::exchange(runs_->told_overdue, true)) {
+    runs_.want_stop();
+    outbox_.write(wire::Overdue{runs_->call, runs_->item});
   }
   end_if_stuck();
   outbox_.flush();
-  const auto since_end = std::chrono::nanoseconds(settings_.clock.now() - end_seen_);
-  if (client_failed() && since_end > settings_.grace)
+  if (end_.client_failed_since(settings_.grace, settings_.clock.now()))
     transport::end_process(static_cast<int>(end_->exit_code),
                            "the client failed (" + end_->reason + "), and the running task of engine " + std::to_string(settings_.id) +
                                " did not stop within " + std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS)");
-  std::stop_source due = due_stop();
+  std::stop_source due = runs_.due_stop(settings_.clock);
   lock_.unlock();
   const RunningHere here(this);  // for callbacks of the task's stop token
   due.request_stop();
@@ -208,15 +205,10 @@ void Engine::beat() {
 
 // The task may wait in MPI for an engine that has died, where nobody can call it back.
 void Engine::end_if_stuck() {
-  const std::uint64_t team = run_->team != 0 ? run_->team : team_in_making_;
-  if (team == 0 || !teams_.any_broken() || !teams_.broken(team)) {
-    broken_seen_ = 0;
-    return;
-  }
-  stop_requested_.store(true, std::memory_order_release);
-  const std::int64_t now = settings_.clock.now();
-  if (broken_seen_ == 0) broken_seen_ = now;
-  if (std::chrono::nanoseconds(now - broken_seen_) > settings_.team_grace)
+  const auto broken_for = teams_.broken_for(runs_->team, settings_.clock.now());
+  if (!broken_for) return;
+  runs_.want_stop();
+  if (std::chrono::nanoseconds(*broken_for) > settings_.team_grace)
     transport::end_process(1, "engine " + std::to_string(settings_.id) +
                                   " ends: it runs a task together with an engine that has died, has not ended or begun it within " +
                                   std::to_string(settings_.team_grace.count()) +
@@ -248,7 +240,7 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
     slot_runs_.stop(*stop);
-    if (inbox_.stopped(run_->call, run_->item, run_->number)) stop_requested_.store(true, std::memory_order_release);
+    if (inbox_.stopped(runs_->call, runs_->item, runs_->number)) runs_.want_stop();
   } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
     if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
@@ -258,23 +250,23 @@ void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessa
   } else if (const auto* lost = std::get_if<wire::Lost>(&record)) {
     on_lost(*lost);
   } else if (const auto* recall = std::get_if<wire::Recall>(&record)) {
-    outbox_.write(inbox_.give_back(*recall, *run_));
+    outbox_.write(inbox_.give_back(*recall, *runs_));
     outbox_.flush();
   } else if (const auto* join = std::get_if<wire::Join>(&record)) {
     inbox_.push({*join, nullptr});
   } else if (const auto* disband = std::get_if<wire::Disband>(&record)) {
     inbox_.push({*disband, nullptr});
   } else if (const auto* assemble = std::get_if<wire::Assemble>(&record)) {
-    assembling_[assemble->team] = assemble->turn;
+    teams_.give_turn(assemble->team, assemble->turn);
   } else {
     throw DecodeError("a record that engines only send to rank 0");
   }
 }
 
 void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message) {
-  deliveries_.expect(batch, lost_);
+  deliveries_.expect(batch, teams_.dead());
   // What others do with this engine is done to its end.
-  if (client_failed() && batch.team == 0) {
+  if (end_.client_failed() && batch.team == 0) {
     done_with(batch, *message);
     return;
   }
@@ -285,19 +277,15 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 // Another engine has died: what was on its way from there does not come.
 void Engine::on_lost(const wire::Lost& lost) {
   const int id = static_cast<int>(lost.engine);
-  const int peer = id + 1;
-  lost_.insert(id);
   teams_.lose(id);
-  endpoint_->forget(peer);
-  unwanted_.forget(peer);
+  endpoint_->forget(id + 1);
   drop(deliveries_.forget(id));
 }
 
 void Engine::on_end(const wire::End& end) {
-  end_ = end;
-  end_seen_ = settings_.clock.now();
-  if (!client_failed()) return;
-  stop_requested_.store(true, std::memory_order_release);
+  end_.note(end, settings_.clock.now());
+  if (!end_.client_failed()) return;
+  runs_.want_stop();
   slot_runs_.stop_all();
   // What has not begun is dropped, but for what others would miss this engine in.
   for (const Inbox::Command& dropped : inbox_.take_batches()) done_with(std::get<wire::Batch>(dropped.what), *dropped.message);

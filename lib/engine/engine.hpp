@@ -6,14 +6,16 @@
 #include "engine/current.hpp"
 #include "engine/deliveries.hpp"
 #include "engine/engine_lock.hpp"
+#include "engine/failure.hpp"
 #include "engine/inbox.hpp"
-#include "engine/item_run.hpp"
+#include "engine/loop.hpp"
 #include "engine/memory_report.hpp"
 #include "engine/outbox.hpp"
 #include "engine/progress_thread.hpp"
 #include "engine/result_cache.hpp"
+#include "engine/run_end.hpp"
+#include "engine/runs.hpp"
 #include "engine/slot_runs.hpp"
-#include "engine/stack.hpp"
 #include "engine/subtask_results.hpp"
 #include "engine/task_host.hpp"
 #include "engine/teams.hpp"
@@ -29,20 +31,17 @@
 #include <rankview/detail/kept_result.hpp>
 #include <rankview/variables.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <typeinfo>
+#include <utility>
 #include <vector>
 
 namespace rankview::engine {
@@ -92,7 +91,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] int id() const override { return settings_.id; }
   [[nodiscard]] int size() const override { return settings_.size; }
   Variables& variables() override { return variables_; }
-  [[nodiscard]] TaskId running() const override { return run_->end == 0 ? TaskId{} : TaskId{run_->call, run_->item}; }
+  [[nodiscard]] TaskId running() const override { return runs_->end == 0 ? TaskId{} : TaskId{runs_->call, runs_->item}; }
   [[nodiscard]] bool stop_requested() override;
   [[nodiscard]] std::stop_token stop_token() override;
   void publish(std::string_view name, const char* type, std::span<const std::byte> value) override;
@@ -134,18 +133,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void destroy_left();
   void beat();
   [[nodiscard]] std::string describe_runs() const;
-  // While it lives, that is what the loop waits for.
-  class WaitingFor {
-   public:
-    WaitingFor(Engine& engine, const char* what) : engine_(engine), before_(engine.waits_for_.exchange(what)) {}
-    WaitingFor(const WaitingFor&) = delete;
-    WaitingFor& operator=(const WaitingFor&) = delete;
-    ~WaitingFor() { engine_.waits_for_ = before_; }
-
-   private:
-    Engine& engine_;
-    const char* before_;
-  };
 
   // What rank 0 and other engines say.
   void on_frame(transport::Frame& frame) override;
@@ -154,7 +141,21 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void on_end(const wire::End& end);
   void on_lost(const wire::Lost& lost);
   void on_answer(const wire::Answer& answer);
-  [[nodiscard]] bool client_failed() const { return end_ && end_->ending == wire::Ending::failed; }
+
+  // Runs code of the user's without the lock, and has what it throws described and destroyed there as well: throws Described instead.
+  template <class Run>
+  auto without_lock(Run run) {
+    std::optional<wire::Failure> failure;
+    {
+      const EngineLock::Lent lent(lock_);
+      try {
+        return run();
+      } catch (...) {
+        failure = describe_current_exception();
+      }
+    }
+    throw Described{std::move(*failure)};
+  }
 
   // Running the items of a batch.
   void run(const wire::Batch& batch, InMessage& message, std::uint64_t number);
@@ -184,18 +185,10 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   [[nodiscard]] Code code_of(const wire::Batch& batch);
   // For every item.
   [[nodiscard]] bool in_time(const wire::Batch& batch) const {
-    return batch.timeout == 0 || !(run_->told_overdue || overdue(settings_.clock.now()));
+    return batch.timeout == 0 || !(runs_->told_overdue || runs_.overdue(settings_.clock));
   }
-  [[nodiscard]] bool overdue(std::int64_t now) const {
-    const std::int64_t deadline = deadline_.load(std::memory_order_relaxed);
-    return deadline != 0 && now > deadline;
-  }
-  [[nodiscard]] std::stop_source due_stop() const;
   // What others see of the item that runs from here on.
-  void show(std::int64_t deadline) {
-    stop_requested_.store(inbox_.stopped(run_->call, run_->item, run_->number), std::memory_order_release);
-    deadline_.store(deadline, std::memory_order_relaxed);
-  }
+  void show() { runs_.show(inbox_.stopped(runs_->call, runs_->item, runs_->number)); }
 
   // Results that are folded.
   void fold(const Code& code, void (*step)(detail::Invocation&));
@@ -206,21 +199,19 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   // Subtasks, and results as arguments.
   void run_others_until_answered(std::uint64_t ticket);
   void tell_suspended();
-  void check_depth(std::size_t more);
   void report_unseen(std::span<const std::byte> value) const;
   void deliver(const wire::Forward& forward);
   void drop(const Deliveries::Messages& messages);
   void drop(InMessage& message);
   // Whether it came from an engine that has died.
-  [[nodiscard]] bool lost(const InMessage& message) const { return lost_.contains(message.frame.peer - 1); }
+  [[nodiscard]] bool lost(const InMessage& message) const { return teams_.dead().contains(message.frame.peer - 1); }
   void receive(InMessage& message, const std::vector<detail::Claims::Place>& places);
 
   Settings settings_;
   Variables& variables_;
   transport::Endpoint* endpoint_ = nullptr;
-  std::thread::id own_thread_;  // the one that serves, and runs tasks
   EngineLock lock_;
-  transport::SpinTime spin_;
+  Loop loop_;
 
   std::vector<std::shared_ptr<const void>> left_;  // the user's, to be destroyed by the loop where it does not have the lock
   Inbox inbox_;
@@ -228,30 +219,12 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   CallableStates callables_;
   ResultCache cache_;
   Deliveries deliveries_;
-  UnwantedAttachments unwanted_;
   SubtaskResults subtasks_;
-  std::optional<Stack> stack_;  // of the thread that serves, where tasks have submitted some
   MemoryReport memory_report_;
   Teams teams_;
   SlotRuns slot_runs_;
-  std::map<std::uint64_t, std::uint64_t> assembling_;  // teams that may be made now, each with its turn
-  std::set<int> lost_;                                 // engines that have died
-
-  ItemRun first_run_;
-  ItemRun* run_ = &first_run_;  // of the item that runs; those that wait for it lie behind it
-  std::size_t suspended_ = 0;   // how many these are
-  std::optional<wire::End> end_;
-  std::int64_t end_seen_ = 0;
-  std::int64_t last_look_ = 0;
-  std::int64_t last_published_ = 0;
-  std::uint64_t team_in_making_ = 0;
-  std::int64_t broken_seen_ = 0;  // when the team of the running item, or this one, was seen to be broken, 0 for not
-
-  // What the task's threads and the progress thread see of the item that runs without the lock.
-  std::atomic<bool> stop_requested_{false};
-  std::atomic<std::int64_t> deadline_{0};
-  // What the loop waits for where it is in no task.
-  std::atomic<const char*> waits_for_{"messages"};
+  Runs runs_;
+  RunEnd end_;
 
   ProgressThread progress_thread_;  // goes first
 };

@@ -33,6 +33,8 @@ wire::Failure describe_current_exception() {
   using enum wire::FailureKind;
   try {
     throw;
+  } catch (const Described& described) {
+    return described.failure;
   } catch (const detail::StoodBack&) {
     return {stood_back, "", ""};
   } catch (const detail::TeamBroken&) {

@@ -66,7 +66,7 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     const EngineLock::Lent lent(lock_);
     outcome = runner->run(task, watching);
   }
-  return take_outcome(std::move(outcome), run_->result);
+  return take_outcome(std::move(outcome), runs_->result);
 }
 
 // Puts into an empty result what it gave, or why it failed. Whether it went well.

@@ -36,6 +36,12 @@ class Outbox {
     if (!message_.empty()) send();
   }
   [[nodiscard]] bool full() const { return message_.size() >= flush_bytes; }
+  // Sends what has been published, unless something of that was sent a moment ago.
+  void flush_published(std::int64_t now) {
+    if (now - last_published_ < flush_after && !full()) return;
+    last_published_ = now;
+    flush();
+  }
   // Whether there is a result that has waited for long enough.
   [[nodiscard]] bool due(std::int64_t now) const { return oldest_result_ != 0 && now - oldest_result_ >= flush_after; }
   [[nodiscard]] bool has_results() const { return oldest_result_ != 0; }
@@ -47,6 +53,7 @@ class Outbox {
   transport::Message message_;
   wire::ResultsWriter results_{message_};
   std::int64_t oldest_result_ = 0;  // when the first unsent one was finished, 0 if all are sent
+  std::int64_t last_published_ = 0;
 };
 
 }  // namespace rankview::engine

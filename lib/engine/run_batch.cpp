@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/engine.hpp"
-#include "engine/failure.hpp"
 #include "engine/group.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
@@ -13,18 +12,12 @@
 
 // How an engine runs the items of a batch.
 namespace rankview::engine {
-namespace {
-
-// Between short tasks the engine looks so often for messages, in nanoseconds.
-constexpr std::int64_t look_after = 50'000;
-
-}  // namespace
 
 // What a thunk sees of the engine.
 class Engine::Running final : public detail::Invocation {
  public:
   Running(Engine& engine, InMessage* message, const Code& code, detail::Reader& in, detail::Claims& claims, detail::Group* with)
-      : Invocation(in, engine.run_->result, code.function, code.object.get(), with, engine.run_->folded),
+      : Invocation(in, engine.runs_->result, code.function, code.object.get(), with, engine.runs_->folded),
         engine_(engine),
         message_(message),
         claims_(claims) {}
@@ -52,12 +45,12 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
       fail_batch(batch);
       return;
     }
-    group.emplace(teams_.at(batch.team), spin_, batch.votes, [this, &batch] { return team_broken(batch.team); });
+    group.emplace(teams_.at(batch.team), loop_.spin(), batch.votes, [this, &batch] { return team_broken(batch.team); });
   } else if (batch.slow) {
     outbox_.flush();
   }
   memory_report_.note_tasks();
-  ItemRun& run = *run_;
+  ItemRun& run = *runs_;
   // What an item left that ran out of time is of another batch's type.
   if (run.folded != nullptr) left_.push_back(std::move(run.folded));
   std::int64_t started = settings_.clock.now();
@@ -90,10 +83,10 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     if (batch.communicator) settle(*group, well);
     if (group) group->end_item();
     started = completed;
-    if (completed - last_look_ < look_after) continue;
+    if (!loop_.look_due(completed)) continue;
     end_fold(batch.call, code);
     look(completed);
-    if (client_failed() && batch.team == 0) break;
+    if (end_.client_failed() && batch.team == 0) break;
     outbox_.close_results();
     started = settings_.clock.now();
   }
@@ -106,14 +99,14 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
 // Whether the item went well; what it gave, or why it failed, is in its result.
 bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                       Group* group) {
-  ItemRun& run = *run_;
+  ItemRun& run = *runs_;
   if (run.stop_source) run.stop_source.reset();
   run.told_overdue = false;
   run.began = started;
   if (settings_.chaos != nullptr) settings_.chaos->strike();
   // An isolated one is killed when its time is over.
   run.deadline = batch.timeout != 0 && !batch.isolated ? started + batch.timeout : 0;
-  show(run.deadline);
+  show();
   bool well = true;
   try {
     if (batch.communicator) {
@@ -144,8 +137,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     fail_run({wire::FailureKind::timed_out, "", ""});
     well = false;
   }
-  run.deadline = 0;
-  deadline_.store(0, std::memory_order_relaxed);
+  runs_.end_deadline();
   run.result.flat = false;
   return well;
 }
@@ -155,7 +147,7 @@ void Engine::fail_batch(const wire::Batch& batch) {
   const std::int64_t now = settings_.clock.now();
   for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
     fail_run({wire::FailureKind::team_broken, "", ""});
-    outbox_.add_result(batch.call, item, now, now, true, run_->result);
+    outbox_.add_result(batch.call, item, now, now, true, runs_->result);
   }
   outbox_.flush();
 }
@@ -173,8 +165,7 @@ bool Engine::team_broken(std::uint64_t team) {
 
 // Whether the task may run here.
 bool Engine::accepted(const Code& code) {
-  const EngineLock::Lent lent(lock_);
-  return code.predicate();
+  return without_lock([&code] { return code.predicate(); });
 }
 
 void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group) {
@@ -182,11 +173,8 @@ void Engine::run_task(InMessage& message, const Code& code, std::span<const std:
   detail::Reader arguments(bytes, &claims);
   arguments.flat() = flat;
   Running running(*this, &message, code, arguments, claims, group);
-  {
-    const EngineLock::Lent lent(lock_);
-    code.thunk->run(running);
-  }
-  run_->result_type = running.result_type;
+  without_lock([&] { code.thunk->run(running); });
+  runs_->result_type = running.result_type;
 }
 
 // Has the thunk do something with what has been folded.
@@ -194,15 +182,14 @@ void Engine::fold(const Code& code, void (*step)(detail::Invocation&)) {
   detail::Claims none({});
   detail::Reader nothing({}, &none);
   Running running(*this, nullptr, code, nothing, none, nullptr);
-  const EngineLock::Lent lent(lock_);
-  step(running);
+  without_lock([&] { step(running); });
 }
 
 // The result says why the item failed.
 void Engine::fail_run(const wire::Failure& failure) {
-  for (auto& kept : run_->result.kept) left_.push_back(std::move(kept));
-  run_->result.rewind({0, 0, 0});
-  wire::write(run_->result, failure);
+  for (auto& kept : runs_->result.kept) left_.push_back(std::move(kept));
+  runs_->result.rewind({0, 0, 0});
+  wire::write(runs_->result, failure);
 }
 
 // Tells the others that run the item how it ended here.
@@ -217,7 +204,7 @@ void Engine::settle(Group& group, bool well) {
 }
 
 void Engine::cache_result(const wire::Batch& batch) {
-  for (auto& evicted : cache_.add(batch.call, run_->result, run_->result_type)) left_.push_back(std::move(evicted.value));
+  for (auto& evicted : cache_.add(batch.call, runs_->result, runs_->result_type)) left_.push_back(std::move(evicted.value));
 }
 
 // What belongs to the next item of a batch.
@@ -242,10 +229,7 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
       // Meanwhile the call may end, if its task has run out of time.
       const std::shared_ptr<InMessage> message = state->message;
       detail::Reader in(state->bytes);
-      {
-        const EngineLock::Lent lent(lock_);
-        code.object = thunk->load(in);
-      }
+      code.object = without_lock([&] { return thunk->load(in); });
       state = callables_.find(batch.call);
       if (state != nullptr) state->object = code.object;
     } else {
@@ -263,13 +247,12 @@ bool Engine::stop_requested() {
   if (!settings_.progress_thread && on_own_thread()) {
     endpoint_->poll(*this);
     if (lock_.try_lock()) {
-      std::stop_source due = due_stop();
+      std::stop_source due = runs_.due_stop(settings_.clock);
       lock_.unlock();
       due.request_stop();
     }
   }
-  return stop_requested_.load(std::memory_order_acquire) ||
-         (deadline_.load(std::memory_order_relaxed) != 0 && overdue(settings_.clock.now()));
+  return runs_.stop_due(settings_.clock);
 }
 
 std::stop_token Engine::stop_token() {
@@ -277,19 +260,12 @@ std::stop_token Engine::stop_token() {
   std::stop_source due(std::nostopstate);
   {
     const std::lock_guard held(lock_);
-    if (!run_->stop_source) run_->stop_source.emplace();
-    token = run_->stop_source->get_token();
-    due = due_stop();
+    if (!runs_->stop_source) runs_->stop_source.emplace();
+    token = runs_->stop_source->get_token();
+    due = runs_.due_stop(settings_.clock);
   }
   due.request_stop();
   return token;
-}
-
-// Whom to ask to stop. That runs the task's callbacks, so it must be done without the lock, which they may want.
-std::stop_source Engine::due_stop() const {
-  return run_->stop_source && (stop_requested_.load(std::memory_order_acquire) || overdue(settings_.clock.now()))
-             ? *run_->stop_source
-             : std::stop_source(std::nostopstate);
 }
 
 // Sent at once, unless something was a moment ago: then the progress thread does it. Without one, only the task's own thread may.
@@ -297,17 +273,16 @@ void Engine::publish(std::string_view name, const char* type, std::span<const st
   const bool own_thread = on_own_thread();
   {
     const std::lock_guard held(lock_);
-    outbox_.write(wire::Published{run_->call, run_->item, std::string(name), type, value});
-    const std::int64_t now = settings_.clock.now();
-    const bool waited = now - last_published_ >= Outbox::flush_after;
-    if (settings_.progress_thread ? waited || outbox_.full() : own_thread) {
-      last_published_ = now;
+    outbox_.write(wire::Published{runs_->call, runs_->item, std::string(name), type, value});
+    if (settings_.progress_thread) {
+      outbox_.flush_published(settings_.clock.now());
+    } else if (own_thread) {
       outbox_.flush();
     }
   }
   if (!settings_.progress_thread && own_thread) static_cast<void>(stop_requested());
 }
 
-bool Engine::on_own_thread() const { return own_thread_ == std::this_thread::get_id(); }
+bool Engine::on_own_thread() const { return loop_.in_this_thread(); }
 
 }  // namespace rankview::engine

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/engine.hpp"
-#include "engine/failure.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -29,7 +28,7 @@ void Engine::run_beside(Inbox::Command command) {
 // Begins the next item of its batch, if there is one. Those that cannot be begun end at once.
 void Engine::begin_next(const std::shared_ptr<SlotRun>& run) {
   const wire::Batch& batch = run->batch;
-  for (; run->item < batch.first + batch.count && !client_failed(); ++run->item) {
+  for (; run->item < batch.first + batch.count && !end_.client_failed(); ++run->item) {
     const auto arguments = next_arguments(run->items);
     run->began = settings_.clock.now();
     wire::Failure why_not{wire::FailureKind::stopped, "", ""};

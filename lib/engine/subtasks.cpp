@@ -16,26 +16,11 @@ namespace {
 
 // Who would have no room to wait for a subtask should not submit it either.
 constexpr std::size_t submit_reserve = 64 * 1024;
-// What a wait costs grows with how many others wait, so there is a limit also where the stack has none.
-constexpr std::size_t most_suspended = 1'000;
 
 }  // namespace
 
-// A task must find some stack when it runs while others wait for theirs; this one may need `more`.
-void Engine::check_depth(std::size_t more) {
-  if (!stack_) stack_.emplace();
-  const std::size_t left = stack_->left();
-  const bool has_room = left >= stack_->reserve() + more;
-  if (has_room && suspended_ < most_suspended) return;
-  const std::string waiting = "subtasks are nested too deep: " + std::to_string(suspended_) + " tasks of engine " +
-                              std::to_string(settings_.id) + " wait for each other, which ";
-  if (has_room) throw UsageError(waiting + "is as many as may; nest them less, for instance by halves");
-  throw UsageError(waiting + "leaves " + std::to_string(left / 1024) +
-                   " KiB of stack to the next; nest them less, for instance by halves, or give the program more stack (ulimit -s)");
-}
-
 std::uint64_t Engine::submit(const detail::Function& function, std::span<const std::byte> arguments, std::size_t stride) {
-  check_depth(submit_reserve);
+  runs_.check_depth(settings_.id, submit_reserve);
   wire::Subtask record;
   record.thunk = detail::code_address(function.thunk);
   if (function.code != nullptr) record.function = detail::code_address(function.code);
@@ -43,8 +28,8 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
   record.object = function.object->bytes.bytes();
   record.item = arguments;
   const std::lock_guard held(lock_);
-  record.parent_call = run_->call;
-  record.parent_item = run_->item;
+  record.parent_call = runs_->call;
+  record.parent_item = runs_->item;
   record.ticket = subtasks_.add();
   outbox_.write(record);
   outbox_.flush();
@@ -65,7 +50,7 @@ void Engine::forget(std::uint64_t ticket) {
 
 // Says on stderr that a task failed of which nobody here asks any more how it ended, unless it was given up.
 void Engine::report_unseen(std::span<const std::byte> value) const {
-  if (client_failed()) return;
+  if (end_.client_failed()) return;
   detail::Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   if (failure.type_name == "rankview::TaskAborted") return;
@@ -86,12 +71,9 @@ std::vector<std::byte> Engine::await(std::uint64_t ticket) {
   throw RemoteError(TaskPlace{}, std::move(failure.type_name), std::move(failure.message));
 }
 
-// How many items have been begun here that wait. What stands behind one in its batch cannot begin before that goes on, and what was folded
-// with those before it cannot end.
+// Rank 0 counts items that wait as what the engine has in hand, but not as what keeps it from others.
 void Engine::tell_suspended() {
-  std::uint64_t items = 0;
-  for (const ItemRun* run = run_->waiting; run != nullptr; run = run->waiting) items += run->folded_items.size() + run->end - run->item;
-  outbox_.write(wire::Suspended{items});
+  outbox_.write(wire::Suspended{runs_.suspended_items()});
   outbox_.flush();
 }
 
@@ -99,19 +81,16 @@ void Engine::tell_suspended() {
 class Engine::Nested {
  public:
   explicit Nested(Engine& engine) : engine_(engine) {
-    run_.waiting = engine_.run_;
-    engine_.run_ = &run_;
-    ++engine_.suspended_;
-    engine_.show(0);
+    engine_.runs_.begin_nested(run_);
+    engine_.show();
   }
   Nested(const Nested&) = delete;
   Nested& operator=(const Nested&) = delete;
   ~Nested() {
     // What was folded with an item that ran out of time is the user's.
     if (run_.folded != nullptr) engine_.left_.push_back(std::move(run_.folded));
-    engine_.run_ = run_.waiting;
-    --engine_.suspended_;
-    engine_.show(engine_.run_->deadline);
+    engine_.runs_.end_nested();
+    engine_.show();
   }
 
  private:
@@ -121,17 +100,17 @@ class Engine::Nested {
 
 // With the lock.
 void Engine::run_others_until_answered(std::uint64_t ticket) {
-  check_depth(0);
+  runs_.check_depth(settings_.id, 0);
   // What others may run goes back, so that this engine, which now has time, gets what is most urgent rather than what came first.
-  outbox_.write(inbox_.give_back_all(*run_));
+  outbox_.write(inbox_.give_back_all(*runs_));
   outbox_.flush();
 
   {
     const Nested nested(*this);
     tell_suspended();
-    transport::Idle idle(spin_);
+    transport::Idle idle(loop_.spin());
     // The task that waits has its engine for itself when it goes on.
-    while ((!subtasks_.answered(ticket) || slot_runs_.size() != 0) && !client_failed()) {
+    while ((!subtasks_.answered(ticket) || slot_runs_.size() != 0) && !end_.client_failed()) {
       let_go();
       if (subtasks_.answered(ticket) ? collect() : carry_out_next()) {
         idle.reset();

@@ -142,6 +142,27 @@ struct Unencodable {
   }
 };
 
+// Throws it when it is read in a task.
+struct Unreadable {
+  int value = 0;
+
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& value;
+    if (Archive::is_loading::value && in_task()) throw CallingError();
+  }
+};
+
+struct UnreadableCallable {
+  Unreadable state;
+
+  int operator()(int n) const { return n + state.value; }
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& state;
+  }
+};
+
 // So many of the next are made on rank 0, and no more.
 std::atomic<int> to_be_made{0};
 
@@ -339,6 +360,38 @@ TEST_CASE("an error that calls the library when it is asked what it says") {
     // Of a chunk each, so that rank 0 folds.
     auto failed = balanced().with({.chunksize = 1}).map_reduce(same, op, std::views::iota(0, 10));
     CHECK(failed.wait(test::limit));
+  }
+  CHECK(test::alive());
+}
+
+TEST_CASE("an error of a task calls the library when it is asked what it says") {
+  const auto fails = [](auto&& run) { CHECK(test::contains(test::thrown<rv::RemoteError>(run).what(), "it calls")); };
+  SECTION("the task throws it") {
+    fails([] { balanced().apply([]() -> int { throw CallingError(); }).get(test::limit); });
+    fails([] { client()[0].apply([]() -> int { throw CallingError(); }).get(test::limit); });
+  }
+  SECTION("an argument or a callable throws it when it is read") {
+    fails([] { balanced().apply([](const Unreadable& a) { return a.value; }, Unreadable{1}).get(test::limit); });
+    fails([] { balanced().apply(UnreadableCallable{}, 1).get(test::limit); });
+  }
+  SECTION("whether the engine accepts the task is not to be known") {
+    const auto never = [] {
+      if (in_task()) throw CallingError();
+      return true;
+    };
+    auto refused = balanced().with({.depend = never}).apply(one);
+    CHECK(refused.wait(test::limit));
+    CHECK_THROWS_AS(refused.get(), rv::RemoteError);
+  }
+  SECTION("an operator of map_reduce throws it") {
+    const auto same = [](int n) { return n; };
+    const auto op = [](int a, int b) -> int {
+      if (in_task()) throw CallingError();
+      return a + b;
+    };
+    auto failed = balanced().with({.chunksize = 5}).map_reduce(same, op, std::views::iota(0, 10));
+    CHECK(failed.wait(test::limit));
+    CHECK_THROWS(failed.get());
   }
   CHECK(test::alive());
 }
