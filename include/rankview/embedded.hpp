@@ -2726,10 +2726,14 @@ class SharedLock {
   }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
+  // Not held: leaves it to those that wait, for a moment.
+  void give_way() const {
+    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
+  }
   // Held: lets whoever waits have it, then takes it again.
   void let_others_in() {
     unlock();
-    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
+    give_way();
     // Those whom it has let in need not hurry for its sake.
     if (!try_lock()) sleep_and_lock();
   }
@@ -9962,6 +9966,8 @@ bool Driver::may_drive() const { return settings_.any_thread_drives || transport
 
 void Driver::try_progress() {
   if (!may_drive()) return;
+  // Whoever calls this again and again would nearly always have the lock.
+  lock_.give_way();
   Visit visit(lock_, work_, std::try_to_lock);
   if (!visit) return;
   catch_up(flood);

@@ -41,6 +41,8 @@ bool Driver::may_drive() const { return settings_.any_thread_drives || transport
 
 void Driver::try_progress() {
   if (!may_drive()) return;
+  // Whoever calls this again and again would nearly always have the lock.
+  lock_.give_way();
   Visit visit(lock_, work_, std::try_to_lock);
   if (!visit) return;
   catch_up(flood);

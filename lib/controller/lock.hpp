@@ -36,10 +36,14 @@ class SharedLock {
   }
   [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
 
+  // Not held: leaves it to those that wait, for a moment.
+  void give_way() const {
+    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
+  }
   // Held: lets whoever waits have it, then takes it again.
   void let_others_in() {
     unlock();
-    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
+    give_way();
     // Those whom it has let in need not hurry for its sake.
     if (!try_lock()) sleep_and_lock();
   }
