@@ -3654,6 +3654,122 @@ class IdSet {
 
 }  // namespace rankview::scheduler
 
+namespace rankview::scheduler {
+
+// All engines, and of how many of them what is true, so that nobody has to count.
+class Roster {
+ public:
+  // Has no work, and takes so much side by side.
+  Engine& add(int id, std::uint16_t slots) {
+    const std::size_t size = std::max(engines_.size(), static_cast<std::size_t>(id) + 1);
+    engines_.resize(size);
+    rests_.resize(size);
+    granted_.resize(size);
+    crowded_.reserve(size);
+    Engine& added = (*this)[id];
+    added.id = id;
+    added.live = true;
+    added.slots = slots;
+    least_slots_ = size == 1 ? slots : std::min(least_slots_, slots);
+    most_slots_ = std::max(most_slots_, slots);
+    ++live_;
+    ++idle_;
+    return added;
+  }
+
+  Engine& operator[](int id) { return engines_[static_cast<std::size_t>(id)]; }
+  const Engine& operator[](int id) const { return engines_[static_cast<std::size_t>(id)]; }
+  Rest& rest(int id) { return rests_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] const Rest& rest(int id) const { return rests_[static_cast<std::size_t>(id)]; }
+  [[nodiscard]] auto begin() { return engines_.begin(); }
+  [[nodiscard]] auto end() { return engines_.end(); }
+  [[nodiscard]] auto begin() const { return engines_.begin(); }
+  [[nodiscard]] auto end() const { return engines_.end(); }
+
+  // Whether there is an engine of this number, and it lives.
+  [[nodiscard]] bool live(int id) const { return static_cast<std::size_t>(id) < engines_.size() && (*this)[id].live; }
+  [[nodiscard]] std::size_t live() const { return live_; }
+  // Those that do not answer, and live.
+  [[nodiscard]] std::size_t aside() const { return aside_; }
+  // Those that are present and have nothing in hand.
+  [[nodiscard]] std::size_t idle() const { return idle_; }
+  // Those that have something in slots, and those that have an item for themselves.
+  [[nodiscard]] std::size_t slotted() const { return slotted_; }
+  [[nodiscard]] std::size_t taken_whole() const { return live_ - aside_ - idle_ - slotted_; }
+  // So many slots every engine has, and the one that has most.
+  [[nodiscard]] std::uint16_t least_slots() const { return least_slots_; }
+  [[nodiscard]] std::uint16_t most_slots() const { return most_slots_; }
+
+  // It has died.
+  void bury(Engine& engine) {
+    if (engine.aside) --aside_;
+    if (!engine.aside && engine.idle()) --idle_;
+    --live_;
+    engine.live = engine.aside = false;
+  }
+  void set_aside(Engine& engine) {
+    if (engine.idle()) --idle_;
+    ++aside_;
+    engine.aside = true;
+  }
+  // It has nothing in hand.
+  void take_back(Engine& engine) {
+    engine.aside = false;
+    --aside_;
+    ++idle_;
+  }
+  // What it has in hand has changed.
+  void note_idle(Engine& engine, bool was_idle) {
+    if (engine.idle() == was_idle || !engine.present()) return;
+    if (was_idle) {
+      --idle_;
+      engine.watched = false;
+    } else {
+      ++idle_;
+    }
+  }
+  void set_used(Engine& engine, int used) {
+    if (engine.used == 0 && used != 0) ++slotted_;
+    if (engine.used != 0 && used == 0) --slotted_;
+    engine.used = static_cast<std::uint16_t>(used);
+  }
+  void set_items(Engine& engine, std::uint64_t items) {
+    // What takes slots is not handed out ahead of need.
+    const bool crowded = items > 1 && engine.used == 0;
+    if (engine.crowded != crowded) crowded_.set(engine.id, crowded);
+    engine.crowded = crowded;
+    engine.items = items;
+  }
+
+  // Those that have more than one item: how many, and one after the other.
+  [[nodiscard]] std::size_t crowded() const { return crowded_.size(); }
+  Engine& next_crowded() {
+    Engine& next = (*this)[crowded_.next(next_watched_)];
+    next_watched_ = next.id + 1;
+    return next;
+  }
+
+  // When it was last handed something, in grants of all.
+  void note_granted(const Engine& engine) { granted_[static_cast<std::size_t>(engine.id)] = ++grants_; }
+  [[nodiscard]] std::uint64_t granted(int id) const { return granted_[static_cast<std::size_t>(id)]; }
+
+ private:
+  std::vector<Engine> engines_;         // by number
+  std::vector<Rest> rests_;             // likewise
+  std::vector<std::uint64_t> granted_;  // likewise
+  IdSet crowded_;
+  int next_watched_ = 0;  // where next_crowded() goes on
+  std::uint64_t grants_ = 0;
+  std::size_t live_ = 0;
+  std::size_t aside_ = 0;
+  std::size_t idle_ = 0;
+  std::size_t slotted_ = 0;
+  std::uint16_t least_slots_ = 0;
+  std::uint16_t most_slots_ = 0;
+};
+
+}  // namespace rankview::scheduler
+
 // Work that waits.
 namespace rankview::scheduler {
 
@@ -3820,6 +3936,63 @@ struct TargetSet {
 
 namespace rankview::scheduler {
 
+// All sets of engines that anything was for, but for some that nothing was for lately.
+class TargetSets {
+ public:
+  using Teams = std::vector<std::vector<int>>;
+
+  TargetSets() : everyone_(make(false)) {}
+  TargetSets(const TargetSets&) = delete;
+  TargetSets& operator=(const TargetSets&) = delete;
+  TargetSets(TargetSets&&) = delete;
+  TargetSets& operator=(TargetSets&&) = delete;
+  ~TargetSets() = default;
+
+  [[nodiscard]] TargetSet& everyone() const { return everyone_; }
+  // Of one engine, which remembers it.
+  TargetSet& add_bound() { return make(true); }
+  // Of these engines, sorted, or teams. Null where it has to be added.
+  [[nodiscard]] TargetSet* find(const std::vector<int>& engines) const { return find_in(by_engines_, engines); }
+  [[nodiscard]] TargetSet* find(const Teams& teams) const { return find_in(by_teams_, teams); }
+  TargetSet& add(const std::vector<int>& engines) { return *by_engines_.emplace(engines, &make(false)).first->second; }
+  TargetSet& add(const Teams& teams) { return *by_teams_.emplace(teams, &make(false)).first->second; }
+
+  // Each of them costs its engines a little whenever they have finished something.
+  [[nodiscard]] bool many() const { return by_engines_.size() > most_remembered || by_teams_.size() > most_remembered; }
+  // Takes out those that have no work.
+  std::vector<std::unique_ptr<TargetSet>> take_unused();
+
+  [[nodiscard]] const std::vector<std::unique_ptr<TargetSet>>& all() const { return all_; }
+  [[nodiscard]] const std::map<Teams, TargetSet*>& of_teams() const { return by_teams_; }
+
+  // Queues are numbered in the order in which they are made.
+  std::uint64_t number_queue() { return queues_++; }
+
+ private:
+  static constexpr std::size_t most_remembered = 64;
+
+  TargetSet& make(bool bound) {
+    all_.push_back(std::make_unique<TargetSet>());
+    all_.back()->bound = bound;
+    return *all_.back();
+  }
+  template <class Map>
+  static TargetSet* find_in(const Map& map, const typename Map::key_type& key) {
+    const auto known = map.find(key);
+    return known == map.end() ? nullptr : known->second;
+  }
+
+  std::vector<std::unique_ptr<TargetSet>> all_;
+  TargetSet& everyone_;
+  std::map<std::vector<int>, TargetSet*> by_engines_;
+  std::map<Teams, TargetSet*> by_teams_;
+  std::uint64_t queues_ = 0;
+};
+
+}  // namespace rankview::scheduler
+
+namespace rankview::scheduler {
+
 // How far the turns of each priority have come: what a queue that gets work is to begin with, so that it has not saved up what it did not
 // use before. Once many priorities are known, those without work are forgotten now and then, since a program may use a new one for each
 // task.
@@ -3854,7 +4027,6 @@ class Turns {
 
 #include <queue>
 #include <random>
-#include <unordered_set>
 
 // Who runs what, and when: queues of work, what engines have in hand, and the decision what to hand out next. Pure: no MPI, no threads,
 // no clock of its own, so that it can be tested and simulated by itself.
@@ -3924,33 +4096,38 @@ class Scheduler {
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
   // Whether an engine has nothing to do.
-  [[nodiscard]] bool any_idle() const { return idle_ != 0; }
+  [[nodiscard]] bool any_idle() const { return engines_.idle() != 0; }
   // Whether engines run more than one thing side by side.
-  [[nodiscard]] bool slotted() const { return most_slots_ > 1; }
+  [[nodiscard]] bool slotted() const { return engines_.most_slots() > 1; }
   // Whether there may be something to recall.
-  [[nodiscard]] bool unbalanced() const { return crowded_.size() != 0 && live_ > 1; }
+  [[nodiscard]] bool unbalanced() const { return engines_.crowded() != 0 && engines_.live() > 1; }
   [[nodiscard]] Load load(int engine) const;
   // Priorities of which it knows how far their turns have come: those that have work, and a few.
   [[nodiscard]] std::size_t priorities() const { return turns_.size(); }
-  [[nodiscard]] bool live(int engine) const;
+  [[nodiscard]] bool live(int engine) const { return engines_.live(engine); }
   [[nodiscard]] bool aside(int id) const { return engine(id).aside; }
   [[nodiscard]] bool paused() const { return paused_; }
 
  private:
-  Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
-  [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
-  Rest& rest(const Engine& engine) { return rests_[static_cast<std::size_t>(engine.id)]; }
-  [[nodiscard]] const Rest& rest(const Engine& engine) const { return rests_[static_cast<std::size_t>(engine.id)]; }
+  Engine& engine(int id) { return engines_[id]; }
+  [[nodiscard]] const Engine& engine(int id) const { return engines_[id]; }
+  Rest& rest(const Engine& engine) { return engines_.rest(engine.id); }
+  [[nodiscard]] const Rest& rest(const Engine& engine) const { return engines_.rest(engine.id); }
 
-  // Lanes.
-  void set_live(std::size_t engines);
+  // Target sets, and who is in them.
+  void stretch_limits();
   TargetSet& target_set_for(const Placement& placement);
   TargetSet& bound_set(int id);
   TargetSet& target_set_for(const std::vector<int>& engines);
   TargetSet& target_set_for(const std::vector<std::vector<int>>& teams);
-  TargetSet& make_target_set(bool bound);
   void join(TargetSet& targets, Engine& engine);
-  void leave(Engine& engine, const std::unordered_set<const TargetSet*>& target_sets);
+  // Those of the target sets that it is in of which `leaves` is true.
+  template <class Leaves>
+  void leave(Engine& engine, Leaves leaves) {
+    auto& joined = rest(engine).target_sets;
+    std::erase_if(joined, [&leaves](const Membership& membership) { return leaves(membership.targets); });
+    engine.joined = !joined.empty();
+  }
   [[nodiscard]] bool in(const TargetSet& targets, const Engine& engine) const;
   Listed& listed(const TargetSet& targets, Engine& engine);
   void drop_unused_target_sets();
@@ -3988,7 +4165,6 @@ class Scheduler {
   [[nodiscard]] bool has_room(const Engine& engine, const Terms& terms) const;
   [[nodiscard]] bool kept_from(const Engine& engine, const Queue& queue) const;
   void keep_engine(Queue& queue);
-  void set_used(Engine& engine, int used);
   void release(Queue& queue);
 
   // What engines have in hand.
@@ -4004,8 +4180,6 @@ class Scheduler {
   void cut(Engine& engine, std::size_t index, std::uint64_t first, std::uint64_t end);
   void assign(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end);
   void let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end);
-  void set_items(Engine& engine, std::uint64_t items);
-  void note_idle(Engine& engine, bool was_idle);
   std::vector<Range> take_in_hand(Engine& engine);
   [[nodiscard]] bool team_present(const TargetSet& targets, const Engine& first) const;
 
@@ -4016,13 +4190,9 @@ class Scheduler {
   bool has_taker(TargetSet& targets, const Avoid* avoid);
 
   Limits limits_;
-  std::vector<Engine> engines_;         // by number
-  std::vector<Rest> rests_;             // likewise
-  std::vector<std::uint64_t> granted_;  // likewise: when it was last handed something: the number of that assignment
-  std::vector<std::unique_ptr<TargetSet>> target_sets_;
-  std::map<std::vector<int>, TargetSet*> by_engines_;
-  std::map<std::vector<std::vector<int>>, TargetSet*> by_teams_;
-  TargetSet* everyone_ = nullptr;
+  double stretch_ = 1;  // of the limits, for so many engines
+  Roster engines_;
+  TargetSets target_sets_;
   // Queues that have both work and takers, the one that comes first on top. What stands there under another key than the queue has is
   // stale.
   using Runnable = std::pair<Key, Queue*>;
@@ -4032,18 +4202,7 @@ class Scheduler {
   SharedTerms last_terms_;   // the last ones made
   std::deque<Grant> ready_;  // decided and not yet asked for
   std::uint64_t waiting_ = 0;
-  std::uint64_t assigned_ = 0;  // assignments so far
-  std::uint64_t queues_ = 0;    // that were made
-  std::size_t live_ = 0;
-  std::size_t aside_ = 0;  // of these
   bool paused_ = false;
-  std::size_t slotted_ = 0;        // engines that have something in slots
-  std::uint16_t least_slots_ = 0;  // that an engine has
-  std::uint16_t most_slots_ = 0;
-  double stretch_ = 1;    // of the limits, for so many engines
-  std::size_t idle_ = 0;  // engines that are present and have nothing in hand
-  IdSet crowded_;         // those that have more than one item
-  int next_watched_ = 0;  // where recall() goes on
   std::minstd_rand random_;
 };
 
@@ -17977,10 +18136,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       skip_over(queue);
     }
   }
-  if (gone.aside) --aside_;
-  if (!gone.aside && gone.idle()) --idle_;
-  set_live(live_ - 1);
-  gone.live = gone.aside = false;
+  engines_.bury(gone);
+  stretch_limits();
   gone.listed = {};
   lost.in_hand = take_in_hand(gone);
 
@@ -18012,10 +18169,10 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       }
     }
   };
-  shrink(*everyone_);
+  shrink(target_sets_.everyone());
   for (const Membership& membership : rest(gone).target_sets) shrink(*membership.targets);
   // Teams that it followed in end, too.
-  for (const auto& known : by_teams_) {
+  for (const auto& known : target_sets_.of_teams()) {
     TargetSet& targets = *known.second;
     std::vector<int> ended;
     for (const auto& [first, others] : targets.followers) {
@@ -18028,7 +18185,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
         if (queue->keeps == first) release(*queue);
       }
       unlist(targets, engine(first));
-      leave(engine(first), {&targets});
+      leave(engine(first), [&targets](const TargetSet* each) { return each == &targets; });
       shrink(targets);
     }
   }
@@ -18041,9 +18198,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
 
 std::vector<Range> Scheduler::set_aside(int id) {
   Engine& silent = engine(id);
-  if (silent.idle()) --idle_;
-  silent.aside = true;
-  ++aside_;
+  engines_.set_aside(silent);
   // Its turn with others comes when it is back.
   if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false))
     --bound->queues.front()->entries.front().gang->ready;
@@ -18052,12 +18207,10 @@ std::vector<Range> Scheduler::set_aside(int id) {
 
 void Scheduler::take_back(int id) {
   Engine& back = engine(id);
-  back.aside = false;
-  --aside_;
-  ++idle_;
+  engines_.take_back(back);
   offer(back);
   // Teams that it follows in.
-  for (const auto& known : by_teams_) {
+  for (const auto& known : target_sets_.of_teams()) {
     TargetSet& targets = *known.second;
     for (const auto& [first, others] : targets.followers) {
       if (std::find(others.begin(), others.end(), id) != others.end()) offer(targets, engine(first));
@@ -18083,8 +18236,8 @@ std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   engine.oldest = {};
   engine.more = false;
   rest(engine).backlog = {};
-  set_used(engine, 0);
-  set_items(engine, 0);
+  engines_.set_used(engine, 0);
+  engines_.set_items(engine, 0);
   if (engine.kept) release(*rest(engine).kept_for);
   engine.suspended = 0;
   engine.overdue = engine.recalling = engine.watched = false;
@@ -18116,9 +18269,8 @@ int Scheduler::draw(Queue& queue) {
   const auto items = [this](int id) { return engine(id).items; };
   switch (entry.terms->policy) {
     case Policy::lru:
-      return take(*std::min_element(willing.begin(), willing.end(), [this](int a, int b) {
-        return granted_[static_cast<std::size_t>(a)] < granted_[static_cast<std::size_t>(b)];
-      }));
+      return take(
+          *std::min_element(willing.begin(), willing.end(), [this](int a, int b) { return engines_.granted(a) < engines_.granted(b); }));
     case Policy::two_bin: {
       const int a = any();
       const int b = any();
@@ -18169,7 +18321,7 @@ Queue& Scheduler::queue_for(TargetSet& targets, const Terms& terms, std::vector<
   targets.queues.push_back(std::make_unique<Queue>());
   Queue& queue = *targets.queues.back();
   queue.targets = &targets;
-  queue.number = queues_++;
+  queue.number = target_sets_.number_queue();
   queue.id = std::move(id);
   return queue;
 }
@@ -18198,13 +18350,13 @@ void Scheduler::set_runnable(Queue& queue) {
 // Of priorities of which nothing waits. Their queues, which are empty, begin with the next work as new ones do.
 void Scheduler::forget_turns() {
   std::set<std::int32_t> used;
-  for (const auto& targets : target_sets_) {
+  for (const auto& targets : target_sets_.all()) {
     for (const auto& queue : targets->queues) {
       if (!queue->entries.empty()) used.insert(std::get<0>(queue->id));
     }
   }
   turns_.forget([&used](std::int32_t priority) { return !used.contains(priority); });
-  for (const auto& targets : target_sets_) {
+  for (const auto& targets : target_sets_.all()) {
     for (const auto& queue : targets->queues) {
       if (!used.contains(std::get<0>(queue->id))) queue->turn = 0;
     }
@@ -18243,14 +18395,15 @@ bool Scheduler::submit(const Work& work, const Placement& placement) {
 
 // That is how it mostly is where calls come one by one. Turns are for what waits, so this does not count as one.
 bool Scheduler::submit_at_once(const Work& work, const Placement& placement, Grant& grant) {
-  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.least_slots > least_slots_ || work.slots != 0 ||
-      work.avoid != nullptr)
+  if (paused_ || waiting_ != 0 || engines_.idle() == 0 || work.count != 1 || work.hwm != 0 || work.least_slots > engines_.least_slots() ||
+      work.slots != 0 || work.avoid != nullptr)
     return false;
   const bool bound = placement.kind == Placement::Kind::bound;
-  if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone_->idle.empty())) return false;
-  Engine& to = engine(bound ? placement.engine : everyone_->idle.front());
+  TargetSet& everyone = target_sets_.everyone();
+  if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone.idle.empty())) return false;
+  Engine& to = engine(bound ? placement.engine : everyone.idle.front());
   if (!to.present() || !to.idle() || to.kept) return false;
-  TargetSet& targets = bound ? bound_set(to.id) : *everyone_;
+  TargetSet& targets = bound ? bound_set(to.id) : everyone;
   Listed& where = listed(targets, to);
   if (where.idle && targets.idle.front() == to.id) {
     targets.idle.pop_front();
@@ -18283,7 +18436,7 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
 // Whom work of this target set is to be kept from: nothing if that is everybody.
 std::optional<std::vector<int>> Scheduler::avoided(const TargetSet& targets, const Terms& terms) const {
   const Avoid* const avoid = terms.avoid.get();
-  const bool fits_all = terms.least_slots <= least_slots_;
+  const bool fits_all = terms.least_slots <= engines_.least_slots();
   if (avoid == nullptr && fits_all) return std::vector<int>();
   std::vector<int> refused;
   const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {
@@ -18418,19 +18571,19 @@ bool Scheduler::overdue(Engine& engine, Nanoseconds now) {
     seen.ended_when_watched = engine.ended;
     return false;
   }
-  return now - seen.watched_since >= (idle_ != 0 ? limits_.overdue : limits_.stuck);
+  return now - seen.watched_since >= (engines_.idle() != 0 ? limits_.overdue : limits_.stuck);
 }
 
 // Whether it has more than it would be handed by now, while somebody else has nothing to do: its items have become longer.
 bool Scheduler::overloaded(const Engine& engine) const {
-  if (idle_ == 0 || waiting_ != 0) return false;
+  if (engines_.idle() == 0 || waiting_ != 0) return false;
   const auto time = time_in_hand(engine);
   return time && *time > stretched(limits_.in_hand);
 }
 
 // Whether an engine with nothing to do could run this, or, where everybody is busy, any other.
 bool Scheduler::has_taker(TargetSet& targets, const Avoid* avoid) {
-  if (idle_ == 0) return targets.engines > 1;
+  if (engines_.idle() == 0) return targets.engines > 1;
   const auto kept_from = [](const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
   const auto idles = [this](int id) { return engine(id).present() && engine(id).idle(); };
   while (!targets.idle.empty() && !idles(targets.idle.front())) {
@@ -18461,9 +18614,8 @@ std::vector<Range> Scheduler::recallable(Engine& engine, bool to_takers) {
 
 std::optional<Recall> Scheduler::recall(Nanoseconds now) {
   if (!unbalanced()) return std::nullopt;
-  for (std::size_t i = std::min(idle_ != 0 ? looks : looks_in_passing, crowded_.size()); i != 0; --i) {
-    Engine& holder = engine(crowded_.next(next_watched_));
-    next_watched_ = holder.id + 1;
+  for (std::size_t i = std::min(engines_.idle() != 0 ? looks : looks_in_passing, engines_.crowded()); i != 0; --i) {
+    Engine& holder = engines_.next_crowded();
     if (holder.recalling || holder.idle() || rest(holder).ended_when_kept == holder.ended) continue;
     if (overdue(holder, now)) {
       holder.overdue = true;
@@ -18578,7 +18730,7 @@ void Scheduler::cut(Engine& engine, std::size_t index, std::uint64_t first, std:
 
 // Whether an engine should get more from this target set now.
 bool Scheduler::wants(const TargetSet& targets, const Engine& engine) const {
-  if (!engine.present() || (aside_ != 0 && !team_present(targets, engine))) return false;
+  if (!engine.present() || (engines_.aside() != 0 && !team_present(targets, engine))) return false;
   if (engine.idle()) return true;
   if (engine.used != 0) return engine.used < engine.slots;
   if (targets.bound && engine.items < limits_.bound_items) return true;
@@ -18613,7 +18765,7 @@ void Scheduler::offer(TargetSet& targets, Listed& listed, Engine& engine) {
 }
 
 void Scheduler::offer(Engine& engine) {
-  offer(*everyone_, engine.listed, engine);
+  offer(target_sets_.everyone(), engine.listed, engine);
   if (!engine.joined) return;
   for (Membership& membership : rest(engine).target_sets) offer(*membership.targets, membership.listed, engine);
 }
@@ -18741,7 +18893,7 @@ bool Scheduler::next(Grant& grant) {
     entry.chunk += portion(to, entry);
     const std::uint64_t begin = entry.boundary(from);
     const std::uint64_t end = entry.boundary(entry.chunk);
-    const double share = entry.terms->slots == 0 ? 1 : static_cast<double>(entry.terms->slots) / most_slots_;
+    const double share = entry.terms->slots == 0 ? 1 : static_cast<double>(entry.terms->slots) / engines_.most_slots();
     if (kind.samples != 0) queue.turn += kind.mean * static_cast<double>(end - begin) * share;
     waiting_ -= end - begin;
     const bool whole = entry.terms->in_chunks;
@@ -18775,32 +18927,14 @@ bool Scheduler::next(Grant& grant) {
   return true;
 }
 
-void Scheduler::set_items(Engine& engine, std::uint64_t items) {
-  // What takes slots is not handed out ahead of need.
-  const bool crowded = items > 1 && engine.used == 0;
-  if (engine.crowded != crowded) crowded_.set(engine.id, crowded);
-  engine.crowded = crowded;
-  engine.items = items;
-}
-
-void Scheduler::note_idle(Engine& engine, bool was_idle) {
-  if (engine.idle() == was_idle || !engine.present()) return;
-  if (was_idle) {
-    --idle_;
-    engine.watched = false;
-  } else {
-    ++idle_;
-  }
-}
-
 void Scheduler::assign(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
-  set_used(engine, engine.used + entry.terms->slots);
-  set_items(engine, engine.items + (end - begin));
-  granted_[static_cast<std::size_t>(engine.id)] = ++assigned_;
+  engines_.set_used(engine, engine.used + entry.terms->slots);
+  engines_.set_items(engine, engine.items + (end - begin));
+  engines_.note_granted(engine);
   ++entry.terms->targets->in_hand;
   insert(engine, assignments(engine), {entry.terms, entry.call, begin, end - begin});
-  note_idle(engine, was_idle);
+  engines_.note_idle(engine, was_idle);
 }
 
 // Items [begin, end), which are some of those of an assignment, are no longer the engine's.
@@ -18813,25 +18947,25 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
   const std::uint64_t last = part.end();
   if (begin == first && end == last) {
     --targets.in_hand;
-    set_used(engine, engine.used - slots);
+    engines_.set_used(engine, engine.used - slots);
     erase(engine, index);
   } else if (begin == first) {
     cut(engine, index, end, last);
   } else {
     if (end != last) {
       ++targets.in_hand;
-      set_used(engine, engine.used + slots);
+      engines_.set_used(engine, engine.used + slots);
       insert(engine, index + 1, {part.terms, part.call, end, last - end});
     }
     cut(engine, index, first, begin);
   }
-  set_items(engine, engine.items - (end - begin));
-  note_idle(engine, was_idle);
+  engines_.set_items(engine, engine.items - (end - begin));
+  engines_.note_idle(engine, was_idle);
 }
 
 void Scheduler::finished(int id, std::uint64_t call, std::uint64_t begin, std::uint64_t end, Nanoseconds busy) {
   Engine& by = engine(id);
-  rests_[static_cast<std::size_t>(id)].backlog.prefetch();
+  rest(by).backlog.prefetch();
   if (!by.live || begin == end) return;
   const std::uint64_t count = end - begin;
   Duration* kind = nullptr;
@@ -18858,7 +18992,7 @@ void Scheduler::suspended(int id, std::uint64_t items) {
   Engine& by = engine(id);
   const bool was_idle = by.idle();
   by.suspended = static_cast<std::uint32_t>(items);
-  note_idle(by, was_idle);
+  engines_.note_idle(by, was_idle);
   offer(by);
 }
 
@@ -18897,8 +19031,7 @@ void Scheduler::keep_engine(Queue& queue) {
   if (queue.keeps >= 0 || queue.targets->waits_for_gang) return;
   const Terms& terms = *queue.entries.front().terms;
   // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
-  const std::size_t taken_whole = live_ - aside_ - idle_ - slotted_;
-  if ((terms.slots == 0 && slotted_ == 0) || (terms.slots == 1 && taken_whole == 0)) return;
+  if ((terms.slots == 0 && engines_.slotted() == 0) || (terms.slots == 1 && engines_.taken_whole() == 0)) return;
   const std::vector<int>& avoids = queue.avoids();
   // One that sits in a task that takes all of it may do so for long.
   const auto better = [](const Engine& a, const Engine& b) {
@@ -18920,12 +19053,6 @@ void Scheduler::keep_engine(Queue& queue) {
   rest(*best).kept_for = &queue;
 }
 
-void Scheduler::set_used(Engine& engine, int used) {
-  if (engine.used == 0 && used != 0) ++slotted_;
-  if (engine.used != 0 && used == 0) --slotted_;
-  engine.used = static_cast<std::uint16_t>(used);
-}
-
 // The queue does not need the engine that is kept for it any more.
 void Scheduler::release(Queue& queue) {
   if (queue.keeps < 0) return;
@@ -18937,47 +19064,19 @@ void Scheduler::release(Queue& queue) {
 
 }  // namespace rankview::scheduler
 
+#include <unordered_set>
+
 // Engines, and the sets of them that draw from the same queues.
 namespace rankview::scheduler {
-namespace {
-
-// Target sets without work that are remembered.
-constexpr std::size_t most_remembered = 64;
-
-}  // namespace
-
 void Scheduler::add_engine(int id, std::uint16_t slots) {
-  if (everyone_ == nullptr) everyone_ = &make_target_set(false);
-  const std::size_t size = std::max(engines_.size(), static_cast<std::size_t>(id) + 1);
-  engines_.resize(size);
-  rests_.resize(size);
-  granted_.resize(size);
-  crowded_.reserve(size);
-  Engine& added = engine(id);
-  added.id = id;
-  added.live = true;
-  added.slots = slots;
-  least_slots_ = engines_.size() == 1 ? slots : std::min(least_slots_, slots);
-  most_slots_ = std::max(most_slots_, slots);
-  set_live(live_ + 1);
-  ++idle_;
-  ++everyone_->engines;
+  Engine& added = engines_.add(id, slots);
+  stretch_limits();
+  ++target_sets_.everyone().engines;
   offer(added);
   if (TargetSet* const bound = rest(added).bound; bound != nullptr) join(*bound, added);
 }
 
-bool Scheduler::live(int id) const { return static_cast<std::size_t>(id) < engines_.size() && engine(id).live; }
-
-void Scheduler::set_live(std::size_t engines) {
-  live_ = engines;
-  stretch_ = std::max(1.0, static_cast<double>(live_) / static_cast<double>(limits_.engines));
-}
-
-TargetSet& Scheduler::make_target_set(bool bound) {
-  target_sets_.push_back(std::make_unique<TargetSet>());
-  target_sets_.back()->bound = bound;
-  return *target_sets_.back();
-}
+void Scheduler::stretch_limits() { stretch_ = std::max(1.0, static_cast<double>(engines_.live()) / static_cast<double>(limits_.engines)); }
 
 void Scheduler::join(TargetSet& targets, Engine& engine) {
   ++targets.engines;
@@ -18987,15 +19086,8 @@ void Scheduler::join(TargetSet& targets, Engine& engine) {
   offer(targets, target_sets.back().listed, engine);
 }
 
-// Those of the target sets that it is in.
-void Scheduler::leave(Engine& engine, const std::unordered_set<const TargetSet*>& target_sets) {
-  std::vector<Membership>& joined = rest(engine).target_sets;
-  std::erase_if(joined, [&target_sets](const Membership& membership) { return target_sets.contains(membership.targets); });
-  engine.joined = !joined.empty();
-}
-
 bool Scheduler::in(const TargetSet& targets, const Engine& engine) const {
-  if (&targets == everyone_) return engine.live;
+  if (&targets == &target_sets_.everyone()) return engine.live;
   const std::vector<Membership>& target_sets = rest(engine).target_sets;
   return std::any_of(target_sets.begin(), target_sets.end(),
                      [&targets](const Membership& membership) { return membership.targets == &targets; });
@@ -19003,7 +19095,7 @@ bool Scheduler::in(const TargetSet& targets, const Engine& engine) const {
 
 // The engine must be in the target set.
 Listed& Scheduler::listed(const TargetSet& targets, Engine& engine) {
-  if (&targets == everyone_) return engine.listed;
+  if (&targets == &target_sets_.everyone()) return engine.listed;
   std::vector<Membership>& target_sets = rest(engine).target_sets;
   return std::find_if(target_sets.begin(), target_sets.end(),
                       [&targets](const Membership& membership) { return membership.targets == &targets; })
@@ -19022,14 +19114,14 @@ TargetSet& Scheduler::target_set_for(const Placement& placement) {
     case Placement::Kind::together:
       break;
   }
-  return *everyone_;
+  return target_sets_.everyone();
 }
 
 TargetSet& Scheduler::bound_set(int id) {
   Engine& only = engine(id);
   TargetSet*& bound = rest(only).bound;
   if (bound == nullptr) {
-    bound = &make_target_set(true);
+    bound = &target_sets_.add_bound();
     if (only.live) join(*bound, only);
   }
   return *bound;
@@ -19038,55 +19130,59 @@ TargetSet& Scheduler::bound_set(int id) {
 TargetSet& Scheduler::target_set_for(const std::vector<int>& engines) {
   std::vector<int> sorted = engines;
   std::sort(sorted.begin(), sorted.end());
-  if (const auto known = by_engines_.find(sorted); known != by_engines_.end()) return *known->second;
-  // Each target set costs its engines a little whenever they have finished something.
-  if (by_engines_.size() > most_remembered) drop_unused_target_sets();
-  TargetSet& targets = make_target_set(false);
+  if (TargetSet* const known = target_sets_.find(sorted)) return *known;
+  if (target_sets_.many()) drop_unused_target_sets();
+  TargetSet& targets = target_sets_.add(sorted);
   for (const int id : sorted) {
     if (live(id)) join(targets, engine(id));
   }
-  by_engines_.emplace(std::move(sorted), &targets);
   return targets;
 }
 
 TargetSet& Scheduler::target_set_for(const std::vector<std::vector<int>>& teams) {
-  if (const auto known = by_teams_.find(teams); known != by_teams_.end()) return *known->second;
-  if (by_teams_.size() > most_remembered) drop_unused_target_sets();
-  TargetSet& targets = make_target_set(false);
+  if (TargetSet* const known = target_sets_.find(teams)) return *known;
+  if (target_sets_.many()) drop_unused_target_sets();
+  TargetSet& targets = target_sets_.add(teams);
   for (const std::vector<int>& team : teams) {
     if (!std::all_of(team.begin(), team.end(), [this](int id) { return live(id); })) continue;
     Engine& first = engine(team.front());
     targets.followers[first.id] = {team.begin() + 1, team.end()};
     join(targets, first);
   }
-  by_teams_.emplace(teams, &targets);
   return targets;
+}
+
+std::vector<std::unique_ptr<TargetSet>> TargetSets::take_unused() {
+  std::unordered_set<const TargetSet*> unused;
+  const auto forget = [&unused](auto& known) {
+    std::erase_if(known, [&unused](const auto& each) {
+      const TargetSet& targets = *each.second;
+      const bool is_unused = targets.empty() && targets.in_hand == 0;
+      if (is_unused) unused.insert(&targets);
+      return is_unused;
+    });
+  };
+  forget(by_engines_);
+  forget(by_teams_);
+  const auto first = std::stable_partition(all_.begin(), all_.end(), [&unused](const auto& each) { return !unused.contains(each.get()); });
+  std::vector<std::unique_ptr<TargetSet>> taken(std::make_move_iterator(first), std::make_move_iterator(all_.end()));
+  all_.erase(first, all_.end());
+  return taken;
 }
 
 void Scheduler::drop_unused_target_sets() {
   last_terms_ = nullptr;
-  std::unordered_set<const TargetSet*> dropped;
-  std::unordered_set<const Queue*> dropped_queues;
-  const auto drop = [&](auto& target_sets) {
-    std::erase_if(target_sets, [&](const auto& known) {
-      TargetSet& targets = *known.second;
-      if (!targets.empty() || targets.in_hand != 0) return false;
-      dropped.insert(&targets);
-      for (const auto& queue : targets.queues) dropped_queues.insert(queue.get());
-      return true;
-    });
-  };
-  drop(by_engines_);
-  drop(by_teams_);
+  const auto dropped = target_sets_.take_unused();
+  std::unordered_set<const TargetSet*> gone;
+  for (const auto& targets : dropped) gone.insert(targets.get());
   for (Engine& member : engines_) {
-    if (member.joined) leave(member, dropped);
+    if (member.joined) leave(member, [&gone](const TargetSet* targets) { return gone.contains(targets); });
   }
   decltype(runnable_) kept;
   for (; !runnable_.empty(); runnable_.pop()) {
-    if (!dropped_queues.contains(runnable_.top().second)) kept.push(runnable_.top());
+    if (!gone.contains(runnable_.top().second->targets)) kept.push(runnable_.top());
   }
   runnable_ = std::move(kept);
-  std::erase_if(target_sets_, [&dropped](const auto& targets) { return dropped.contains(targets.get()); });
 }
 
 }  // namespace rankview::scheduler

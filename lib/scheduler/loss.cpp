@@ -49,10 +49,8 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       skip_over(queue);
     }
   }
-  if (gone.aside) --aside_;
-  if (!gone.aside && gone.idle()) --idle_;
-  set_live(live_ - 1);
-  gone.live = gone.aside = false;
+  engines_.bury(gone);
+  stretch_limits();
   gone.listed = {};
   lost.in_hand = take_in_hand(gone);
 
@@ -84,10 +82,10 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
       }
     }
   };
-  shrink(*everyone_);
+  shrink(target_sets_.everyone());
   for (const Membership& membership : rest(gone).target_sets) shrink(*membership.targets);
   // Teams that it followed in end, too.
-  for (const auto& known : by_teams_) {
+  for (const auto& known : target_sets_.of_teams()) {
     TargetSet& targets = *known.second;
     std::vector<int> ended;
     for (const auto& [first, others] : targets.followers) {
@@ -100,7 +98,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
         if (queue->keeps == first) release(*queue);
       }
       unlist(targets, engine(first));
-      leave(engine(first), {&targets});
+      leave(engine(first), [&targets](const TargetSet* each) { return each == &targets; });
       shrink(targets);
     }
   }
@@ -113,9 +111,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
 
 std::vector<Range> Scheduler::set_aside(int id) {
   Engine& silent = engine(id);
-  if (silent.idle()) --idle_;
-  silent.aside = true;
-  ++aside_;
+  engines_.set_aside(silent);
   // Its turn with others comes when it is back.
   if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false))
     --bound->queues.front()->entries.front().gang->ready;
@@ -124,12 +120,10 @@ std::vector<Range> Scheduler::set_aside(int id) {
 
 void Scheduler::take_back(int id) {
   Engine& back = engine(id);
-  back.aside = false;
-  --aside_;
-  ++idle_;
+  engines_.take_back(back);
   offer(back);
   // Teams that it follows in.
-  for (const auto& known : by_teams_) {
+  for (const auto& known : target_sets_.of_teams()) {
     TargetSet& targets = *known.second;
     for (const auto& [first, others] : targets.followers) {
       if (std::find(others.begin(), others.end(), id) != others.end()) offer(targets, engine(first));
@@ -155,8 +149,8 @@ std::vector<Range> Scheduler::take_in_hand(Engine& engine) {
   engine.oldest = {};
   engine.more = false;
   rest(engine).backlog = {};
-  set_used(engine, 0);
-  set_items(engine, 0);
+  engines_.set_used(engine, 0);
+  engines_.set_items(engine, 0);
   if (engine.kept) release(*rest(engine).kept_for);
   engine.suspended = 0;
   engine.overdue = engine.recalling = engine.watched = false;

@@ -30,9 +30,8 @@ int Scheduler::draw(Queue& queue) {
   const auto items = [this](int id) { return engine(id).items; };
   switch (entry.terms->policy) {
     case Policy::lru:
-      return take(*std::min_element(willing.begin(), willing.end(), [this](int a, int b) {
-        return granted_[static_cast<std::size_t>(a)] < granted_[static_cast<std::size_t>(b)];
-      }));
+      return take(
+          *std::min_element(willing.begin(), willing.end(), [this](int a, int b) { return engines_.granted(a) < engines_.granted(b); }));
     case Policy::two_bin: {
       const int a = any();
       const int b = any();

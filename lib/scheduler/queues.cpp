@@ -32,7 +32,7 @@ Queue& Scheduler::queue_for(TargetSet& targets, const Terms& terms, std::vector<
   targets.queues.push_back(std::make_unique<Queue>());
   Queue& queue = *targets.queues.back();
   queue.targets = &targets;
-  queue.number = queues_++;
+  queue.number = target_sets_.number_queue();
   queue.id = std::move(id);
   return queue;
 }
@@ -61,13 +61,13 @@ void Scheduler::set_runnable(Queue& queue) {
 // Of priorities of which nothing waits. Their queues, which are empty, begin with the next work as new ones do.
 void Scheduler::forget_turns() {
   std::set<std::int32_t> used;
-  for (const auto& targets : target_sets_) {
+  for (const auto& targets : target_sets_.all()) {
     for (const auto& queue : targets->queues) {
       if (!queue->entries.empty()) used.insert(std::get<0>(queue->id));
     }
   }
   turns_.forget([&used](std::int32_t priority) { return !used.contains(priority); });
-  for (const auto& targets : target_sets_) {
+  for (const auto& targets : target_sets_.all()) {
     for (const auto& queue : targets->queues) {
       if (!used.contains(std::get<0>(queue->id))) queue->turn = 0;
     }
@@ -106,14 +106,15 @@ bool Scheduler::submit(const Work& work, const Placement& placement) {
 
 // That is how it mostly is where calls come one by one. Turns are for what waits, so this does not count as one.
 bool Scheduler::submit_at_once(const Work& work, const Placement& placement, Grant& grant) {
-  if (paused_ || waiting_ != 0 || idle_ == 0 || work.count != 1 || work.hwm != 0 || work.least_slots > least_slots_ || work.slots != 0 ||
-      work.avoid != nullptr)
+  if (paused_ || waiting_ != 0 || engines_.idle() == 0 || work.count != 1 || work.hwm != 0 || work.least_slots > engines_.least_slots() ||
+      work.slots != 0 || work.avoid != nullptr)
     return false;
   const bool bound = placement.kind == Placement::Kind::bound;
-  if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone_->idle.empty())) return false;
-  Engine& to = engine(bound ? placement.engine : everyone_->idle.front());
+  TargetSet& everyone = target_sets_.everyone();
+  if (!bound && (placement.kind != Placement::Kind::anyone || work.policy != Policy::least_load || everyone.idle.empty())) return false;
+  Engine& to = engine(bound ? placement.engine : everyone.idle.front());
   if (!to.present() || !to.idle() || to.kept) return false;
-  TargetSet& targets = bound ? bound_set(to.id) : *everyone_;
+  TargetSet& targets = bound ? bound_set(to.id) : everyone;
   Listed& where = listed(targets, to);
   if (where.idle && targets.idle.front() == to.id) {
     targets.idle.pop_front();
@@ -146,7 +147,7 @@ void Scheduler::submit_together(const Work& work, const std::vector<int>& engine
 // Whom work of this target set is to be kept from: nothing if that is everybody.
 std::optional<std::vector<int>> Scheduler::avoided(const TargetSet& targets, const Terms& terms) const {
   const Avoid* const avoid = terms.avoid.get();
-  const bool fits_all = terms.least_slots <= least_slots_;
+  const bool fits_all = terms.least_slots <= engines_.least_slots();
   if (avoid == nullptr && fits_all) return std::vector<int>();
   std::vector<int> refused;
   const auto add = [&](const std::vector<int>& ids, std::vector<int>& to) {

@@ -24,19 +24,19 @@ bool Scheduler::overdue(Engine& engine, Nanoseconds now) {
     seen.ended_when_watched = engine.ended;
     return false;
   }
-  return now - seen.watched_since >= (idle_ != 0 ? limits_.overdue : limits_.stuck);
+  return now - seen.watched_since >= (engines_.idle() != 0 ? limits_.overdue : limits_.stuck);
 }
 
 // Whether it has more than it would be handed by now, while somebody else has nothing to do: its items have become longer.
 bool Scheduler::overloaded(const Engine& engine) const {
-  if (idle_ == 0 || waiting_ != 0) return false;
+  if (engines_.idle() == 0 || waiting_ != 0) return false;
   const auto time = time_in_hand(engine);
   return time && *time > stretched(limits_.in_hand);
 }
 
 // Whether an engine with nothing to do could run this, or, where everybody is busy, any other.
 bool Scheduler::has_taker(TargetSet& targets, const Avoid* avoid) {
-  if (idle_ == 0) return targets.engines > 1;
+  if (engines_.idle() == 0) return targets.engines > 1;
   const auto kept_from = [](const std::vector<int>& ids, int id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); };
   const auto idles = [this](int id) { return engine(id).present() && engine(id).idle(); };
   while (!targets.idle.empty() && !idles(targets.idle.front())) {
@@ -67,9 +67,8 @@ std::vector<Range> Scheduler::recallable(Engine& engine, bool to_takers) {
 
 std::optional<Recall> Scheduler::recall(Nanoseconds now) {
   if (!unbalanced()) return std::nullopt;
-  for (std::size_t i = std::min(idle_ != 0 ? looks : looks_in_passing, crowded_.size()); i != 0; --i) {
-    Engine& holder = engine(crowded_.next(next_watched_));
-    next_watched_ = holder.id + 1;
+  for (std::size_t i = std::min(engines_.idle() != 0 ? looks : looks_in_passing, engines_.crowded()); i != 0; --i) {
+    Engine& holder = engines_.next_crowded();
     if (holder.recalling || holder.idle() || rest(holder).ended_when_kept == holder.ended) continue;
     if (overdue(holder, now)) {
       holder.overdue = true;

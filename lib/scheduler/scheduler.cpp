@@ -65,7 +65,7 @@ void Scheduler::cut(Engine& engine, std::size_t index, std::uint64_t first, std:
 
 // Whether an engine should get more from this target set now.
 bool Scheduler::wants(const TargetSet& targets, const Engine& engine) const {
-  if (!engine.present() || (aside_ != 0 && !team_present(targets, engine))) return false;
+  if (!engine.present() || (engines_.aside() != 0 && !team_present(targets, engine))) return false;
   if (engine.idle()) return true;
   if (engine.used != 0) return engine.used < engine.slots;
   if (targets.bound && engine.items < limits_.bound_items) return true;
@@ -100,7 +100,7 @@ void Scheduler::offer(TargetSet& targets, Listed& listed, Engine& engine) {
 }
 
 void Scheduler::offer(Engine& engine) {
-  offer(*everyone_, engine.listed, engine);
+  offer(target_sets_.everyone(), engine.listed, engine);
   if (!engine.joined) return;
   for (Membership& membership : rest(engine).target_sets) offer(*membership.targets, membership.listed, engine);
 }
@@ -228,7 +228,7 @@ bool Scheduler::next(Grant& grant) {
     entry.chunk += portion(to, entry);
     const std::uint64_t begin = entry.boundary(from);
     const std::uint64_t end = entry.boundary(entry.chunk);
-    const double share = entry.terms->slots == 0 ? 1 : static_cast<double>(entry.terms->slots) / most_slots_;
+    const double share = entry.terms->slots == 0 ? 1 : static_cast<double>(entry.terms->slots) / engines_.most_slots();
     if (kind.samples != 0) queue.turn += kind.mean * static_cast<double>(end - begin) * share;
     waiting_ -= end - begin;
     const bool whole = entry.terms->in_chunks;
@@ -262,32 +262,14 @@ bool Scheduler::next(Grant& grant) {
   return true;
 }
 
-void Scheduler::set_items(Engine& engine, std::uint64_t items) {
-  // What takes slots is not handed out ahead of need.
-  const bool crowded = items > 1 && engine.used == 0;
-  if (engine.crowded != crowded) crowded_.set(engine.id, crowded);
-  engine.crowded = crowded;
-  engine.items = items;
-}
-
-void Scheduler::note_idle(Engine& engine, bool was_idle) {
-  if (engine.idle() == was_idle || !engine.present()) return;
-  if (was_idle) {
-    --idle_;
-    engine.watched = false;
-  } else {
-    ++idle_;
-  }
-}
-
 void Scheduler::assign(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end) {
   const bool was_idle = engine.idle();
-  set_used(engine, engine.used + entry.terms->slots);
-  set_items(engine, engine.items + (end - begin));
-  granted_[static_cast<std::size_t>(engine.id)] = ++assigned_;
+  engines_.set_used(engine, engine.used + entry.terms->slots);
+  engines_.set_items(engine, engine.items + (end - begin));
+  engines_.note_granted(engine);
   ++entry.terms->targets->in_hand;
   insert(engine, assignments(engine), {entry.terms, entry.call, begin, end - begin});
-  note_idle(engine, was_idle);
+  engines_.note_idle(engine, was_idle);
 }
 
 // Items [begin, end), which are some of those of an assignment, are no longer the engine's.
@@ -300,25 +282,25 @@ void Scheduler::let_go(Engine& engine, std::size_t index, std::uint64_t begin, s
   const std::uint64_t last = part.end();
   if (begin == first && end == last) {
     --targets.in_hand;
-    set_used(engine, engine.used - slots);
+    engines_.set_used(engine, engine.used - slots);
     erase(engine, index);
   } else if (begin == first) {
     cut(engine, index, end, last);
   } else {
     if (end != last) {
       ++targets.in_hand;
-      set_used(engine, engine.used + slots);
+      engines_.set_used(engine, engine.used + slots);
       insert(engine, index + 1, {part.terms, part.call, end, last - end});
     }
     cut(engine, index, first, begin);
   }
-  set_items(engine, engine.items - (end - begin));
-  note_idle(engine, was_idle);
+  engines_.set_items(engine, engine.items - (end - begin));
+  engines_.note_idle(engine, was_idle);
 }
 
 void Scheduler::finished(int id, std::uint64_t call, std::uint64_t begin, std::uint64_t end, Nanoseconds busy) {
   Engine& by = engine(id);
-  rests_[static_cast<std::size_t>(id)].backlog.prefetch();
+  rest(by).backlog.prefetch();
   if (!by.live || begin == end) return;
   const std::uint64_t count = end - begin;
   Duration* kind = nullptr;
@@ -345,7 +327,7 @@ void Scheduler::suspended(int id, std::uint64_t items) {
   Engine& by = engine(id);
   const bool was_idle = by.idle();
   by.suspended = static_cast<std::uint32_t>(items);
-  note_idle(by, was_idle);
+  engines_.note_idle(by, was_idle);
   offer(by);
 }
 

@@ -3,20 +3,18 @@
 #pragma once
 
 #include "scheduler/engine.hpp"
-#include "scheduler/id_set.hpp"
+#include "scheduler/roster.hpp"
 #include "scheduler/target_set.hpp"
+#include "scheduler/target_sets.hpp"
 #include "scheduler/turns.hpp"
 #include "scheduler/work.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
-#include <memory>
 #include <optional>
 #include <queue>
 #include <random>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -88,33 +86,38 @@ class Scheduler {
   // Items that wait to be handed out.
   [[nodiscard]] std::uint64_t waiting() const { return waiting_; }
   // Whether an engine has nothing to do.
-  [[nodiscard]] bool any_idle() const { return idle_ != 0; }
+  [[nodiscard]] bool any_idle() const { return engines_.idle() != 0; }
   // Whether engines run more than one thing side by side.
-  [[nodiscard]] bool slotted() const { return most_slots_ > 1; }
+  [[nodiscard]] bool slotted() const { return engines_.most_slots() > 1; }
   // Whether there may be something to recall.
-  [[nodiscard]] bool unbalanced() const { return crowded_.size() != 0 && live_ > 1; }
+  [[nodiscard]] bool unbalanced() const { return engines_.crowded() != 0 && engines_.live() > 1; }
   [[nodiscard]] Load load(int engine) const;
   // Priorities of which it knows how far their turns have come: those that have work, and a few.
   [[nodiscard]] std::size_t priorities() const { return turns_.size(); }
-  [[nodiscard]] bool live(int engine) const;
+  [[nodiscard]] bool live(int engine) const { return engines_.live(engine); }
   [[nodiscard]] bool aside(int id) const { return engine(id).aside; }
   [[nodiscard]] bool paused() const { return paused_; }
 
  private:
-  Engine& engine(int id) { return engines_[static_cast<std::size_t>(id)]; }
-  [[nodiscard]] const Engine& engine(int id) const { return engines_[static_cast<std::size_t>(id)]; }
-  Rest& rest(const Engine& engine) { return rests_[static_cast<std::size_t>(engine.id)]; }
-  [[nodiscard]] const Rest& rest(const Engine& engine) const { return rests_[static_cast<std::size_t>(engine.id)]; }
+  Engine& engine(int id) { return engines_[id]; }
+  [[nodiscard]] const Engine& engine(int id) const { return engines_[id]; }
+  Rest& rest(const Engine& engine) { return engines_.rest(engine.id); }
+  [[nodiscard]] const Rest& rest(const Engine& engine) const { return engines_.rest(engine.id); }
 
-  // Lanes.
-  void set_live(std::size_t engines);
+  // Target sets, and who is in them.
+  void stretch_limits();
   TargetSet& target_set_for(const Placement& placement);
   TargetSet& bound_set(int id);
   TargetSet& target_set_for(const std::vector<int>& engines);
   TargetSet& target_set_for(const std::vector<std::vector<int>>& teams);
-  TargetSet& make_target_set(bool bound);
   void join(TargetSet& targets, Engine& engine);
-  void leave(Engine& engine, const std::unordered_set<const TargetSet*>& target_sets);
+  // Those of the target sets that it is in of which `leaves` is true.
+  template <class Leaves>
+  void leave(Engine& engine, Leaves leaves) {
+    auto& joined = rest(engine).target_sets;
+    std::erase_if(joined, [&leaves](const Membership& membership) { return leaves(membership.targets); });
+    engine.joined = !joined.empty();
+  }
   [[nodiscard]] bool in(const TargetSet& targets, const Engine& engine) const;
   Listed& listed(const TargetSet& targets, Engine& engine);
   void drop_unused_target_sets();
@@ -152,7 +155,6 @@ class Scheduler {
   [[nodiscard]] bool has_room(const Engine& engine, const Terms& terms) const;
   [[nodiscard]] bool kept_from(const Engine& engine, const Queue& queue) const;
   void keep_engine(Queue& queue);
-  void set_used(Engine& engine, int used);
   void release(Queue& queue);
 
   // What engines have in hand.
@@ -168,8 +170,6 @@ class Scheduler {
   void cut(Engine& engine, std::size_t index, std::uint64_t first, std::uint64_t end);
   void assign(Engine& engine, const Entry& entry, std::uint64_t begin, std::uint64_t end);
   void let_go(Engine& engine, std::size_t index, std::uint64_t begin, std::uint64_t end);
-  void set_items(Engine& engine, std::uint64_t items);
-  void note_idle(Engine& engine, bool was_idle);
   std::vector<Range> take_in_hand(Engine& engine);
   [[nodiscard]] bool team_present(const TargetSet& targets, const Engine& first) const;
 
@@ -180,13 +180,9 @@ class Scheduler {
   bool has_taker(TargetSet& targets, const Avoid* avoid);
 
   Limits limits_;
-  std::vector<Engine> engines_;         // by number
-  std::vector<Rest> rests_;             // likewise
-  std::vector<std::uint64_t> granted_;  // likewise: when it was last handed something: the number of that assignment
-  std::vector<std::unique_ptr<TargetSet>> target_sets_;
-  std::map<std::vector<int>, TargetSet*> by_engines_;
-  std::map<std::vector<std::vector<int>>, TargetSet*> by_teams_;
-  TargetSet* everyone_ = nullptr;
+  double stretch_ = 1;  // of the limits, for so many engines
+  Roster engines_;
+  TargetSets target_sets_;
   // Queues that have both work and takers, the one that comes first on top. What stands there under another key than the queue has is
   // stale.
   using Runnable = std::pair<Key, Queue*>;
@@ -196,18 +192,7 @@ class Scheduler {
   SharedTerms last_terms_;   // the last ones made
   std::deque<Grant> ready_;  // decided and not yet asked for
   std::uint64_t waiting_ = 0;
-  std::uint64_t assigned_ = 0;  // assignments so far
-  std::uint64_t queues_ = 0;    // that were made
-  std::size_t live_ = 0;
-  std::size_t aside_ = 0;  // of these
   bool paused_ = false;
-  std::size_t slotted_ = 0;        // engines that have something in slots
-  std::uint16_t least_slots_ = 0;  // that an engine has
-  std::uint16_t most_slots_ = 0;
-  double stretch_ = 1;    // of the limits, for so many engines
-  std::size_t idle_ = 0;  // engines that are present and have nothing in hand
-  IdSet crowded_;         // those that have more than one item
-  int next_watched_ = 0;  // where recall() goes on
   std::minstd_rand random_;
 };
 

@@ -25,8 +25,7 @@ void Scheduler::keep_engine(Queue& queue) {
   if (queue.keeps >= 0 || queue.targets->waits_for_gang) return;
   const Terms& terms = *queue.entries.front().terms;
   // Whatever ends makes room for the smallest; and what takes all of an engine waits for what takes all of it anyway.
-  const std::size_t taken_whole = live_ - aside_ - idle_ - slotted_;
-  if ((terms.slots == 0 && slotted_ == 0) || (terms.slots == 1 && taken_whole == 0)) return;
+  if ((terms.slots == 0 && engines_.slotted() == 0) || (terms.slots == 1 && engines_.taken_whole() == 0)) return;
   const std::vector<int>& avoids = queue.avoids();
   // One that sits in a task that takes all of it may do so for long.
   const auto better = [](const Engine& a, const Engine& b) {
@@ -46,12 +45,6 @@ void Scheduler::keep_engine(Queue& queue) {
   queue.keeps = best->id;
   best->kept = true;
   rest(*best).kept_for = &queue;
-}
-
-void Scheduler::set_used(Engine& engine, int used) {
-  if (engine.used == 0 && used != 0) ++slotted_;
-  if (engine.used != 0 && used == 0) --slotted_;
-  engine.used = static_cast<std::uint16_t>(used);
 }
 
 // The queue does not need the engine that is kept for it any more.
