@@ -4233,6 +4233,13 @@ class TaskQueue {
   void withdraw(const detail::Call& call);
   void withdraw(const detail::Call& call, std::uint64_t item);
 
+  // Whether to see what engines could give back, which is done every 100 microseconds. `now`: nanoseconds of the clock.
+  bool recall_due(std::int64_t now) {
+    if (now < next_recall_) return false;
+    next_recall_ = now + 100'000;
+    return true;
+  }
+
   [[nodiscard]] scheduler::Scheduler& scheduler() { return scheduler_; }
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
@@ -4243,6 +4250,7 @@ class TaskQueue {
 
   scheduler::Scheduler scheduler_;
   std::vector<scheduler::Range> stranded_;
+  std::int64_t next_recall_ = 0;
 };
 
 // Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.
@@ -4673,6 +4681,8 @@ class Losses {
 
   // What was noticed of an engine.
   LostEngine& note(int engine, const liveness::Sign& sign, bool aside);
+  // Whether there were any; may be asked without the lock.
+  [[nodiscard]] bool any() const { return any_.load(std::memory_order_acquire); }
   // How many have died.
   [[nodiscard]] std::uint64_t deaths() const;
   [[nodiscard]] LostEngine& at(int engine) { return lost_.at(engine); }
@@ -4683,6 +4693,9 @@ class Losses {
   [[nodiscard]] std::string describe(int engine) const;
   // The error of what was for that engine, or ran there.
   [[nodiscard]] std::exception_ptr error(int engine, const TaskId& task, const std::string& why) const;
+
+  // What may still be said of items by those that do not answer.
+  [[nodiscard]] LateItems& late() { return late_; }
 
   // What becomes of a task that an engine had when it died.
   enum class Verdict : std::uint8_t { rerun, fail };
@@ -4697,6 +4710,8 @@ class Losses {
  private:
   const Engines& engines_;
   std::map<int, LostEngine> lost_;  // by engine
+  std::atomic<bool> any_{false};
+  LateItems late_;
   std::vector<Listener> listeners_;
 };
 
@@ -4845,6 +4860,10 @@ class RunState {
     draining_.store(true, std::memory_order_release);
     return true;
   }
+  // So many tasks have ended so. Under the lock.
+  void note_given_back() { ++given_back_; }
+  [[nodiscard]] std::uint64_t given_back() const { return given_back_; }
+
   void begin_closing() { phase_.store(Phase::closing, std::memory_order_release); }
   void close() { phase_.store(Phase::closed, std::memory_order_release); }
 
@@ -4856,6 +4875,7 @@ class RunState {
   std::atomic<Phase> phase_{Phase::open};
   std::atomic<bool> draining_{false};
   std::string why_draining_;
+  std::uint64_t given_back_ = 0;
 };
 
 }  // namespace rankview::controller
@@ -5088,7 +5108,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
     return locked([this] { return losses_.deaths(); });
   }
   // Whether any engine is lost.
-  [[nodiscard]] bool any_lost() const { return any_lost_; }
+  [[nodiscard]] bool any_lost() const { return losses_.any(); }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
@@ -5185,7 +5205,6 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
-  std::uint64_t given_back_ = 0;
   mutable controller::UserWork work_;
   controller::Engines engines_;
   controller::CallRegistry calls_;
@@ -5200,10 +5219,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   controller::Losses losses_;
-  controller::LateItems late_items_;
-  std::atomic<bool> any_lost_{false};
   controller::Timers timers_;  // of calls that have a queue_timeout
-  std::int64_t next_recall_ = 0;
   controller::ContinuationQueue continuations_;
   mutable controller::Driver driver_;  // goes first, and its thread with it
 };
@@ -9423,7 +9439,7 @@ std::vector<LostEngine> Controller::lost() const {
 }
 
 bool Controller::lost(int engine) const {
-  return any_lost_ && locked([this, engine] { return engines_.lost(engine); });
+  return losses_.any() && locked([this, engine] { return engines_.lost(engine); });
 }
 
 std::exception_ptr Controller::lost_error(int engine) const {
@@ -10071,7 +10087,7 @@ void Controller::give_back(Call& call, std::uint64_t item, const char* what) {
 
 void Controller::note_given_back(Call& call) {
   ++call.life().more.edit().given_back;
-  ++given_back_;
+  run_.note_given_back();
   // The run as a whole says so.
   call.life().error_seen = true;
 }
@@ -10081,7 +10097,7 @@ std::exception_ptr Controller::draining_error(const char* what) const {
 }
 
 std::uint64_t Controller::given_back() const {
-  return locked([this] { return given_back_; });
+  return locked([this] { return run_.given_back(); });
 }
 
 std::string Controller::why_draining() const {
@@ -10527,7 +10543,7 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
   } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
     on_subtask(engine, *subtask);
   } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-    late_items_.note_suspended(engine, suspended->items);
+    losses_.late().note_suspended(engine, suspended->items);
     tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
@@ -10559,7 +10575,7 @@ bool Controller::on_result(transport::Frame& frame, Call& call, std::uint64_t it
 }
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
-  if (late_items_.any() && late_items_.any(engine)) {
+  if (losses_.late().any() && losses_.late().any(engine)) {
     on_late_results(frame, engine, results);
     return;
   }
@@ -10598,7 +10614,7 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    const std::optional<bool> late = late_items_.take(engine, {results.call, item});
+    const std::optional<bool> late = losses_.late().take(engine, {results.call, item});
     const bool expired = retries_.take_expired(engine, results.call, item);
     bool again = false;
     if (late.value_or(false) || expired) {
@@ -10708,7 +10724,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   } else if (gives_back(call)) {
     give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
-    if (any_lost_ && !somebody_left(call)) {
+    if (losses_.any() && !somebody_left(call)) {
       ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
       return;
     }
@@ -10721,7 +10737,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
 
 // How much of what the engine has waits for others.
 void Controller::tell_suspended(int engine) {
-  if (engines_.live(engine)) queue_.scheduler().suspended(engine, late_items_.suspended(engine));
+  if (engines_.live(engine)) queue_.scheduler().suspended(engine, losses_.late().suspended(engine));
 }
 
 // ---- the rest ----------------------------------------------------------------------------------------------------------------
@@ -10730,7 +10746,7 @@ void Controller::tell_suspended(int engine) {
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
-  if (late_items_.given_away(engine, task)) return;
+  if (losses_.late().given_away(engine, task)) return;
   if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
       call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
@@ -10748,7 +10764,7 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
 // An engine gives back what it has not begun.
 void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
-  if (late_items_.any(engine)) {
+  if (losses_.late().any(engine)) {
     on_late_return(engine, returned);
     return;
   }
@@ -10779,7 +10795,7 @@ void Controller::on_late_return(int engine, const wire::Returned& returned) {
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
     for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-      const std::optional<bool> late = late_items_.take(engine, {items.call, item});
+      const std::optional<bool> late = losses_.late().take(engine, {items.call, item});
       if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
       if (call == nullptr || late.value_or(false)) continue;
       ledger_.returned(*call, item, engine);
@@ -11347,8 +11363,9 @@ void Controller::hear_signs() {
 void Controller::lose(int engine, const liveness::Sign& sign) {
   const int peer = engines_[engine].peer;
   if (!engines_.lose(engine)) return;
+  const bool first = !losses_.any();
   LostEngine& lost = losses_.note(engine, sign, false);
-  if (!any_lost_.exchange(true) && !settings_.ends_with_an_engine.empty())
+  if (first && !settings_.ends_with_an_engine.empty())
     std::fprintf(stderr, "rankview: %s; %s\n", losses_.describe(engine).c_str(), settings_.ends_with_an_engine.c_str());
   endpoint_.forget(peer);
   transfers_.forget(peer);
@@ -11375,7 +11392,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   for (const scheduler::Range& range : gone.in_hand) {
     for (std::uint64_t item = range.begin; item < range.end; ++item) add(range.call, item);
   }
-  for (const TaskId& task : late_items_.lose(engine)) add(task.call, task.item);
+  for (const TaskId& task : losses_.late().lose(engine)) add(task.call, task.item);
   const std::string death = losses_.describe(engine);
   // Who could not tell what it ran, ran one of these.
   const bool known = sign.task.call != 0 || had.size() == 1;
@@ -11405,7 +11422,6 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
   if (!engines_.live(engine) || engines_.has_left(engine)) return;
   engines_.set_aside(engine);
   LostEngine& lost = losses_.note(engine, sign, true);
-  any_lost_ = true;
   for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
     Call* const call = calls_.find(range.call);
     if (call == nullptr) continue;
@@ -11417,7 +11433,7 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
       const bool there = record.status == Status::handed_out && (record.engine == engine || call->spread == Spread::teams);
       // Its arguments may just be encoded for there.
       if (record.status == Status::waiting) continue;
-      late_items_.add(engine, {call->id, item}, elsewhere || !there);
+      losses_.late().add(engine, {call->id, item}, elsewhere || !there);
       if (!there || !elsewhere) continue;
       ++lost.rerun;
       wire::write(engines_.to(engine), wire::Stop{call->id, item, 1});
@@ -11504,7 +11520,7 @@ void Controller::lose_part_of_team(Call& call, std::uint64_t item, int engine, b
 
 // If none is whole of the teams that may run the call's tasks, others are made of those of its view that live.
 void Controller::deal_teams_anew(Call& call) {
-  if (!any_lost_ || somebody_left(call)) return;
+  if (!losses_.any() || somebody_left(call)) return;
   std::vector<int> live = call.engines;
   std::erase_if(live, [this](int id) { return engines_.lost(id); });
   const std::size_t size = call.life().more->teams.front().size();
@@ -11579,6 +11595,7 @@ namespace rankview::controller {
 LostEngine& Losses::note(int engine, const liveness::Sign& sign, bool aside) {
   const EngineInfo& info = engines_[engine];
   LostEngine& lost = lost_[engine];
+  any_.store(true, std::memory_order_release);
   lost.engine = engine;
   lost.rank = info.rank;
   lost.host = info.host;
@@ -12083,10 +12100,8 @@ void Controller::attend(std::int64_t submitted) {
 
 // Asks engines for items that they have not begun and others could run now.
 void Controller::recall() {
-  constexpr std::int64_t period = 100'000;  // nanoseconds between two such questions
   const std::int64_t time = now();
-  if (time < next_recall_) return;
-  next_recall_ = time + period;
+  if (!queue_.recall_due(time)) return;
   while (const auto recall = queue_.scheduler().recall(time)) ask_back(*recall);
   engines_.send_all();
 }

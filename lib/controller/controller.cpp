@@ -272,7 +272,7 @@ std::vector<LostEngine> Controller::lost() const {
 }
 
 bool Controller::lost(int engine) const {
-  return any_lost_ && locked([this, engine] { return engines_.lost(engine); });
+  return losses_.any() && locked([this, engine] { return engines_.lost(engine); });
 }
 
 std::exception_ptr Controller::lost_error(int engine) const {

@@ -10,7 +10,6 @@
 #include "controller/driver.hpp"
 #include "controller/engines.hpp"
 #include "controller/item_ledger.hpp"
-#include "controller/late_items.hpp"
 #include "controller/losses.hpp"
 #include "controller/result_keeper.hpp"
 #include "controller/result_transfers.hpp"
@@ -31,7 +30,6 @@
 #include <rankview/errors.hpp>
 #include <rankview/hub.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -151,7 +149,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
     return locked([this] { return losses_.deaths(); });
   }
   // Whether any engine is lost.
-  [[nodiscard]] bool any_lost() const { return any_lost_; }
+  [[nodiscard]] bool any_lost() const { return losses_.any(); }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
@@ -248,7 +246,6 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
-  std::uint64_t given_back_ = 0;
   mutable controller::UserWork work_;
   controller::Engines engines_;
   controller::CallRegistry calls_;
@@ -263,10 +260,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   controller::Losses losses_;
-  controller::LateItems late_items_;
-  std::atomic<bool> any_lost_{false};
   controller::Timers timers_;  // of calls that have a queue_timeout
-  std::int64_t next_recall_ = 0;
   controller::ContinuationQueue continuations_;
   mutable controller::Driver driver_;  // goes first, and its thread with it
 };

@@ -67,7 +67,7 @@ void Controller::give_back(Call& call, std::uint64_t item, const char* what) {
 
 void Controller::note_given_back(Call& call) {
   ++call.life().more.edit().given_back;
-  ++given_back_;
+  run_.note_given_back();
   // The run as a whole says so.
   call.life().error_seen = true;
 }
@@ -77,7 +77,7 @@ std::exception_ptr Controller::draining_error(const char* what) const {
 }
 
 std::uint64_t Controller::given_back() const {
-  return locked([this] { return given_back_; });
+  return locked([this] { return run_.given_back(); });
 }
 
 std::string Controller::why_draining() const {

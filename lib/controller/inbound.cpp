@@ -45,7 +45,7 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
   } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
     on_subtask(engine, *subtask);
   } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-    late_items_.note_suspended(engine, suspended->items);
+    losses_.late().note_suspended(engine, suspended->items);
     tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
@@ -77,7 +77,7 @@ bool Controller::on_result(transport::Frame& frame, Call& call, std::uint64_t it
 }
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
-  if (late_items_.any() && late_items_.any(engine)) {
+  if (losses_.late().any() && losses_.late().any(engine)) {
     on_late_results(frame, engine, results);
     return;
   }
@@ -116,7 +116,7 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    const std::optional<bool> late = late_items_.take(engine, {results.call, item});
+    const std::optional<bool> late = losses_.late().take(engine, {results.call, item});
     const bool expired = retries_.take_expired(engine, results.call, item);
     bool again = false;
     if (late.value_or(false) || expired) {
@@ -226,7 +226,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   } else if (gives_back(call)) {
     give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
-    if (any_lost_ && !somebody_left(call)) {
+    if (losses_.any() && !somebody_left(call)) {
       ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
       return;
     }
@@ -239,7 +239,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
 
 // How much of what the engine has waits for others.
 void Controller::tell_suspended(int engine) {
-  if (engines_.live(engine)) queue_.scheduler().suspended(engine, late_items_.suspended(engine));
+  if (engines_.live(engine)) queue_.scheduler().suspended(engine, losses_.late().suspended(engine));
 }
 
 // ---- the rest ----------------------------------------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ void Controller::tell_suspended(int engine) {
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
-  if (late_items_.given_away(engine, task)) return;
+  if (losses_.late().given_away(engine, task)) return;
   if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
       call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
@@ -266,7 +266,7 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
 // An engine gives back what it has not begun.
 void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
-  if (late_items_.any(engine)) {
+  if (losses_.late().any(engine)) {
     on_late_return(engine, returned);
     return;
   }
@@ -297,7 +297,7 @@ void Controller::on_late_return(int engine, const wire::Returned& returned) {
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
     for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-      const std::optional<bool> late = late_items_.take(engine, {items.call, item});
+      const std::optional<bool> late = losses_.late().take(engine, {items.call, item});
       if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
       if (call == nullptr || late.value_or(false)) continue;
       ledger_.returned(*call, item, engine);

@@ -59,8 +59,9 @@ void Controller::hear_signs() {
 void Controller::lose(int engine, const liveness::Sign& sign) {
   const int peer = engines_[engine].peer;
   if (!engines_.lose(engine)) return;
+  const bool first = !losses_.any();
   LostEngine& lost = losses_.note(engine, sign, false);
-  if (!any_lost_.exchange(true) && !settings_.ends_with_an_engine.empty())
+  if (first && !settings_.ends_with_an_engine.empty())
     std::fprintf(stderr, "rankview: %s; %s\n", losses_.describe(engine).c_str(), settings_.ends_with_an_engine.c_str());
   endpoint_.forget(peer);
   transfers_.forget(peer);
@@ -87,7 +88,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   for (const scheduler::Range& range : gone.in_hand) {
     for (std::uint64_t item = range.begin; item < range.end; ++item) add(range.call, item);
   }
-  for (const TaskId& task : late_items_.lose(engine)) add(task.call, task.item);
+  for (const TaskId& task : losses_.late().lose(engine)) add(task.call, task.item);
   const std::string death = losses_.describe(engine);
   // Who could not tell what it ran, ran one of these.
   const bool known = sign.task.call != 0 || had.size() == 1;
@@ -117,7 +118,6 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
   if (!engines_.live(engine) || engines_.has_left(engine)) return;
   engines_.set_aside(engine);
   LostEngine& lost = losses_.note(engine, sign, true);
-  any_lost_ = true;
   for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
     Call* const call = calls_.find(range.call);
     if (call == nullptr) continue;
@@ -129,7 +129,7 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
       const bool there = record.status == Status::handed_out && (record.engine == engine || call->spread == Spread::teams);
       // Its arguments may just be encoded for there.
       if (record.status == Status::waiting) continue;
-      late_items_.add(engine, {call->id, item}, elsewhere || !there);
+      losses_.late().add(engine, {call->id, item}, elsewhere || !there);
       if (!there || !elsewhere) continue;
       ++lost.rerun;
       wire::write(engines_.to(engine), wire::Stop{call->id, item, 1});
@@ -216,7 +216,7 @@ void Controller::lose_part_of_team(Call& call, std::uint64_t item, int engine, b
 
 // If none is whole of the teams that may run the call's tasks, others are made of those of its view that live.
 void Controller::deal_teams_anew(Call& call) {
-  if (!any_lost_ || somebody_left(call)) return;
+  if (!losses_.any() || somebody_left(call)) return;
   std::vector<int> live = call.engines;
   std::erase_if(live, [this](int id) { return engines_.lost(id); });
   const std::size_t size = call.life().more->teams.front().size();

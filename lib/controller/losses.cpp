@@ -12,6 +12,7 @@ namespace rankview::controller {
 LostEngine& Losses::note(int engine, const liveness::Sign& sign, bool aside) {
   const EngineInfo& info = engines_[engine];
   LostEngine& lost = lost_[engine];
+  any_.store(true, std::memory_order_release);
   lost.engine = engine;
   lost.rank = info.rank;
   lost.host = info.host;

@@ -4,11 +4,13 @@
 
 #include "controller/call_life.hpp"
 #include "controller/engines.hpp"
+#include "controller/late_items.hpp"
 #include "liveness/signs.hpp"
 
 #include <rankview/detail/call.hpp>
 #include <rankview/lost_engine.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -27,6 +29,8 @@ class Losses {
 
   // What was noticed of an engine.
   LostEngine& note(int engine, const liveness::Sign& sign, bool aside);
+  // Whether there were any; may be asked without the lock.
+  [[nodiscard]] bool any() const { return any_.load(std::memory_order_acquire); }
   // How many have died.
   [[nodiscard]] std::uint64_t deaths() const;
   [[nodiscard]] LostEngine& at(int engine) { return lost_.at(engine); }
@@ -37,6 +41,9 @@ class Losses {
   [[nodiscard]] std::string describe(int engine) const;
   // The error of what was for that engine, or ran there.
   [[nodiscard]] std::exception_ptr error(int engine, const TaskId& task, const std::string& why) const;
+
+  // What may still be said of items by those that do not answer.
+  [[nodiscard]] LateItems& late() { return late_; }
 
   // What becomes of a task that an engine had when it died.
   enum class Verdict : std::uint8_t { rerun, fail };
@@ -51,6 +58,8 @@ class Losses {
  private:
   const Engines& engines_;
   std::map<int, LostEngine> lost_;  // by engine
+  std::atomic<bool> any_{false};
+  LateItems late_;
   std::vector<Listener> listeners_;
 };
 

@@ -101,10 +101,8 @@ void Controller::attend(std::int64_t submitted) {
 
 // Asks engines for items that they have not begun and others could run now.
 void Controller::recall() {
-  constexpr std::int64_t period = 100'000;  // nanoseconds between two such questions
   const std::int64_t time = now();
-  if (time < next_recall_) return;
-  next_recall_ = time + period;
+  if (!queue_.recall_due(time)) return;
   while (const auto recall = queue_.scheduler().recall(time)) ask_back(*recall);
   engines_.send_all();
 }

@@ -30,6 +30,10 @@ class RunState {
     draining_.store(true, std::memory_order_release);
     return true;
   }
+  // So many tasks have ended so. Under the lock.
+  void note_given_back() { ++given_back_; }
+  [[nodiscard]] std::uint64_t given_back() const { return given_back_; }
+
   void begin_closing() { phase_.store(Phase::closing, std::memory_order_release); }
   void close() { phase_.store(Phase::closed, std::memory_order_release); }
 
@@ -41,6 +45,7 @@ class RunState {
   std::atomic<Phase> phase_{Phase::open};
   std::atomic<bool> draining_{false};
   std::string why_draining_;
+  std::uint64_t given_back_ = 0;
 };
 
 }  // namespace rankview::controller

@@ -39,6 +39,13 @@ class TaskQueue {
   void withdraw(const detail::Call& call);
   void withdraw(const detail::Call& call, std::uint64_t item);
 
+  // Whether to see what engines could give back, which is done every 100 microseconds. `now`: nanoseconds of the clock.
+  bool recall_due(std::int64_t now) {
+    if (now < next_recall_) return false;
+    next_recall_ = now + 100'000;
+    return true;
+  }
+
   [[nodiscard]] scheduler::Scheduler& scheduler() { return scheduler_; }
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
@@ -49,6 +56,7 @@ class TaskQueue {
 
   scheduler::Scheduler scheduler_;
   std::vector<scheduler::Range> stranded_;
+  std::int64_t next_recall_ = 0;
 };
 
 // Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.
