@@ -1612,7 +1612,7 @@ struct Batch {
   CodeAddress thunk;
   CodeAddress function{};  // zero where the callable is no function pointer
   std::uint64_t call = 0;
-  bool has_object = false;  // the callable's state was sent before, in an Object of this call
+  bool has_object = false;  // the callable's state was sent before, in a CallableState of this call
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   std::uint64_t stride = 0;
@@ -1643,7 +1643,7 @@ struct Forward {
 };
 
 // The state of a call's callable.
-struct Object {
+struct CallableState {
   std::uint64_t call = 0;
   std::span<const std::byte> state;
 };
@@ -1666,7 +1666,7 @@ struct Items {
 };
 
 // How a Subtask of this engine's ended: its encoded value, or a Failure.
-struct Answer {
+struct SubtaskResult {
   std::uint64_t ticket = 0;
   std::uint64_t failed = 0;
   std::span<const std::byte> value;
@@ -1677,8 +1677,8 @@ struct Recall {
   std::vector<Items> items;
 };
 
-// The call is over: its Object may go.
-struct Forget {
+// The call is over: its CallableState may go.
+struct DropCallable {
   std::uint64_t call = 0;
 };
 
@@ -1765,7 +1765,7 @@ struct Overdue {
 };
 
 // The engine has come to the Join of a team, and waits.
-struct AtJoin {
+struct TeamReady {
   std::uint64_t team = 0;
 };
 
@@ -1787,17 +1787,17 @@ struct Published {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Forward, Join, Assemble, Disband, Lost, End, Delivery, Results,
-                            Returned, Subtask, Suspended, Overdue, AtJoin, Memory, Published, Bye>;
+using Record = std::variant<Batch, CallableState, Stop, Recall, SubtaskResult, DropCallable, Forward, Join, Assemble, Disband, Lost, End,
+                            Delivery, Results, Returned, Subtask, Suspended, Overdue, TeamReady, Memory, Published, Bye>;
 
-// Appends a record. An Answer, Subtask, Batch, Delivery, Object, Published or Results refers to bytes that are copied into the message
-// behind it.
+// Appends a record. A SubtaskResult, Subtask, Batch, Delivery, CallableState, Published or Results refers to bytes that are copied into the
+// message behind it.
 void write(Writer& out, const Batch& record);
-void write(Writer& out, const Object& record);
+void write(Writer& out, const CallableState& record);
 void write(Writer& out, const Stop& record);
-void write(Writer& out, const Answer& record);
+void write(Writer& out, const SubtaskResult& record);
 void write(Writer& out, const Recall& record);
-void write(Writer& out, const Forget& record);
+void write(Writer& out, const DropCallable& record);
 void write(Writer& out, const Forward& record);
 void write(Writer& out, const Delivery& record);
 void write(Writer& out, const Join& record);
@@ -1808,7 +1808,7 @@ void write(Writer& out, const Returned& record);
 void write(Writer& out, const Subtask& record);
 void write(Writer& out, const Suspended& record);
 void write(Writer& out, const Overdue& record);
-void write(Writer& out, const AtJoin& record);
+void write(Writer& out, const TeamReady& record);
 void write(Writer& out, const Memory& record);
 void write(Writer& out, const Published& record);
 void write(Writer& out, const End& record);
@@ -5384,7 +5384,7 @@ class CallableStates {
     std::shared_ptr<const void> object;  // null until a task has needed it
   };
 
-  void add(const wire::Object& object, const std::shared_ptr<InMessage>& message) {
+  void add(const wire::CallableState& object, const std::shared_ptr<InMessage>& message) {
     states_[object.call] = {object.state, message, nullptr};
   }
   // Null if there is none.
@@ -6115,10 +6115,10 @@ class SubtaskResults {
   [[nodiscard]] bool answered(std::uint64_t ticket) const { return answers_.at(ticket).has_value(); }
   Answer take(std::uint64_t ticket) { return *std::exchange(answers_.at(ticket), std::nullopt); }
   // Rank 0 has said how it ended. False if nobody asks any more.
-  bool answer(const wire::Answer& answer) {
-    const auto subtask = answers_.find(answer.ticket);
+  bool ended(const wire::SubtaskResult& result) {
+    const auto subtask = answers_.find(result.ticket);
     if (subtask == answers_.end()) return false;
-    subtask->second = Answer{answer.failed != 0, {answer.value.begin(), answer.value.end()}};
+    subtask->second = Answer{result.failed != 0, {result.value.begin(), result.value.end()}};
     return true;
   }
   // Nobody asks any more. Gives the answer, if there was one that nobody has taken.
@@ -6377,7 +6377,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message);
   void on_end(const wire::End& end);
   void on_lost(const wire::Lost& lost);
-  void on_answer(const wire::Answer& answer);
 
   // Runs code of the user's without the lock, and has what it throws described and destroyed there as well: throws Described instead.
   template <class Run>
@@ -9947,7 +9946,7 @@ void Dispatcher::hand_out(Call& call, const scheduler::Grant& grant) {
 void Dispatcher::write_object(Call& call, int engine) {
   const std::vector<int>& holders = call.life().more->object_holders;
   if (std::find(holders.begin(), holders.end(), engine) != holders.end()) return;
-  wire::Object object;
+  wire::CallableState object;
   object.call = call.id;
   object.state = call.function.object->bytes.bytes();
   wire::write(engines_.to(engine), object);
@@ -10532,8 +10531,8 @@ void Controller::on_frame(transport::Frame& frame) {
 void Controller::on_record(transport::Frame& frame, int engine, const wire::Record& record) {
   if (const auto* results = std::get_if<wire::Results>(&record)) {
     on_results(frame, engine, *results);
-  } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
-    teams_.on_join(at_join->team, engine);
+  } else if (const auto* team_ready = std::get_if<wire::TeamReady>(&record)) {
+    teams_.on_join(team_ready->team, engine);
   } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
     engines_.account(engine).memory = *memory;
   } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {
@@ -12231,7 +12230,7 @@ void Controller::end(Call& call) {
   gate_.forget(call);
   leave_teams(call);
   if (run_.connected()) {
-    for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
+    for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::DropCallable{call.id});
     if (life.subtask && !life.answered) controller::answer_subtask(engines_, call);
   }
   if (life.subtask) {
@@ -12523,14 +12522,14 @@ void answer_subtask(Engines& engines, const detail::Call& call) {
     refuse_subtask(engines, subtask.engine, subtask.ticket,
                    given_up ? std::make_exception_ptr(TaskAborted(wire::error_text(error))) : error);
   } else {
-    wire::write(engines.to(subtask.engine), wire::Answer{subtask.ticket, 0, subtask.value});
+    wire::write(engines.to(subtask.engine), wire::SubtaskResult{subtask.ticket, 0, subtask.value});
   }
 }
 
 void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const std::exception_ptr& error) {
   detail::Writer failure;
   wire::write(failure, describe(error));
-  wire::write(engines.to(engine), wire::Answer{ticket, 1, failure.bytes.bytes()});
+  wire::write(engines.to(engine), wire::SubtaskResult{ticket, 1, failure.bytes.bytes()});
 }
 
 }  // namespace rankview::controller
@@ -13978,7 +13977,7 @@ bool Engine::carry_out_next() {
 void Engine::join(const wire::Join& join) {
   const Loop::WaitingFor waiting(loop_, "the other engines of a team, to make a communicator with them");
   teams_.join(join.team, {join.engines.begin(), join.engines.end()});
-  outbox_.write(wire::AtJoin{join.team});
+  outbox_.write(wire::TeamReady{join.team});
   outbox_.flush();
   transport::Idle idle(loop_.spin());
   while (!teams_.may_make(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
@@ -14082,18 +14081,18 @@ void Engine::on_frame(transport::Frame& frame) {
 void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message) {
   if (const auto* batch = std::get_if<wire::Batch>(&record)) {
     on_batch(*batch, message);
-  } else if (const auto* object = std::get_if<wire::Object>(&record)) {
-    callables_.add(*object, message);
-  } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
-    if (auto dropped = callables_.drop(forget->call)) left_.push_back(std::move(dropped));
+  } else if (const auto* state = std::get_if<wire::CallableState>(&record)) {
+    callables_.add(*state, message);
+  } else if (const auto* drop_callable = std::get_if<wire::DropCallable>(&record)) {
+    if (auto dropped = callables_.drop(drop_callable->call)) left_.push_back(std::move(dropped));
   } else if (const auto* end = std::get_if<wire::End>(&record)) {
     on_end(*end);
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
     slot_runs_.stop(*stop);
     if (inbox_.stopped(runs_->call, runs_->item, runs_->number)) runs_.want_stop();
-  } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
-    if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
+  } else if (const auto* result = std::get_if<wire::SubtaskResult>(&record)) {
+    if (!subtasks_.ended(*result) && result->failed != 0) report_unseen(result->value);
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
     deliver(*forward);
   } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {
@@ -20968,8 +20967,8 @@ namespace {
 // ---- what records consist of -------------------------------------------------------------------------------------------------
 
 // A record begins with its kind: the k-th of these is of kind k, from 1 on.
-using Kinds = std::tuple<Batch, Object, Forget, End, Results, Bye, Join, Assemble, Disband, AtJoin, Memory, Stop, Recall, Returned, Overdue,
-                         Published, Answer, Subtask, Suspended, Forward, Delivery, Lost>;
+using Kinds = std::tuple<Batch, CallableState, DropCallable, End, Results, Bye, Join, Assemble, Disband, TeamReady, Memory, Stop, Recall,
+                         Returned, Overdue, Published, SubtaskResult, Subtask, Suspended, Forward, Delivery, Lost>;
 static_assert(std::tuple_size_v<Kinds> == std::variant_size_v<Record>);
 
 template <class R, std::size_t... I>
@@ -20986,15 +20985,15 @@ template <>
 constexpr std::tuple fields<Batch>{&Batch::thunk,  &Batch::function, &Batch::call,  &Batch::first,     &Batch::count,
                                    &Batch::stride, &Batch::team,     &Batch::votes, &Batch::predicate, &Batch::timeout};
 template <>
-constexpr std::tuple fields<Object>{&Object::call, &Object::state};
+constexpr std::tuple fields<CallableState>{&CallableState::call, &CallableState::state};
 template <>
 constexpr std::tuple fields<Stop>{&Stop::call, &Stop::first, &Stop::count};
 template <>
-constexpr std::tuple fields<Answer>{&Answer::ticket, &Answer::failed, &Answer::value};
+constexpr std::tuple fields<SubtaskResult>{&SubtaskResult::ticket, &SubtaskResult::failed, &SubtaskResult::value};
 template <>
 constexpr std::tuple fields<Recall>{&Recall::items};
 template <>
-constexpr std::tuple fields<Forget>{&Forget::call};
+constexpr std::tuple fields<DropCallable>{&DropCallable::call};
 template <>
 constexpr std::tuple fields<Forward>{&Forward::call, &Forward::ticket, &Forward::to};
 template <>
@@ -21021,7 +21020,7 @@ constexpr std::tuple fields<Suspended>{&Suspended::items};
 template <>
 constexpr std::tuple fields<Overdue>{&Overdue::call, &Overdue::item};
 template <>
-constexpr std::tuple fields<AtJoin>{&AtJoin::team};
+constexpr std::tuple fields<TeamReady>{&TeamReady::team};
 template <>
 constexpr std::tuple fields<Memory>{&Memory::variables, &Memory::bytes};
 template <>
@@ -21201,11 +21200,11 @@ struct ResultsHeader {
 }  // namespace
 
 void write(Writer& out, const Batch& record) { write_record(out, record); }
-void write(Writer& out, const Object& record) { write_record(out, record); }
+void write(Writer& out, const CallableState& record) { write_record(out, record); }
 void write(Writer& out, const Stop& record) { write_record(out, record); }
-void write(Writer& out, const Answer& record) { write_record(out, record); }
+void write(Writer& out, const SubtaskResult& record) { write_record(out, record); }
 void write(Writer& out, const Recall& record) { write_record(out, record); }
-void write(Writer& out, const Forget& record) { write_record(out, record); }
+void write(Writer& out, const DropCallable& record) { write_record(out, record); }
 void write(Writer& out, const Forward& record) { write_record(out, record); }
 void write(Writer& out, const Delivery& record) { write_record(out, record); }
 void write(Writer& out, const Join& record) { write_record(out, record); }
@@ -21216,7 +21215,7 @@ void write(Writer& out, const Returned& record) { write_record(out, record); }
 void write(Writer& out, const Subtask& record) { write_record(out, record); }
 void write(Writer& out, const Suspended& record) { write_record(out, record); }
 void write(Writer& out, const Overdue& record) { write_record(out, record); }
-void write(Writer& out, const AtJoin& record) { write_record(out, record); }
+void write(Writer& out, const TeamReady& record) { write_record(out, record); }
 void write(Writer& out, const Memory& record) { write_record(out, record); }
 void write(Writer& out, const Published& record) { write_record(out, record); }
 void write(Writer& out, const End& record) { write_record(out, record); }

@@ -225,7 +225,7 @@ void Dispatcher::hand_out(Call& call, const scheduler::Grant& grant) {
 void Dispatcher::write_object(Call& call, int engine) {
   const std::vector<int>& holders = call.life().more->object_holders;
   if (std::find(holders.begin(), holders.end(), engine) != holders.end()) return;
-  wire::Object object;
+  wire::CallableState object;
   object.call = call.id;
   object.state = call.function.object->bytes.bytes();
   wire::write(engines_.to(engine), object);

@@ -34,8 +34,8 @@ void Controller::on_frame(transport::Frame& frame) {
 void Controller::on_record(transport::Frame& frame, int engine, const wire::Record& record) {
   if (const auto* results = std::get_if<wire::Results>(&record)) {
     on_results(frame, engine, *results);
-  } else if (const auto* at_join = std::get_if<wire::AtJoin>(&record)) {
-    teams_.on_join(at_join->team, engine);
+  } else if (const auto* team_ready = std::get_if<wire::TeamReady>(&record)) {
+    teams_.on_join(team_ready->team, engine);
   } else if (const auto* memory = std::get_if<wire::Memory>(&record)) {
     engines_.account(engine).memory = *memory;
   } else if (const auto* returned = std::get_if<wire::Returned>(&record)) {

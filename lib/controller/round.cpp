@@ -232,7 +232,7 @@ void Controller::end(Call& call) {
   gate_.forget(call);
   leave_teams(call);
   if (run_.connected()) {
-    for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::Forget{call.id});
+    for (const int engine : life.more->object_holders) wire::write(engines_.to(engine), wire::DropCallable{call.id});
     if (life.subtask && !life.answered) controller::answer_subtask(engines_, call);
   }
   if (life.subtask) {

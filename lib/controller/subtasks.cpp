@@ -88,14 +88,14 @@ void answer_subtask(Engines& engines, const detail::Call& call) {
     refuse_subtask(engines, subtask.engine, subtask.ticket,
                    given_up ? std::make_exception_ptr(TaskAborted(wire::error_text(error))) : error);
   } else {
-    wire::write(engines.to(subtask.engine), wire::Answer{subtask.ticket, 0, subtask.value});
+    wire::write(engines.to(subtask.engine), wire::SubtaskResult{subtask.ticket, 0, subtask.value});
   }
 }
 
 void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const std::exception_ptr& error) {
   detail::Writer failure;
   wire::write(failure, describe(error));
-  wire::write(engines.to(engine), wire::Answer{ticket, 1, failure.bytes.bytes()});
+  wire::write(engines.to(engine), wire::SubtaskResult{ticket, 1, failure.bytes.bytes()});
 }
 
 }  // namespace rankview::controller

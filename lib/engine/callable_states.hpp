@@ -23,7 +23,7 @@ class CallableStates {
     std::shared_ptr<const void> object;  // null until a task has needed it
   };
 
-  void add(const wire::Object& object, const std::shared_ptr<InMessage>& message) {
+  void add(const wire::CallableState& object, const std::shared_ptr<InMessage>& message) {
     states_[object.call] = {object.state, message, nullptr};
   }
   // Null if there is none.

@@ -127,7 +127,7 @@ bool Engine::carry_out_next() {
 void Engine::join(const wire::Join& join) {
   const Loop::WaitingFor waiting(loop_, "the other engines of a team, to make a communicator with them");
   teams_.join(join.team, {join.engines.begin(), join.engines.end()});
-  outbox_.write(wire::AtJoin{join.team});
+  outbox_.write(wire::TeamReady{join.team});
   outbox_.flush();
   transport::Idle idle(loop_.spin());
   while (!teams_.may_make(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
@@ -231,18 +231,18 @@ void Engine::on_frame(transport::Frame& frame) {
 void Engine::on_record(const wire::Record& record, const std::shared_ptr<InMessage>& message) {
   if (const auto* batch = std::get_if<wire::Batch>(&record)) {
     on_batch(*batch, message);
-  } else if (const auto* object = std::get_if<wire::Object>(&record)) {
-    callables_.add(*object, message);
-  } else if (const auto* forget = std::get_if<wire::Forget>(&record)) {
-    if (auto dropped = callables_.drop(forget->call)) left_.push_back(std::move(dropped));
+  } else if (const auto* state = std::get_if<wire::CallableState>(&record)) {
+    callables_.add(*state, message);
+  } else if (const auto* drop_callable = std::get_if<wire::DropCallable>(&record)) {
+    if (auto dropped = callables_.drop(drop_callable->call)) left_.push_back(std::move(dropped));
   } else if (const auto* end = std::get_if<wire::End>(&record)) {
     on_end(*end);
   } else if (const auto* stop = std::get_if<wire::Stop>(&record)) {
     inbox_.stop(*stop);
     slot_runs_.stop(*stop);
     if (inbox_.stopped(runs_->call, runs_->item, runs_->number)) runs_.want_stop();
-  } else if (const auto* answer = std::get_if<wire::Answer>(&record)) {
-    if (!subtasks_.answer(*answer) && answer->failed != 0) report_unseen(answer->value);
+  } else if (const auto* result = std::get_if<wire::SubtaskResult>(&record)) {
+    if (!subtasks_.ended(*result) && result->failed != 0) report_unseen(result->value);
   } else if (const auto* forward = std::get_if<wire::Forward>(&record)) {
     deliver(*forward);
   } else if (const auto* delivery = std::get_if<wire::Delivery>(&record)) {

@@ -140,7 +140,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>& message);
   void on_end(const wire::End& end);
   void on_lost(const wire::Lost& lost);
-  void on_answer(const wire::Answer& answer);
 
   // Runs code of the user's without the lock, and has what it throws described and destroyed there as well: throws Described instead.
   template <class Run>

@@ -28,10 +28,10 @@ class SubtaskResults {
   [[nodiscard]] bool answered(std::uint64_t ticket) const { return answers_.at(ticket).has_value(); }
   Answer take(std::uint64_t ticket) { return *std::exchange(answers_.at(ticket), std::nullopt); }
   // Rank 0 has said how it ended. False if nobody asks any more.
-  bool answer(const wire::Answer& answer) {
-    const auto subtask = answers_.find(answer.ticket);
+  bool ended(const wire::SubtaskResult& result) {
+    const auto subtask = answers_.find(result.ticket);
     if (subtask == answers_.end()) return false;
-    subtask->second = Answer{answer.failed != 0, {answer.value.begin(), answer.value.end()}};
+    subtask->second = Answer{result.failed != 0, {result.value.begin(), result.value.end()}};
     return true;
   }
   // Nobody asks any more. Gives the answer, if there was one that nobody has taken.

@@ -16,8 +16,8 @@ namespace {
 // ---- what records consist of -------------------------------------------------------------------------------------------------
 
 // A record begins with its kind: the k-th of these is of kind k, from 1 on.
-using Kinds = std::tuple<Batch, Object, Forget, End, Results, Bye, Join, Assemble, Disband, AtJoin, Memory, Stop, Recall, Returned, Overdue,
-                         Published, Answer, Subtask, Suspended, Forward, Delivery, Lost>;
+using Kinds = std::tuple<Batch, CallableState, DropCallable, End, Results, Bye, Join, Assemble, Disband, TeamReady, Memory, Stop, Recall,
+                         Returned, Overdue, Published, SubtaskResult, Subtask, Suspended, Forward, Delivery, Lost>;
 static_assert(std::tuple_size_v<Kinds> == std::variant_size_v<Record>);
 
 template <class R, std::size_t... I>
@@ -34,15 +34,15 @@ template <>
 constexpr std::tuple fields<Batch>{&Batch::thunk,  &Batch::function, &Batch::call,  &Batch::first,     &Batch::count,
                                    &Batch::stride, &Batch::team,     &Batch::votes, &Batch::predicate, &Batch::timeout};
 template <>
-constexpr std::tuple fields<Object>{&Object::call, &Object::state};
+constexpr std::tuple fields<CallableState>{&CallableState::call, &CallableState::state};
 template <>
 constexpr std::tuple fields<Stop>{&Stop::call, &Stop::first, &Stop::count};
 template <>
-constexpr std::tuple fields<Answer>{&Answer::ticket, &Answer::failed, &Answer::value};
+constexpr std::tuple fields<SubtaskResult>{&SubtaskResult::ticket, &SubtaskResult::failed, &SubtaskResult::value};
 template <>
 constexpr std::tuple fields<Recall>{&Recall::items};
 template <>
-constexpr std::tuple fields<Forget>{&Forget::call};
+constexpr std::tuple fields<DropCallable>{&DropCallable::call};
 template <>
 constexpr std::tuple fields<Forward>{&Forward::call, &Forward::ticket, &Forward::to};
 template <>
@@ -69,7 +69,7 @@ constexpr std::tuple fields<Suspended>{&Suspended::items};
 template <>
 constexpr std::tuple fields<Overdue>{&Overdue::call, &Overdue::item};
 template <>
-constexpr std::tuple fields<AtJoin>{&AtJoin::team};
+constexpr std::tuple fields<TeamReady>{&TeamReady::team};
 template <>
 constexpr std::tuple fields<Memory>{&Memory::variables, &Memory::bytes};
 template <>
@@ -249,11 +249,11 @@ struct ResultsHeader {
 }  // namespace
 
 void write(Writer& out, const Batch& record) { write_record(out, record); }
-void write(Writer& out, const Object& record) { write_record(out, record); }
+void write(Writer& out, const CallableState& record) { write_record(out, record); }
 void write(Writer& out, const Stop& record) { write_record(out, record); }
-void write(Writer& out, const Answer& record) { write_record(out, record); }
+void write(Writer& out, const SubtaskResult& record) { write_record(out, record); }
 void write(Writer& out, const Recall& record) { write_record(out, record); }
-void write(Writer& out, const Forget& record) { write_record(out, record); }
+void write(Writer& out, const DropCallable& record) { write_record(out, record); }
 void write(Writer& out, const Forward& record) { write_record(out, record); }
 void write(Writer& out, const Delivery& record) { write_record(out, record); }
 void write(Writer& out, const Join& record) { write_record(out, record); }
@@ -264,7 +264,7 @@ void write(Writer& out, const Returned& record) { write_record(out, record); }
 void write(Writer& out, const Subtask& record) { write_record(out, record); }
 void write(Writer& out, const Suspended& record) { write_record(out, record); }
 void write(Writer& out, const Overdue& record) { write_record(out, record); }
-void write(Writer& out, const AtJoin& record) { write_record(out, record); }
+void write(Writer& out, const TeamReady& record) { write_record(out, record); }
 void write(Writer& out, const Memory& record) { write_record(out, record); }
 void write(Writer& out, const Published& record) { write_record(out, record); }
 void write(Writer& out, const End& record) { write_record(out, record); }

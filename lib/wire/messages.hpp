@@ -27,7 +27,7 @@ struct Batch {
   CodeAddress thunk;
   CodeAddress function{};  // zero where the callable is no function pointer
   std::uint64_t call = 0;
-  bool has_object = false;  // the callable's state was sent before, in an Object of this call
+  bool has_object = false;  // the callable's state was sent before, in a CallableState of this call
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   std::uint64_t stride = 0;
@@ -58,7 +58,7 @@ struct Forward {
 };
 
 // The state of a call's callable.
-struct Object {
+struct CallableState {
   std::uint64_t call = 0;
   std::span<const std::byte> state;
 };
@@ -81,7 +81,7 @@ struct Items {
 };
 
 // How a Subtask of this engine's ended: its encoded value, or a Failure.
-struct Answer {
+struct SubtaskResult {
   std::uint64_t ticket = 0;
   std::uint64_t failed = 0;
   std::span<const std::byte> value;
@@ -92,8 +92,8 @@ struct Recall {
   std::vector<Items> items;
 };
 
-// The call is over: its Object may go.
-struct Forget {
+// The call is over: its CallableState may go.
+struct DropCallable {
   std::uint64_t call = 0;
 };
 
@@ -180,7 +180,7 @@ struct Overdue {
 };
 
 // The engine has come to the Join of a team, and waits.
-struct AtJoin {
+struct TeamReady {
   std::uint64_t team = 0;
 };
 
@@ -202,17 +202,17 @@ struct Published {
 // The engine's last word.
 struct Bye {};
 
-using Record = std::variant<Batch, Object, Stop, Recall, Answer, Forget, Forward, Join, Assemble, Disband, Lost, End, Delivery, Results,
-                            Returned, Subtask, Suspended, Overdue, AtJoin, Memory, Published, Bye>;
+using Record = std::variant<Batch, CallableState, Stop, Recall, SubtaskResult, DropCallable, Forward, Join, Assemble, Disband, Lost, End,
+                            Delivery, Results, Returned, Subtask, Suspended, Overdue, TeamReady, Memory, Published, Bye>;
 
-// Appends a record. An Answer, Subtask, Batch, Delivery, Object, Published or Results refers to bytes that are copied into the message
-// behind it.
+// Appends a record. A SubtaskResult, Subtask, Batch, Delivery, CallableState, Published or Results refers to bytes that are copied into the
+// message behind it.
 void write(Writer& out, const Batch& record);
-void write(Writer& out, const Object& record);
+void write(Writer& out, const CallableState& record);
 void write(Writer& out, const Stop& record);
-void write(Writer& out, const Answer& record);
+void write(Writer& out, const SubtaskResult& record);
 void write(Writer& out, const Recall& record);
-void write(Writer& out, const Forget& record);
+void write(Writer& out, const DropCallable& record);
 void write(Writer& out, const Forward& record);
 void write(Writer& out, const Delivery& record);
 void write(Writer& out, const Join& record);
@@ -223,7 +223,7 @@ void write(Writer& out, const Returned& record);
 void write(Writer& out, const Subtask& record);
 void write(Writer& out, const Suspended& record);
 void write(Writer& out, const Overdue& record);
-void write(Writer& out, const AtJoin& record);
+void write(Writer& out, const TeamReady& record);
 void write(Writer& out, const Memory& record);
 void write(Writer& out, const Published& record);
 void write(Writer& out, const End& record);

@@ -37,14 +37,14 @@ void walk(const Results& results) {
     }
   }
 }
-void walk(const Object& object) { touch(object.state); }
-void walk(const Forget&) {}
+void walk(const CallableState& object) { touch(object.state); }
+void walk(const DropCallable&) {}
 void walk(const Stop&) {}
 void walk(const Join&) {}
 void walk(const Assemble&) {}
 void walk(const Disband&) {}
 void walk(const Lost&) {}
-void walk(const AtJoin&) {}
+void walk(const TeamReady&) {}
 void walk(const Memory&) {}
 void walk(const Published& published) { touch(published.value); }
 void walk(const Recall&) {}
@@ -55,7 +55,7 @@ void walk(const Subtask& subtask) {
   touch(subtask.object);
   touch(subtask.item);
 }
-void walk(const Answer& answer) {
+void walk(const SubtaskResult& answer) {
   touch(answer.value);
   if (answer.failed == 0) return;
   Reader value(answer.value);

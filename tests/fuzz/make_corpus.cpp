@@ -47,21 +47,21 @@ void messages() {
   record("batch_sized", [&](Writer& out) {
     wire::write(out, wire::Batch{.thunk = {1, 2}, .function = {}, .call = 5, .count = 3, .items = sized.bytes.bytes()});
   });
-  record("object", [&](Writer& out) { wire::write(out, wire::Object{3, items}); });
-  record("forget", [](Writer& out) { wire::write(out, wire::Forget{77}); });
+  record("callable_state", [&](Writer& out) { wire::write(out, wire::CallableState{3, items}); });
+  record("drop_callable", [](Writer& out) { wire::write(out, wire::DropCallable{77}); });
   record("stop", [](Writer& out) { wire::write(out, wire::Stop{3, 4, 5}); });
   record("join", [](Writer& out) { wire::write(out, wire::Join{3, {0, 2, 1}}); });
   record("assemble", [](Writer& out) { wire::write(out, wire::Assemble{3, 5}); });
   record("disband", [](Writer& out) { wire::write(out, wire::Disband{3}); });
   record("lost", [](Writer& out) { wire::write(out, wire::Lost{2}); });
-  record("at_join", [](Writer& out) { wire::write(out, wire::AtJoin{3}); });
+  record("team_ready", [](Writer& out) { wire::write(out, wire::TeamReady{3}); });
   record("memory", [](Writer& out) { wire::write(out, wire::Memory{4, 4096}); });
   record("published", [&](Writer& out) { wire::write(out, wire::Published{3, 4, "loss", "d", items}); });
   record("recall", [](Writer& out) { wire::write(out, wire::Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}}); });
   record("returned", [](Writer& out) { wire::write(out, wire::Returned{{{5, 6, 7, 0}}}); });
   record("overdue", [](Writer& out) { wire::write(out, wire::Overdue{5, 6}); });
   record("subtask", [&](Writer& out) { wire::write(out, wire::Subtask{1, {1, 2}, {3, 4}, 5, 6, 0, items, items}); });
-  record("answer", [&](Writer& out) { wire::write(out, wire::Answer{1, 1, failure.bytes.bytes()}); });
+  record("subtask_result", [&](Writer& out) { wire::write(out, wire::SubtaskResult{1, 1, failure.bytes.bytes()}); });
   record("batch_awaits", [&](Writer& out) {
     wire::write(out, wire::Batch{.thunk = {1, 2},
                                  .function = {},

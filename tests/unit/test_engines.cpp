@@ -33,15 +33,15 @@ TEST_CASE("what is written to an engine travels together", "[engines]") {
   Roster roster;
   roster.engines.send_all();
   CHECK(roster.endpoint.sent.empty());
-  wire::write(roster.engines.to(1), wire::Forget{7});
-  wire::write(roster.engines.to(0), wire::Forget{8});
-  wire::write(roster.engines.to(1), wire::Forget{9});
+  wire::write(roster.engines.to(1), wire::DropCallable{7});
+  wire::write(roster.engines.to(0), wire::DropCallable{8});
+  wire::write(roster.engines.to(1), wire::DropCallable{9});
   roster.engines.send(1);
   REQUIRE(roster.endpoint.sent.size() == 1);
   CHECK(roster.endpoint.sent[0].first == 2);
   unit::Reader in(unit::records_of(roster.endpoint.sent[0].second));
-  CHECK(std::get<wire::Forget>(wire::read(in)).call == 7);
-  CHECK(std::get<wire::Forget>(wire::read(in)).call == 9);
+  CHECK(std::get<wire::DropCallable>(wire::read(in)).call == 7);
+  CHECK(std::get<wire::DropCallable>(wire::read(in)).call == 9);
   CHECK(in.done());
   // What was sent already is not sent again.
   roster.engines.send_all();

@@ -50,8 +50,8 @@ void write_all(Writer& out) {
   Writer failure;
   write(failure, Failure{FailureKind::name, "rankview::NameError", "no variable"});
   write(out, fixed_batch());
-  write(out, Object{3, nine_each});
-  write(out, Forget{77});
+  write(out, CallableState{3, nine_each});
+  write(out, DropCallable{77});
   const auto items = sized_items({"a", "", "ccc"});
   write(out, Batch{.thunk = {1, 2}, .function = {}, .call = 9, .count = 3, .items = items});
   ResultsWriter results(out);
@@ -64,7 +64,7 @@ void write_all(Writer& out) {
   write(out, Returned{{{5, 6, 7, 0}}});
   write(out, Overdue{5, 6});
   write(out, Subtask{1, {1, 2}, {3, 4}, 5, 6, 9, nine_each, std::span(nine_each).first(9)});
-  write(out, Answer{1, 0, nine_each});
+  write(out, SubtaskResult{1, 0, nine_each});
   write(out, Suspended{3});
   write(
       out,
@@ -157,18 +157,18 @@ TEST_CASE("a batch with items of their own sizes", "[messages]") {
 
 TEST_CASE("object, forget, end and bye", "[messages]") {
   Writer out;
-  write(out, Object{3, nine_each});
-  write(out, Object{6, {}});
-  write(out, Forget{77});
+  write(out, CallableState{3, nine_each});
+  write(out, CallableState{6, {}});
+  write(out, DropCallable{77});
   write(out, End{Ending::completed, 0, ""});
   write(out, End{Ending::failed, -7, "the client failed"});
   write(out, Bye{});
   Reader in(out.bytes.bytes());
-  const auto object = std::get<Object>(read(in));
+  const auto object = std::get<CallableState>(read(in));
   CHECK(object.call == 3);
   CHECK(text_of(object.state) == text_of(nine_each));
-  CHECK(std::get<Object>(read(in)).state.empty());
-  CHECK(std::get<Forget>(read(in)).call == 77);
+  CHECK(std::get<CallableState>(read(in)).state.empty());
+  CHECK(std::get<DropCallable>(read(in)).call == 77);
   const auto well = std::get<End>(read(in));
   CHECK(well.ending == Ending::completed);
   CHECK(well.exit_code == 0);
@@ -221,7 +221,7 @@ TEST_CASE("what makes teams keeps its fields, and a team has engines", "[message
   write(out, Assemble{8, 5});
   write(out, Disband{9});
   write(out, Stop{14, 15, 16});
-  write(out, AtJoin{10});
+  write(out, TeamReady{10});
   write(out, Memory{11, 12});
   Batch batch = fixed_batch();
   batch.team = 13;
@@ -239,7 +239,7 @@ TEST_CASE("what makes teams keeps its fields, and a team has engines", "[message
   CHECK(stop.call == 14);
   CHECK(stop.first == 15);
   CHECK(stop.count == 16);
-  CHECK(std::get<AtJoin>(read(in)).team == 10);
+  CHECK(std::get<TeamReady>(read(in)).team == 10);
   const auto memory = std::get<Memory>(read(in));
   CHECK(memory.variables == 11);
   CHECK(memory.bytes == 12);
@@ -291,7 +291,7 @@ TEST_CASE("what is recalled, and what is given back", "[messages]") {
 TEST_CASE("tasks that tasks submit, and their answers", "[messages]") {
   Writer out;
   write(out, Subtask{1, {1, 2}, {3, 4}, 5, 6, 0, nine_each, nine_each});
-  write(out, Answer{1, 1, nine_each});
+  write(out, SubtaskResult{1, 1, nine_each});
   Reader in(out.bytes.bytes());
   const auto subtask = std::get<Subtask>(read(in));
   CHECK(subtask.ticket == 1);
@@ -302,7 +302,7 @@ TEST_CASE("tasks that tasks submit, and their answers", "[messages]") {
   CHECK(subtask.parent_call == 5);
   CHECK(text_of(subtask.object) == text_of(nine_each));
   CHECK(text_of(subtask.item) == text_of(nine_each));
-  const auto answer = std::get<Answer>(read(in));
+  const auto answer = std::get<SubtaskResult>(read(in));
   CHECK(answer.failed == 1);
   CHECK(text_of(answer.value) == text_of(nine_each));
   Writer bad;
