@@ -31,6 +31,15 @@ class File {
   virtual void sync() = 0;
 };
 
+// That a file is in use, until this goes, or the process.
+class Hold {
+ public:
+  Hold() = default;
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  virtual ~Hold() = default;
+};
+
 // Files in directories. All of it throws std::system_error that names the file and what was tried.
 class Disk {
  public:
@@ -41,6 +50,8 @@ class Disk {
 
   // Makes the directory, and those above it, if it is not there. Refuses one that others than this user may write to.
   virtual void make_directory(const std::string& path) = 0;
+  // The same of one that has to be there.
+  virtual void check_directory(const std::string& path) = 0;
   // The names in it, sorted.
   virtual std::vector<std::string> list(const std::string& directory) = 0;
   // A new file, to be appended to; fails if there is one.
@@ -50,6 +61,10 @@ class Disk {
   // Names in the directory survive from here on.
   virtual void sync_directory(const std::string& path) = 0;
   virtual void remove(const std::string& path) = 0;
+  // In one step, also where a file of that name is there already.
+  virtual void rename(const std::string& from, const std::string& to) = 0;
+  // Holds a file, which is made if it is not there, alone or together with others who do not want it alone. Null if it is held otherwise.
+  virtual std::unique_ptr<Hold> hold(const std::string& path, bool alone) = 0;
 };
 
 // The one that the operating system has.
@@ -118,7 +133,8 @@ struct Callable {
 // Adds a frame that is whole.
 void write(detail::Buffer& to, const Origin& origin);
 void write(detail::Buffer& to, std::uint32_t number, const Callable& callable);
-void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why);
+// `age`: when it was finished, in seconds since the journal's beginning.
+void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why, std::uint32_t age);
 
 // Adds frames of results, several to each.
 class ResultFrames {
@@ -128,23 +144,35 @@ class ResultFrames {
   // Closes the frame that is open, whose checksum is not known before.
   void close(detail::Buffer& to);
   [[nodiscard]] bool open() const { return begin_ != none; }
+  // When those in the open frame, and in those to come, were finished, in seconds since the journal's beginning.
+  void set_age(std::uint32_t age) { age_ = age; }
+  [[nodiscard]] std::uint32_t age() const { return age_; }
 
  private:
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   std::size_t begin_ = none;  // of the open frame, in the buffer
   std::uint32_t callable_ = 0;
   std::uint32_t count_ = 0;
+  std::uint32_t age_ = 0;
 };
 
 // ---- reading ----
+
+// What has been finished, as a journal has it.
+struct Finished {
+  std::uint32_t callable = 0;
+  Key key;
+  std::uint64_t entry = 0;  // where read_entry() finds it
+  std::uint64_t size = 0;   // of the value, or of the text of the failure
+  bool failed = false;
+  std::uint32_t age = 0;  // in seconds since the journal's beginning, within one
+};
 
 // What is found in a journal, in the order in which it lies there. Throws what its functions throw.
 struct Reading {
   std::function<void(const Origin&)> origin;
   std::function<void(std::uint32_t number, Callable&&)> callable;
-  // `entry`: where read_entry() finds it.
-  std::function<void(std::uint32_t callable, const Key& key, std::uint64_t entry)> result;
-  std::function<void(std::uint32_t callable, const Key& key, std::uint64_t entry)> failure;
+  std::function<void(const Finished&)> finished;
 };
 
 // What a journal has besides.
@@ -253,11 +281,43 @@ class Index {
 
 }  // namespace rankview::checkpoint
 
+#include <map>
+
+namespace rankview::checkpoint {
+
+inline constexpr std::string_view journal_ending = ".journal";
+// Whoever uses a directory holds this file in it, and who rewrites journals holds it alone.
+inline constexpr std::string_view used_name = "in-use";
+
+// A journal that a later version has written.
+struct OfLaterVersion {
+  std::uint32_t format;
+};
+
+// How far a journal was read.
+struct ReadSoFar {
+  std::uint64_t end = 0;
+  std::vector<bool> known;  // callables, by their numbers there
+  std::uint64_t results = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t nameless = 0;  // of both, whose callable is not known
+};
+
+// What the journals of a directory hold.
+struct Contents {
+  Index index;
+  std::map<std::pair<std::string, std::string>, std::string> result_types;  // by name and version of what is called
+
+  // Adds what is in a journal beyond what was read of it. Throws OfLaterVersion, and what reading it throws; then it has been read so far.
+  void read(File& file, std::uint32_t journal, ReadSoFar& so_far, Damage& damage);
+};
+
+}  // namespace rankview::checkpoint
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -279,8 +339,11 @@ class Checkpoint {
     Origin origin;                                 // who writes
     std::chrono::milliseconds delay{300};          // from adding to writing
     std::chrono::milliseconds retry{1000};         // after a failure
+    std::chrono::milliseconds patience{60'000};    // while somebody rewrites the journals
     std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
     std::function<void(const std::string&)> warn;  // is told a line; from any thread
+    // Since the epoch.
+    std::function<std::chrono::nanoseconds()> now = [] { return std::chrono::system_clock::now().time_since_epoch(); };
   };
 
   // Reads what there is. Throws std::system_error, or UsageError for a directory that is not to be trusted.
@@ -319,6 +382,7 @@ class Checkpoint {
     std::unique_ptr<File> file;  // of ours, once there is anything in it
   };
 
+  void begin_use();
   void read_all();
   void read(const std::string& name);
   void tell_damage(const std::string& name, const Damage& damage) const;
@@ -331,6 +395,7 @@ class Checkpoint {
   std::uint64_t note_addition(const Key& key, std::size_t entry, bool failed);
   bool begin_journal();
   void set_trouble(std::string why);
+  [[nodiscard]] std::uint32_t age() const;
   void write_now_and_then();
   void write(std::unique_lock<std::mutex>& guard);
   std::string write_ours(const std::string& name);
@@ -341,14 +406,15 @@ class Checkpoint {
   const std::string directory_;
   const Settings settings_;
 
+  std::unique_ptr<Hold> used_;  // null where files cannot be held
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Journal> journals_;
   std::deque<std::pair<std::uint32_t, std::unique_ptr<File>>> reading_;  // of others' journals the latest, by number
-  Index index_;
-  std::map<std::pair<std::string, std::string>, std::string> result_types_;  // by name and version of what is called
-  std::vector<Callable> callables_;                                          // that this job calls, by number
-  std::vector<std::byte> cache_;                                             // what lies at cached_
+  Contents contents_;
+  std::vector<Callable> callables_;  // that this job calls, by number
+  std::vector<std::byte> cache_;     // what lies at cached_
   Place cached_;
 
   // Of our journal what is on disk is followed by what is being written, and that by the tail.
@@ -380,17 +446,11 @@ class Checkpoint {
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <system_error>
 
 namespace rankview::checkpoint {
 namespace {
-
-constexpr std::string_view journal_ending = ".journal";
-
-// A journal that a later version has written.
-struct OfLaterVersion {
-  std::uint32_t format;
-};
 
 // What is in memory, read as if it were a file.
 class MemoryFile final : public File {
@@ -415,6 +475,7 @@ class MemoryFile final : public File {
 Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
     : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)) {
   disk_.make_directory(directory_);
+  begin_use();
   read_all();
   thread_ = std::thread([this] { write_now_and_then(); });
 }
@@ -429,6 +490,20 @@ Checkpoint::~Checkpoint() {
   if (additions_ != durable_ || dropped_ != 0)
     settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
                    " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+}
+
+// Lets it be known that a job uses it. Who rewrites the journals is waited for.
+void Checkpoint::begin_use() {
+  const auto limit = std::chrono::steady_clock::now() + settings_.patience;
+  try {
+    while ((used_ = disk_.hold(path(std::string(used_name)), false)) == nullptr) {
+      if (std::chrono::steady_clock::now() >= limit)
+        throw UsageError("the checkpoint " + directory_ + " is being rewritten (rankview checkpoint); start again when that is over");
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  } catch (const std::system_error&) {
+    // Where files cannot be held nobody can hold it alone either.
+  }
 }
 
 // ---- what there is -----------------------------------------------------------------------------------------------------------
@@ -453,27 +528,9 @@ void Checkpoint::read(const std::string& name) {
   // Should reading fail halfway, what was read of it is there.
   const auto journal = static_cast<std::uint32_t>(journals_.size());
   journals_.push_back({name, nullptr});
-  std::vector<bool> known;  // callables by their numbers there
-  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
-    // Of what has lost its name nobody knows the type.
-    if (callable >= known.size() || !known[callable] || entry >> Place::offset_bits != 0) return;
-    index_.add(key, {journal, entry, failed});
-  };
-  Reading reading;
-  reading.origin = [](const Origin& origin) {
-    if (origin.format != format_version) throw OfLaterVersion{origin.format};
-  };
-  reading.callable = [&](std::uint32_t number, const Callable& callable) {
-    constexpr std::uint32_t most = 1U << 20U;
-    if (number >= most) return;
-    if (number >= known.size()) known.resize(number + 1);
-    const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
-    known[number] = first || type->second == callable.result;
-  };
-  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
-  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  ReadSoFar so_far;
   Damage damage;
-  read_frames(*file, 0, reading, damage);
+  contents_.read(*file, journal, so_far, damage);
   tell_damage(name, damage);
 }
 
@@ -490,7 +547,7 @@ std::uint32_t Checkpoint::enlist(const Callable& callable) {
   const std::lock_guard guard(mutex_);
   const auto number = std::find(callables_.begin(), callables_.end(), callable);
   if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
-  const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
+  const auto [type, first] = contents_.result_types.try_emplace({callable.name, callable.version}, callable.result);
   if (type->second != callable.result)
     throw UsageError("the checkpoint " + directory_ + " has results of " + callable.shown + " that are " + type->second +
                      ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
@@ -506,14 +563,14 @@ std::uint32_t Checkpoint::enlist(const Callable& callable) {
 std::vector<std::string> Checkpoint::versions(const std::string& name) const {
   const std::lock_guard guard(mutex_);
   std::vector<std::string> versions;
-  for (auto at = result_types_.lower_bound({name, ""}); at != result_types_.end() && at->first.first == name; ++at)
+  for (auto at = contents_.result_types.lower_bound({name, ""}); at != contents_.result_types.end() && at->first.first == name; ++at)
     versions.push_back(at->first.second);
   return versions;
 }
 
 std::size_t Checkpoint::size() const {
   const std::lock_guard guard(mutex_);
-  return index_.size();
+  return contents_.index.size();
 }
 
 Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
@@ -522,7 +579,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
   const std::size_t before = into.size();
   try {
     Place place;
-    if (index_.find(key, place) && read_entry_at(place, key, into)) return place.failed ? Found::failure : Found::result;
+    if (contents_.index.find(key, place) && read_entry_at(place, key, into)) return place.failed ? Found::failure : Found::result;
   } catch (const std::system_error& error) {
     // It was there when this began.
     settings_.warn("the checkpoint " + directory_ + ": what was kept cannot be read, and is done again: " + error.what());
@@ -537,7 +594,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
 bool Checkpoint::is_on_disk(const Key& key) const {
   const std::lock_guard guard(mutex_);
   Place place;
-  return !index_.find(key, place) || place.journal != ours_ || place.offset < written_;
+  return !contents_.index.find(key, place) || place.journal != ours_ || place.offset < written_;
 }
 
 // Adds what the entry holds, if it is the key's.
@@ -610,7 +667,7 @@ std::uint64_t Checkpoint::add_failure(std::uint32_t callable, const Key& key, st
   if (tail == nullptr) return not_added;
   frames_.close(*tail);
   const std::size_t before = tail->size();
-  write_failure(*tail, callable, key, why);
+  write_failure(*tail, callable, key, why, frames_.age());
   return note_addition(key, before + failure_entry, true);
 }
 
@@ -628,7 +685,7 @@ detail::Buffer* Checkpoint::tail_for_addition(std::size_t bytes) {
 }
 
 std::uint64_t Checkpoint::note_addition(const Key& key, std::size_t entry, bool failed) {
-  index_.add(key, {ours_, written_ + writing_.size() + entry, failed});
+  contents_.index.add(key, {ours_, written_ + writing_.size() + entry, failed});
   ++additions_;
   if (hurried_) changed_.notify_all();
   return additions_;
@@ -694,10 +751,18 @@ void Checkpoint::write_now_and_then() {
     const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
     changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
     last = quitting_;
+    frames_.set_age(age());
     if (additions_ != durable_) write(guard);
     ++rounds_;
     changed_.notify_all();
   }
+}
+
+// How long ago our journals began, in seconds.
+std::uint32_t Checkpoint::age() const {
+  const auto began = std::chrono::nanoseconds(settings_.origin.began);
+  const auto passed = std::chrono::duration_cast<std::chrono::seconds>(settings_.now() - began);
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(passed.count(), 0, std::numeric_limits<std::uint32_t>::max()));
 }
 
 void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
@@ -755,27 +820,56 @@ void Checkpoint::write_elsewhere() {
   if (useless) journals_.pop_back();
   begin_journal();
   MemoryFile memory(again.bytes());
-  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
-    const auto at = again.bytes().subspan(static_cast<std::size_t>(entry));
+  const auto add = [&](const Finished& finished) {
+    const auto at = again.bytes().subspan(static_cast<std::size_t>(finished.entry));
     const Entry head = read_entry(at.first<entry_head>());
     const Bytes value = at.subspan(entry_head, static_cast<std::size_t>(head.size));
     std::size_t place = 0;
-    if (failed) {
+    frames_.set_age(finished.age);
+    if (finished.failed) {
       frames_.close(tail_);
       place = tail_.size() + failure_entry;
-      write_failure(tail_, callable, key, {reinterpret_cast<const char*>(value.data()), value.size()});
+      write_failure(tail_, finished.callable, finished.key, {reinterpret_cast<const char*>(value.data()), value.size()}, finished.age);
     } else {
-      place = frames_.add(tail_, callable, key, value);
+      place = frames_.add(tail_, finished.callable, finished.key, value);
     }
-    index_.move(key, {ours_, place, failed});
+    contents_.index.move(finished.key, {ours_, place, finished.failed});
   };
   Reading reading;
   reading.origin = [](const Origin&) {};
   reading.callable = [](std::uint32_t, const Callable&) {};
-  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
-  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  reading.finished = add;
   Damage damage;
   read_frames(memory, 0, reading, damage);
+}
+
+}  // namespace rankview::checkpoint
+
+namespace rankview::checkpoint {
+
+void Contents::read(File& file, std::uint32_t journal, ReadSoFar& so_far, Damage& damage) {
+  std::vector<bool>& known = so_far.known;
+  Reading reading;
+  reading.origin = [](const Origin& origin) {
+    if (origin.format != format_version) throw OfLaterVersion{origin.format};
+  };
+  reading.callable = [&](std::uint32_t number, const Callable& callable) {
+    constexpr std::uint32_t most = 1U << 20U;
+    if (number >= most) return;
+    if (number >= known.size()) known.resize(number + 1);
+    const auto [type, first] = result_types.try_emplace({callable.name, callable.version}, callable.result);
+    known[number] = first || type->second == callable.result;
+  };
+  reading.finished = [&](const Finished& finished) {
+    ++(finished.failed ? so_far.failures : so_far.results);
+    // Of what has lost its name nobody knows the type.
+    if (finished.callable >= known.size() || !known[finished.callable] || finished.entry >> Place::offset_bits != 0) {
+      ++so_far.nameless;
+    } else {
+      index.add(finished.key, {journal, finished.entry, finished.failed});
+    }
+  };
+  so_far.end = read_frames(file, so_far.end, reading, damage);
 }
 
 }  // namespace rankview::checkpoint
@@ -793,7 +887,7 @@ constexpr std::size_t frame_bytes = 64 * 1024;
 struct Head {
   std::uint64_t begins = marker;
   std::uint32_t kind = 0;
-  std::uint32_t unused = 0;
+  std::uint32_t age = 0;
   std::uint64_t size = 0;  // of what follows
   std::uint64_t check = 0;
 };
@@ -802,18 +896,19 @@ static_assert(failure_entry == sizeof(Head) + 2 * sizeof(std::uint32_t));
 
 constexpr std::size_t padded(std::size_t size) { return (size + step - 1) / step * step; }
 
-std::uint64_t check_of(std::uint32_t kind, Bytes payload) { return checksum(payload, kind); }
+std::uint64_t check_of(const Head& head, Bytes payload) { return checksum(payload, std::uint64_t{head.age} << 32 | head.kind); }
 
 void pad(detail::Buffer& to) {
   constexpr std::byte nothing[step] = {};
   to.append(nothing, padded(to.size()) - to.size());
 }
 
-void write_frame(detail::Buffer& to, FrameKind kind, const detail::Writer& payload) {
+void write_frame(detail::Buffer& to, FrameKind kind, const detail::Writer& payload, std::uint32_t age = 0) {
   Head head;
   head.kind = static_cast<std::uint32_t>(kind);
+  head.age = age;
   head.size = payload.bytes.size();
-  head.check = check_of(head.kind, payload.bytes.bytes());
+  head.check = check_of(head, payload.bytes.bytes());
   to.append(&head, sizeof(head));
   to.append(payload.bytes.data(), payload.bytes.size());
   pad(to);
@@ -852,25 +947,29 @@ class Window {
 
 std::string text_of(detail::Reader& in) { return std::string(in.text()); }
 
-void take_results(detail::Reader& in, std::uint64_t payload, std::size_t size, const Reading& reading) {
-  const auto callable = in.value<std::uint32_t>();
-  const auto count = in.value<std::uint32_t>();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint64_t entry = payload + size - in.remaining();
-    const auto key = in.value<Key>();
-    const auto bytes = in.value<std::uint64_t>();
-    in.skip(static_cast<std::size_t>(bytes));
-    reading.result(callable, key, entry);
-  }
+void take_entry(detail::Reader& in, std::uint64_t end, Finished& into, const Reading& reading) {
+  into.entry = end - in.remaining();
+  into.key = in.value<Key>();
+  into.size = in.value<std::uint64_t>();
+  in.skip(static_cast<std::size_t>(into.size));
+  reading.finished(into);
 }
 
-void take_failure(detail::Reader& in, std::uint64_t payload, std::size_t size, const Reading& reading) {
-  const auto callable = in.value<std::uint32_t>();
+void take_results(detail::Reader& in, std::uint64_t end, std::uint32_t age, const Reading& reading) {
+  Finished finished;
+  finished.callable = in.value<std::uint32_t>();
+  finished.age = age;
+  const auto count = in.value<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count; ++i) take_entry(in, end, finished, reading);
+}
+
+void take_failure(detail::Reader& in, std::uint64_t end, std::uint32_t age, const Reading& reading) {
+  Finished finished;
+  finished.callable = in.value<std::uint32_t>();
+  finished.age = age;
+  finished.failed = true;
   in.value<std::uint32_t>();
-  const std::uint64_t entry = payload + size - in.remaining();
-  const auto key = in.value<Key>();
-  in.text();
-  reading.failure(callable, key, entry);
+  take_entry(in, end, finished, reading);
 }
 
 // Whether it is of a kind that is known.
@@ -901,10 +1000,10 @@ bool take(const Head& head, Bytes bytes, std::uint64_t payload, const Reading& r
       return true;
     }
     case FrameKind::results:
-      take_results(in, payload, bytes.size(), reading);
+      take_results(in, payload + bytes.size(), head.age, reading);
       return true;
     case FrameKind::failure:
-      take_failure(in, payload, bytes.size(), reading);
+      take_failure(in, payload + bytes.size(), head.age, reading);
       return true;
   }
   return false;
@@ -932,13 +1031,13 @@ void write(detail::Buffer& to, std::uint32_t number, const Callable& callable) {
   write_frame(to, FrameKind::function, out);
 }
 
-void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why) {
+void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why, std::uint32_t age) {
   detail::Writer out;
   out.value(callable);
   out.value(std::uint32_t{0});
   out.value(key);
   out.text(why);
-  write_frame(to, FrameKind::failure, out);
+  write_frame(to, FrameKind::failure, out, age);
 }
 
 std::size_t ResultFrames::add(detail::Buffer& to, std::uint32_t callable, const Key& key, Bytes value) {
@@ -966,8 +1065,9 @@ void ResultFrames::close(detail::Buffer& to) {
   std::memcpy(at + sizeof(Head) + sizeof(callable_), &count_, sizeof(count_));
   Head head;
   head.kind = static_cast<std::uint32_t>(FrameKind::results);
+  head.age = age_;
   head.size = payload.size();
-  head.check = check_of(head.kind, payload);
+  head.check = check_of(head, payload);
   std::memcpy(at, &head, sizeof(head));
   begin_ = none;
   pad(to);
@@ -1001,7 +1101,7 @@ std::uint64_t read_frames(File& file, std::uint64_t begin, const Reading& readin
     }
     const auto size = static_cast<std::size_t>(head.size);
     const Bytes bytes = window.at(payload, size);
-    if (bytes.size() < size || check_of(head.kind, bytes) != head.check) {
+    if (bytes.size() < size || check_of(head, bytes) != head.check) {
       damaged(step);
       continue;
     }
@@ -1073,6 +1173,7 @@ std::uint64_t checksum(std::span<const std::byte>, std::uint64_t) { refuse_to_ha
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
@@ -1124,10 +1225,26 @@ class PosixFile final : public File {
   void sync() override {
     if (::fdatasync(descriptor_) != 0) refuse(errno, "syncing " + path_);
   }
+  // For as long as it is open, here or in a child. False if others have locked it otherwise.
+  bool lock(bool alone) {
+    while (::flock(descriptor_, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) return false;
+      if (errno != EINTR) refuse(errno, "locking " + path_);
+    }
+    return true;
+  }
 
  private:
   int descriptor_;
   std::string path_;
+};
+
+class PosixHold final : public Hold {
+ public:
+  explicit PosixHold(std::unique_ptr<PosixFile> file) : file_(std::move(file)) {}
+
+ private:
+  std::unique_ptr<PosixFile> file_;
 };
 
 class PosixDisk final : public Disk {
@@ -1139,6 +1256,9 @@ class PosixDisk final : public Disk {
     if (error) refuse(error.value(), "making the directory " + path);
     // Also where a mask leaves others more.
     if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) refuse(errno, "making the directory " + path);
+    check_directory(path);
+  }
+  void check_directory(const std::string& path) override {
     struct stat is {};
     if (::stat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
     if (!S_ISDIR(is.st_mode)) refuse(ENOTDIR, path);
@@ -1168,9 +1288,16 @@ class PosixDisk final : public Disk {
   void remove(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) refuse(errno, "removing " + path);
   }
+  void rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) refuse(errno, "renaming " + from);
+  }
+  std::unique_ptr<Hold> hold(const std::string& path, bool alone) override {
+    auto file = open(path, O_RDWR | O_CREAT, "opening ");
+    return file->lock(alone) ? std::make_unique<PosixHold>(std::move(file)) : nullptr;
+  }
 
  private:
-  static std::unique_ptr<File> open(const std::string& path, int flags, const char* doing) {
+  static std::unique_ptr<PosixFile> open(const std::string& path, int flags, const char* doing) {
     // Neither a link nor a pipe that nobody writes to.
     const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
     if (descriptor < 0) refuse(errno, doing + path);
@@ -13105,8 +13232,6 @@ void Teams::decide(Part& part, UserWork& work) {
 }
 
 }  // namespace rankview::controller
-
-#include <limits>
 
 namespace rankview::inline abi_0_1 {
 

@@ -7,18 +7,12 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <system_error>
 #include <utility>
 
 namespace rankview::checkpoint {
 namespace {
-
-constexpr std::string_view journal_ending = ".journal";
-
-// A journal that a later version has written.
-struct OfLaterVersion {
-  std::uint32_t format;
-};
 
 // What is in memory, read as if it were a file.
 class MemoryFile final : public File {
@@ -43,6 +37,7 @@ class MemoryFile final : public File {
 Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
     : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)) {
   disk_.make_directory(directory_);
+  begin_use();
   read_all();
   thread_ = std::thread([this] { write_now_and_then(); });
 }
@@ -57,6 +52,20 @@ Checkpoint::~Checkpoint() {
   if (additions_ != durable_ || dropped_ != 0)
     settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
                    " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+}
+
+// Lets it be known that a job uses it. Who rewrites the journals is waited for.
+void Checkpoint::begin_use() {
+  const auto limit = std::chrono::steady_clock::now() + settings_.patience;
+  try {
+    while ((used_ = disk_.hold(path(std::string(used_name)), false)) == nullptr) {
+      if (std::chrono::steady_clock::now() >= limit)
+        throw UsageError("the checkpoint " + directory_ + " is being rewritten (rankview checkpoint); start again when that is over");
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  } catch (const std::system_error&) {
+    // Where files cannot be held nobody can hold it alone either.
+  }
 }
 
 // ---- what there is -----------------------------------------------------------------------------------------------------------
@@ -81,27 +90,9 @@ void Checkpoint::read(const std::string& name) {
   // Should reading fail halfway, what was read of it is there.
   const auto journal = static_cast<std::uint32_t>(journals_.size());
   journals_.push_back({name, nullptr});
-  std::vector<bool> known;  // callables by their numbers there
-  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
-    // Of what has lost its name nobody knows the type.
-    if (callable >= known.size() || !known[callable] || entry >> Place::offset_bits != 0) return;
-    index_.add(key, {journal, entry, failed});
-  };
-  Reading reading;
-  reading.origin = [](const Origin& origin) {
-    if (origin.format != format_version) throw OfLaterVersion{origin.format};
-  };
-  reading.callable = [&](std::uint32_t number, const Callable& callable) {
-    constexpr std::uint32_t most = 1U << 20U;
-    if (number >= most) return;
-    if (number >= known.size()) known.resize(number + 1);
-    const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
-    known[number] = first || type->second == callable.result;
-  };
-  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
-  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  ReadSoFar so_far;
   Damage damage;
-  read_frames(*file, 0, reading, damage);
+  contents_.read(*file, journal, so_far, damage);
   tell_damage(name, damage);
 }
 
@@ -118,7 +109,7 @@ std::uint32_t Checkpoint::enlist(const Callable& callable) {
   const std::lock_guard guard(mutex_);
   const auto number = std::find(callables_.begin(), callables_.end(), callable);
   if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
-  const auto [type, first] = result_types_.try_emplace({callable.name, callable.version}, callable.result);
+  const auto [type, first] = contents_.result_types.try_emplace({callable.name, callable.version}, callable.result);
   if (type->second != callable.result)
     throw UsageError("the checkpoint " + directory_ + " has results of " + callable.shown + " that are " + type->second +
                      ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
@@ -134,14 +125,14 @@ std::uint32_t Checkpoint::enlist(const Callable& callable) {
 std::vector<std::string> Checkpoint::versions(const std::string& name) const {
   const std::lock_guard guard(mutex_);
   std::vector<std::string> versions;
-  for (auto at = result_types_.lower_bound({name, ""}); at != result_types_.end() && at->first.first == name; ++at)
+  for (auto at = contents_.result_types.lower_bound({name, ""}); at != contents_.result_types.end() && at->first.first == name; ++at)
     versions.push_back(at->first.second);
   return versions;
 }
 
 std::size_t Checkpoint::size() const {
   const std::lock_guard guard(mutex_);
-  return index_.size();
+  return contents_.index.size();
 }
 
 Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
@@ -150,7 +141,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
   const std::size_t before = into.size();
   try {
     Place place;
-    if (index_.find(key, place) && read_entry_at(place, key, into)) return place.failed ? Found::failure : Found::result;
+    if (contents_.index.find(key, place) && read_entry_at(place, key, into)) return place.failed ? Found::failure : Found::result;
   } catch (const std::system_error& error) {
     // It was there when this began.
     settings_.warn("the checkpoint " + directory_ + ": what was kept cannot be read, and is done again: " + error.what());
@@ -165,7 +156,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
 bool Checkpoint::is_on_disk(const Key& key) const {
   const std::lock_guard guard(mutex_);
   Place place;
-  return !index_.find(key, place) || place.journal != ours_ || place.offset < written_;
+  return !contents_.index.find(key, place) || place.journal != ours_ || place.offset < written_;
 }
 
 // Adds what the entry holds, if it is the key's.
@@ -238,7 +229,7 @@ std::uint64_t Checkpoint::add_failure(std::uint32_t callable, const Key& key, st
   if (tail == nullptr) return not_added;
   frames_.close(*tail);
   const std::size_t before = tail->size();
-  write_failure(*tail, callable, key, why);
+  write_failure(*tail, callable, key, why, frames_.age());
   return note_addition(key, before + failure_entry, true);
 }
 
@@ -256,7 +247,7 @@ detail::Buffer* Checkpoint::tail_for_addition(std::size_t bytes) {
 }
 
 std::uint64_t Checkpoint::note_addition(const Key& key, std::size_t entry, bool failed) {
-  index_.add(key, {ours_, written_ + writing_.size() + entry, failed});
+  contents_.index.add(key, {ours_, written_ + writing_.size() + entry, failed});
   ++additions_;
   if (hurried_) changed_.notify_all();
   return additions_;
@@ -322,10 +313,18 @@ void Checkpoint::write_now_and_then() {
     const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
     changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
     last = quitting_;
+    frames_.set_age(age());
     if (additions_ != durable_) write(guard);
     ++rounds_;
     changed_.notify_all();
   }
+}
+
+// How long ago our journals began, in seconds.
+std::uint32_t Checkpoint::age() const {
+  const auto began = std::chrono::nanoseconds(settings_.origin.began);
+  const auto passed = std::chrono::duration_cast<std::chrono::seconds>(settings_.now() - began);
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(passed.count(), 0, std::numeric_limits<std::uint32_t>::max()));
 }
 
 void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
@@ -383,25 +382,25 @@ void Checkpoint::write_elsewhere() {
   if (useless) journals_.pop_back();
   begin_journal();
   MemoryFile memory(again.bytes());
-  const auto add = [&](std::uint32_t callable, const Key& key, std::uint64_t entry, bool failed) {
-    const auto at = again.bytes().subspan(static_cast<std::size_t>(entry));
+  const auto add = [&](const Finished& finished) {
+    const auto at = again.bytes().subspan(static_cast<std::size_t>(finished.entry));
     const Entry head = read_entry(at.first<entry_head>());
     const Bytes value = at.subspan(entry_head, static_cast<std::size_t>(head.size));
     std::size_t place = 0;
-    if (failed) {
+    frames_.set_age(finished.age);
+    if (finished.failed) {
       frames_.close(tail_);
       place = tail_.size() + failure_entry;
-      write_failure(tail_, callable, key, {reinterpret_cast<const char*>(value.data()), value.size()});
+      write_failure(tail_, finished.callable, finished.key, {reinterpret_cast<const char*>(value.data()), value.size()}, finished.age);
     } else {
-      place = frames_.add(tail_, callable, key, value);
+      place = frames_.add(tail_, finished.callable, finished.key, value);
     }
-    index_.move(key, {ours_, place, failed});
+    contents_.index.move(finished.key, {ours_, place, finished.failed});
   };
   Reading reading;
   reading.origin = [](const Origin&) {};
   reading.callable = [](std::uint32_t, const Callable&) {};
-  reading.result = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, false); };
-  reading.failure = [&add](std::uint32_t callable, const Key& key, std::uint64_t entry) { add(callable, key, entry, true); };
+  reading.finished = add;
   Damage damage;
   read_frames(memory, 0, reading, damage);
 }

@@ -2,9 +2,9 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "checkpoint/contents.hpp"
 #include "checkpoint/disk.hpp"
 #include "checkpoint/frames.hpp"
-#include "checkpoint/index.hpp"
 #include "checkpoint/key.hpp"
 
 #include <rankview/detail/buffer.hpp>
@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -43,8 +42,11 @@ class Checkpoint {
     Origin origin;                                 // who writes
     std::chrono::milliseconds delay{300};          // from adding to writing
     std::chrono::milliseconds retry{1000};         // after a failure
+    std::chrono::milliseconds patience{60'000};    // while somebody rewrites the journals
     std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
     std::function<void(const std::string&)> warn;  // is told a line; from any thread
+    // Since the epoch.
+    std::function<std::chrono::nanoseconds()> now = [] { return std::chrono::system_clock::now().time_since_epoch(); };
   };
 
   // Reads what there is. Throws std::system_error, or UsageError for a directory that is not to be trusted.
@@ -83,6 +85,7 @@ class Checkpoint {
     std::unique_ptr<File> file;  // of ours, once there is anything in it
   };
 
+  void begin_use();
   void read_all();
   void read(const std::string& name);
   void tell_damage(const std::string& name, const Damage& damage) const;
@@ -95,6 +98,7 @@ class Checkpoint {
   std::uint64_t note_addition(const Key& key, std::size_t entry, bool failed);
   bool begin_journal();
   void set_trouble(std::string why);
+  [[nodiscard]] std::uint32_t age() const;
   void write_now_and_then();
   void write(std::unique_lock<std::mutex>& guard);
   std::string write_ours(const std::string& name);
@@ -105,14 +109,15 @@ class Checkpoint {
   const std::string directory_;
   const Settings settings_;
 
+  std::unique_ptr<Hold> used_;  // null where files cannot be held
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Journal> journals_;
   std::deque<std::pair<std::uint32_t, std::unique_ptr<File>>> reading_;  // of others' journals the latest, by number
-  Index index_;
-  std::map<std::pair<std::string, std::string>, std::string> result_types_;  // by name and version of what is called
-  std::vector<Callable> callables_;                                          // that this job calls, by number
-  std::vector<std::byte> cache_;                                             // what lies at cached_
+  Contents contents_;
+  std::vector<Callable> callables_;  // that this job calls, by number
+  std::vector<std::byte> cache_;     // what lies at cached_
   Place cached_;
 
   // Of our journal what is on disk is followed by what is being written, and that by the tail.

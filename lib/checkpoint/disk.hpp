@@ -28,6 +28,15 @@ class File {
   virtual void sync() = 0;
 };
 
+// That a file is in use, until this goes, or the process.
+class Hold {
+ public:
+  Hold() = default;
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  virtual ~Hold() = default;
+};
+
 // Files in directories. All of it throws std::system_error that names the file and what was tried.
 class Disk {
  public:
@@ -38,6 +47,8 @@ class Disk {
 
   // Makes the directory, and those above it, if it is not there. Refuses one that others than this user may write to.
   virtual void make_directory(const std::string& path) = 0;
+  // The same of one that has to be there.
+  virtual void check_directory(const std::string& path) = 0;
   // The names in it, sorted.
   virtual std::vector<std::string> list(const std::string& directory) = 0;
   // A new file, to be appended to; fails if there is one.
@@ -47,6 +58,10 @@ class Disk {
   // Names in the directory survive from here on.
   virtual void sync_directory(const std::string& path) = 0;
   virtual void remove(const std::string& path) = 0;
+  // In one step, also where a file of that name is there already.
+  virtual void rename(const std::string& from, const std::string& to) = 0;
+  // Holds a file, which is made if it is not there, alone or together with others who do not want it alone. Null if it is held otherwise.
+  virtual std::unique_ptr<Hold> hold(const std::string& path, bool alone) = 0;
 };
 
 // The one that the operating system has.

@@ -20,7 +20,7 @@ constexpr std::size_t frame_bytes = 64 * 1024;
 struct Head {
   std::uint64_t begins = marker;
   std::uint32_t kind = 0;
-  std::uint32_t unused = 0;
+  std::uint32_t age = 0;
   std::uint64_t size = 0;  // of what follows
   std::uint64_t check = 0;
 };
@@ -29,18 +29,19 @@ static_assert(failure_entry == sizeof(Head) + 2 * sizeof(std::uint32_t));
 
 constexpr std::size_t padded(std::size_t size) { return (size + step - 1) / step * step; }
 
-std::uint64_t check_of(std::uint32_t kind, Bytes payload) { return checksum(payload, kind); }
+std::uint64_t check_of(const Head& head, Bytes payload) { return checksum(payload, std::uint64_t{head.age} << 32 | head.kind); }
 
 void pad(detail::Buffer& to) {
   constexpr std::byte nothing[step] = {};
   to.append(nothing, padded(to.size()) - to.size());
 }
 
-void write_frame(detail::Buffer& to, FrameKind kind, const detail::Writer& payload) {
+void write_frame(detail::Buffer& to, FrameKind kind, const detail::Writer& payload, std::uint32_t age = 0) {
   Head head;
   head.kind = static_cast<std::uint32_t>(kind);
+  head.age = age;
   head.size = payload.bytes.size();
-  head.check = check_of(head.kind, payload.bytes.bytes());
+  head.check = check_of(head, payload.bytes.bytes());
   to.append(&head, sizeof(head));
   to.append(payload.bytes.data(), payload.bytes.size());
   pad(to);
@@ -79,25 +80,29 @@ class Window {
 
 std::string text_of(detail::Reader& in) { return std::string(in.text()); }
 
-void take_results(detail::Reader& in, std::uint64_t payload, std::size_t size, const Reading& reading) {
-  const auto callable = in.value<std::uint32_t>();
-  const auto count = in.value<std::uint32_t>();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint64_t entry = payload + size - in.remaining();
-    const auto key = in.value<Key>();
-    const auto bytes = in.value<std::uint64_t>();
-    in.skip(static_cast<std::size_t>(bytes));
-    reading.result(callable, key, entry);
-  }
+void take_entry(detail::Reader& in, std::uint64_t end, Finished& into, const Reading& reading) {
+  into.entry = end - in.remaining();
+  into.key = in.value<Key>();
+  into.size = in.value<std::uint64_t>();
+  in.skip(static_cast<std::size_t>(into.size));
+  reading.finished(into);
 }
 
-void take_failure(detail::Reader& in, std::uint64_t payload, std::size_t size, const Reading& reading) {
-  const auto callable = in.value<std::uint32_t>();
+void take_results(detail::Reader& in, std::uint64_t end, std::uint32_t age, const Reading& reading) {
+  Finished finished;
+  finished.callable = in.value<std::uint32_t>();
+  finished.age = age;
+  const auto count = in.value<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count; ++i) take_entry(in, end, finished, reading);
+}
+
+void take_failure(detail::Reader& in, std::uint64_t end, std::uint32_t age, const Reading& reading) {
+  Finished finished;
+  finished.callable = in.value<std::uint32_t>();
+  finished.age = age;
+  finished.failed = true;
   in.value<std::uint32_t>();
-  const std::uint64_t entry = payload + size - in.remaining();
-  const auto key = in.value<Key>();
-  in.text();
-  reading.failure(callable, key, entry);
+  take_entry(in, end, finished, reading);
 }
 
 // Whether it is of a kind that is known.
@@ -128,10 +133,10 @@ bool take(const Head& head, Bytes bytes, std::uint64_t payload, const Reading& r
       return true;
     }
     case FrameKind::results:
-      take_results(in, payload, bytes.size(), reading);
+      take_results(in, payload + bytes.size(), head.age, reading);
       return true;
     case FrameKind::failure:
-      take_failure(in, payload, bytes.size(), reading);
+      take_failure(in, payload + bytes.size(), head.age, reading);
       return true;
   }
   return false;
@@ -159,13 +164,13 @@ void write(detail::Buffer& to, std::uint32_t number, const Callable& callable) {
   write_frame(to, FrameKind::function, out);
 }
 
-void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why) {
+void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why, std::uint32_t age) {
   detail::Writer out;
   out.value(callable);
   out.value(std::uint32_t{0});
   out.value(key);
   out.text(why);
-  write_frame(to, FrameKind::failure, out);
+  write_frame(to, FrameKind::failure, out, age);
 }
 
 std::size_t ResultFrames::add(detail::Buffer& to, std::uint32_t callable, const Key& key, Bytes value) {
@@ -193,8 +198,9 @@ void ResultFrames::close(detail::Buffer& to) {
   std::memcpy(at + sizeof(Head) + sizeof(callable_), &count_, sizeof(count_));
   Head head;
   head.kind = static_cast<std::uint32_t>(FrameKind::results);
+  head.age = age_;
   head.size = payload.size();
-  head.check = check_of(head.kind, payload);
+  head.check = check_of(head, payload);
   std::memcpy(at, &head, sizeof(head));
   begin_ = none;
   pad(to);
@@ -228,7 +234,7 @@ std::uint64_t read_frames(File& file, std::uint64_t begin, const Reading& readin
     }
     const auto size = static_cast<std::size_t>(head.size);
     const Bytes bytes = window.at(payload, size);
-    if (bytes.size() < size || check_of(head.kind, bytes) != head.check) {
+    if (bytes.size() < size || check_of(head, bytes) != head.check) {
       damaged(step);
       continue;
     }

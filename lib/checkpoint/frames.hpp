@@ -54,7 +54,8 @@ struct Callable {
 // Adds a frame that is whole.
 void write(detail::Buffer& to, const Origin& origin);
 void write(detail::Buffer& to, std::uint32_t number, const Callable& callable);
-void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why);
+// `age`: when it was finished, in seconds since the journal's beginning.
+void write_failure(detail::Buffer& to, std::uint32_t callable, const Key& key, std::string_view why, std::uint32_t age);
 
 // Adds frames of results, several to each.
 class ResultFrames {
@@ -64,23 +65,35 @@ class ResultFrames {
   // Closes the frame that is open, whose checksum is not known before.
   void close(detail::Buffer& to);
   [[nodiscard]] bool open() const { return begin_ != none; }
+  // When those in the open frame, and in those to come, were finished, in seconds since the journal's beginning.
+  void set_age(std::uint32_t age) { age_ = age; }
+  [[nodiscard]] std::uint32_t age() const { return age_; }
 
  private:
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   std::size_t begin_ = none;  // of the open frame, in the buffer
   std::uint32_t callable_ = 0;
   std::uint32_t count_ = 0;
+  std::uint32_t age_ = 0;
 };
 
 // ---- reading ----
+
+// What has been finished, as a journal has it.
+struct Finished {
+  std::uint32_t callable = 0;
+  Key key;
+  std::uint64_t entry = 0;  // where read_entry() finds it
+  std::uint64_t size = 0;   // of the value, or of the text of the failure
+  bool failed = false;
+  std::uint32_t age = 0;  // in seconds since the journal's beginning, within one
+};
 
 // What is found in a journal, in the order in which it lies there. Throws what its functions throw.
 struct Reading {
   std::function<void(const Origin&)> origin;
   std::function<void(std::uint32_t number, Callable&&)> callable;
-  // `entry`: where read_entry() finds it.
-  std::function<void(std::uint32_t callable, const Key& key, std::uint64_t entry)> result;
-  std::function<void(std::uint32_t callable, const Key& key, std::uint64_t entry)> failure;
+  std::function<void(const Finished&)> finished;
 };
 
 // What a journal has besides.

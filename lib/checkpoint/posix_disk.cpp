@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
@@ -57,10 +58,26 @@ class PosixFile final : public File {
   void sync() override {
     if (::fdatasync(descriptor_) != 0) refuse(errno, "syncing " + path_);
   }
+  // For as long as it is open, here or in a child. False if others have locked it otherwise.
+  bool lock(bool alone) {
+    while (::flock(descriptor_, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) return false;
+      if (errno != EINTR) refuse(errno, "locking " + path_);
+    }
+    return true;
+  }
 
  private:
   int descriptor_;
   std::string path_;
+};
+
+class PosixHold final : public Hold {
+ public:
+  explicit PosixHold(std::unique_ptr<PosixFile> file) : file_(std::move(file)) {}
+
+ private:
+  std::unique_ptr<PosixFile> file_;
 };
 
 class PosixDisk final : public Disk {
@@ -72,6 +89,9 @@ class PosixDisk final : public Disk {
     if (error) refuse(error.value(), "making the directory " + path);
     // Also where a mask leaves others more.
     if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) refuse(errno, "making the directory " + path);
+    check_directory(path);
+  }
+  void check_directory(const std::string& path) override {
     struct stat is {};
     if (::stat(path.c_str(), &is) != 0) refuse(errno, "looking at " + path);
     if (!S_ISDIR(is.st_mode)) refuse(ENOTDIR, path);
@@ -101,9 +121,16 @@ class PosixDisk final : public Disk {
   void remove(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) refuse(errno, "removing " + path);
   }
+  void rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) refuse(errno, "renaming " + from);
+  }
+  std::unique_ptr<Hold> hold(const std::string& path, bool alone) override {
+    auto file = open(path, O_RDWR | O_CREAT, "opening ");
+    return file->lock(alone) ? std::make_unique<PosixHold>(std::move(file)) : nullptr;
+  }
 
  private:
-  static std::unique_ptr<File> open(const std::string& path, int flags, const char* doing) {
+  static std::unique_ptr<PosixFile> open(const std::string& path, int flags, const char* doing) {
     // Neither a link nor a pipe that nobody writes to.
     const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
     if (descriptor < 0) refuse(errno, doing + path);

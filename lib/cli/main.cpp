@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 //
 // The command `rankview`.
+#include "checkpoint/disk.hpp"
+#include "cli/checkpoint.hpp"
 #include "cli/launch.hpp"
 #include "cli/mpirun.hpp"
 
@@ -9,6 +11,7 @@
 
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <string>
 
 namespace {
@@ -64,15 +67,44 @@ class Run {
   bool prints_ = false;
 };
 
+// rankview checkpoint: looks into a directory of results that are kept, and tidies it.
+class Checkpoint {
+ public:
+  explicit Checkpoint(CLI::App& app) {
+    command_ = app.add_subcommand("checkpoint", "Looks into a checkpoint: what is kept, whether it can be read; and tidies it");
+    command_->add_option("DIR", wish_.directory, "The directory that Flags::checkpoint names")->required();
+    wish_.action = "list";
+    command_->add_option("ACTION", wish_.action, "list (if not given), verify, compact or forget")
+        ->check(CLI::IsMember({"list", "verify", "compact", "forget"}));
+    command_->add_option("KEY", wish_.key, "With forget: the key of a task, or as much of its beginning as no other has");
+    command_->add_flag("--failed", wish_.failed, "list: only tasks that have failed");
+    command_->add_flag("--json", wish_.json, "Prints JSON: of list and verify an array, an object a line");
+    command_->footer(
+        "list     what is finished: its key, when, by which job, how long the result is or how the task failed, what was called\n"
+        "verify   reads all of it, and says what is damaged and where; then the exit code is 1\n"
+        "compact  makes one journal of all, with each task once; only while no job uses the directory\n"
+        "forget   does away with one task, which the next job does again; only while no job uses the directory");
+  }
+
+  [[nodiscard]] bool chosen() const { return command_->parsed(); }
+
+  int operator()() { return cli::look_after_checkpoint(wish_, rankview::checkpoint::posix_disk(), std::cout, std::cerr); }
+
+ private:
+  CLI::App* command_;
+  cli::CheckpointWish wish_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Views, engines and load balancing over MPI", "rankview");
   app.require_subcommand(1);
   Run run(app);
+  Checkpoint checkpoint(app);
   CLI11_PARSE(app, argc, argv);
   try {
-    return run();
+    return checkpoint.chosen() ? checkpoint() : run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
     return 1;
