@@ -2416,11 +2416,15 @@ class StatusReport {
 
 }  // namespace rankview
 
+#include <rankview/key_function.hpp>
+
 namespace rankview::checkpoint {
 class Checkpoint;
 }
 
 namespace rankview::inline abi_0_1::detail {
+
+class Call;
 
 namespace checkpoint = rankview::checkpoint;
 
@@ -2441,7 +2445,7 @@ struct Checkpointed {
   std::shared_ptr<checkpoint::Checkpoint> in;
   checkpoint::Callable as;
   std::uint32_t callable = 0;  // its number there
-  std::uint64_t seed = 0;      // of its items' keys
+  KeyFunction key;             // of its arguments, where the user says what identifies an item
   bool strict = false;
   bool retry_failed = true;
   std::vector<checkpoint::Key> keys;  // of the items, under the controller's lock
@@ -2450,10 +2454,19 @@ struct Checkpointed {
 // One of them has failed.
 void note_failure(const Checkpointed& call, std::uint64_t item, const std::string& why);
 
-// The seed for the keys of what is called so, with the state of the callable.
-std::uint64_t seed_of(const checkpoint::Callable& as, std::span<const std::byte> state);
-// The key of an item whose arguments were written behind the mark, `skipped` bytes later.
-checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped, std::uint64_t seed);
+// Makes the keys of a call's items.
+class Keys {
+ public:
+  // Of what is called so, by that name and in that version.
+  Keys(const Call& call, const checkpoint::Callable& as);
+
+  // The key of an item whose arguments were written behind the mark, `skipped` bytes later. Throws what the user's function throws.
+  [[nodiscard]] checkpoint::Key of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) const;
+
+ private:
+  const KeyFunction& function_;
+  std::uint64_t seed_;
+};
 
 }  // namespace rankview::detail
 
@@ -9079,6 +9092,37 @@ checkpoint::Callable name_of(const Call& call, const CalledAs& as) {
   return callable;
 }
 
+// As void(int, std::string) is shown to people.
+std::string parameter_list(const std::type_info& function) {
+  const std::string name = engine::type_name(function);
+  return name.substr(name.find('('));
+}
+
+// Of what a user's function identifies nobody needs to know how it is called.
+std::string name_by(const KeyFunction& key, const CalledAs& as, const std::string& shown) {
+  if (key.function().parameters() != as.travelling)
+    throw UsageError("Flags::key is a function of " + parameter_list(key.function().parameters()) + ", and the arguments of " + shown +
+                     " are " + parameter_list(as.travelling) + ": it has to take these");
+  return std::string("key ") + key.function().result().name();
+}
+
+// What the user's function gives for arguments, encoded.
+Buffer given_by(const ErasedKey& function, std::span<const std::byte> bytes, std::span<const Attachment> attachments) {
+  std::vector<std::uint64_t> sizes;
+  for (const Attachment& attached : attachments) sizes.push_back(attached.size);
+  Claims claims(sizes);
+  Reader in(bytes, &claims);
+  const auto fetch = [&] {
+    if (!in.done() || claims.places().size() != attachments.size()) throw DecodeError("the arguments of a task are not those of its key");
+    for (std::size_t i = 0; i < attachments.size(); ++i) std::memcpy(claims.places()[i].data, attachments[i].data, attachments[i].size);
+  };
+  Writer out;
+  out.flat = true;
+  out.canonical = true;
+  function.write(in, fetch, out);
+  return std::move(out.bytes);
+}
+
 }  // namespace
 
 void note_failure(const Checkpointed& call, std::uint64_t item, const std::string& why) {
@@ -9086,20 +9130,25 @@ void note_failure(const Checkpointed& call, std::uint64_t item, const std::strin
   if (item < call.keys.size()) call.in->add_failure(call.callable, call.keys[item], why);
 }
 
-std::uint64_t seed_of(const checkpoint::Callable& as, std::span<const std::byte> state) {
+Keys::Keys(const Call& call, const checkpoint::Callable& as) : function_(call.life().more->checkpointed->key) {
   Writer out;
   out.text(key_scheme);
   out.text(as.name);
   out.text(as.version);
-  out.raw(state.data(), state.size());
-  return checkpoint::checksum(out.bytes.bytes());
+  if (!function_) {
+    const Buffer& state = call.function.object->bytes;
+    out.raw(state.data(), state.size());
+  }
+  seed_ = checkpoint::checksum(out.bytes.bytes());
 }
 
-checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped, std::uint64_t seed) {
-  checkpoint::Key key = checkpoint::key_of(arguments.bytes.bytes().subspan(mark.bytes + skipped), seed);
-  for (std::size_t i = mark.attachments; i < arguments.attachments.size(); ++i) {
-    const Attachment& attached = arguments.attachments[i];
-    const checkpoint::Key both[] = {key, checkpoint::key_of({attached.data, attached.size}, seed)};
+checkpoint::Key Keys::of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) const {
+  const auto bytes = arguments.bytes.bytes().subspan(mark.bytes + skipped);
+  const std::span attachments = std::span(arguments.attachments).subspan(mark.attachments);
+  if (function_) return checkpoint::key_of(given_by(function_.function(), bytes, attachments).bytes(), seed_);
+  checkpoint::Key key = checkpoint::key_of(bytes, seed_);
+  for (const Attachment& attached : attachments) {
+    const checkpoint::Key both[] = {key, checkpoint::key_of({attached.data, attached.size}, seed_)};
     key = checkpoint::key_of(std::as_bytes(std::span(both)), attached.size);
   }
   return key;
@@ -9109,12 +9158,13 @@ void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
   Checkpointed checkpointed;
   checkpointed.as = name_of(call, as);
   checkpointed.as.version = flags.version;
+  checkpointed.key = flags.key;
+  if (checkpointed.key) checkpointed.as.name = name_by(checkpointed.key, as, checkpointed.as.shown);
   checkpointed.as.result = engine::type_name(as.result);
   if (as.result_bytes != 0) checkpointed.as.result += " of " + std::to_string(as.result_bytes) + " bytes";
-  checkpointed.seed = seed_of(checkpointed.as, call.function.object->bytes.bytes());
   checkpointed.strict = flags.durable == Durable::strict;
   checkpointed.retry_failed = flags.retry_failed;
-  call.controller->checkpoints().tell_apart(checkpointed.as, as.callable, call.function.code);
+  if (!checkpointed.key) call.controller->checkpoints().tell_apart(checkpointed.as, as.callable, call.function.code);
   checkpointed.in = call.controller->checkpoints().open(flags.checkpoint);
   checkpointed.callable = checkpointed.in->enlist(checkpointed.as);
   if (checkpointed.strict) checkpointed.in->hurry();
@@ -9143,6 +9193,7 @@ class CheckpointedItems {
 
   const Call& call_;
   const Checkpointed& in_;
+  const Keys keys_;
   const bool explains_;
   std::uint64_t items_ = 0;  // looked for so far
 };
@@ -9160,10 +9211,11 @@ bool told_to_explain() {
 
 }  // namespace
 
-CheckpointedItems::CheckpointedItems(const Call& call) : call_(call), in_(*call.life().more->checkpointed), explains_(told_to_explain()) {}
+CheckpointedItems::CheckpointedItems(const Call& call)
+    : call_(call), in_(*call.life().more->checkpointed), keys_(call, in_.as), explains_(told_to_explain()) {}
 
 bool CheckpointedItems::look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) {
-  const checkpoint::Key key = key_of(arguments, mark, skipped, in_.seed);
+  const checkpoint::Key key = keys_.of(arguments, mark, skipped);
   const std::size_t before = recalled.bytes.size();
   const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
   ++items_;
@@ -9187,9 +9239,8 @@ void CheckpointedItems::explain(const Writer& arguments, const Writer::Mark& mar
     for (const std::string& version : in_.in->versions(in_.as.name)) {
       checkpoint::Callable other = in_.as;
       other.version = version;
-      const std::uint64_t seed = seed_of(other, call_.function.object->bytes.bytes());
       Buffer ignored;
-      if (in_.in->find(key_of(arguments, mark, skipped, seed), ignored) != checkpoint::Found::nothing)
+      if (in_.in->find(Keys(call_, other).of(arguments, mark, skipped), ignored) != checkpoint::Found::nothing)
         why = "version changed from \"" + version + "\" to \"" + in_.as.version + "\"";
     }
   }
@@ -13259,6 +13310,7 @@ void Flags::add(Flags more) {
   take(on_engine_death, more.on_engine_death);
   take(crash_limit, more.crash_limit);
   take(checkpoint, more.checkpoint);
+  take(key, more.key);
   take(version, more.version);
   take(durable, more.durable);
   take(retry_failed, more.retry_failed);

@@ -4,6 +4,7 @@
 
 #include <rankview/dependency.hpp>
 #include <rankview/detail/timeout.hpp>
+#include <rankview/key_function.hpp>
 #include <rankview/metadata.hpp>
 
 #include <cstdint>
@@ -195,6 +196,12 @@ struct Flags {
   /// the callable itself calls. What has failed is run again. Throws UsageError if the directory cannot be used, or has results of that
   /// callable and version that are of another type.
   Flag<std::string> checkpoint = detail::not_given;
+  /// With `checkpoint`: what identifies a task, instead of the callable's name, what it captures, and the arguments: what this function
+  /// gives for the arguments, with the type of that, and `version`. So it is found again whatever else has changed, the callable, too; two
+  /// callables whose keys are alike find each other's results, unless their versions differ. All of a version have results of one type.
+  /// Called on rank 0 by who makes the call, once for each task; what it throws the verb throws. Throws UsageError if its parameters are
+  /// not of the types that the task's are. Cost: the arguments are decoded.
+  Flag<KeyFunction> key = detail::not_given;
   /// With `checkpoint`: says that the callable now means something else, so that what was kept under another version is not found.
   Flag<std::string> version = detail::not_given;
   /// With `checkpoint`: see Durable. `strict` costs the wait for the disk, once for all results that come meanwhile.

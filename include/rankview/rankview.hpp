@@ -13,6 +13,7 @@
 #include <rankview/errors.hpp>
 #include <rankview/flags.hpp>
 #include <rankview/imap.hpp>
+#include <rankview/key_function.hpp>
 #include <rankview/load_balanced_view.hpp>
 #include <rankview/metadata.hpp>
 #include <rankview/operations.hpp>

@@ -7,11 +7,11 @@
 
 #include <rankview/detail/buffer.hpp>
 #include <rankview/detail/stream.hpp>
+#include <rankview/key_function.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +20,8 @@ class Checkpoint;
 }
 
 namespace rankview::inline abi_0_1::detail {
+
+class Call;
 
 namespace checkpoint = rankview::checkpoint;
 
@@ -40,7 +42,7 @@ struct Checkpointed {
   std::shared_ptr<checkpoint::Checkpoint> in;
   checkpoint::Callable as;
   std::uint32_t callable = 0;  // its number there
-  std::uint64_t seed = 0;      // of its items' keys
+  KeyFunction key;             // of its arguments, where the user says what identifies an item
   bool strict = false;
   bool retry_failed = true;
   std::vector<checkpoint::Key> keys;  // of the items, under the controller's lock
@@ -49,9 +51,18 @@ struct Checkpointed {
 // One of them has failed.
 void note_failure(const Checkpointed& call, std::uint64_t item, const std::string& why);
 
-// The seed for the keys of what is called so, with the state of the callable.
-std::uint64_t seed_of(const checkpoint::Callable& as, std::span<const std::byte> state);
-// The key of an item whose arguments were written behind the mark, `skipped` bytes later.
-checkpoint::Key key_of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped, std::uint64_t seed);
+// Makes the keys of a call's items.
+class Keys {
+ public:
+  // Of what is called so, by that name and in that version.
+  Keys(const Call& call, const checkpoint::Callable& as);
+
+  // The key of an item whose arguments were written behind the mark, `skipped` bytes later. Throws what the user's function throws.
+  [[nodiscard]] checkpoint::Key of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) const;
+
+ private:
+  const KeyFunction& function_;
+  std::uint64_t seed_;
+};
 
 }  // namespace rankview::detail

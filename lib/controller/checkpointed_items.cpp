@@ -20,10 +20,11 @@ bool told_to_explain() {
 
 }  // namespace
 
-CheckpointedItems::CheckpointedItems(const Call& call) : call_(call), in_(*call.life().more->checkpointed), explains_(told_to_explain()) {}
+CheckpointedItems::CheckpointedItems(const Call& call)
+    : call_(call), in_(*call.life().more->checkpointed), keys_(call, in_.as), explains_(told_to_explain()) {}
 
 bool CheckpointedItems::look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) {
-  const checkpoint::Key key = key_of(arguments, mark, skipped, in_.seed);
+  const checkpoint::Key key = keys_.of(arguments, mark, skipped);
   const std::size_t before = recalled.bytes.size();
   const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
   ++items_;
@@ -47,9 +48,8 @@ void CheckpointedItems::explain(const Writer& arguments, const Writer::Mark& mar
     for (const std::string& version : in_.in->versions(in_.as.name)) {
       checkpoint::Callable other = in_.as;
       other.version = version;
-      const std::uint64_t seed = seed_of(other, call_.function.object->bytes.bytes());
       Buffer ignored;
-      if (in_.in->find(key_of(arguments, mark, skipped, seed), ignored) != checkpoint::Found::nothing)
+      if (in_.in->find(Keys(call_, other).of(arguments, mark, skipped), ignored) != checkpoint::Found::nothing)
         why = "version changed from \"" + version + "\" to \"" + in_.as.version + "\"";
     }
   }

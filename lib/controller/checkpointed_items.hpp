@@ -30,6 +30,7 @@ class CheckpointedItems {
 
   const Call& call_;
   const Checkpointed& in_;
+  const Keys keys_;
   const bool explains_;
   std::uint64_t items_ = 0;  // looked for so far
 };

@@ -38,6 +38,7 @@ void Flags::add(Flags more) {
   take(on_engine_death, more.on_engine_death);
   take(crash_limit, more.crash_limit);
   take(checkpoint, more.checkpoint);
+  take(key, more.key);
   take(version, more.version);
   take(durable, more.durable);
   take(retry_failed, more.retry_failed);

@@ -12,6 +12,8 @@
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 using test::balanced;
@@ -68,6 +70,8 @@ int cube(int n) {
   ++runs;
   return n * n * n;
 }
+
+std::string cube_text(int n) { return std::to_string(n * n * n); }
 
 std::vector<int> numbers(int count, int first = 0) {
   std::vector<int> all(static_cast<std::size_t>(count));
@@ -326,6 +330,141 @@ TEST_CASE("another version is another task", "[checkpoint]") {
   view.with({.version = "2"}).map_sync(Square(), numbers(20));
   view.map_sync(Square(), numbers(20));
   CHECK(runs_since_last() == 0);
+}
+
+TEST_CASE("a key of the user's says which task is which", "[checkpoint]") {
+  const Directory directory;
+  const auto view = balanced().with({.checkpoint = directory.path(), .key = [](const Body& body) { return body.name; }});
+  const auto size = [](const Body& body) {
+    ++runs;
+    return body.mass.size();
+  };
+  std::vector<Body> bodies;
+  for (int i = 0; i < 20; ++i) bodies.push_back({std::to_string(i), std::vector<double>(static_cast<std::size_t>(i)), {}});
+  runs_since_last();
+  const auto first = view.map(size, bodies).get();
+  CHECK(first[7] == 7);
+  CHECK(runs_since_last() == 20);
+  // Whatever else is in them, long or short.
+  for (Body& body : bodies) body.mass.resize(body.name.size() > 1 ? 100'000 : 1);
+  CHECK(view.map(size, bodies).get() == first);
+  CHECK(runs_since_last() == 0);
+  bodies[3].name = "another";
+  bodies[13].name = "yet another";
+  CHECK(view.map_sync(size, bodies)[13] == 100'000);
+  CHECK(runs_since_last() == 2);
+  CHECK(view.apply(size, bodies[7]).get() == 7);
+  CHECK(view.apply_sync(size, bodies[13]) == 100'000);
+  std::vector<std::size_t> sizes;
+  for (const std::size_t n : view.imap(size, bodies)) sizes.push_back(n);
+  CHECK(sizes[7] == 7);
+  CHECK(sizes[13] == 100'000);
+  CHECK(runs_since_last() == 0);
+  // By another callable, too, unless its version is another.
+  const auto zero = [](const Body&) {
+    ++runs;
+    return std::size_t{0};
+  };
+  CHECK(view.apply(zero, bodies[7]).get() == 7);
+  CHECK(runs_since_last() == 0);
+  CHECK(view.with({.version = "2"}).apply(zero, bodies[7]).get() == 0);
+  // Without a key it is what it was.
+  CHECK(view.with({.key = {}}).apply(size, bodies[7]).get() == 1);
+  CHECK(runs_since_last() == 2);
+}
+
+namespace {
+
+int by_length(std::string_view text, const std::vector<double>& values) { return static_cast<int>(text.size() + values.size()); }
+
+}  // namespace
+
+TEST_CASE("a key is of any parameters and of any type", "[checkpoint]") {
+  const Directory directory;
+  const auto view = balanced().with({.checkpoint = directory.path()});
+  const auto f = [](const std::string& text, std::vector<double> values) {
+    ++runs;
+    return text + std::to_string(values.size());
+  };
+  runs_since_last();
+  // Arguments that travel on their own.
+  const std::vector<double> many(50'000, 1.5);
+  CHECK(view.with({.key = by_length}).apply(f, "ab", many).get() == "ab50000");
+  CHECK(view.with({.key = &by_length}).apply(f, std::string("cd"), many).get() == "ab50000");
+  CHECK(runs_since_last() == 1);
+  const int offset = 7;
+  const auto with_state = [offset](std::string text, const std::vector<double>& values) {
+    return std::pair<std::size_t, std::vector<int>>(text.size(), {offset, static_cast<int>(values.front())});
+  };
+  CHECK(view.with({.key = with_state}).apply(f, "ef", many).get() == "ef50000");
+  CHECK(view.with({.key = with_state}).apply(f, "gh", std::vector<double>{1.25}).get() == "ef50000");
+  CHECK(view.with({.key = with_state}).apply(f, "gh", std::vector<double>{2.25}).get() == "gh1");
+  CHECK(runs_since_last() == 2);
+  // Numbers of two types are two.
+  const auto other = view.with({.version = "numbers"});
+  const auto negative = [](int n) {
+    ++runs;
+    return -n;
+  };
+  const auto by_tens = other.with({.key = [](int n) { return n / 10; }});
+  CHECK(by_tens.apply_sync(negative, 31) == -31);
+  CHECK(by_tens.map_sync(negative, std::vector{32, 41}) == std::vector<int>{-31, -41});
+  CHECK(other.with({.key = [](int n) { return static_cast<long>(n / 10); }}).apply_sync(negative, 33) == -33);
+  CHECK(runs_since_last() == 3);
+  // There is nothing to tell tasks without arguments apart by.
+  const auto constant = [] {
+    ++runs;
+    return 5;
+  };
+  const auto named = other.with({.key = [] { return std::string("constant"); }});
+  CHECK(named.apply(constant).get() == 5);
+  CHECK(named.apply(constant).get() == 5);
+  CHECK(runs_since_last() == 1);
+  // A null pointer is none.
+  int (*const none)(int) = nullptr;
+  CHECK(other.with({.key = none}).apply(negative, 3).get() == -3);
+  CHECK(other.with({.key = none}).apply(negative, 4).get() == -4);
+}
+
+TEST_CASE("a key that does not fit is refused, and what it throws is thrown", "[checkpoint]") {
+  const Directory directory;
+  const auto view = balanced().with({.checkpoint = directory.path()});
+  const auto message = [](const auto& act) -> std::string {
+    try {
+      act();
+    } catch (const rv::UsageError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto name = [](const std::string& text) { return text; };
+  const std::string text = message([&] { view.with({.key = name}).apply(Square(), 3); });
+  CHECK(contains(text, "is a function of (std::string)"));
+  CHECK(contains(text, "Square are (int)"));
+  CHECK(contains(message([&] { view.with({.key = [](int, int) { return 1; }}).map(Square(), numbers(3)); }), "of (int, int)"));
+  CHECK(contains(message([&] { static_cast<void>(view.with({.key = name}).imap(Square(), numbers(3))); }), "are (int)"));
+  const auto throwing = view.with({.key = [](int n) {
+    if (n == 70) throw std::domain_error("no key for 70");
+    return n;
+  }});
+  CHECK_THROWS_AS(throwing.map(Square(), numbers(100)), std::domain_error);
+  CHECK_THROWS_AS(throwing.apply(Square(), 70), std::domain_error);
+  CHECK(throwing.map(Square(), numbers(50)).get() == squares(numbers(50)));
+  // One of another result, with nothing to tell them apart.
+  CHECK(contains(message([&] { throwing.apply(cube_text, 3); }), "give it another Flags::version"));
+  CHECK(throwing.with({.version = "text"}).apply(cube_text, 3).get() == "27");
+}
+
+TEST_CASE("a key may ask the client", "[checkpoint]") {
+  const Directory directory;
+  const auto view = balanced().with({.checkpoint = directory.path(), .key = [](int n) {
+                                       static_cast<void>(client().queue_status());
+                                       return n + balanced().apply_sync([] { return 0; });
+                                     }});
+  runs_since_last();
+  CHECK(view.map(Square(), numbers(10)).get() == squares(numbers(10)));
+  CHECK(view.map_sync(Square(), numbers(12)) == squares(numbers(12)));
+  CHECK(runs_since_last() == 12);
 }
 
 TEST_CASE("results are kept of which no handle is left", "[checkpoint]") {

@@ -206,7 +206,8 @@ void set_label(Call& call, const std::string& label);
 // As what a call is known in a checkpoint, by types.
 struct CalledAs {
   const std::type_info& callable;
-  const std::type_info* arguments;  // what travels, where the callable leaves that open, else null
+  const std::type_info* arguments;   // what travels, where the callable leaves that open, else null
+  const std::type_info& travelling;  // what travels, as in void(int, std::string)
   const std::type_info& result;
   std::size_t result_bytes;  // if that is always the same, else 0
 };

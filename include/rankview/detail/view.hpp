@@ -39,6 +39,7 @@ struct travelling_types;
 template <class... W, class... P>
 struct travelling_types<Parameters<std::pair<W, P>...>> {
   using type = Types<W...>;
+  using Function = void(W...);
 };
 template <class Sig, class R, class F>
 void keep_in_checkpoint(Call& call, const Flags& flags) {
@@ -46,7 +47,7 @@ void keep_in_checkpoint(Call& call, const Flags& flags) {
   if constexpr (!parameters_of<F>::known) arguments = &typeid(typename travelling_types<Sig>::type);
   std::size_t bytes = 0;
   if constexpr (!std::is_void_v<R>) bytes = fixed_size<R>;
-  set_checkpoint(call, flags, {typeid(F), arguments, typeid(R), bytes});
+  set_checkpoint(call, flags, {typeid(F), arguments, typeid(typename travelling_types<Sig>::Function), typeid(R), bytes});
 }
 
 // An argument as it is when everything that it may depend on is there.

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "common.hpp"
+
+auto misuse(const rv::LoadBalancedView& view) {
+  return view.with({.checkpoint = "kept", .key = [](const auto& argument) { return argument; }});
+}
