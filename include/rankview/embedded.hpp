@@ -11547,8 +11547,9 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   endpoint_.forget(peer);
   transfers_.forget(peer);
   retries_.forget_expired(engine);
-  for (const int other : engines_.live()) {
-    if (!engines_.has_left(other)) wire::write(engines_.to(other), wire::Lost{engine});
+  // Those as well that do not answer just now, who may wait for the dead when they go on.
+  for (int other = 0; other < engines_.count(); ++other) {
+    if (!engines_.lost(other) && !engines_.has_left(other)) wire::write(engines_.to(other), wire::Lost{engine});
   }
   forget_results_on(engine);
 
