@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/looked_up.hpp>
 #include <rankview/detail/timeout.hpp>
 #include <rankview/direct_view.hpp>
 #include <rankview/hub.hpp>
@@ -11,6 +12,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <iterator>
@@ -117,8 +119,64 @@ class Client {
   /// Whether the run drains.
   [[nodiscard]] bool draining() const { return detail::draining(*controller_); }
 
-  /// The database of tasks, of this run and of others before it; see Options::hub.
+  /// The database of tasks, of this run and of others before it; see Options::hub. What follows down to purge_before() looks into it, waits
+  /// for the disk, and throws UsageError where there is none; get_result() of a task that is still known does not need it. Runs are counted
+  /// from 1 in each file: hub().run() is this one.
   [[nodiscard]] Hub hub() const { return Hub(controller_); }
+  /// The calls of this run, or of an earlier one, in the order in which they were made.
+  [[nodiscard]] std::vector<CallRecord> history() const { return detail::history(*controller_, 0); }
+  [[nodiscard]] std::vector<CallRecord> history(std::int64_t run) const { return detail::history(*controller_, run); }
+  /// Tasks that have ended, of all runs in the file: `rc.db_query({.run = 3, .status = rv::Status::failed})`. What that cannot ask, SQL
+  /// can: hub().query().
+  [[nodiscard]] std::vector<TaskRecord> db_query(const TaskQuery& query) const { return detail::find_tasks(*controller_, query); }
+
+  /// The result of a task: of this run, which is waited for, while anybody has its AsyncResult; or of any run, if it was kept
+  /// (`Options::keep = rv::Keep::all`). Throws what the task threw, of an earlier run as an Error with its text; TypeError if the result is
+  /// no `T`; UsageError if it is not there.
+  template <class T>
+  [[nodiscard]] T get_result(const TaskId& task) const {
+    return detail::get_result<T>(*controller_, {0, task});
+  }
+  template <class T>
+  [[nodiscard]] T get_result(std::int64_t run, const TaskId& task) const {
+    return detail::get_result<T>(*controller_, {run, task});
+  }
+  template <class T>
+  [[nodiscard]] T get_result(const TaskRecord& task) const {
+    return detail::get_result<T>(*controller_, {task.run, task.task});
+  }
+
+  /// Runs tasks again, of this run or of an earlier one of this program, whose arguments were kept (Options::keep): results in the order of
+  /// `tasks`. They get new numbers, and are tasks of a load-balanced view with these flags; isolation, timeout, memory_limit, slots and
+  /// label are as they were, where the flags do not say. A task of a direct view goes to the engine of that number; EngineError if that has
+  /// died, std::out_of_range if there is none, unless `targets` names others. Variables that they refer to are those that their engine has
+  /// now. In another build of the program the callable is found by its name, as in a checkpoint. Tasks of several calls, or engines, come
+  /// together: when all of them have ended.
+  ///
+  /// Throws TypeError if a result is no `T`; UsageError if a task was not kept, or its callable is not to be found.
+  template <class T>
+  [[nodiscard]] AsyncResult<detail::many_t<T>> resubmit(const std::vector<TaskId>& tasks, const Flags& flags = {}) const {
+    return detail::resubmit<T>(controller_, detail::of_run(0, tasks), flags);
+  }
+  template <class T>
+  [[nodiscard]] AsyncResult<detail::many_t<T>> resubmit(std::int64_t run, const std::vector<TaskId>& tasks, const Flags& flags = {}) const {
+    return detail::resubmit<T>(controller_, detail::of_run(run, tasks), flags);
+  }
+  /// What db_query() gave: `rc.resubmit<double>(rc.db_query({.run = 3, .status = rv::Status::failed}))`.
+  template <class T>
+  [[nodiscard]] AsyncResult<detail::many_t<T>> resubmit(const std::vector<TaskRecord>& tasks, const Flags& flags = {}) const {
+    return detail::resubmit<T>(controller_, detail::of_records(tasks), flags);
+  }
+
+  /// Removes what the database has of these tasks, arguments and results included. Unknown ones are no error. The file does not shrink;
+  /// what comes later takes the room.
+  void purge(const std::vector<TaskId>& tasks) const { detail::purge(*controller_, detail::of_run(0, tasks)); }
+  void purge(std::int64_t run, const std::vector<TaskId>& tasks) const { detail::purge(*controller_, detail::of_run(run, tasks)); }
+  void purge(const std::vector<TaskRecord>& tasks) const { detail::purge(*controller_, detail::of_records(tasks)); }
+  /// Removes an earlier run with all that belongs to it. UsageError for this one.
+  void purge_run(std::int64_t run) const { detail::purge_run(*controller_, run); }
+  /// Removes the runs that ended before that time, and those that began before it and have no end, since they were killed.
+  void purge_before(Metadata::Time time) const { detail::purge_before(*controller_, time); }
 
   /// Engines that have died, or do not answer, in ascending order, each with what was noticed and what became of its tasks. They are in no
   /// view any more: a view of several engines goes on with the others, and one that has none left throws EngineError.

@@ -1370,6 +1370,7 @@ struct Effective {
   std::chrono::seconds walltime{0};
   std::chrono::seconds walltime_margin{60};
   std::string hub;
+  Keep keep = Keep::failures;
   bool banner = false;
 };
 
@@ -2142,6 +2143,9 @@ class Recorder {
   virtual void granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) = 0;
   // An attempt at an item has failed, and there will be another.
   virtual void retried(const detail::Call& call, std::uint64_t item) = 0;
+  // Asked where an item is about to end that failed, or that has a value and is of a call that keeps these (CallLife::saves): its arguments
+  // are still there. `value`: written flat, null where it has none.
+  virtual void ending(const detail::Call& /*call*/, std::uint64_t /*item*/, const std::span<const std::byte>* /*value*/) {}
   // Items [begin, end) have ended; their records say how.
   virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
   // An engine has died, or does not answer. What its tasks come to is told as of any others.
@@ -2236,6 +2240,31 @@ class EventLog final : public controller::Recorder {
 
 }  // namespace rankview
 
+#include <rankview/hub.hpp>
+
+namespace rankview::controller {
+
+// What there is to ask of runs, this one and others before it. From any thread, but not with a lock that a client needs. Throws
+// std::runtime_error.
+class TaskArchive {
+ public:
+  using Values = std::vector<Hub::Value>;
+
+  TaskArchive() = default;
+  TaskArchive(const TaskArchive&) = delete;
+  TaskArchive& operator=(const TaskArchive&) = delete;
+  virtual ~TaskArchive() = default;
+
+  // Rows of what has been put down so far. `values`: of the places that the question leaves open.
+  virtual Table query(const std::string& sql, const Values& values = {}) = 0;
+  // Changes some by several statements that leave the same places open: all, or none.
+  virtual void change(const std::vector<std::string>& statements, const Values& values = {}) = 0;
+  // The number of this run; 0 if that is not known.
+  virtual std::int64_t run() = 0;
+};
+
+}  // namespace rankview::controller
+
 namespace rankview::inline abi_0_1::detail {
 
 // What is known of one item; a map of ten million has ten million of these.
@@ -2269,8 +2298,45 @@ struct CallMade {
   std::uint64_t call = 0;
   std::string label;
   const void* code = nullptr;  // of the function, null where that has no address
+  std::string callable{};      // then its type, as std::type_info names it
   std::uint64_t tasks = 0;
   std::int64_t submitted = 0;
+};
+
+// Code, as the runtime finds it: a constant in a module, for which the linker may have a name.
+struct KeptCode {
+  const void* place = nullptr;  // in this process
+  std::uint64_t module = 0;
+  std::uint64_t offset = 0;
+};
+
+// What the tasks of a call run that are kept; it comes before the first of them.
+struct CallKept {
+  std::uint64_t call = 0;
+  KeptCode thunk;
+  KeptCode function;  // without a place where the callable is none
+  std::vector<std::byte> state;
+  std::string result;  // its type, as std::type_info names it
+  bool direct = false;
+  int isolation = 0;
+  std::int64_t timeout = 0;  // nanoseconds
+  std::uint64_t memory_limit = 0;
+  unsigned slots = 1;
+};
+
+// Arguments and results of some tasks of a call, whose bytes lie behind each other.
+struct TasksKept {
+  struct Task {
+    std::uint64_t item = 0;
+    int engine = -1;
+    std::size_t arguments = 0;
+    std::size_t value = 0;
+    bool has_value = false;
+  };
+
+  std::uint64_t call = 0;
+  std::vector<Task> tasks;
+  std::vector<std::byte> bytes;
 };
 
 // How a task failed. What is of a class of the program's comes as its text, since it is not to be asked here.
@@ -2320,41 +2386,36 @@ struct RunEnded {
   std::string reason;
 };
 
-using Event = std::variant<RunBegan, CallMade, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
+using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
 
 }  // namespace rankview::hub
 
-#include <rankview/hub.hpp>
-
 namespace rankview::hub {
 
-// The database of tasks. What implements it lies in a module of its own, so that programs that have none link none: both know nothing of
-// each other but this, and what the module throws is of the standard library's types.
-class TaskDatabase {
- public:
-  TaskDatabase() = default;
-  TaskDatabase(const TaskDatabase&) = delete;
-  TaskDatabase& operator=(const TaskDatabase&) = delete;
-  // Behind this all is on disk that could be written.
-  virtual ~TaskDatabase() = default;
+// Gives the name under which the linker knows a function or constant of this process, or nothing. Thread-safe.
+using NameOf = std::string (*)(const void*);
 
+// The database of tasks. What implements it lies in a module of its own, so that programs that have none link none: both know nothing of
+// each other but this, and what the module throws is of the standard library's types. Behind its end all is on disk that could be written.
+class TaskDatabase : public controller::TaskArchive {
+ public:
   // Puts it down to be written soon; waits for nothing. `tasks`: what it says of so many may be left out, if there is too much.
   virtual void add(Event event, std::size_t tasks) = 0;
   // Waits until all that has been put down by now is written, or could not be.
   virtual void flush() = 0;
-  // Rows of what has been put down so far, also of earlier runs. From any thread, but not with a lock that a client needs. Throws
-  // std::runtime_error.
-  virtual Table query(const std::string& sql) = 0;
 };
 
 }  // namespace rankview::hub
+
+#include <set>
 
 namespace rankview::inline abi_0_1 {
 
 // Puts down for the database what the controller says.
 class HubRecorder final : public controller::Recorder {
  public:
-  HubRecorder(std::shared_ptr<hub::TaskDatabase> database, const transport::Clock& clock) : database_(std::move(database)), clock_(clock) {}
+  HubRecorder(std::shared_ptr<hub::TaskDatabase> database, const transport::Clock& clock, Keep keep = Keep::none)
+      : database_(std::move(database)), clock_(clock), keep_(keep) {}
 
   [[nodiscard]] const std::shared_ptr<hub::TaskDatabase>& database() const { return database_; }
 
@@ -2362,14 +2423,21 @@ class HubRecorder final : public controller::Recorder {
   void submitted(const detail::Call& call) override;
   void granted(const detail::Call& /*call*/, std::uint64_t /*begin*/, std::uint64_t /*end*/, int /*engine*/) override {}
   void retried(const detail::Call& call, std::uint64_t item) override;
+  void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override;
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
   void engine_lost(const LostEngine& lost) override;
   void over(const detail::Call& call) override;
   void run_ends(bool failed, const std::string& reason) override;
 
  private:
+  void tell_of(const detail::Call& call);
+  void flush_kept();
+
   const std::shared_ptr<hub::TaskDatabase> database_;
   const transport::Clock clock_;
+  const Keep keep_;
+  hub::TasksKept kept_;                // of which the database has not been told
+  std::set<std::uint64_t> told_code_;  // calls whose code it has been told
 };
 
 }  // namespace rankview
@@ -2469,8 +2537,6 @@ class Keys {
 };
 
 }  // namespace rankview::detail
-
-#include <set>
 
 // What the controller knows of few calls.
 namespace rankview::inline abi_0_1::detail {
@@ -2610,7 +2676,8 @@ struct CallLife {
   const ShippedCode* code = nullptr;  // of the function
   bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
   bool answered = false;              // it has got it
-  bool checkpointed = false;          // results are looked for, and kept
+  bool checkpointed = false;          // results are looked for in a checkpoint, and kept there
+  bool saves = false;                 // results are kept: there, or in the database of tasks
   std::uint64_t submitter = 0;        // the thread that submitted it
   std::int64_t submitted = 0;         // nanoseconds of the wall clock
   Rare<Uncommon> more;                // what few calls have
@@ -3232,10 +3299,17 @@ inline bool in_pool(const Call& call) { return call.spread == Spread::pool || ca
 inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up->contains(item); }
 
 // Whether its results are read when they arrive: somebody may ask for them, or they are kept.
-inline bool reads_results(const Call& call) { return !call.life().abandoned || call.life().checkpointed; }
+inline bool reads_results(const Call& call) { return !call.life().abandoned || call.life().saves; }
+
+// Whether the database of tasks may have an item's arguments, and its result: it is an apply() of one engine's, or of a map.
+inline bool can_be_kept(const Call& call) {
+  const bool alone = call.spread == Spread::pool || call.spread == Spread::blocks || call.spread == Spread::each;
+  return alone && !call.communicator && call.function.thunk != nullptr && call.function.thunk->result != nullptr;
+}
 
 // The block that holds the arguments of an item.
-inline auto block_of(Call& call, std::uint64_t item) {
+template <class C>  // Call, or const Call
+auto block_of(C& call, std::uint64_t item) {
   if (call.same_arguments) return call.life().blocks.begin();
   const auto behind = std::upper_bound(call.life().blocks.begin(), call.life().blocks.end(), item,
                                        [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });
@@ -4859,10 +4933,12 @@ class Losses {
 
 namespace rankview::controller {
 
-// Of calls that have a checkpoint: has their results kept, and puts in place what earlier runs have kept.
+// Of calls that have a checkpoint: has their results kept, and puts in place what earlier runs have kept. Of calls that the database of
+// tasks is to have whole: tells the recorder the values of items.
 class ResultKeeper {
  public:
-  ResultKeeper(ItemLedger& ledger, UserWork& work) : ledger_(ledger), work_(work) {}
+  // `recorder`: hears of values, null for nobody.
+  ResultKeeper(ItemLedger& ledger, UserWork& work, Recorder* recorder = nullptr) : ledger_(ledger), work_(work), recorder_(recorder) {}
 
   // The value of an item is in its place. It is kept, and the item ends: at once, or, if that is to be strict, when it is on disk.
   void keep(detail::Call& call, std::uint64_t item);
@@ -4890,6 +4966,7 @@ class ResultKeeper {
 
   ItemLedger& ledger_;
   UserWork& work_;
+  Recorder* const recorder_;
   std::deque<Waiting> waiting_;
 };
 
@@ -4907,7 +4984,7 @@ class ResultTransfers {
 
   // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
   void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value) {
-    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned || call.life().checkpointed) {
+    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned || call.life().saves) {
       receive_any(frame, call, item, value);
       return;
     }
@@ -5150,13 +5227,14 @@ struct ControllerSettings {
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;                    // outlives the controller, for the next run's
-  controller::Recorder* recorder = nullptr;              // likewise; null where nobody wants to hear
-  std::function<Table(const std::string& sql)> ask_hub;  // empty where there is no database
-  liveness::Signs* signs = nullptr;                      // likewise, of peers; null where nobody listens
-  std::function<void(int rank)> put_down;                // ends the process of an engine that does not answer, where that can be done
-  checkpoint::Disk* disk = &checkpoint::posix_disk();    // outlives it
-  std::string ends_with_an_engine;                       // what to say when an engine dies and the job ends with it, or nothing
+  controller::Teams* teams = nullptr;                  // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;            // likewise; null where nobody wants to hear
+  bool keeps_all = false;                              // it hears the values of all items
+  std::shared_ptr<controller::TaskArchive> archive;    // null where there is none
+  liveness::Signs* signs = nullptr;                    // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;              // ends the process of an engine that does not answer, where that can be done
+  checkpoint::Disk* disk = &checkpoint::posix_disk();  // outlives it
+  std::string ends_with_an_engine;                     // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -5236,8 +5314,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
   [[nodiscard]] controller::Checkpoints& checkpoints() { return checkpoints_; }
-  // What the database of tasks says. Throws UsageError.
-  [[nodiscard]] Table ask_hub(const std::string& sql);
+  // The database of tasks, with what has happened so far. Throws UsageError if there is none.
+  [[nodiscard]] controller::TaskArchive& archive();
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;
@@ -5386,6 +5464,9 @@ class Recorders final : public Recorder {
   }
   void retried(const detail::Call& call, std::uint64_t item) override {
     for (Recorder* each : all_) each->retried(call, item);
+  }
+  void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override {
+    for (Recorder* each : all_) each->ending(call, item, value);
   }
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override {
     for (Recorder* each : all_) each->ended(call, begin, end);
@@ -7558,7 +7639,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
 void Cluster::State::begin_hub() {
   std::string why;
   try {
-    if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+    if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock, options.keep);
   } catch (const UsageError& error) {
     why = error.what();
   }
@@ -7662,7 +7743,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
   settings.recorder = recorders.get();
-  if (hub != nullptr) settings.ask_hub = [database = hub->database()](const std::string& sql) { return database->query(sql); };
+  settings.keeps_all = hub != nullptr && options.keep == Keep::all;
+  if (hub != nullptr) settings.archive = hub->database();
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
@@ -8123,6 +8205,32 @@ void EventLog::run_ends(bool failed, const std::string& reason) {
 
 }  // namespace rankview
 
+namespace rankview::isolation {
+
+// A place in a file of code: which byte of it.
+struct Place {
+  std::string path;
+  std::uint64_t byte = 0;
+
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+// For each place what is there: "f(int) (app.cpp:12)", or "f(int) (app+0x1139)" where the file has symbols and nothing tells the line, else
+// "(app+0x1139)"; what was inlined there comes first, and stands in lines of its own. Symbols are read from the file itself; lines are what
+// `addr2line` says, where that is installed and the file has debug information. Returns at about the limit, with what is known by then.
+// What was found is remembered for the next time. Thread-safe.
+std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit);
+
+// The name under which the linker knows a function or constant of this process, as the symbols of its file have it; empty where these have
+// been stripped, or where functions of several places have that name, as static ones may. Remembered; else it reads the file's symbols.
+// Thread-safe.
+std::string linker_name(const void* code);
+// What the linker knows under that name, in the executable or else in a shared library that is loaded; null if nothing, or several. Reads
+// the symbols of their files.
+const void* place_named(const std::string& name);
+
+}  // namespace rankview::isolation
+
 #include <dlfcn.h>
 
 namespace rankview::inline abi_0_1 {
@@ -8145,7 +8253,7 @@ std::vector<std::string> module_places() {
 }  // namespace
 
 std::unique_ptr<hub::TaskDatabase> open_hub(const std::string& path) {
-  using Open = hub::TaskDatabase* (*)(const char*);
+  using Open = hub::TaskDatabase* (*)(const char*, hub::NameOf);
   void* module = nullptr;
   std::string tried;
   for (const std::string& place : module_places()) {
@@ -8160,7 +8268,7 @@ std::unique_ptr<hub::TaskDatabase> open_hub(const std::string& path) {
   const auto open = reinterpret_cast<Open>(::dlsym(module, opener_name));
   if (open == nullptr) throw UsageError("the module for the hub is of another version of rankview");
   try {
-    return std::unique_ptr<hub::TaskDatabase>(open(path.c_str()));
+    return std::unique_ptr<hub::TaskDatabase>(open(path.c_str(), &isolation::linker_name));
   } catch (const std::exception& error) {
     throw UsageError("the hub " + path + " cannot be opened: " + error.what());
   }
@@ -8168,7 +8276,58 @@ std::unique_ptr<hub::TaskDatabase> open_hub(const std::string& path) {
 
 }  // namespace rankview
 
+namespace rankview::inline abi_0_1::detail {
+
+// The code of a call, as every process finds it. Zero where it has none.
+struct ShippedCode {
+  CodeAddress thunk{};
+  CodeAddress function{};   // of a callable that is a function pointer
+  CodeAddress predicate{};  // a bool() to be asked before each item
+
+  friend auto operator<=>(const ShippedCode&, const ShippedCode&) = default;
+};
+
+// Found once, when a call is submitted, and kept to the end of the process: one for the same code. Throws UsageError as code_address()
+// does. Thread-safe; remembers per thread what it looked up.
+const ShippedCode& shipped_code(const void* thunk, const void* function, const void* predicate);
+// The same of code that another process has found.
+const ShippedCode& shipped_code(const ShippedCode& code);
+
+}  // namespace rankview::detail
+
 namespace rankview::inline abi_0_1 {
+namespace {
+
+// They are told together, until they are so long.
+constexpr std::size_t much_kept = std::size_t{64} * 1024;
+// Of one task; the database cannot have more in a place.
+constexpr std::size_t most_of_a_task = 900'000'000;
+
+hub::KeptCode kept_code(const void* place, const detail::CodeAddress& address) { return {place, address.module, address.offset}; }
+
+// The arguments of an item as the table `kept` has them, behind what there is; false if they are not there, or mean nothing elsewhere.
+bool add_arguments(const detail::Call& call, std::uint64_t item, std::vector<std::byte>& to) {
+  const detail::CallLife& life = call.life();
+  const detail::Deferred& deferred = life.more->deferred;
+  if (life.blocks.empty() || (deferred.encode && !deferred.by_value)) return false;
+  const detail::ArgumentBlock& block = *detail::block_of(call, item);
+  if (block.data.bytes.size() == 0) return false;
+  const std::uint64_t place = call.same_arguments ? 0 : item;
+  auto bytes = block.items(place, place + 1);
+  if (block.stride == 0) bytes = bytes.subspan(sizeof(std::uint64_t));
+  std::size_t size = bytes.size();
+  for (const detail::Attachment& each : block.data.attachments) size += each.size;
+  if (size > most_of_a_task) return false;
+  const auto add = [&to](std::span<const std::byte> more) { to.insert(to.end(), more.begin(), more.end()); };
+  const auto add_number = [&add](std::uint64_t number) { add(std::as_bytes(std::span(&number, 1))); };
+  add_number(block.data.attachments.size());
+  for (const detail::Attachment& each : block.data.attachments) add_number(each.size);
+  add(bytes);
+  for (const detail::Attachment& each : block.data.attachments) add({each.data, each.size});
+  return true;
+}
+
+}  // namespace
 
 void HubRecorder::run_begins(const std::vector<controller::EngineInfo>& engines) {
   hub::RunBegan event{clock_.now(), {}};
@@ -8180,7 +8339,10 @@ void HubRecorder::run_begins(const std::vector<controller::EngineInfo>& engines)
 
 void HubRecorder::submitted(const detail::Call& call) {
   const detail::CallLife& life = call.life();
-  database_->add(hub::CallMade{call.id, life.more->label, call.function.code, life.items.size(), life.submitted}, 0);
+  hub::CallMade event{call.id, life.more->label, call.function.code, {}, life.items.size(), life.submitted};
+  const detail::Thunk* const thunk = call.function.thunk;
+  if (event.code == nullptr && thunk != nullptr && thunk->callable != nullptr) event.callable = thunk->callable->name();
+  database_->add(std::move(event), 0);
 }
 
 void HubRecorder::retried(const detail::Call& call, std::uint64_t item) {
@@ -8192,7 +8354,47 @@ void HubRecorder::retried(const detail::Call& call, std::uint64_t item) {
   database_->add(std::move(event), 1);
 }
 
+void HubRecorder::ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) {
+  if (keep_ == Keep::none || (value != nullptr && keep_ != Keep::all) || !detail::can_be_kept(call)) return;
+  if (kept_.call != call.id || kept_.bytes.size() > much_kept) flush_kept();
+  const std::size_t before = kept_.bytes.size();
+  if (!add_arguments(call, item, kept_.bytes)) return;
+  tell_of(call);
+  hub::TasksKept::Task task{item, call.life().items[item].engine, kept_.bytes.size() - before};
+  if (value != nullptr && value->size() <= most_of_a_task) {
+    kept_.bytes.insert(kept_.bytes.end(), value->begin(), value->end());
+    task.value = value->size();
+    task.has_value = true;
+  }
+  kept_.call = call.id;
+  kept_.tasks.push_back(task);
+}
+
+void HubRecorder::tell_of(const detail::Call& call) {
+  if (!told_code_.insert(call.id).second) return;
+  const detail::ShippedCode& code = *call.life().code;
+  const detail::Terms& terms = *call.life().terms;
+  const auto state = call.function.object->bytes.bytes();
+  hub::CallKept event;
+  event.call = call.id;
+  event.thunk = kept_code(call.function.thunk, code.thunk);
+  event.function = kept_code(call.function.code, code.function);
+  event.state.assign(state.begin(), state.end());
+  event.result = call.function.thunk->result->name();
+  event.direct = call.spread != detail::Spread::pool;
+  event.isolation = static_cast<int>(terms.isolation);
+  event.timeout = terms.timeout;
+  event.memory_limit = terms.memory_limit;
+  event.slots = terms.slots;
+  database_->add(std::move(event), 0);
+}
+
+void HubRecorder::flush_kept() {
+  if (!kept_.tasks.empty()) database_->add(std::exchange(kept_, {}), 0);
+}
+
 void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) {
+  flush_kept();
   const detail::CallLife& life = call.life();
   hub::TasksEnded event;
   event.call = call.id;
@@ -8213,7 +8415,10 @@ void HubRecorder::engine_lost(const LostEngine& lost) {
   database_->add(hub::EngineLost{lost.engine, clock_.now(), (lost.aside ? "set aside: " : "died: ") + lost.seen}, 0);
 }
 
-void HubRecorder::over(const detail::Call& call) { database_->add(hub::CallOver{call.id, clock_.now()}, 0); }
+void HubRecorder::over(const detail::Call& call) {
+  told_code_.erase(call.id);
+  database_->add(hub::CallOver{call.id, clock_.now()}, 0);
+}
 
 void HubRecorder::run_ends(bool failed, const std::string& reason) { database_->add(hub::RunEnded{clock_.now(), failed, reason}, 0); }
 
@@ -8241,6 +8446,24 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
   if (error != std::errc() || stopped != end || value < 0 || value > most)
     throw UsageError(std::string(name) + " should be a number from 0 to " + std::to_string(most) + ", and is \"" + text + "\"");
   return value;
+}
+
+// What an option may be called instead of by its number.
+template <class T>
+constexpr std::array<const char*, 0> names_of{};
+template <>
+constexpr std::array<const char*, 3> names_of<Keep>{"none", "failures", "all"};
+
+template <class T>
+std::optional<T> named_in_environment(const char* variable) {
+  const auto text = text_from_environment(variable);
+  if (!text) return std::nullopt;
+  std::string known;
+  for (std::size_t i = 0; i < names_of<T>.size(); ++i) {
+    if (*text == names_of<T>[i]) return static_cast<T>(i);
+    known += (known.empty() ? "" : i + 1 == names_of<T>.size() ? " or " : ", ") + std::string(names_of<T>[i]);
+  }
+  throw UsageError(std::string(variable) + " should be " + known + ", and is \"" + *text + "\"");
 }
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
@@ -8277,6 +8500,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_WALLTIME", &Options::walltime, &Effective::walltime, most_seconds},
     Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
+    Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -8289,6 +8513,8 @@ template <class T>
 std::string text(const T& value) {
   if constexpr (std::is_same_v<T, std::string>) {
     return value;
+  } else if constexpr (names_of<T>.size() != 0) {
+    return names_of<T>[static_cast<std::size_t>(value)];
   } else if constexpr (requires { value.count(); }) {
     return std::to_string(value.count());
   } else {
@@ -8305,6 +8531,8 @@ Effective decide(const Options& options) {
       effective.*option.value = *programmed;
     } else if constexpr (std::is_same_v<T, std::string>) {
       if (auto named = text_from_environment(option.variable)) effective.*option.value = std::move(*named);
+    } else if constexpr (names_of<T>.size() != 0) {
+      if (const auto named = named_in_environment<T>(option.variable)) effective.*option.value = *named;
     } else if (const auto set = from_environment(option.variable, option.most)) {
       effective.*option.value = T(*set);
     }
@@ -8735,6 +8963,225 @@ void Watch::watch() {
 
 }  // namespace rankview
 
+// What is looked up in the database of tasks for the client. Throws UsageError where there is none.
+namespace rankview::controller {
+
+Table ask(detail::Controller& controller, const std::string& sql, const TaskArchive::Values& values = {});
+// The run itself, or this one for 0.
+std::int64_t number_of_run(detail::Controller& controller, std::int64_t run);
+// As errors name a task.
+std::string shown(std::int64_t run, const TaskId& task);
+// A number that was asked for; 0 for nothing.
+std::int64_t number_in(const std::optional<std::string>& cell);
+// The numbers with commas between them, some hundreds to a text.
+std::vector<std::string> lists_of(const std::vector<std::uint64_t>& items);
+
+}  // namespace rankview::controller
+
+namespace rankview::engine {
+
+// A type as written in C++.
+std::string type_name(const std::type_info& type);
+// The same for what std::type_info::name() gives.
+std::string type_name(const char* mangled);
+// A name that has been demangled, without what nobody writes out.
+std::string without_defaults(std::string name);
+
+}  // namespace rankview::engine
+
+#include <rankview/detail/looked_up.hpp>
+
+// Tasks that are run again from what the database has kept of them.
+namespace rankview::inline abi_0_1::detail {
+
+namespace controller = rankview::controller;
+using controller::number_in;
+
+namespace {
+
+std::span<const std::byte> bytes_of(const std::string& text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
+
+// Code that was kept, as this process has it. In the same build it is where it was; otherwise it is found by its name. Null if there is
+// none.
+const void* kept_code_place(const std::string& name, const CodeAddress& address) {
+  const auto modules = rankview::wire::loaded_modules();
+  const bool same = std::any_of(modules.begin(), modules.end(), [&](const auto& module) { return module.id == address.module; });
+  if (!same) return name.empty() ? nullptr : isolation::place_named(name);
+  const void* const place = local_address(address);
+  // Then the place has that name, unless somebody has changed the file.
+  return isolation::linker_name(place) == name ? place : nullptr;
+}
+
+// What tasks of one call are, and were.
+struct KeptCall {
+  Function function;
+  std::string label;
+  bool direct = false;
+  Flags flags;
+};
+
+KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call, const TaskId& task, const std::type_info& type) {
+  const Table table = controller::ask(
+      controller,
+      "select thunk, thunk_module, thunk_offset, code.function, function_module, function_offset, state, result, direct, isolation, "
+      "timeout, memory_limit, slots, label, call.function from code left join call on call.run = code.run and call.id = code.call "
+      "where code.run = ? and code.call = ?",
+      {run, static_cast<std::int64_t>(call)});
+  const std::string whose = controller::shown(run, task);
+  if (table.rows.empty())
+    throw UsageError(whose +
+                     " cannot be run again, since its arguments were not kept: of tasks that failed they are, unless "
+                     "Options::keep = rv::Keep::none, and of all with rv::Keep::all (RANKVIEW_KEEP)");
+  const auto& row = table.rows.front();
+  const std::string result = row[7].value_or("");
+  if (result != type.name())
+    throw TypeError("the result of " + whose + " is a " + engine::type_name(result.c_str()) + ", not a " + engine::type_name(type));
+  const auto code = [&](std::size_t column) {
+    const CodeAddress address{static_cast<std::uint64_t>(number_in(row[column + 1])),
+                              static_cast<std::uint64_t>(number_in(row[column + 2]))};
+    const void* const place = kept_code_place(row[column].value_or(""), address);
+    if (place == nullptr)
+      throw UsageError(whose + " cannot be run again by this build of the program, which has no " +
+                       (row[14].value_or("").empty() ? "function of that name" : *row[14]) + ", or several" +
+                       (row[column].value_or("").empty() ? " (the build that kept it was stripped, so that its name is not known)" : ""));
+    return place;
+  };
+  KeptCall kept;
+  kept.function.thunk = static_cast<const Thunk*>(code(0));
+  if (row[4]) kept.function.code = code(3);
+  if (kept.function.thunk->load != nullptr) {
+    const std::string state = row[6].value_or("");
+    kept.function.object.edit().raw(state.data(), state.size());
+  }
+  if (kept.function.thunk->result == nullptr || *kept.function.thunk->result != type)
+    throw UsageError(whose + " cannot be run again by this build of the program: its callable returns something else now");
+  kept.direct = number_in(row[8]) != 0;
+  kept.label = row[13].value_or("");
+  kept.flags.isolation = static_cast<Isolation>(number_in(row[9]));
+  kept.flags.timeout = Seconds(std::chrono::nanoseconds(number_in(row[10])));
+  kept.flags.memory_limit = static_cast<std::uint64_t>(number_in(row[11]));
+  kept.flags.slots = static_cast<int>(number_in(row[12]));
+  kept.flags.label = kept.label;
+  return kept;
+}
+
+}  // namespace
+
+std::vector<Again> find_again(Controller& controller, const std::vector<TaskOfRun>& tasks, const std::type_info& type, const Flags& flags) {
+  if (!flags.checkpoint->empty()) throw UsageError("resubmit() runs tasks again, whatever a checkpoint has of them");
+  using CallOfRun = std::pair<std::int64_t, std::uint64_t>;
+  std::map<CallOfRun, std::vector<std::size_t>> calls;  // the places of their tasks
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    calls[{controller::number_of_run(controller, tasks[i].run), tasks[i].task.call}].push_back(i);
+  std::vector<Again> all;
+  for (const auto& [call, places] : calls) {
+    std::vector<std::uint64_t> items;
+    for (const std::size_t place : places) items.push_back(tasks[place].task.item);
+    struct Kept {
+      int engine = -1;
+      std::shared_ptr<const std::string> arguments;
+    };
+    std::map<std::uint64_t, Kept> found;
+    for (const std::string& list : controller::lists_of(items)) {
+      Table table =
+          controller::ask(controller, "select item, engine, arguments from kept where run = ? and call = ? and item in (" + list + ")",
+                          {call.first, static_cast<std::int64_t>(call.second)});
+      for (auto& row : table.rows) {
+        if (row[2])
+          found[static_cast<std::uint64_t>(number_in(row[0]))] = {static_cast<int>(number_in(row[1])),
+                                                                  std::make_shared<const std::string>(std::move(*row[2]))};
+      }
+    }
+    const KeptCall kept = find_call(controller, call.first, call.second, tasks[places.front()].task, type);
+    // Those of a direct view by their engines.
+    std::map<int, Again> by_engine;
+    for (const std::size_t place : places) {
+      const TaskId& task = tasks[place].task;
+      const auto at = found.find(task.item);
+      if (at == found.end())
+        throw UsageError(controller::shown(call.first, task) +
+                         " cannot be run again, since its arguments were not kept: with RANKVIEW_KEEP=all those of all tasks are, and "
+                         "otherwise of tasks that failed");
+      const int engine = kept.direct && flags.targets->empty() ? at->second.engine : -1;
+      if (kept.direct && flags.targets->empty() && engine < 0)
+        throw UsageError(controller::shown(call.first, task) +
+                         " was for one engine and never came to it, so that it is not known which: name one by the flag targets");
+      Again& again = by_engine[engine];
+      again.places.push_back(place);
+      again.arguments.push_back(at->second.arguments);
+    }
+    for (auto& [engine, again] : by_engine) {
+      again.function.thunk = kept.function.thunk;
+      again.function.code = kept.function.code;
+      if (kept.function.object) {
+        const auto state = kept.function.object->bytes.bytes();
+        again.function.object.edit().raw(state.data(), state.size());
+      }
+      again.label = kept.label;
+      again.flags = kept.flags;
+      again.flags.add(flags);
+      if (engine >= 0) again.engines = all_live(controller, {resolve(controller, engine)});
+      if (!flags.targets->empty()) again.engines = all_live(controller, resolve(controller, flags.targets));
+      all.push_back(std::move(again));
+    }
+  }
+  return all;
+}
+
+namespace {
+
+// Writes the arguments of an item as they were.
+void write_arguments(Writer& out, const std::shared_ptr<const std::string>& kept) {
+  Reader in(bytes_of(*kept));
+  std::vector<std::uint64_t> sizes(in.count(sizeof(std::uint64_t)));
+  std::uint64_t attached = 0;
+  for (std::uint64_t& size : sizes) {
+    size = in.value<std::uint64_t>();
+    if (size > in.remaining() || attached + size > in.remaining()) throw DecodeError("the arguments of a task that were kept are damaged");
+    attached += size;
+  }
+  if (attached > in.remaining()) throw DecodeError("the arguments of a task that were kept are damaged");
+  const auto bytes = in.take(in.remaining() - static_cast<std::size_t>(attached));
+  out.raw(bytes.data(), bytes.size());
+  for (const std::uint64_t size : sizes) {
+    const auto part = in.take(static_cast<std::size_t>(size));
+    out.attachments.push_back({part.data(), part.size()});
+  }
+  if (!sizes.empty()) out.kept.push_back(kept);
+}
+
+}  // namespace
+
+void submit_again(const std::shared_ptr<Call>& call, const Again& tasks) {
+  call->function.thunk = tasks.function.thunk;
+  call->function.code = tasks.function.code;
+  if (tasks.function.object) {
+    const auto state = tasks.function.object->bytes.bytes();
+    call->function.object.edit().raw(state.data(), state.size());
+  }
+  call->spread = Spread::pool;
+  call->engines = tasks.engines;
+  if (tasks.flags.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(tasks.flags.chunksize));
+  call->chunk_size = static_cast<std::uint32_t>(tasks.flags.chunksize);
+  call->ordered = tasks.flags.ordered;
+  set_label(*call, tasks.flags.label);
+  set_balanced_terms(*call, tasks.flags);
+  Submission submission(call, tasks.arguments.size());
+  for (const auto& arguments : tasks.arguments) {
+    // Also where all are of one size: each has its own before it.
+    Writer& out = submission.begin_item(0);
+    write_arguments(out, arguments);
+    submission.end_item();
+  }
+  submission.finish(true);
+}
+
+void throw_not_together() {
+  throw UsageError("tasks of several calls, or of several engines, whose results cannot be copied: resubmit them one call at a time");
+}
+
+}  // namespace rankview::detail
+
 #include <numeric>
 
 // What every call has, and what templates check of the arguments of one.
@@ -9024,40 +9471,6 @@ std::vector<std::shared_ptr<detail::Call>> CallRegistry::unfinished() const {
 
 }  // namespace rankview::controller
 
-namespace rankview::engine {
-
-// A type as written in C++.
-std::string type_name(const std::type_info& type);
-// The same for what std::type_info::name() gives.
-std::string type_name(const char* mangled);
-// A name that has been demangled, without what nobody writes out.
-std::string without_defaults(std::string name);
-
-}  // namespace rankview::engine
-
-namespace rankview::isolation {
-
-// A place in a file of code: which byte of it.
-struct Place {
-  std::string path;
-  std::uint64_t byte = 0;
-
-  friend auto operator<=>(const Place&, const Place&) = default;
-};
-
-// For each place what is there: "f(int) (app.cpp:12)", or "f(int) (app+0x1139)" where the file has symbols and nothing tells the line, else
-// "(app+0x1139)"; what was inlined there comes first, and stands in lines of its own. Symbols are read from the file itself; lines are what
-// `addr2line` says, where that is installed and the file has debug information. Returns at about the limit, with what is known by then.
-// What was found is remembered for the next time. Thread-safe.
-std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit);
-
-// The name under which the linker knows a function of this process, as the symbols of its file have it; empty where these have been
-// stripped, or where functions of several places have that name, as static ones may. Remembered; else it reads the file's symbols.
-// Thread-safe.
-std::string linker_name(const void* function);
-
-}  // namespace rankview::isolation
-
 #include <rankview/flags.hpp>
 
 // As what the items of a call are known in a checkpoint.
@@ -9170,6 +9583,7 @@ void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
   if (checkpointed.strict) checkpointed.in->hurry();
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
   call.life().checkpointed = true;
+  call.life().saves = true;
 }
 
 }  // namespace rankview::detail
@@ -9336,25 +9750,6 @@ std::deque<std::shared_ptr<detail::Continuation>> ContinuationQueue::drop() { re
 
 }  // namespace rankview::controller
 
-namespace rankview::inline abi_0_1::detail {
-
-// The code of a call, as every process finds it. Zero where it has none.
-struct ShippedCode {
-  CodeAddress thunk{};
-  CodeAddress function{};   // of a callable that is a function pointer
-  CodeAddress predicate{};  // a bool() to be asked before each item
-
-  friend auto operator<=>(const ShippedCode&, const ShippedCode&) = default;
-};
-
-// Found once, when a call is submitted, and kept to the end of the process: one for the same code. Throws UsageError as code_address()
-// does. Thread-safe; remembers per thread what it looked up.
-const ShippedCode& shipped_code(const void* thunk, const void* function, const void* predicate);
-// The same of code that another process has found.
-const ShippedCode& shipped_code(const ShippedCode& code);
-
-}  // namespace rankview::detail
-
 #include <rankview/detail/caught.hpp>
 
 // What clients ask of the controller. What follows from it is in round.cpp, what engines say in inbound.cpp, how it
@@ -9410,7 +9805,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
       checkpoints_(*settings.disk),
-      keeper_(ledger_, work_),
+      keeper_(ledger_, work_, settings.recorder),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
       losses_(engines_),
@@ -9501,6 +9896,7 @@ void Controller::add(const std::shared_ptr<Call>& call) {
   if (!run_.open()) throw UsageError("the run that this view belongs to has ended");
   auto waiting = gate_.look_up(*call);
   call->life().submitter = this_submitter();
+  if (settings_.keeps_all && can_be_kept(*call) && !call->life().subtask) call->life().saves = true;
   calls_.enlist(call);
   if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
   if (waiting.waits()) gate_.hold(*call, std::move(waiting));
@@ -9629,17 +10025,11 @@ void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   losses_.on_lost(std::move(listener));
 }
 
-Table Controller::ask_hub(const std::string& sql) {
-  if (!settings_.ask_hub) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
-  {
-    const auto visit = driver_.visit();
-    ledger_.flush_records();
-  }
-  try {
-    return settings_.ask_hub(sql);
-  } catch (const std::exception& error) {
-    throw UsageError(std::string("the hub: ") + error.what());
-  }
+controller::TaskArchive& Controller::archive() {
+  if (settings_.archive == nullptr) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
+  const auto visit = driver_.visit();
+  ledger_.flush_records();
+  return *settings_.archive;
 }
 
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
@@ -10666,7 +11056,7 @@ void Controller::abandon(Call& call) noexcept {
   const bool being_filled = life.team != 0 && !life.sealed;
   if (!life.in_flight) {
     unwanted = calls_.drop(call);
-  } else if (!transfers_.writing(call) && !being_filled && !life.checkpointed) {
+  } else if (!transfers_.writing(call) && !being_filled && !life.saves) {
     controller::discard_results(work_, call);
   }
 }
@@ -11131,6 +11521,7 @@ bool ItemLedger::is_again_behind_team(const Call& call, std::uint64_t item) {
 // What few items bring with them when they end.
 void ItemLedger::note_end(Call& call, std::uint64_t item, std::exception_ptr&& error) {
   detail::CallLife& life = call.life();
+  if (error && recorder_ != nullptr && life.items[item].status == Status::failed) recorder_->ending(call, item, nullptr);
   if (error) life.errors.edit().emplace(item, std::move(error));
   for (const auto& [feed, first] : life.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);
@@ -11490,6 +11881,281 @@ bool add_continuation(Call& call, const std::shared_ptr<Continuation>& continuat
 
 void continue_with(Call& call, const std::shared_ptr<Continuation>& continuation) {
   if (!add_continuation(call, continuation)) continuation->run();
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::inline abi_0_1 {
+
+Table Hub::query(const std::string& sql, const std::vector<Value>& values) const { return controller::ask(*controller_, sql, values); }
+
+std::int64_t Hub::run() const { return controller::number_of_run(*controller_, 0); }
+
+}  // namespace rankview
+
+namespace rankview::controller {
+
+Table ask(detail::Controller& controller, const std::string& sql, const TaskArchive::Values& values) {
+  TaskArchive& archive = controller.archive();
+  try {
+    return archive.query(sql, values);
+  } catch (const std::exception& error) {
+    throw UsageError(std::string("the hub: ") + error.what());
+  }
+}
+
+std::int64_t number_of_run(detail::Controller& controller, std::int64_t run) {
+  if (run != 0) return run;
+  const std::int64_t known = controller.archive().run();
+  if (known == 0) throw UsageError("the hub knows nothing of this run, since it could not be written");
+  return known;
+}
+
+std::string shown(std::int64_t run, const TaskId& task) { return "task " + to_string(task) + " of run " + std::to_string(run); }
+
+std::int64_t number_in(const std::optional<std::string>& cell) {
+  std::int64_t number = 0;
+  if (cell) std::from_chars(cell->data(), cell->data() + cell->size(), number);
+  return number;
+}
+
+std::vector<std::string> lists_of(const std::vector<std::uint64_t>& items) {
+  constexpr std::size_t at_once = 500;
+  std::vector<std::string> lists;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (i % at_once == 0) {
+      lists.emplace_back();
+    } else {
+      lists.back() += ',';
+    }
+    lists.back() += std::to_string(items[i]);
+  }
+  return lists;
+}
+
+}  // namespace rankview::controller
+
+namespace rankview::inline abi_0_1::detail {
+
+namespace controller = rankview::controller;
+using controller::number_in;
+
+namespace {
+
+void change(Controller& controller, const std::vector<std::string>& statements, const controller::TaskArchive::Values& values) {
+  controller::TaskArchive& archive = controller.archive();
+  try {
+    archive.change(statements, values);
+  } catch (const std::exception& error) {
+    throw UsageError(std::string("the hub: ") + error.what());
+  }
+}
+
+// What is asked for as a number of nanoseconds since the epoch.
+std::string nanoseconds_of(const std::string& column) { return "cast(round(" + column + " * 1e9) as integer)"; }
+
+Metadata::Time time_in(const std::optional<std::string>& cell) {
+  return Metadata::Time(std::chrono::duration_cast<Metadata::Time::duration>(std::chrono::nanoseconds(number_in(cell))));
+}
+
+std::uint64_t count_in(const std::optional<std::string>& cell) { return static_cast<std::uint64_t>(number_in(cell)); }
+
+Status status_in(const std::optional<std::string>& cell) {
+  for (const Status status : {Status::completed, Status::failed, Status::aborted}) {
+    if (cell == to_string(status)) return status;
+  }
+  return Status::waiting;
+}
+
+}  // namespace
+
+std::vector<TaskOfRun> of_run(std::int64_t run, const std::vector<TaskId>& tasks) {
+  std::vector<TaskOfRun> all;
+  all.reserve(tasks.size());
+  for (const TaskId& task : tasks) all.push_back({run, task});
+  return all;
+}
+
+std::vector<TaskOfRun> of_records(const std::vector<TaskRecord>& records) {
+  std::vector<TaskOfRun> all;
+  all.reserve(records.size());
+  for (const TaskRecord& record : records) all.push_back({record.run, record.task});
+  return all;
+}
+
+std::vector<CallRecord> history(Controller& controller, std::int64_t run) {
+  const Table table = controller::ask(controller,
+                                      "select run, id, label, function, tasks, completed, failed, aborted, " + nanoseconds_of("submitted") +
+                                          ", " + nanoseconds_of("ended") + " from call where run = ? order by id",
+                                      {controller::number_of_run(controller, run)});
+  std::vector<CallRecord> calls;
+  calls.reserve(table.rows.size());
+  for (const auto& row : table.rows) {
+    CallRecord& call = calls.emplace_back();
+    call.run = number_in(row[0]);
+    call.call = count_in(row[1]);
+    call.label = row[2].value_or("");
+    call.function = row[3].value_or("");
+    call.tasks = count_in(row[4]);
+    call.completed = count_in(row[5]);
+    call.failed = count_in(row[6]);
+    call.aborted = count_in(row[7]);
+    call.submitted = time_in(row[8]);
+    call.ended = time_in(row[9]);
+  }
+  return calls;
+}
+
+std::vector<TaskRecord> find_tasks(Controller& controller, const TaskQuery& query) {
+  std::string where;
+  controller::TaskArchive::Values values;
+  const auto add = [&](const char* condition, Hub::Value value) {
+    where += (where.empty() ? " where " : " and ") + std::string(condition);
+    values.push_back(std::move(value));
+  };
+  if (query.run) add("t.run = ?", *query.run);
+  if (query.call) add("t.call = ?", static_cast<std::int64_t>(*query.call));
+  if (query.status) add("t.status = ?", to_string(*query.status));
+  if (query.engine) add("t.engine = ?", std::int64_t{*query.engine});
+  if (query.host) add("engine.host = ?", *query.host);
+  if (query.label) add("call.label = ?", *query.label);
+  if (query.function) add("instr(call.function, ?)", *query.function);
+  if (query.error) add("instr(t.error, ?)", *query.error);
+  if (query.longer_than) add("t.run_time > ?", query.longer_than->count());
+  std::string sql = "select t.run, t.call, t.item, t.status, t.engine, t.attempts, t.error, call.label, call.function, engine.host";
+  for (const char* const time : {"call.submitted", "t.started", "t.completed", "t.received"}) sql += ", " + nanoseconds_of(time);
+  sql +=
+      " from tasks as t left join call on call.run = t.run and call.id = t.call"
+      " left join engine on engine.run = t.run and engine.id = t.engine" +
+      where + " order by t.run, t.call, t.item";
+  if (query.limit) {
+    sql += " limit ?";
+    values.emplace_back(static_cast<std::int64_t>(*query.limit));
+  }
+  const Table table = controller::ask(controller, sql, values);
+  std::vector<TaskRecord> tasks;
+  tasks.reserve(table.rows.size());
+  for (const auto& row : table.rows) {
+    TaskRecord& task = tasks.emplace_back();
+    task.run = number_in(row[0]);
+    task.task = {count_in(row[1]), count_in(row[2])};
+    task.status = status_in(row[3]);
+    task.engine = row[4] ? static_cast<int>(number_in(row[4])) : -1;
+    task.attempt = static_cast<int>(number_in(row[5]));
+    task.error = row[6].value_or("");
+    task.label = row[7].value_or("");
+    task.function = row[8].value_or("");
+    task.host = row[9].value_or("");
+    task.submitted = time_in(row[10]);
+    task.started = time_in(row[11]);
+    task.completed = time_in(row[12]);
+    task.received = time_in(row[13]);
+  }
+  return tasks;
+}
+
+void purge(Controller& controller, const std::vector<TaskOfRun>& tasks) {
+  std::map<std::pair<std::int64_t, std::uint64_t>, std::vector<std::uint64_t>> calls;
+  for (const TaskOfRun& each : tasks) calls[{controller::number_of_run(controller, each.run), each.task.call}].push_back(each.task.item);
+  for (const auto& [call, items] : calls) {
+    std::vector<std::string> statements;
+    for (const std::string& list : controller::lists_of(items)) {
+      for (const char* const table : {"task", "retry", "kept"})
+        statements.push_back(std::string("delete from ") + table + " where run = ?1 and call = ?2 and item in (" + list + ")");
+      const std::string number = "pack.first + json_extract(each.value, '$[0]')";
+      const std::string each = " from json_each(pack.tasks) as each where " + number;
+      statements.push_back("update pack set tasks = (select json_group_array(json(each.value))" + each + " not in (" + list +
+                           ")) where run = ?1 and call = ?2 and exists (select 1" + each + " in (" + list + "))");
+    }
+    statements.emplace_back("delete from pack where run = ?1 and call = ?2 and tasks = '[]'");
+    change(controller, statements, {call.first, static_cast<std::int64_t>(call.second)});
+  }
+}
+
+namespace {
+
+// Removes the runs of which that is so; `?1` is the value.
+void purge_runs(Controller& controller, const std::string& which, const Hub::Value& value) {
+  std::vector<std::string> statements;
+  for (const char* const table : {"engine", "call", "task", "retry", "pack", "code", "kept"})
+    statements.push_back(std::string("delete from ") + table + " where run in (select id from run where " + which + ")");
+  statements.push_back("delete from run where " + which);
+  change(controller, statements, {value});
+}
+
+}  // namespace
+
+void purge_run(Controller& controller, std::int64_t run) {
+  if (run == controller::number_of_run(controller, 0))
+    throw UsageError("run " + std::to_string(run) + " is this one, which is being written: purge() takes its tasks");
+  purge_runs(controller, "id = ?1", run);
+}
+
+void purge_before(Controller& controller, Metadata::Time time) {
+  const std::string others = "id != " + std::to_string(controller::number_of_run(controller, 0));
+  purge_runs(controller, others + " and coalesce(ended, began) < ?1", Seconds(time.time_since_epoch()).count());
+}
+
+namespace {
+
+void check_type(const std::string& found, const std::type_info& wanted, const std::string& whose) {
+  if (found != wanted.name())
+    throw TypeError("the result of " + whose + " is a " + engine::type_name(found.c_str()) + ", not a " + engine::type_name(wanted));
+}
+
+// Of a call of this run that is still known; nothing if its results are not there any more, or never were.
+std::optional<std::string> result_here(Controller& controller, const TaskId& task, const std::type_info& type) {
+  const std::shared_ptr<Call> call = controller.named({{}, task});
+  if (call == nullptr || !can_be_kept(*call) || call->life().subtask || call->life().abandoned) return std::nullopt;
+  check_type(call->function.thunk->result->name(), type, "task " + to_string(task));
+  // Where code of the user's reads results, the others have to be in their places, too.
+  call->plain ? wait(*call, task.item, {}) : wait(*call, {});
+  if (const std::exception_ptr error = error_of(*call, task.item)) std::rethrow_exception(error);
+  Writer out;
+  out.flat = true;
+  if (call->plain) {
+    controller.locked([&] { call->save(task.item, out); });
+  } else {
+    call->save(task.item, out);
+  }
+  const auto bytes = out.bytes.bytes();
+  return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+}  // namespace
+
+std::string find_result(Controller& controller, const TaskOfRun& task, const std::type_info& type) {
+  if (task.run == 0) {
+    if (auto found = result_here(controller, task.task, type)) return *found;
+  }
+  const std::int64_t run = controller::number_of_run(controller, task.run);
+  const std::string whose = controller::shown(run, task.task);
+  const controller::TaskArchive::Values place{run, static_cast<std::int64_t>(task.task.call), static_cast<std::int64_t>(task.task.item)};
+  const Table kept = controller::ask(controller,
+                                     "select kept.value, code.result from kept join code on code.run = kept.run and code.call = kept.call "
+                                     "where kept.run = ? and kept.call = ? and kept.item = ? and kept.value is not null",
+                                     place);
+  if (!kept.rows.empty()) {
+    check_type(kept.rows[0][1].value_or(""), type, whose);
+    return kept.rows[0][0].value_or("");
+  }
+  const Table known = controller::ask(controller, "select status, error from tasks where run = ? and call = ? and item = ?", place);
+  if (known.rows.empty()) throw UsageError(whose + " is not in the hub: it has not ended, never was, or has been purged");
+  switch (status_in(known.rows[0][0])) {
+    case Status::failed:
+      throw Error(whose + " failed: " + known.rows[0][1].value_or(""));
+    case Status::aborted:
+      throw TaskAborted(whose + " was given up: " + known.rows[0][1].value_or(""));
+    default:
+      throw UsageError("the result of " + whose +
+                       " was not kept: for that the run that makes it needs Options::keep = rv::Keep::all, or RANKVIEW_KEEP=all");
+  }
+}
+
+void throw_unreadable(const TaskOfRun& task, const std::type_info& type) {
+  throw DecodeError("the result of task " + to_string(task.task) + (task.run == 0 ? "" : " of run " + std::to_string(task.run)) +
+                    ", which was kept, cannot be read as a " + engine::type_name(type) +
+                    ", so that type has changed: " + wire::error_text(caught()));
 }
 
 }  // namespace rankview::detail
@@ -11938,6 +12604,11 @@ void ResultKeeper::keep(Call& call, std::uint64_t item) {
 }
 
 void ResultKeeper::add(Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  if (recorder_ != nullptr && detail::can_be_kept(call)) recorder_->ending(call, item, &value);
+  if (!call.life().checkpointed) {
+    end(call, item, nullptr);
+    return;
+  }
   const Checkpointed& in = checkpointed(call);
   const std::uint64_t addition = in.in->add(in.callable, in.keys[item], value);
   if (in.strict) {
@@ -12088,7 +12759,7 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
 
 // All of a value is there, or it cannot be read.
 void ResultTransfers::arrived(Call& call, std::uint64_t item, std::exception_ptr error) {
-  if (call.life().checkpointed && error == nullptr) {
+  if (call.life().saves && error == nullptr) {
     keeper_.keep(call, item);
   } else {
     const Status status = error ? Status::failed : Status::completed;
@@ -12801,8 +13472,6 @@ int resolve(const Controller& controller, int target) {
 }
 
 std::vector<LostEngine> lost_engines(const Controller& controller) { return controller.lost(); }
-
-Table query_hub(Controller& controller, const std::string& sql) { return controller.ask_hub(sql); }
 
 void on_lost(Controller& controller, std::function<void(const LostEngine&)> f) { controller.on_lost(std::move(f)); }
 
@@ -16930,24 +17599,23 @@ class CodeFile {
     return "";
   }
 
-  // The name of the function that begins at the address, as the linker has it. Nothing if another has the same.
+  // The name of the function or constant that begins at the address, as the linker has it. Nothing if another has the same.
   std::string name_at(std::uint64_t address) {
     for (const auto type : {SHT_SYMTAB, SHT_DYNSYM}) {
       for (const auto& section : sections_) {
         if (section.sh_type != static_cast<ElfW(Word)>(type) || section.sh_link >= sections_.size()) continue;
         const auto symbols = content<ElfW(Sym)>(section);
         const auto names = content<char>(sections_[section.sh_link]);
-        const auto is_function = [](const auto& symbol) { return (symbol.st_info & 0xf) == STT_FUNC && symbol.st_shndx != SHN_UNDEF; };
         // Of several that mean the same place always the same one.
         std::string first;
         for (const auto& symbol : symbols) {
-          if (!is_function(symbol) || symbol.st_value != address) continue;
+          if (!is_there(symbol) || symbol.st_value != address) continue;
           const std::string name = text(names, symbol.st_name);
           if (!name.empty() && (first.empty() || name < first)) first = name;
         }
         if (first.empty()) continue;
         const bool alone = std::none_of(symbols.begin(), symbols.end(), [&](const auto& symbol) {
-          return is_function(symbol) && symbol.st_value != address && text(names, symbol.st_name) == first;
+          return is_there(symbol) && symbol.st_value != address && text(names, symbol.st_name) == first;
         });
         return alone ? first : "";
       }
@@ -16955,7 +17623,31 @@ class CodeFile {
     return "";
   }
 
+  // The address of what has that name. Nothing if several have.
+  std::optional<std::uint64_t> address_named(const std::string& name) {
+    for (const auto type : {SHT_SYMTAB, SHT_DYNSYM}) {
+      std::optional<std::uint64_t> found;
+      for (const auto& section : sections_) {
+        if (section.sh_type != static_cast<ElfW(Word)>(type) || section.sh_link >= sections_.size()) continue;
+        const auto names = content<char>(sections_[section.sh_link]);
+        for (const auto& symbol : content<ElfW(Sym)>(section)) {
+          if (!is_there(symbol) || text(names, symbol.st_name) != name) continue;
+          if (found && *found != symbol.st_value) return std::nullopt;
+          found = symbol.st_value;
+        }
+      }
+      if (found) return found;
+    }
+    return std::nullopt;
+  }
+
  private:
+  // A function or constant of this file.
+  static bool is_there(const ElfW(Sym) & symbol) {
+    const int type = symbol.st_info & 0xf;
+    return (type == STT_FUNC || type == STT_OBJECT) && symbol.st_shndx != SHN_UNDEF;
+  }
+
   static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
 
   // None if not all of them are there.
@@ -17137,20 +17829,37 @@ KnownNames& known_names = *std::make_unique<KnownNames>().release();
 
 }  // namespace
 
-std::string linker_name(const void* function) {
+std::string linker_name(const void* code) {
   const std::uint64_t changes = wire::module_changes();
   const std::lock_guard guard(known_names.mutex);
   if (std::exchange(known_names.changes, changes) != changes) known_names.names.clear();
-  const auto [known, first] = known_names.names.try_emplace(function);
+  const auto [known, first] = known_names.names.try_emplace(code);
   if (!first) return known->second;
   Trace trace;
-  void* const address = const_cast<void*>(function);
+  void* const address = const_cast<void*>(code);
   locate({&address, 1}, trace);
   if (trace.count == 1 && !trace.path_of(trace.calls[0]).empty()) {
     CodeFile file(std::string(trace.path_of(trace.calls[0])));
     if (const auto place = file.address_of(trace.calls[0].byte)) known->second = file.name_at(*place);
   }
   return known->second;
+}
+
+const void* place_named(const std::string& name) {
+  std::vector<std::pair<std::string, std::uintptr_t>> files;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        // The executable comes first.
+        auto& all = *static_cast<std::vector<std::pair<std::string, std::uintptr_t>>*>(data);
+        const std::string path = info->dlpi_name != nullptr && *info->dlpi_name != '\0' ? info->dlpi_name : "/proc/self/exe";
+        if (all.empty() || path != "/proc/self/exe") all.emplace_back(path, info->dlpi_addr);
+        return 0;
+      },
+      &files);
+  for (const auto& [path, base] : files) {
+    if (const auto address = CodeFile(path).address_named(name)) return reinterpret_cast<const void*>(base + *address);
+  }
+  return nullptr;
 }
 
 std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit) {

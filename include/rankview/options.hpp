@@ -16,6 +16,17 @@ enum class ForwardResults {
   always,       ///< if rank 0's network is what others wait for; an engine that is in a task sends slowly over a network without offload
 };
 
+// Keep::all hides no rv::all.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+/// Of which tasks the task database keeps the arguments and results, as they travel.
+enum class Keep {
+  none,
+  failures,  ///< the arguments of those that failed, so that they can be run again
+  all,       ///< the arguments and results of all
+};
+#pragma GCC diagnostic pop
+
 /// What can be tuned. A member that the program leaves unset comes from its environment variable, and else has its default.
 /// `RANKVIEW_BANNER=1` prints the effective values at start.
 struct Options {
@@ -70,6 +81,10 @@ struct Options {
   /// of their tasks, where, when and why. See Client::hub(), and the README for its tables. No task waits for the disk, but a thread of
   /// rank 0 needs a core for it: tiny tasks took 80 ns instead of 50 where three ranks had two cores.
   std::optional<std::string> hub{};
+  /// `RANKVIEW_KEEP` (failures): `none`, `failures` or `all`: of which tasks of apply(), map() and imap() the hub keeps arguments and
+  /// results; see Keep. Not of teams, nor of arguments that are results of other tasks and did not travel by way of rank 0. At most 256 MB
+  /// wait for the disk; what comes above that is not kept, and counted.
+  std::optional<Keep> keep{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

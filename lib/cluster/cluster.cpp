@@ -98,7 +98,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
 void Cluster::State::begin_hub() {
   std::string why;
   try {
-    if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock);
+    if (rank == 0 && !options.hub.empty()) hub = std::make_unique<HubRecorder>(open_hub(options.hub), clock, options.keep);
   } catch (const UsageError& error) {
     why = error.what();
   }
@@ -202,7 +202,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.team_grace = options.team_grace;
   settings.teams = &teams;
   settings.recorder = recorders.get();
-  if (hub != nullptr) settings.ask_hub = [database = hub->database()](const std::string& sql) { return database->query(sql); };
+  settings.keeps_all = hub != nullptr && options.keep == Keep::all;
+  if (hub != nullptr) settings.archive = hub->database();
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/hub_module.hpp"
 
+#include "isolation/symbols.hpp"
+
 #include <rankview/errors.hpp>
 
 #include <dlfcn.h>
@@ -29,7 +31,7 @@ std::vector<std::string> module_places() {
 }  // namespace
 
 std::unique_ptr<hub::TaskDatabase> open_hub(const std::string& path) {
-  using Open = hub::TaskDatabase* (*)(const char*);
+  using Open = hub::TaskDatabase* (*)(const char*, hub::NameOf);
   void* module = nullptr;
   std::string tried;
   for (const std::string& place : module_places()) {
@@ -44,7 +46,7 @@ std::unique_ptr<hub::TaskDatabase> open_hub(const std::string& path) {
   const auto open = reinterpret_cast<Open>(::dlsym(module, opener_name));
   if (open == nullptr) throw UsageError("the module for the hub is of another version of rankview");
   try {
-    return std::unique_ptr<hub::TaskDatabase>(open(path.c_str()));
+    return std::unique_ptr<hub::TaskDatabase>(open(path.c_str(), &isolation::linker_name));
   } catch (const std::exception& error) {
     throw UsageError("the hub " + path + " cannot be opened: " + error.what());
   }

@@ -4,6 +4,7 @@
 
 #include <rankview/errors.hpp>
 
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
@@ -33,6 +34,24 @@ std::optional<std::int64_t> from_environment(const char* name, std::int64_t most
   if (error != std::errc() || stopped != end || value < 0 || value > most)
     throw UsageError(std::string(name) + " should be a number from 0 to " + std::to_string(most) + ", and is \"" + text + "\"");
   return value;
+}
+
+// What an option may be called instead of by its number.
+template <class T>
+constexpr std::array<const char*, 0> names_of{};
+template <>
+constexpr std::array<const char*, 3> names_of<Keep>{"none", "failures", "all"};
+
+template <class T>
+std::optional<T> named_in_environment(const char* variable) {
+  const auto text = text_from_environment(variable);
+  if (!text) return std::nullopt;
+  std::string known;
+  for (std::size_t i = 0; i < names_of<T>.size(); ++i) {
+    if (*text == names_of<T>[i]) return static_cast<T>(i);
+    known += (known.empty() ? "" : i + 1 == names_of<T>.size() ? " or " : ", ") + std::string(names_of<T>[i]);
+  }
+  throw UsageError(std::string(variable) + " should be " + known + ", and is \"" + *text + "\"");
 }
 
 constexpr std::int64_t hour_in_us = 3'600'000'000;
@@ -69,6 +88,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_WALLTIME", &Options::walltime, &Effective::walltime, most_seconds},
     Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
+    Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -81,6 +101,8 @@ template <class T>
 std::string text(const T& value) {
   if constexpr (std::is_same_v<T, std::string>) {
     return value;
+  } else if constexpr (names_of<T>.size() != 0) {
+    return names_of<T>[static_cast<std::size_t>(value)];
   } else if constexpr (requires { value.count(); }) {
     return std::to_string(value.count());
   } else {
@@ -97,6 +119,8 @@ Effective decide(const Options& options) {
       effective.*option.value = *programmed;
     } else if constexpr (std::is_same_v<T, std::string>) {
       if (auto named = text_from_environment(option.variable)) effective.*option.value = std::move(*named);
+    } else if constexpr (names_of<T>.size() != 0) {
+      if (const auto named = named_in_environment<T>(option.variable)) effective.*option.value = *named;
     } else if (const auto set = from_environment(option.variable, option.most)) {
       effective.*option.value = T(*set);
     }

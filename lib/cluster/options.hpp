@@ -31,6 +31,7 @@ struct Effective {
   std::chrono::seconds walltime{0};
   std::chrono::seconds walltime_margin{60};
   std::string hub;
+  Keep keep = Keep::failures;
   bool banner = false;
 };
 

@@ -82,7 +82,8 @@ struct CallLife {
   const ShippedCode* code = nullptr;  // of the function
   bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
   bool answered = false;              // it has got it
-  bool checkpointed = false;          // results are looked for, and kept
+  bool checkpointed = false;          // results are looked for in a checkpoint, and kept there
+  bool saves = false;                 // results are kept: there, or in the database of tasks
   std::uint64_t submitter = 0;        // the thread that submitted it
   std::int64_t submitted = 0;         // nanoseconds of the wall clock
   Rare<Uncommon> more;                // what few calls have

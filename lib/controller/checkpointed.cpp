@@ -127,6 +127,7 @@ void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
   if (checkpointed.strict) checkpointed.in->hurry();
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
   call.life().checkpointed = true;
+  call.life().saves = true;
 }
 
 }  // namespace rankview::detail

@@ -66,7 +66,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
       checkpoints_(*settings.disk),
-      keeper_(ledger_, work_),
+      keeper_(ledger_, work_, settings.recorder),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
       losses_(engines_),
@@ -157,6 +157,7 @@ void Controller::add(const std::shared_ptr<Call>& call) {
   if (!run_.open()) throw UsageError("the run that this view belongs to has ended");
   auto waiting = gate_.look_up(*call);
   call->life().submitter = this_submitter();
+  if (settings_.keeps_all && can_be_kept(*call) && !call->life().subtask) call->life().saves = true;
   calls_.enlist(call);
   if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
   if (waiting.waits()) gate_.hold(*call, std::move(waiting));
@@ -285,17 +286,11 @@ void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   losses_.on_lost(std::move(listener));
 }
 
-Table Controller::ask_hub(const std::string& sql) {
-  if (!settings_.ask_hub) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
-  {
-    const auto visit = driver_.visit();
-    ledger_.flush_records();
-  }
-  try {
-    return settings_.ask_hub(sql);
-  } catch (const std::exception& error) {
-    throw UsageError(std::string("the hub: ") + error.what());
-  }
+controller::TaskArchive& Controller::archive() {
+  if (settings_.archive == nullptr) throw UsageError("there is no hub: name its file by Options::hub or RANKVIEW_HUB");
+  const auto visit = driver_.visit();
+  ledger_.flush_records();
+  return *settings_.archive;
 }
 
 std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {

@@ -16,6 +16,7 @@
 #include "controller/retry_policy.hpp"
 #include "controller/run_state.hpp"
 #include "controller/stuck_teams.hpp"
+#include "controller/task_archive.hpp"
 #include "controller/task_queue.hpp"
 #include "controller/teams.hpp"
 #include "controller/timers.hpp"
@@ -28,7 +29,6 @@
 
 #include <rankview/detail/call.hpp>
 #include <rankview/errors.hpp>
-#include <rankview/hub.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -51,13 +51,14 @@ struct ControllerSettings {
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;                    // outlives the controller, for the next run's
-  controller::Recorder* recorder = nullptr;              // likewise; null where nobody wants to hear
-  std::function<Table(const std::string& sql)> ask_hub;  // empty where there is no database
-  liveness::Signs* signs = nullptr;                      // likewise, of peers; null where nobody listens
-  std::function<void(int rank)> put_down;                // ends the process of an engine that does not answer, where that can be done
-  checkpoint::Disk* disk = &checkpoint::posix_disk();    // outlives it
-  std::string ends_with_an_engine;                       // what to say when an engine dies and the job ends with it, or nothing
+  controller::Teams* teams = nullptr;                  // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;            // likewise; null where nobody wants to hear
+  bool keeps_all = false;                              // it hears the values of all items
+  std::shared_ptr<controller::TaskArchive> archive;    // null where there is none
+  liveness::Signs* signs = nullptr;                    // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;              // ends the process of an engine that does not answer, where that can be done
+  checkpoint::Disk* disk = &checkpoint::posix_disk();  // outlives it
+  std::string ends_with_an_engine;                     // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -137,8 +138,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
   [[nodiscard]] controller::Checkpoints& checkpoints() { return checkpoints_; }
-  // What the database of tasks says. Throws UsageError.
-  [[nodiscard]] Table ask_hub(const std::string& sql);
+  // The database of tasks, with what has happened so far. Throws UsageError if there is none.
+  [[nodiscard]] controller::TaskArchive& archive();
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;

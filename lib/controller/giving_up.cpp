@@ -116,7 +116,7 @@ void Controller::abandon(Call& call) noexcept {
   const bool being_filled = life.team != 0 && !life.sealed;
   if (!life.in_flight) {
     unwanted = calls_.drop(call);
-  } else if (!transfers_.writing(call) && !being_filled && !life.checkpointed) {
+  } else if (!transfers_.writing(call) && !being_filled && !life.saves) {
     controller::discard_results(work_, call);
   }
 }

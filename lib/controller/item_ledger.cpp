@@ -126,6 +126,7 @@ bool ItemLedger::is_again_behind_team(const Call& call, std::uint64_t item) {
 // What few items bring with them when they end.
 void ItemLedger::note_end(Call& call, std::uint64_t item, std::exception_ptr&& error) {
   detail::CallLife& life = call.life();
+  if (error && recorder_ != nullptr && life.items[item].status == Status::failed) recorder_->ending(call, item, nullptr);
   if (error) life.errors.edit().emplace(item, std::move(error));
   for (const auto& [feed, first] : life.more->feeds) {
     if (const auto alive = feed.lock()) alive->ended.push_back(first + item);

@@ -22,10 +22,17 @@ inline bool in_pool(const Call& call) { return call.spread == Spread::pool || ca
 inline bool given_up(const Call& call, std::uint64_t item) { return call.life().aborted || call.life().more->given_up->contains(item); }
 
 // Whether its results are read when they arrive: somebody may ask for them, or they are kept.
-inline bool reads_results(const Call& call) { return !call.life().abandoned || call.life().checkpointed; }
+inline bool reads_results(const Call& call) { return !call.life().abandoned || call.life().saves; }
+
+// Whether the database of tasks may have an item's arguments, and its result: it is an apply() of one engine's, or of a map.
+inline bool can_be_kept(const Call& call) {
+  const bool alone = call.spread == Spread::pool || call.spread == Spread::blocks || call.spread == Spread::each;
+  return alone && !call.communicator && call.function.thunk != nullptr && call.function.thunk->result != nullptr;
+}
 
 // The block that holds the arguments of an item.
-inline auto block_of(Call& call, std::uint64_t item) {
+template <class C>  // Call, or const Call
+auto block_of(C& call, std::uint64_t item) {
   if (call.same_arguments) return call.life().blocks.begin();
   const auto behind = std::upper_bound(call.life().blocks.begin(), call.life().blocks.end(), item,
                                        [](std::uint64_t i, const ArgumentBlock& block) { return i < block.first; });

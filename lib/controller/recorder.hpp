@@ -7,7 +7,9 @@
 #include <rankview/detail/call.hpp>
 #include <rankview/lost_engine.hpp>
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,9 @@ class Recorder {
   virtual void granted(const detail::Call& call, std::uint64_t begin, std::uint64_t end, int engine) = 0;
   // An attempt at an item has failed, and there will be another.
   virtual void retried(const detail::Call& call, std::uint64_t item) = 0;
+  // Asked where an item is about to end that failed, or that has a value and is of a call that keeps these (CallLife::saves): its arguments
+  // are still there. `value`: written flat, null where it has none.
+  virtual void ending(const detail::Call& /*call*/, std::uint64_t /*item*/, const std::span<const std::byte>* /*value*/) {}
   // Items [begin, end) have ended; their records say how.
   virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
   // An engine has died, or does not answer. What its tasks come to is told as of any others.

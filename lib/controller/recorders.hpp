@@ -4,6 +4,9 @@
 
 #include "controller/recorder.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,9 @@ class Recorders final : public Recorder {
   }
   void retried(const detail::Call& call, std::uint64_t item) override {
     for (Recorder* each : all_) each->retried(call, item);
+  }
+  void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override {
+    for (Recorder* each : all_) each->ending(call, item, value);
   }
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override {
     for (Recorder* each : all_) each->ended(call, begin, end);

@@ -131,6 +131,11 @@ void ResultKeeper::keep(Call& call, std::uint64_t item) {
 }
 
 void ResultKeeper::add(Call& call, std::uint64_t item, std::span<const std::byte> value) {
+  if (recorder_ != nullptr && detail::can_be_kept(call)) recorder_->ending(call, item, &value);
+  if (!call.life().checkpointed) {
+    end(call, item, nullptr);
+    return;
+  }
   const Checkpointed& in = checkpointed(call);
   const std::uint64_t addition = in.in->add(in.callable, in.keys[item], value);
   if (in.strict) {

@@ -15,10 +15,12 @@
 
 namespace rankview::controller {
 
-// Of calls that have a checkpoint: has their results kept, and puts in place what earlier runs have kept.
+// Of calls that have a checkpoint: has their results kept, and puts in place what earlier runs have kept. Of calls that the database of
+// tasks is to have whole: tells the recorder the values of items.
 class ResultKeeper {
  public:
-  ResultKeeper(ItemLedger& ledger, UserWork& work) : ledger_(ledger), work_(work) {}
+  // `recorder`: hears of values, null for nobody.
+  ResultKeeper(ItemLedger& ledger, UserWork& work, Recorder* recorder = nullptr) : ledger_(ledger), work_(work), recorder_(recorder) {}
 
   // The value of an item is in its place. It is kept, and the item ends: at once, or, if that is to be strict, when it is on disk.
   void keep(detail::Call& call, std::uint64_t item);
@@ -46,6 +48,7 @@ class ResultKeeper {
 
   ItemLedger& ledger_;
   UserWork& work_;
+  Recorder* const recorder_;
   std::deque<Waiting> waiting_;
 };
 

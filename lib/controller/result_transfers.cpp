@@ -118,7 +118,7 @@ void ResultTransfers::has_read(const transport::Frame& frame, Call& call, std::u
 
 // All of a value is there, or it cannot be read.
 void ResultTransfers::arrived(Call& call, std::uint64_t item, std::exception_ptr error) {
-  if (call.life().checkpointed && error == nullptr) {
+  if (call.life().saves && error == nullptr) {
     keeper_.keep(call, item);
   } else {
     const Status status = error ? Status::failed : Status::completed;

@@ -30,7 +30,7 @@ class ResultTransfers {
 
   // Takes in the value of an item, which ends when it has been read and everything that belongs to it has arrived.
   void receive(transport::Frame& frame, detail::Call& call, std::uint64_t item, std::span<const std::byte> value) {
-    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned || call.life().checkpointed) {
+    if (!call.plain || !frame.attachment_sizes.empty() || call.life().abandoned || call.life().saves) {
       receive_any(frame, call, item, value);
       return;
     }

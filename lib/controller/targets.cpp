@@ -98,8 +98,6 @@ int resolve(const Controller& controller, int target) {
 
 std::vector<LostEngine> lost_engines(const Controller& controller) { return controller.lost(); }
 
-Table query_hub(Controller& controller, const std::string& sql) { return controller.ask_hub(sql); }
-
 void on_lost(Controller& controller, std::function<void(const LostEngine&)> f) { controller.on_lost(std::move(f)); }
 
 std::vector<int> resolve(const Controller& controller, const std::vector<int>& targets) {

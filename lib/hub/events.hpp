@@ -4,6 +4,7 @@
 
 #include "controller/item_record.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <string>
@@ -29,8 +30,45 @@ struct CallMade {
   std::uint64_t call = 0;
   std::string label;
   const void* code = nullptr;  // of the function, null where that has no address
+  std::string callable{};      // then its type, as std::type_info names it
   std::uint64_t tasks = 0;
   std::int64_t submitted = 0;
+};
+
+// Code, as the runtime finds it: a constant in a module, for which the linker may have a name.
+struct KeptCode {
+  const void* place = nullptr;  // in this process
+  std::uint64_t module = 0;
+  std::uint64_t offset = 0;
+};
+
+// What the tasks of a call run that are kept; it comes before the first of them.
+struct CallKept {
+  std::uint64_t call = 0;
+  KeptCode thunk;
+  KeptCode function;  // without a place where the callable is none
+  std::vector<std::byte> state;
+  std::string result;  // its type, as std::type_info names it
+  bool direct = false;
+  int isolation = 0;
+  std::int64_t timeout = 0;  // nanoseconds
+  std::uint64_t memory_limit = 0;
+  unsigned slots = 1;
+};
+
+// Arguments and results of some tasks of a call, whose bytes lie behind each other.
+struct TasksKept {
+  struct Task {
+    std::uint64_t item = 0;
+    int engine = -1;
+    std::size_t arguments = 0;
+    std::size_t value = 0;
+    bool has_value = false;
+  };
+
+  std::uint64_t call = 0;
+  std::vector<Task> tasks;
+  std::vector<std::byte> bytes;
 };
 
 // How a task failed. What is of a class of the program's comes as its text, since it is not to be asked here.
@@ -80,6 +118,6 @@ struct RunEnded {
   std::string reason;
 };
 
-using Event = std::variant<RunBegan, CallMade, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
+using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
 
 }  // namespace rankview::hub

@@ -21,9 +21,28 @@ namespace {
 constexpr std::chrono::milliseconds between_writes{200};
 constexpr std::chrono::milliseconds between_attempts{1000};
 
+void bind(SQLite::Statement& statement, const controller::TaskArchive::Values& values) {
+  int place = 0;
+  for (const auto& value : values) {
+    ++place;
+    std::visit([&statement, place](const auto& each) { statement.bind(place, each); }, value);
+  }
+}
+
+std::size_t kept_bytes(const Event& event) {
+  if (const auto* const tasks = std::get_if<TasksKept>(&event)) return tasks->bytes.size();
+  if (const auto* const call = std::get_if<CallKept>(&event)) return call->state.size();
+  return 0;
+}
+
+std::size_t kept_tasks(const Event& event) {
+  const auto* const tasks = std::get_if<TasksKept>(&event);
+  return tasks == nullptr ? 0 : tasks->tasks.size();
+}
+
 }  // namespace
 
-Hub::Hub(std::string path) : path_(std::move(path)), rows_(path_), thread_([this] { write_now_and_then(); }) {}
+Hub::Hub(std::string path, NameOf name_of) : path_(std::move(path)), rows_(path_, name_of), thread_([this] { write_now_and_then(); }) {}
 
 Hub::~Hub() {
   {
@@ -36,15 +55,21 @@ Hub::~Hub() {
 
 void Hub::add(Event event, std::size_t tasks) {
   const std::lock_guard guard(mutex_);
-  if (std::holds_alternative<RunBegan>(event)) unrecorded_ = 0;
+  if (std::holds_alternative<RunBegan>(event)) missing_ = {};
+  const std::size_t bytes = kept_bytes(event);
+  if (bytes != 0 && (kept_ + bytes > most_kept || waiting_ + 1 >= 2 * most_waiting)) {
+    missing_.unkept += kept_tasks(event);
+    return;
+  }
+  kept_ += bytes;
   ++waiting_;
   if (waiting_ < most_waiting) {
     waiting_ += tasks;
     events_.push_back(std::move(event));
   } else if (waiting_ < 2 * most_waiting || std::holds_alternative<RunBegan>(event) || std::holds_alternative<RunEnded>(event)) {
-    unrecorded_ += reduce(std::move(event), events_);
+    missing_.unrecorded += reduce(std::move(event), events_);
   } else {
-    unrecorded_ += tasks;
+    missing_.unrecorded += tasks;
   }
 }
 
@@ -93,19 +118,21 @@ void Hub::write_now_and_then() {
     const std::uint64_t serves = asked_;
     std::vector<Event> events = std::exchange(events_, {});
     waiting_ = 0;
-    const std::uint64_t unrecorded = unrecorded_;
+    kept_ = 0;
+    const Missing missing = missing_;
     guard.unlock();
-    if (!events.empty()) write(std::move(events), unrecorded);
+    if (!events.empty()) write(std::move(events), missing);
     guard.lock();
     served_ = serves;
     changed_.notify_all();
   }
 }
 
-void Hub::write(std::vector<Event> events, std::uint64_t unrecorded) {
+void Hub::write(std::vector<Event> events, const Missing& missing) {
   std::string why;
   try {
-    rows_.write(events, unrecorded);
+    rows_.write(events, missing);
+    run_ = rows_.run();
     if (std::exchange(warned_, false)) std::fprintf(stderr, "rankview: the hub %s is written again\n", path_.c_str());
     return;
   } catch (const std::exception& error) {
@@ -116,18 +143,35 @@ void Hub::write(std::vector<Event> events, std::uint64_t unrecorded) {
                  why.c_str());
   // The rest is tried again, with what has come meanwhile behind it.
   std::uint64_t omitted = 0;
+  std::size_t kept = 0;
   std::vector<Event> again;
   try {
-    for (Event& event : events) omitted += reduce(std::move(event), again);
+    for (Event& event : events) {
+      kept += kept_bytes(event);
+      omitted += reduce(std::move(event), again);
+    }
   } catch (const std::bad_alloc&) {
     // Then a database is the least of the program's concerns.
     again.clear();
   }
   const std::lock_guard guard(mutex_);
-  unrecorded_ += omitted;
+  missing_.unrecorded += omitted;
+  kept_ += kept;
   waiting_ += again.size();
   std::swap(again, events_);
   events_.insert(events_.end(), std::make_move_iterator(again.begin()), std::make_move_iterator(again.end()));
+}
+
+void Hub::change(const std::vector<std::string>& statements, const Values& values) {
+  flush();
+  SQLite::Database database(path_, SQLite::OPEN_READWRITE, busy_limit);
+  SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
+  for (const std::string& sql : statements) {
+    SQLite::Statement statement(database, sql);
+    bind(statement, values);
+    statement.exec();
+  }
+  transaction.commit();
 }
 
 void Hub::flush() {
@@ -137,10 +181,11 @@ void Hub::flush() {
   changed_.wait(guard, [this, ticket] { return served_ >= ticket; });
 }
 
-Table Hub::query(const std::string& sql) {
+Table Hub::query(const std::string& sql, const Values& values) {
   flush();
   SQLite::Database database(path_, SQLite::OPEN_READONLY, busy_limit);
   SQLite::Statement statement(database, sql);
+  bind(statement, values);
   Table table;
   for (int column = 0; column < statement.getColumnCount(); ++column) table.columns.emplace_back(statement.getColumnName(column));
   while (statement.executeStep()) {
@@ -156,6 +201,9 @@ Table Hub::query(const std::string& sql) {
 }  // namespace rankview::hub
 
 // What the runtime looks for in this module; the name has the version of what both agree on.
-extern "C" [[gnu::visibility("default")]] rankview::hub::TaskDatabase* rankview_open_hub_abi_0_1(const char* path);
+extern "C" [[gnu::visibility("default")]] rankview::hub::TaskDatabase* rankview_open_hub_abi_0_1(const char* path,
+                                                                                                 rankview::hub::NameOf name_of);
 
-rankview::hub::TaskDatabase* rankview_open_hub_abi_0_1(const char* path) { return new rankview::hub::Hub(path); }
+rankview::hub::TaskDatabase* rankview_open_hub_abi_0_1(const char* path, rankview::hub::NameOf name_of) {
+  return new rankview::hub::Hub(path, name_of);
+}

@@ -6,6 +6,7 @@
 #include "hub/rows.hpp"
 #include "hub/task_database.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -25,8 +26,11 @@ class Hub final : public TaskDatabase {
   // many, calls and failures, too.
   static constexpr std::size_t most_waiting = 4'000'000;
 
-  // Throws std::exception if the file cannot be opened.
-  explicit Hub(std::string path);
+  // And so many bytes of arguments and results, with as many that are being written; what comes above that is counted.
+  static constexpr std::size_t most_kept = std::size_t{128} << 20U;
+
+  // `name_of`: null for what the loader knows. Throws std::exception if the file cannot be opened.
+  explicit Hub(std::string path, NameOf name_of = nullptr);
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
   // Behind this all is on disk that could be written.
@@ -34,24 +38,28 @@ class Hub final : public TaskDatabase {
 
   void add(Event event, std::size_t tasks) override;
   void flush() override;
-  Table query(const std::string& sql) override;
+  Table query(const std::string& sql, const Values& values = {}) override;
+  void change(const std::vector<std::string>& statements, const Values& values = {}) override;
+  std::int64_t run() override { return run_; }
 
  private:
   static std::uint64_t reduce(Event event, std::vector<Event>& into);
   void write_now_and_then();
-  void write(std::vector<Event> events, std::uint64_t unrecorded);
+  void write(std::vector<Event> events, const Missing& missing);
 
   const std::string path_;
   Rows rows_;            // the thread's
   bool warned_ = false;  // likewise
+  std::atomic<std::int64_t> run_{0};
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  std::vector<Event> events_;     // not written
-  std::size_t waiting_ = 0;       // tasks and events among these
-  std::uint64_t unrecorded_ = 0;  // tasks of which nothing is told
-  std::uint64_t asked_ = 0;       // how often somebody has begun to wait until all is written
-  std::uint64_t served_ = 0;      // and for how many of these it has been
+  std::vector<Event> events_;  // not written
+  std::size_t waiting_ = 0;    // tasks and events among these
+  std::size_t kept_ = 0;       // bytes of arguments and results among these
+  Missing missing_;            // of this run
+  std::uint64_t asked_ = 0;    // how often somebody has begun to wait until all is written
+  std::uint64_t served_ = 0;   // and for how many of these it has been
   bool quitting_ = false;
   std::thread thread_;
 };

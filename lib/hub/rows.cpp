@@ -58,15 +58,22 @@ std::string error_text(const std::exception_ptr& error) {
   }
 }
 
-// The name of what lies there, where the module tells it, else the module's and how far in it.
-std::string name_of(const void* code) {
+std::string demangled(const std::string& name) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> text(abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status), &std::free);
+  return status == 0 ? text.get() : name;
+}
+
+// The name that the loader knows of what lies there.
+std::string loader_name(const void* code) {
   Dl_info info{};
-  if (code == nullptr || ::dladdr(code, &info) == 0 || info.dli_fname == nullptr) return "";
-  if (info.dli_sname != nullptr && info.dli_saddr == code) {
-    int status = 0;
-    const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status), &std::free);
-    return status == 0 ? name.get() : info.dli_sname;
-  }
+  return ::dladdr(code, &info) != 0 && info.dli_sname != nullptr && info.dli_saddr == code ? info.dli_sname : "";
+}
+
+// The module that it lies in, and how far in it.
+std::string place_of(const void* code) {
+  Dl_info info{};
+  if (::dladdr(code, &info) == 0 || info.dli_fname == nullptr) return "";
   std::array<char, 2 * sizeof(std::uintptr_t)> hex{};
   const auto offset = static_cast<std::uintptr_t>(static_cast<const char*>(code) - static_cast<const char*>(info.dli_fbase));
   const auto end = std::to_chars(hex.data(), hex.data() + hex.size(), offset, 16).ptr;
@@ -103,6 +110,7 @@ SQLite::Database opened(const std::string& path, int patience) {
   // Another run may begin it, or write to it.
   SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
   if (version() != schema_version) {
+    if (version() == 1) database.exec(since_version_1);
     database.exec(schema);
     database.exec("pragma user_version = " + std::to_string(schema_version));
   }
@@ -112,13 +120,26 @@ SQLite::Database opened(const std::string& path, int patience) {
 
 }  // namespace
 
-Rows::Rows(const std::string& path, int patience)
-    : database_(opened(path, patience)),
+Rows::Rows(const std::string& path, NameOf name_of, int patience)
+    : name_of_(name_of),
+      database_(opened(path, patience)),
       insert_task_(database_, "insert or replace into task values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       insert_pack_(database_, "insert into pack values (?, ?, ?, ?, ?)"),
-      insert_call_(database_, "insert or replace into call values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)") {}
+      insert_call_(database_, "insert or replace into call values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+      insert_kept_(database_, "insert or replace into kept values (?, ?, ?, ?, ?, ?)") {}
 
-void Rows::write(const std::vector<Event>& events, std::uint64_t unrecorded) {
+std::string Rows::linker_name(const void* code) const {
+  if (code == nullptr) return "";
+  return name_of_ != nullptr ? name_of_(code) : loader_name(code);
+}
+
+std::string Rows::shown(const CallMade& made) const {
+  if (made.code == nullptr) return demangled(made.callable);
+  const std::string name = linker_name(made.code);
+  return name.empty() ? place_of(made.code) : demangled(name);
+}
+
+void Rows::write(const std::vector<Event>& events, const Missing& missing) {
   const std::int64_t run = run_;
   try {
     SQLite::Transaction transaction(database_, SQLite::TransactionBehavior::IMMEDIATE);
@@ -129,15 +150,17 @@ void Rows::write(const std::vector<Event>& events, std::uint64_t unrecorded) {
       write_pack(number, changed->second);
       if (changed->second.submitted && !changed->second.known) write_call(number, changed->second);
     }
-    SQLite::Statement note(database_, "update run set unrecorded = ? where id = ? and unrecorded != ?1");
-    note.bind(1, static_cast<std::int64_t>(unrecorded));
-    note.bind(2, run_);
+    SQLite::Statement note(database_, "update run set unrecorded = ?, unkept = ? where id = ? and (unrecorded != ?1 or unkept != ?2)");
+    note.bind(1, static_cast<std::int64_t>(missing.unrecorded));
+    note.bind(2, static_cast<std::int64_t>(missing.unkept));
+    note.bind(3, run_);
     note.exec();
     transaction.commit();
     before_.clear();
   } catch (...) {
     // A statement that has failed is of no use until it is reset, which says once more how it failed.
-    for (SQLite::Statement* const statement : {&insert_task_, &insert_pack_, &insert_call_}) static_cast<void>(statement->tryReset());
+    for (SQLite::Statement* const statement : {&insert_task_, &insert_pack_, &insert_call_, &insert_kept_})
+      static_cast<void>(statement->tryReset());
     run_ = run;
     for (auto& [number, was] : before_) {
       if (was) {
@@ -184,6 +207,49 @@ void Rows::write(const CallMade& event) {
   Call& call = change(event.call);
   call.made = event;
   call.submitted = true;
+}
+
+void Rows::write(const CallKept& event) {
+  SQLite::Statement insert(database_, "insert or replace into code values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  insert.bind(1, run_);
+  insert.bind(2, static_cast<std::int64_t>(event.call));
+  int column = 3;
+  for (const KeptCode* const code : {&event.thunk, &event.function}) {
+    if (code->place != nullptr) {
+      insert.bind(column, linker_name(code->place));
+      insert.bind(column + 1, static_cast<std::int64_t>(code->module));
+      insert.bind(column + 2, static_cast<std::int64_t>(code->offset));
+    }
+    column += 3;
+  }
+  insert.bindNoCopy(9, event.state.data(), static_cast<int>(event.state.size()));
+  insert.bind(10, event.result);
+  insert.bind(11, event.direct ? 1 : 0);
+  insert.bind(12, event.isolation);
+  insert.bind(13, event.timeout);
+  insert.bind(14, static_cast<std::int64_t>(event.memory_limit));
+  insert.bind(15, static_cast<std::int64_t>(event.slots));
+  insert.exec();
+}
+
+void Rows::write(const TasksKept& event) {
+  SQLite::Statement& insert = insert_kept_;
+  const std::byte* from = event.bytes.data();
+  for (const TasksKept::Task& task : event.tasks) {
+    insert.bind(1, run_);
+    insert.bind(2, static_cast<std::int64_t>(event.call));
+    insert.bind(3, static_cast<std::int64_t>(task.item));
+    insert.bind(4, task.engine);
+    insert.bindNoCopy(5, from, static_cast<int>(task.arguments));
+    if (task.has_value) {
+      insert.bindNoCopy(6, from + task.arguments, static_cast<int>(task.value));
+    } else {
+      insert.bind(6);
+    }
+    insert.exec();
+    insert.reset();
+    from += task.arguments + task.value;
+  }
 }
 
 void Rows::write(const TasksEnded& event) {
@@ -313,7 +379,7 @@ void Rows::write_call(std::uint64_t number, Call& call) {
   insert.bind(1, run_);
   insert.bind(2, static_cast<std::int64_t>(number));
   insert.bind(3, call.made.label);
-  insert.bind(4, name_of(call.made.code));
+  insert.bind(4, shown(call.made));
   insert.bind(5, static_cast<std::int64_t>(call.made.tasks));
   // Where the making of a call was given up.
   if (call.submitted) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "hub/events.hpp"
+#include "hub/task_database.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 
@@ -17,14 +18,22 @@ namespace rankview::hub {
 // So long may another writer keep one waiting who reads or writes.
 constexpr int busy_limit = 10'000;  // milliseconds
 
+// Tasks of a run of which nothing will be told, and those whose arguments and results could have been kept and were not.
+struct Missing {
+  std::uint64_t unrecorded = 0;
+  std::uint64_t unkept = 0;
+};
+
 // Makes rows of events, in a database that others may read meanwhile.
 class Rows {
  public:
-  // Opens the file, or makes it. `patience`: in place of the limit. Throws std::exception.
-  explicit Rows(const std::string& path, int patience = busy_limit);
+  // Opens the file, or makes it. `name_of`: null for what the loader knows. `patience`: in place of the limit. Throws std::exception.
+  explicit Rows(const std::string& path, NameOf name_of = nullptr, int patience = busy_limit);
 
-  // All of them, or none: throws std::exception. `unrecorded`: tasks of this run of which nothing will be told.
-  void write(const std::vector<Event>& events, std::uint64_t unrecorded);
+  // All of them, or none: throws std::exception.
+  void write(const std::vector<Event>& events, const Missing& missing);
+  // The number of the run that is being written.
+  [[nodiscard]] std::int64_t run() const { return run_; }
 
  private:
   // A call that is not over.
@@ -45,6 +54,8 @@ class Rows {
 
   void write(const RunBegan& event);
   void write(const CallMade& event);
+  void write(const CallKept& event);
+  void write(const TasksKept& event);
   void write(const TasksEnded& event);
   void write(const TasksOmitted& event);
   void write(const TaskRetried& event);
@@ -56,7 +67,10 @@ class Rows {
   void write_pack(std::uint64_t number, Call& call);
   void write_call(std::uint64_t number, Call& call);
   Call& change(std::uint64_t number);
+  [[nodiscard]] std::string linker_name(const void* code) const;
+  [[nodiscard]] std::string shown(const CallMade& made) const;
 
+  const NameOf name_of_;
   SQLite::Database database_;
   std::int64_t run_ = 0;
   std::map<std::uint64_t, Call> calls_;
@@ -64,6 +78,7 @@ class Rows {
   SQLite::Statement insert_task_;
   SQLite::Statement insert_pack_;
   SQLite::Statement insert_call_;
+  SQLite::Statement insert_kept_;
 };
 
 }  // namespace rankview::hub

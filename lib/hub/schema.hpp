@@ -5,15 +5,16 @@
 namespace rankview::hub {
 
 // Of the tables below. A file with a higher number is left alone.
-inline constexpr int schema_version = 1;
+inline constexpr int schema_version = 2;
 
 // Times are seconds since the epoch. Short tasks that went well lie some hundreds to a row of `pack`, as JSON: of each its number less
 // `first`, its engine, when it started less `base`, in microseconds, how long it ran, in tenths of these, and how long after that rank 0
-// had its result, in microseconds. The view `tasks` has a row for every task.
+// had its result, in microseconds. The view `tasks` has a row for every task. What `kept` has are bytes as they travel, for which `code`
+// says what to call: arguments begin with the number of parts that travel by themselves and the size of each, and these stand at the end.
 inline constexpr const char* schema = R"sql(
 create table if not exists run (
   id integer primary key, began real not null, ended real, host text, process integer, program text, engines integer,
-  outcome text not null default 'running', reason text, unrecorded integer not null default 0);
+  outcome text not null default 'running', reason text, unrecorded integer not null default 0, unkept integer not null default 0);
 create table if not exists engine (
   run integer not null, id integer not null, rank integer, host text, process integer, slots integer, lost real, lost_why text,
   primary key (run, id)) without rowid;
@@ -27,6 +28,13 @@ create table if not exists retry (
   run integer not null, call integer not null, item integer not null, attempt integer not null, engine integer, at real, error text);
 create table if not exists pack (
   run integer not null, call integer not null, first integer not null, base real not null, tasks text not null);
+create table if not exists code (
+  run integer not null, call integer not null, thunk text, thunk_module integer, thunk_offset integer, function text,
+  function_module integer, function_offset integer, state blob, result text not null, direct integer not null, isolation integer not null,
+  timeout integer not null, memory_limit integer not null, slots integer not null, primary key (run, call)) without rowid;
+create table if not exists kept (
+  run integer not null, call integer not null, item integer not null, engine integer, arguments blob, value blob,
+  primary key (run, call, item));
 create view if not exists tasks as
   select run, call, item, status, engine, attempts, started, completed, received, completed - started as run_time, error from task
   union all
@@ -36,5 +44,8 @@ create view if not exists tasks as
       json_extract(each.value, '$[4]') * 1e-6 as waited
     from pack, json_each(pack.tasks) as each);
 )sql";
+
+// What version 1 has not.
+inline constexpr const char* since_version_1 = "alter table run add column unkept integer not null default 0";
 
 }  // namespace rankview::hub

@@ -101,24 +101,23 @@ class CodeFile {
     return "";
   }
 
-  // The name of the function that begins at the address, as the linker has it. Nothing if another has the same.
+  // The name of the function or constant that begins at the address, as the linker has it. Nothing if another has the same.
   std::string name_at(std::uint64_t address) {
     for (const auto type : {SHT_SYMTAB, SHT_DYNSYM}) {
       for (const auto& section : sections_) {
         if (section.sh_type != static_cast<ElfW(Word)>(type) || section.sh_link >= sections_.size()) continue;
         const auto symbols = content<ElfW(Sym)>(section);
         const auto names = content<char>(sections_[section.sh_link]);
-        const auto is_function = [](const auto& symbol) { return (symbol.st_info & 0xf) == STT_FUNC && symbol.st_shndx != SHN_UNDEF; };
         // Of several that mean the same place always the same one.
         std::string first;
         for (const auto& symbol : symbols) {
-          if (!is_function(symbol) || symbol.st_value != address) continue;
+          if (!is_there(symbol) || symbol.st_value != address) continue;
           const std::string name = text(names, symbol.st_name);
           if (!name.empty() && (first.empty() || name < first)) first = name;
         }
         if (first.empty()) continue;
         const bool alone = std::none_of(symbols.begin(), symbols.end(), [&](const auto& symbol) {
-          return is_function(symbol) && symbol.st_value != address && text(names, symbol.st_name) == first;
+          return is_there(symbol) && symbol.st_value != address && text(names, symbol.st_name) == first;
         });
         return alone ? first : "";
       }
@@ -126,7 +125,31 @@ class CodeFile {
     return "";
   }
 
+  // The address of what has that name. Nothing if several have.
+  std::optional<std::uint64_t> address_named(const std::string& name) {
+    for (const auto type : {SHT_SYMTAB, SHT_DYNSYM}) {
+      std::optional<std::uint64_t> found;
+      for (const auto& section : sections_) {
+        if (section.sh_type != static_cast<ElfW(Word)>(type) || section.sh_link >= sections_.size()) continue;
+        const auto names = content<char>(sections_[section.sh_link]);
+        for (const auto& symbol : content<ElfW(Sym)>(section)) {
+          if (!is_there(symbol) || text(names, symbol.st_name) != name) continue;
+          if (found && *found != symbol.st_value) return std::nullopt;
+          found = symbol.st_value;
+        }
+      }
+      if (found) return found;
+    }
+    return std::nullopt;
+  }
+
  private:
+  // A function or constant of this file.
+  static bool is_there(const ElfW(Sym) & symbol) {
+    const int type = symbol.st_info & 0xf;
+    return (type == STT_FUNC || type == STT_OBJECT) && symbol.st_shndx != SHN_UNDEF;
+  }
+
   static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
 
   // None if not all of them are there.
@@ -308,20 +331,37 @@ KnownNames& known_names = *std::make_unique<KnownNames>().release();
 
 }  // namespace
 
-std::string linker_name(const void* function) {
+std::string linker_name(const void* code) {
   const std::uint64_t changes = wire::module_changes();
   const std::lock_guard guard(known_names.mutex);
   if (std::exchange(known_names.changes, changes) != changes) known_names.names.clear();
-  const auto [known, first] = known_names.names.try_emplace(function);
+  const auto [known, first] = known_names.names.try_emplace(code);
   if (!first) return known->second;
   Trace trace;
-  void* const address = const_cast<void*>(function);
+  void* const address = const_cast<void*>(code);
   locate({&address, 1}, trace);
   if (trace.count == 1 && !trace.path_of(trace.calls[0]).empty()) {
     CodeFile file(std::string(trace.path_of(trace.calls[0])));
     if (const auto place = file.address_of(trace.calls[0].byte)) known->second = file.name_at(*place);
   }
   return known->second;
+}
+
+const void* place_named(const std::string& name) {
+  std::vector<std::pair<std::string, std::uintptr_t>> files;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        // The executable comes first.
+        auto& all = *static_cast<std::vector<std::pair<std::string, std::uintptr_t>>*>(data);
+        const std::string path = info->dlpi_name != nullptr && *info->dlpi_name != '\0' ? info->dlpi_name : "/proc/self/exe";
+        if (all.empty() || path != "/proc/self/exe") all.emplace_back(path, info->dlpi_addr);
+        return 0;
+      },
+      &files);
+  for (const auto& [path, base] : files) {
+    if (const auto address = CodeFile(path).address_named(name)) return reinterpret_cast<const void*>(base + *address);
+  }
+  return nullptr;
 }
 
 std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit) {

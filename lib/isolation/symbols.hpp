@@ -24,9 +24,12 @@ struct Place {
 // What was found is remembered for the next time. Thread-safe.
 std::vector<std::vector<std::string>> describe_places(std::span<const Place> places, std::chrono::milliseconds limit);
 
-// The name under which the linker knows a function of this process, as the symbols of its file have it; empty where these have been
-// stripped, or where functions of several places have that name, as static ones may. Remembered; else it reads the file's symbols.
+// The name under which the linker knows a function or constant of this process, as the symbols of its file have it; empty where these have
+// been stripped, or where functions of several places have that name, as static ones may. Remembered; else it reads the file's symbols.
 // Thread-safe.
-std::string linker_name(const void* function);
+std::string linker_name(const void* code);
+// What the linker knows under that name, in the executable or else in a shared library that is loaded; null if nothing, or several. Reads
+// the symbols of their files.
+const void* place_named(const std::string& name);
 
 }  // namespace rankview::isolation

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "hub/hub.hpp"
+#include "hub/schema.hpp"
 
 #include "support.hpp"
 
@@ -73,7 +74,7 @@ std::string value(Hub& hub, const std::string& sql) {
 
 void begin(Hub& hub) { hub.add(RunBegan{at, {{1, "one", 11, 1}, {2, "two", 12, 4}, {3, "two", 13, 1}}}, 0); }
 
-void add_call(Hub& hub, std::uint64_t number, std::uint64_t tasks) { hub.add(CallMade{number, "sweep", nullptr, tasks, at - us}, 0); }
+void add_call(Hub& hub, std::uint64_t number, std::uint64_t tasks) { hub.add(CallMade{number, "sweep", nullptr, {}, tasks, at - us}, 0); }
 
 }  // namespace
 
@@ -148,16 +149,16 @@ TEST_CASE("others may read it while it is written", "[hub]") {
 
 TEST_CASE("what another writer keeps from being written is written when that has ended", "[hub]") {
   const DatabaseFile file;
-  Rows rows(file.path(), 50);
-  rows.write({RunBegan{at, {{1, "one", 11, 1}}}, CallMade{1, "sweep", nullptr, 3, at}}, 0);
+  Rows rows(file.path(), nullptr, 50);
+  rows.write({RunBegan{at, {{1, "one", 11, 1}}}, CallMade{1, "sweep", nullptr, {}, 3, at}}, {});
   SQLite::Database other(file.path(), SQLite::OPEN_READWRITE, 10'000);
   const auto tasks = [](std::uint64_t first) { return TasksEnded{1, first, {ended(0, 5 * us), ended(1, 5000 * us)}, {}}; };
   {
     SQLite::Transaction writing(other, SQLite::TransactionBehavior::IMMEDIATE);
-    CHECK_THROWS_AS(rows.write({tasks(0)}, 0), std::exception);
+    CHECK_THROWS_AS(rows.write({tasks(0)}, {}), std::exception);
   }
-  rows.write({tasks(0)}, 0);
-  rows.write({tasks(2), CallOver{1, at}}, 0);
+  rows.write({tasks(0)}, {});
+  rows.write({tasks(2), CallOver{1, at}}, {});
   CHECK(other.execAndGet("select count(*) from tasks").getInt() == 4);
   CHECK(other.execAndGet("select completed from call").getInt() == 4);
 }
@@ -165,14 +166,14 @@ TEST_CASE("what another writer keeps from being written is written when that has
 TEST_CASE("a row that cannot be written leaves those behind it alone", "[hub]") {
   const DatabaseFile file;
   Rows rows(file.path());
-  rows.write({RunBegan{at, {{1, "one", 11, 1}}}, CallMade{1, "sweep", nullptr, 3, at}}, 0);
+  rows.write({RunBegan{at, {{1, "one", 11, 1}}}, CallMade{1, "sweep", nullptr, {}, 3, at}}, {});
   SQLite::Database other(file.path(), SQLite::OPEN_READWRITE, 10'000);
   other.exec("create trigger no before insert on task begin select raise(abort, 'not now'); end");
   const TasksEnded tasks{1, 0, {ended(0, 5 * us), ended(1, 5000 * us)}, {}};
-  CHECK_THROWS_AS(rows.write({tasks}, 0), std::exception);
-  CHECK_THROWS_AS(rows.write({tasks}, 0), std::exception);
+  CHECK_THROWS_AS(rows.write({tasks}, {}), std::exception);
+  CHECK_THROWS_AS(rows.write({tasks}, {}), std::exception);
   other.exec("drop trigger no");
-  rows.write({tasks, CallOver{1, at}}, 0);
+  rows.write({tasks, CallOver{1, at}}, {});
   CHECK(other.execAndGet("select count(*) from tasks").getInt() == 2);
   CHECK(other.execAndGet("select completed from call").getInt() == 2);
 }
@@ -212,7 +213,7 @@ TEST_CASE("what cannot be a database is refused", "[hub]") {
   CHECK_THROWS_AS(Hub("/nowhere/run.db"), std::exception);
   {
     SQLite::Database later(file.path(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-    later.exec("pragma user_version = 2");
+    later.exec("pragma user_version = " + std::to_string(schema_version + 1));
   }
   CHECK_THROWS_AS(Hub(file.path()), std::exception);
 }
@@ -269,4 +270,77 @@ TEST_CASE("a disk that takes no more costs rows, and how many is told", "[hub]")
   CHECK(value(hub, "select unrecorded from run") == "50000");
   hub.add(CallOver{1, at}, 0);
   CHECK(value(hub, "select completed from call where ended is not null") == "100000");
+}
+
+TEST_CASE("arguments and results are kept, with what to call", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path(), [](const void* code) -> std::string { return code == &us ? "_Z1fi" : ""; });
+  begin(hub);
+  hub.add(CallMade{1, "sweep", &us, {}, 3, at}, 0);
+  hub.add(CallMade{2, "other", nullptr, "i", 3, at}, 0);
+  CallKept call;
+  call.call = 1;
+  call.thunk = {&us, 7, 8};
+  call.result = "d";
+  call.direct = true;
+  hub.add(std::move(call), 0);
+  TasksKept tasks;
+  tasks.call = 1;
+  tasks.tasks = {{4, 2, 3}, {6, 1, 1, 2, true}};
+  for (const char c : std::string("abcdef")) tasks.bytes.push_back(static_cast<std::byte>(c));
+  hub.add(std::move(tasks), 0);
+  CHECK(values(hub.query("select function from call order by id")) == std::vector<std::string>{"f(int)", "int"});
+  CHECK(values(hub.query("select thunk, thunk_module, thunk_offset, function, function_module, result, direct from code")) ==
+        std::vector<std::string>{"_Z1fi", "7", "8", "null", "null", "d", "1"});
+  CHECK(values(hub.query("select item, engine, arguments, value from kept order by item")) ==
+        std::vector<std::string>{"4", "2", "abc", "null", "6", "1", "d", "ef"});
+  CHECK(hub.run() == 1);
+}
+
+TEST_CASE("no more is kept than there is room for, and how much is not is told", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  const auto tasks = [](std::uint64_t item, std::size_t bytes) {
+    TasksKept kept;
+    kept.call = 1;
+    kept.tasks = {{item, 0, bytes}};
+    kept.bytes.resize(bytes);
+    return kept;
+  };
+  hub.add(tasks(0, Hub::most_kept + 1), 0);
+  hub.add(tasks(1, 10), 0);
+  CHECK(value(hub, "select item from kept") == "1");
+  CHECK(value(hub, "select unkept from run") == "1");
+}
+
+TEST_CASE("a question may have values, and what is changed is changed as a whole", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  add_call(hub, 1, 2);
+  CHECK(values(hub.query("select ? + ?, ?", {std::int64_t{3}, 0.5, "it's"})) == std::vector<std::string>{"3.5", "it's"});
+  CHECK(value(hub, "select count(*) from call where label = 'sweep'") == "1");
+  CHECK_THROWS_AS(hub.change({"delete from call where id = ?1", "delete from nothing where id = ?1"}, {std::int64_t{1}}),
+                  std::runtime_error);
+  CHECK(value(hub, "select count(*) from call") == "1");
+  hub.change({"delete from call where id = ?1"}, {std::int64_t{1}});
+  CHECK(value(hub, "select count(*) from call") == "0");
+}
+
+TEST_CASE("a file of version 1 is taken on", "[hub]") {
+  const DatabaseFile file;
+  {
+    SQLite::Database before(file.path(), SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    before.exec(
+        "create table run (id integer primary key, began real not null, ended real, host text, process integer, program text, engines "
+        "integer, "
+        "outcome text not null default 'running', reason text, unrecorded integer not null default 0)");
+    before.exec("insert into run (began) values (1); pragma user_version = 1");
+  }
+  Hub hub(file.path());
+  begin(hub);
+  CHECK(values(hub.query("select id, unkept from run order by id")) == std::vector<std::string>{"1", "0", "2", "0"});
+  CHECK(value(hub, "select count(*) from kept") == "0");
+  CHECK(value(hub, "pragma user_version") == std::to_string(schema_version));
 }

@@ -3,8 +3,12 @@
 #include "cluster/hub_recorder.hpp"
 #include "controller/task_errors.hpp"
 #include "rooms.hpp"
+#include "wire/shipped_code.hpp"
+
+#include <rankview/detail/callable.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <stdexcept>
@@ -25,7 +29,9 @@ class Database final : public hub::TaskDatabase {
     may_be_left_out.push_back(tasks);
   }
   void flush() override { flushed_behind = events.size(); }
-  Table query(const std::string& /*sql*/) override { return {}; }
+  Table query(const std::string& /*sql*/, const Values& /*values*/) override { return {}; }
+  void change(const std::vector<std::string>& /*statements*/, const Values& /*values*/) override {}
+  std::int64_t run() override { return 1; }
 
   // The only event, of that kind.
   template <class Event>
@@ -40,12 +46,38 @@ class Database final : public hub::TaskDatabase {
   std::size_t flushed_behind = 0;
 };
 
+int half(int n) { return n / 2; }
+
+// With what it takes to run it again: items of one int each, in one block.
+void make_keepable(detail::Call& call, const std::vector<int>& arguments) {
+  using Sig = detail::Parameters<std::pair<int, int>>;
+  call.function = detail::function_for<Sig>(&half);
+  call.spread = detail::Spread::pool;
+  call.life().code = &detail::shipped_code(call.function.thunk, call.function.code, nullptr);
+  detail::ArgumentBlock block;
+  block.count = arguments.size();
+  block.stride = sizeof(int);
+  for (const int argument : arguments) block.data.value(argument);
+  call.life().blocks.push_back(std::move(block));
+}
+
+// As they are kept: without anything attached.
+std::vector<std::byte> kept_bytes(const std::vector<int>& arguments) {
+  detail::Writer out;
+  for (const int argument : arguments) {
+    out.value(std::uint64_t{0});
+    out.value(argument);
+  }
+  const auto bytes = out.bytes.bytes();
+  return {bytes.begin(), bytes.end()};
+}
+
 struct Rooms {
   std::shared_ptr<Database> database = std::make_shared<Database>();
-  HubRecorder recorder{database, transport::Clock()};
+  HubRecorder recorder;
   std::shared_ptr<unit::TestCall> call = std::make_shared<unit::TestCall>();
 
-  explicit Rooms(std::size_t items) {
+  explicit Rooms(std::size_t items, Keep keep = Keep::none) : recorder(database, transport::Clock(), keep) {
     call->id = 9;
     call->life().submitted = 123;
     call->life().items.resize(items);
@@ -145,4 +177,62 @@ TEST_CASE("engines that are lost, and the end", "[hub_recorder]") {
   CHECK(std::get<hub::EngineLost>(rooms.database->events[1]).seen == "set aside: no sign of life");
   CHECK(std::get<hub::RunEnded>(rooms.database->events[2]).failed);
   CHECK(std::get<hub::RunEnded>(rooms.database->events[2]).reason == "the client threw");
+}
+
+TEST_CASE("arguments of tasks that failed are kept, and nothing of others", "[hub_recorder]") {
+  Rooms rooms(4, Keep::failures);
+  make_keepable(*rooms.call, {10, 11, 12, 13});
+  rooms.call->life().items[1].engine = 5;
+  const std::vector<std::byte> result(4);
+  const std::span<const std::byte> value(result);
+  rooms.recorder.ending(*rooms.call, 0, &value);
+  rooms.recorder.ending(*rooms.call, 1, nullptr);
+  rooms.recorder.ending(*rooms.call, 3, nullptr);
+  rooms.recorder.ended(*rooms.call, 0, 4);
+  const auto& events = rooms.database->events;
+  REQUIRE(events.size() == 3);
+  const auto& code = std::get<hub::CallKept>(events[0]);
+  CHECK(code.call == 9);
+  CHECK(code.thunk.place == rooms.call->function.thunk);
+  CHECK(code.function.place == reinterpret_cast<const void*>(&half));
+  CHECK(code.result == typeid(int).name());
+  CHECK_FALSE(code.direct);
+  const auto& kept = std::get<hub::TasksKept>(events[1]);
+  REQUIRE(kept.tasks.size() == 2);
+  CHECK(kept.tasks[0].item == 1);
+  CHECK(kept.tasks[0].engine == 5);
+  CHECK(kept.tasks[1].item == 3);
+  CHECK_FALSE(kept.tasks[1].has_value);
+  CHECK(kept.bytes == kept_bytes({11, 13}));
+}
+
+TEST_CASE("or all that there is of them", "[hub_recorder]") {
+  Rooms rooms(2, Keep::all);
+  make_keepable(*rooms.call, {10, 11});
+  const std::vector<std::byte> result{std::byte{7}, std::byte{8}};
+  const std::span<const std::byte> value(result);
+  rooms.recorder.ending(*rooms.call, 1, &value);
+  rooms.recorder.ended(*rooms.call, 1, 2);
+  const auto& kept = std::get<hub::TasksKept>(rooms.database->events.at(1));
+  REQUIRE(kept.tasks.size() == 1);
+  CHECK(kept.tasks[0].has_value);
+  CHECK(kept.tasks[0].value == 2);
+  std::vector<std::byte> expected = kept_bytes({11});
+  expected.insert(expected.end(), result.begin(), result.end());
+  CHECK(kept.bytes == expected);
+}
+
+TEST_CASE("what cannot be run again is not kept", "[hub_recorder]") {
+  Rooms rooms(2, Keep::all);
+  const std::vector<std::byte> result(4);
+  const std::span<const std::byte> value(result);
+  rooms.recorder.ending(*rooms.call, 0, &value);  // a call without a thunk of that kind
+  make_keepable(*rooms.call, {10, 11});
+  rooms.call->communicator = true;
+  rooms.recorder.ending(*rooms.call, 0, &value);
+  rooms.call->communicator = false;
+  rooms.call->life().blocks.front().data = {};  // its result was found in a checkpoint
+  rooms.recorder.ending(*rooms.call, 1, &value);
+  rooms.recorder.ended(*rooms.call, 0, 2);
+  CHECK(rooms.database->only<hub::TasksEnded>().call == 9);
 }

@@ -27,6 +27,7 @@ struct Clean {
   Environment server{"RANKVIEW_TASK_SERVER", ""};
   Environment slots{"RANKVIEW_SLOTS", ""};
   Environment hub{"RANKVIEW_HUB", ""};
+  Environment keep{"RANKVIEW_KEEP", ""};
   Environment signals{"RANKVIEW_DRAIN_SIGNALS", ""};
   Environment walltime{"RANKVIEW_WALLTIME", ""};
   Environment margin{"RANKVIEW_WALLTIME_MARGIN_S", ""};
@@ -119,6 +120,7 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_WALLTIME=0\n"
         "  RANKVIEW_WALLTIME_MARGIN_S=60\n"
         "  RANKVIEW_HUB=run.db\n"
+        "  RANKVIEW_KEEP=failures\n"
         "  RANKVIEW_BANNER=1\n");
 }
 
@@ -128,4 +130,16 @@ TEST_CASE("an engine has at least one slot", "[options]") {
   CHECK(decide({.slots = 3}).slots == 3);
   CHECK_THROWS_AS(decide({.slots = 0}), rankview::UsageError);
   CHECK_THROWS_AS(decide({.slots = 65'536}), rankview::UsageError);
+}
+
+TEST_CASE("an option that has names", "[options]") {
+  using rankview::Keep;
+  const Clean clean;
+  CHECK(decide({}).keep == Keep::failures);
+  CHECK(unit::contains(to_string(decide({})), "RANKVIEW_KEEP=failures"));
+  const Environment all("RANKVIEW_KEEP", "all");
+  CHECK(decide({}).keep == Keep::all);
+  CHECK(decide({.keep = Keep::none}).keep == Keep::none);
+  const Environment nonsense("RANKVIEW_KEEP", "some");
+  CHECK(unit::message_of<UsageError>([] { decide({}); }) == "RANKVIEW_KEEP should be none, failures or all, and is \"some\"");
 }

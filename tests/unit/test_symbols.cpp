@@ -76,6 +76,20 @@ TEST_CASE("a function has the linker's name", "[symbols]") {
   CHECK(rankview::isolation::linker_name(nullptr).empty());
 }
 
+// A constant with a name.
+extern const std::array<int, 3> named_numbers;
+const std::array<int, 3> named_numbers{1, 2, 3};
+
+TEST_CASE("and is found by it, as a constant is", "[symbols]") {
+  for (const void* const place : {reinterpret_cast<const void*>(&trace_of_here), static_cast<const void*>(&named_numbers)}) {
+    const std::string name = rankview::isolation::linker_name(place);
+    REQUIRE(!name.empty());
+    CHECK(rankview::isolation::place_named(name) == place);
+  }
+  CHECK(rankview::isolation::place_named("free") != nullptr);  // of a library
+  CHECK(rankview::isolation::place_named("nobody_is_called_so") == nullptr);
+}
+
 TEST_CASE("a trace has a line for each call, the innermost first", "[symbols]") {
   const std::string text = trace_text(trace_of_here());
   CHECK(text.starts_with("\n  at "));

@@ -55,6 +55,9 @@ struct Thunk {
   void (*fold)(Invocation&) = nullptr;
   // Encodes what was folded, and resets it.
   void (*finish)(Invocation&) = nullptr;
+  // Of a task of apply() or map(): what is called, and the type of its result.
+  const std::type_info* callable = nullptr;
+  const std::type_info* result = nullptr;
 };
 
 // ---- what may be called -----------------------------------------------------------------------------------------------------
@@ -385,7 +388,12 @@ std::shared_ptr<const void> load_object(Reader& in) {
 }
 
 template <class F, class Sig>
-inline constexpr Thunk thunk{&run_thunk<F, Sig>, has_state<F> ? &load_object<F> : nullptr};
+inline constexpr Thunk thunk{&run_thunk<F, Sig>,
+                             has_state<F> ? &load_object<F> : nullptr,
+                             nullptr,
+                             nullptr,
+                             &typeid(F),
+                             &typeid(std::remove_cvref_t<result_owner_t<typename Invoked<F, Sig>::type>>)};
 
 // ---- on the client ----------------------------------------------------------------------------------------------------------
 
