@@ -12064,8 +12064,9 @@ void purge(Controller& controller, const std::vector<TaskOfRun>& tasks) {
         statements.push_back(std::string("delete from ") + table + " where run = ?1 and call = ?2 and item in (" + list + ")");
       const std::string number = "pack.first + json_extract(each.value, '$[0]')";
       const std::string each = " from json_each(pack.tasks) as each where " + number;
-      statements.push_back("update pack set tasks = (select json_group_array(json(each.value))" + each + " not in (" + list +
-                           ")) where run = ?1 and call = ?2 and exists (select 1" + each + " in (" + list + "))");
+      std::string& rest = statements.emplace_back("update pack set tasks = (select json_group_array(json(each.value))");
+      rest.append(each).append(" not in (").append(list).append(")) where run = ?1 and call = ?2 and exists (select 1");
+      rest.append(each).append(" in (").append(list).append("))");
     }
     statements.emplace_back("delete from pack where run = ?1 and call = ?2 and tasks = '[]'");
     change(controller, statements, {call.first, static_cast<std::int64_t>(call.second)});
