@@ -11081,6 +11081,51 @@ void refuse_subtask(Engines& engines, int engine, std::uint64_t ticket, const st
 
 }  // namespace rankview::controller
 
+// Marks on rare branches, so that a test can say that it has come there: RANKVIEW_MARK(name) counts, where the library is built for its
+// tests with RANKVIEW_MARKS, and is nothing elsewhere. What a mark is about stands where it is; here are their names.
+namespace rankview::marks {
+
+#define RANKVIEW_MARK_NAMES(each)                                                                                                         \
+  each(late_result_not_wanted) each(late_result_wanted) each(late_return_run_again) each(expired_attempt_ended)                           \
+      each(overdue_attempt_tried_again) each(withdrawn_at_engine) each(killed_while_it_ran) each(argument_gone_from_cache)                \
+          each(team_item_again) each(team_item_lost) each(teams_dealt_anew) each(root_part_lost) each(result_lost_on_its_way)             \
+              each(crash_limit_reached) each(death_on_suspicion) each(set_aside) each(taken_back) each(aborted_before_rerun)              \
+                  each(drained_before_rerun) each(nobody_left_to_rerun) each(subtask_not_wanted) each(stranded_item_moved)                \
+                      each(retries_used_up) each(stopped_before_it_began) each(given_back_by_running_batch)                               \
+                          each(team_given_up_in_collective) each(batch_of_broken_team) each(team_broken_before_made) each(ended_too_late) \
+                              each(gang_broken_by_death) each(gang_member_set_aside) each(engine_kept_for_large) each(found_overdue)
+
+enum class Mark : std::size_t {
+#define RANKVIEW_MARK_ENUMERATOR(name) name,
+  RANKVIEW_MARK_NAMES(RANKVIEW_MARK_ENUMERATOR)
+#undef RANKVIEW_MARK_ENUMERATOR
+};
+
+inline constexpr std::array names{
+#define RANKVIEW_MARK_TEXT(name) std::string_view(#name),
+    RANKVIEW_MARK_NAMES(RANKVIEW_MARK_TEXT)
+#undef RANKVIEW_MARK_TEXT
+};
+
+using Hits = std::array<std::atomic<std::uint64_t>, names.size()>;
+
+// How often each was come to. A test of several processes may have them count in one place.
+inline Hits hits_here{};
+inline Hits* hits = &hits_here;
+
+inline std::uint64_t hits_of(Mark mark) { return (*hits)[static_cast<std::size_t>(mark)].load(std::memory_order_relaxed); }
+
+#ifdef RANKVIEW_MARKS
+inline constexpr bool counted = true;
+#define RANKVIEW_MARK(name) \
+  ((*::rankview::marks::hits)[static_cast<std::size_t>(::rankview::marks::Mark::name)].fetch_add(1, std::memory_order_relaxed))
+#else
+inline constexpr bool counted = false;
+#define RANKVIEW_MARK(name) static_cast<void>(0)
+#endif
+
+}  // namespace rankview::marks
+
 // What engines say to rank 0.
 namespace rankview::inline abi_0_1::detail {
 
@@ -11156,7 +11201,10 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
+    if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) {
+      RANKVIEW_MARK(expired_attempt_ended);
+      continue;
+    }
     if (call == nullptr || item >= call->life().items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
     if (call->life().items[item].status != Status::handed_out)
@@ -11185,10 +11233,12 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
     const bool expired = retries_.take_expired(engine, results.call, item);
     bool again = false;
     if (late.value_or(false) || expired) {
+      RANKVIEW_MARK(late_result_not_wanted);
       if (!frame.attachment_sizes.empty()) transfers_.drop(frame);
     } else if (call == nullptr || item >= call->life().items.size() || call->life().items[item].status != Status::handed_out) {
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
     } else {
+      RANKVIEW_MARK(late_result_wanted);
       again = on_result(frame, *call, item, engine, result, began, received);
     }
     if (!late) queue_.scheduler().finished(engine, results.call, item, item + 1, result.completed - began);
@@ -11219,6 +11269,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
         give_back(call, item, "the task was not run");
         return false;
       }
+      RANKVIEW_MARK(withdrawn_at_engine);
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
       return false;
     case wire::FailureKind::killed:
@@ -11227,15 +11278,18 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
         give_back(call, item, "the task, which ran, was ended");
         return false;
       }
+      RANKVIEW_MARK(killed_while_it_ran);
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
       return false;
     case wire::FailureKind::team_broken:
       // The one that has died may have ended its part before.
       if (call.spread == Spread::teams && run_.open() && call.life().terms->on_engine_death == OnEngineDeath::rerun) {
+        RANKVIEW_MARK(team_item_again);
         ledger_.again_behind_team(call, item);
         ledger_.finished(call, item, Status::failed, nullptr);
         return false;
       }
+      RANKVIEW_MARK(team_item_lost);
       ledger_.finished(call, item, Status::failed,
                        losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
@@ -11244,6 +11298,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.not_begun(call, item);
       return true;
     case wire::FailureKind::gone:
+      RANKVIEW_MARK(argument_gone_from_cache);
       // Next time the values of results that are its arguments go along.
       for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) result.call->life().cached_on = -1;
       ledger_.not_begun(call, item);
@@ -11287,11 +11342,14 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   const TaskId task{call.id, item};
   if (call.spread == Spread::teams) deal_teams_anew(call);
   if (given_up(call, item)) {
+    RANKVIEW_MARK(aborted_before_rerun);
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
   } else if (gives_back(call)) {
+    RANKVIEW_MARK(drained_before_rerun);
     give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
     if (losses_.any() && !somebody_left(call)) {
+      RANKVIEW_MARK(nobody_left_to_rerun);
       ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
       return;
     }
@@ -11320,6 +11378,7 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   retries_.note_expired(engine, overdue.call, overdue.item);
   call->life().last_received = now();
   if (retries_.retry_after(*call, overdue.item, engine, task_timed_out(*call, task, engine, {}))) {
+    RANKVIEW_MARK(overdue_attempt_tried_again);
     ledger_.failed(*call, overdue.item);
     resubmit(*call, overdue.item);
   } else {
@@ -11365,6 +11424,7 @@ void Controller::on_late_return(int engine, const wire::Returned& returned) {
       const std::optional<bool> late = losses_.late().take(engine, {items.call, item});
       if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
       if (call == nullptr || late.value_or(false)) continue;
+      RANKVIEW_MARK(late_return_run_again);
       ledger_.returned(*call, item, engine);
       resubmit(*call, item);
     }
@@ -11385,6 +11445,7 @@ void Controller::on_published(const wire::Published& published) {
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
   Call* const parent = calls_.find(subtask.parent_call);
   if (parent == nullptr || given_up(*parent, subtask.parent_item) || !run_.open()) {
+    RANKVIEW_MARK(subtask_not_wanted);
     controller::refuse_subtask(engines_, engine, subtask.ticket,
                                std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
     return;
@@ -12222,6 +12283,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
 
   // Nobody's part in them comes about.
   for (const std::shared_ptr<Call>& call : teams_.lose(engine)) {
+    RANKVIEW_MARK(root_part_lost);
     call->life().failure = losses_.error(engine, {call->id, 0}, "what it did together with others has not come about");
     end_root_part(*call);
   }
@@ -12251,6 +12313,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   }
   // Their values were on the way.
   for (const TaskId& task : transfers_.take_lost()) {
+    RANKVIEW_MARK(result_lost_on_its_way);
     if (Call* const call = calls_.find(task.call)) lose_item(*call, task.item, engine, false, false, death, lost);
   }
   for (const scheduler::Range& range : gone.stranded) strand(range, engine);
@@ -12265,6 +12328,7 @@ void Controller::tell_lost(const LostEngine& lost) {
 // The engine does not answer: what it had others run, if they may, and what only it may run waits for it.
 void Controller::set_aside(int engine, const liveness::Sign& sign) {
   if (!engines_.live(engine) || engines_.has_left(engine)) return;
+  RANKVIEW_MARK(set_aside);
   engines_.set_aside(engine);
   LostEngine& lost = losses_.note(engine, sign, true);
   for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
@@ -12298,6 +12362,7 @@ void Controller::give_up(int engine, const liveness::Sign& sign) {
 
 void Controller::take_back(int engine) {
   if (engines_.live(engine) || engines_.lost(engine)) return;
+  RANKVIEW_MARK(taken_back);
   engines_.take_back(engine);
   losses_.forget(engine);
   queue_.scheduler().take_back(engine);
@@ -12370,6 +12435,7 @@ void Controller::deal_teams_anew(Call& call) {
   std::erase_if(live, [this](int id) { return engines_.lost(id); });
   const std::size_t size = call.life().more->teams.front().size();
   if (live.size() < size) return;
+  RANKVIEW_MARK(teams_dealt_anew);
   Uncommon& more = call.life().more.edit();
   more.teams.clear();
   for (auto at = live.begin(); static_cast<std::size_t>(live.end() - at) >= size; at += static_cast<std::ptrdiff_t>(size))
@@ -12387,6 +12453,7 @@ void Controller::strand(const scheduler::Range& range, int engine) {
     if (call->life().items[item].status != Status::waiting) continue;
     const bool was_bound = call->life().more->deferred.placed >= 0;
     if ((was_bound && call->spread == Spread::pool) || call->spread == Spread::teams) {
+      RANKVIEW_MARK(stranded_item_moved);
       resubmit(*call, item);
     } else {
       const int missing = engine >= 0 ? engine : missing_engine(*call, item);
@@ -12481,9 +12548,14 @@ Losses::Verdict Losses::judge(detail::Call& call, std::uint64_t item, bool ran, 
   if (!ran && !suspect) return Verdict::rerun;
   detail::Attempts& attempts = call.life().more.edit().attempts.edit()[item];
   attempts.suspect = attempts.suspect || suspect;
-  if (!ran) return Verdict::rerun;
+  if (!ran) {
+    RANKVIEW_MARK(death_on_suspicion);
+    return Verdict::rerun;
+  }
   attempts.deaths.push_back(death);
-  return attempts.deaths.size() < static_cast<std::size_t>(terms.crash_limit) ? Verdict::rerun : Verdict::fail;
+  if (attempts.deaths.size() < static_cast<std::size_t>(terms.crash_limit)) return Verdict::rerun;
+  RANKVIEW_MARK(crash_limit_reached);
+  return Verdict::fail;
 }
 
 }  // namespace rankview::controller
@@ -12836,7 +12908,10 @@ const Attempts& attempts_at(const Call& call, std::uint64_t item) {
 bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
   if (call.life().terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
   Attempts& attempts = call.life().more.edit().attempts.edit()[item];
-  if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) return false;
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) {
+    RANKVIEW_MARK(retries_used_up);
+    return false;
+  }
   attempts.errors.push_back(wire::error_text(error));
   attempts.tried.push_back(engine);
   return true;
@@ -14829,7 +14904,10 @@ void Engine::join(const wire::Join& join) {
   outbox_.flush();
   transport::Idle idle(loop_.spin());
   while (!teams_.may_make(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
-  if (!teams_.may_make(join.team)) return;
+  if (!teams_.may_make(join.team)) {
+    RANKVIEW_MARK(team_broken_before_made);
+    return;
+  }
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
   // Should one of them die just now, this never ends.
@@ -15209,6 +15287,7 @@ void Group::wait(transport::Team::Begun transfer, const std::function<void()>& l
 void Group::give_up(transport::Team::Begun transfer) {
   constexpr std::chrono::milliseconds patience{200};
   static auto& for_ever = *new std::vector<std::shared_ptr<const void>>;
+  RANKVIEW_MARK(team_given_up_in_collective);
   broken_ = true;
   const auto limit = std::chrono::steady_clock::now() + patience;
   while (!transfer->done() && std::chrono::steady_clock::now() < limit) continue;
@@ -15383,7 +15462,9 @@ wire::Returned Inbox::give_back(const wire::Recall& recall, ItemRun& running) {
   };
   for (const wire::Items& wanted : recall.items) {
     for (ItemRun* run = &running; run != nullptr; run = run->waiting) {
-      if (wanted.call == run->call && run->movable) cut(wanted, run->item + 1, run->end);
+      if (wanted.call != run->call || !run->movable) continue;
+      RANKVIEW_MARK(given_back_by_running_batch);
+      cut(wanted, run->item + 1, run->end);
     }
     for (Command& command : commands_) {
       auto* const batch = std::get_if<wire::Batch>(&command.what);
@@ -15634,6 +15715,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     const auto arguments = next_arguments(items);
     // What engines run together is begun by all, or others would wait.
     if (batch.team == 0 && inbox_.stopped(batch.call, item, number)) {
+      RANKVIEW_MARK(stopped_before_it_began);
       end_fold(batch.call, code);
       wire::write(run.result, wire::Failure{wire::FailureKind::stopped, "", ""});
       outbox_.add_result(batch.call, item, started, started, true, run.result);
@@ -15702,6 +15784,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     }
   }
   if (well && !in_time(batch)) {
+    RANKVIEW_MARK(ended_too_late);
     fail_run({wire::FailureKind::timed_out, "", ""});
     well = false;
   }
@@ -15712,6 +15795,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
 
 // What was to be run together with an engine that has died.
 void Engine::fail_batch(const wire::Batch& batch) {
+  RANKVIEW_MARK(batch_of_broken_team);
   const std::int64_t now = settings_.clock.now();
   for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
     fail_run({wire::FailureKind::team_broken, "", ""});
@@ -19022,6 +19106,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     }
   }
   for (Gang* const gang : broken) {
+    RANKVIEW_MARK(gang_broken_by_death);
     const std::vector<int> members = gang->engines;  // the gang goes with its last entry
     for (const int member : members) {
       if (member == id) continue;
@@ -19102,8 +19187,10 @@ std::vector<Range> Scheduler::set_aside(int id) {
   Engine& silent = engine(id);
   engines_.set_aside(silent);
   // Its turn with others comes when it is back.
-  if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false))
+  if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false)) {
+    RANKVIEW_MARK(gang_member_set_aside);
     --bound->queues.front()->entries.front().gang->ready;
+  }
   return take_in_hand(silent);
 }
 
@@ -19520,6 +19607,7 @@ std::optional<Recall> Scheduler::recall(Nanoseconds now) {
     Engine& holder = engines_.next_crowded();
     if (holder.recalling || holder.idle() || rest(holder).ended_when_kept == holder.ended) continue;
     if (overdue(holder, now)) {
+      RANKVIEW_MARK(found_overdue);
       holder.overdue = true;
     } else if (!overloaded(holder)) {
       continue;
@@ -19950,6 +20038,7 @@ void Scheduler::keep_engine(Queue& queue) {
     if (best == nullptr || better(member, *best)) best = &member;
   }
   if (best == nullptr) return;
+  RANKVIEW_MARK(engine_kept_for_large);
   queue.keeps = best->id;
   best->kept = true;
   rest(*best).kept_for = &queue;

@@ -4,6 +4,7 @@
 #include "controller/items.hpp"
 #include "controller/subtasks.hpp"
 #include "controller/task_errors.hpp"
+#include "marks/mark.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
 
@@ -91,7 +92,10 @@ void Controller::on_results(transport::Frame& frame, int engine, const wire::Res
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) continue;
+    if (retries_.any_expired() && retries_.take_expired(engine, results.call, item)) {
+      RANKVIEW_MARK(expired_attempt_ended);
+      continue;
+    }
     if (call == nullptr || item >= call->life().items.size())
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
     if (call->life().items[item].status != Status::handed_out)
@@ -120,10 +124,12 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
     const bool expired = retries_.take_expired(engine, results.call, item);
     bool again = false;
     if (late.value_or(false) || expired) {
+      RANKVIEW_MARK(late_result_not_wanted);
       if (!frame.attachment_sizes.empty()) transfers_.drop(frame);
     } else if (call == nullptr || item >= call->life().items.size() || call->life().items[item].status != Status::handed_out) {
       throw DecodeError("a result of task " + to_string(TaskId{results.call, item}) + ", which nobody asked for");
     } else {
+      RANKVIEW_MARK(late_result_wanted);
       again = on_result(frame, *call, item, engine, result, began, received);
     }
     if (!late) queue_.scheduler().finished(engine, results.call, item, item + 1, result.completed - began);
@@ -154,6 +160,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
         give_back(call, item, "the task was not run");
         return false;
       }
+      RANKVIEW_MARK(withdrawn_at_engine);
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted before it ran"));
       return false;
     case wire::FailureKind::killed:
@@ -162,15 +169,18 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
         give_back(call, item, "the task, which ran, was ended");
         return false;
       }
+      RANKVIEW_MARK(killed_while_it_ran);
       ledger_.finished(call, item, Status::aborted, task_aborted({call.id, item}, "aborted while it ran: its process was killed"));
       return false;
     case wire::FailureKind::team_broken:
       // The one that has died may have ended its part before.
       if (call.spread == Spread::teams && run_.open() && call.life().terms->on_engine_death == OnEngineDeath::rerun) {
+        RANKVIEW_MARK(team_item_again);
         ledger_.again_behind_team(call, item);
         ledger_.finished(call, item, Status::failed, nullptr);
         return false;
       }
+      RANKVIEW_MARK(team_item_lost);
       ledger_.finished(call, item, Status::failed,
                        losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
@@ -179,6 +189,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       ledger_.not_begun(call, item);
       return true;
     case wire::FailureKind::gone:
+      RANKVIEW_MARK(argument_gone_from_cache);
       // Next time the values of results that are its arguments go along.
       for (const Prerequisite& result : call.life().more->deferred.arguments.tasks()) result.call->life().cached_on = -1;
       ledger_.not_begun(call, item);
@@ -222,11 +233,14 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
   const TaskId task{call.id, item};
   if (call.spread == Spread::teams) deal_teams_anew(call);
   if (given_up(call, item)) {
+    RANKVIEW_MARK(aborted_before_rerun);
     ledger_.ended(call, item, Status::aborted, task_aborted(task, "aborted before it ran again"));
   } else if (gives_back(call)) {
+    RANKVIEW_MARK(drained_before_rerun);
     give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
     if (losses_.any() && !somebody_left(call)) {
+      RANKVIEW_MARK(nobody_left_to_rerun);
       ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
       return;
     }
@@ -255,6 +269,7 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   retries_.note_expired(engine, overdue.call, overdue.item);
   call->life().last_received = now();
   if (retries_.retry_after(*call, overdue.item, engine, task_timed_out(*call, task, engine, {}))) {
+    RANKVIEW_MARK(overdue_attempt_tried_again);
     ledger_.failed(*call, overdue.item);
     resubmit(*call, overdue.item);
   } else {
@@ -300,6 +315,7 @@ void Controller::on_late_return(int engine, const wire::Returned& returned) {
       const std::optional<bool> late = losses_.late().take(engine, {items.call, item});
       if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
       if (call == nullptr || late.value_or(false)) continue;
+      RANKVIEW_MARK(late_return_run_again);
       ledger_.returned(*call, item, engine);
       resubmit(*call, item);
     }
@@ -320,6 +336,7 @@ void Controller::on_published(const wire::Published& published) {
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
   Call* const parent = calls_.find(subtask.parent_call);
   if (parent == nullptr || given_up(*parent, subtask.parent_item) || !run_.open()) {
+    RANKVIEW_MARK(subtask_not_wanted);
     controller::refuse_subtask(engines_, engine, subtask.ticket,
                                std::make_exception_ptr(TaskAborted("the task that submitted it is not wanted any more")));
     return;

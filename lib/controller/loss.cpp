@@ -3,6 +3,7 @@
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
 #include "controller/task_errors.hpp"
+#include "marks/mark.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -74,6 +75,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
 
   // Nobody's part in them comes about.
   for (const std::shared_ptr<Call>& call : teams_.lose(engine)) {
+    RANKVIEW_MARK(root_part_lost);
     call->life().failure = losses_.error(engine, {call->id, 0}, "what it did together with others has not come about");
     end_root_part(*call);
   }
@@ -103,6 +105,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   }
   // Their values were on the way.
   for (const TaskId& task : transfers_.take_lost()) {
+    RANKVIEW_MARK(result_lost_on_its_way);
     if (Call* const call = calls_.find(task.call)) lose_item(*call, task.item, engine, false, false, death, lost);
   }
   for (const scheduler::Range& range : gone.stranded) strand(range, engine);
@@ -117,6 +120,7 @@ void Controller::tell_lost(const LostEngine& lost) {
 // The engine does not answer: what it had others run, if they may, and what only it may run waits for it.
 void Controller::set_aside(int engine, const liveness::Sign& sign) {
   if (!engines_.live(engine) || engines_.has_left(engine)) return;
+  RANKVIEW_MARK(set_aside);
   engines_.set_aside(engine);
   LostEngine& lost = losses_.note(engine, sign, true);
   for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
@@ -150,6 +154,7 @@ void Controller::give_up(int engine, const liveness::Sign& sign) {
 
 void Controller::take_back(int engine) {
   if (engines_.live(engine) || engines_.lost(engine)) return;
+  RANKVIEW_MARK(taken_back);
   engines_.take_back(engine);
   losses_.forget(engine);
   queue_.scheduler().take_back(engine);
@@ -222,6 +227,7 @@ void Controller::deal_teams_anew(Call& call) {
   std::erase_if(live, [this](int id) { return engines_.lost(id); });
   const std::size_t size = call.life().more->teams.front().size();
   if (live.size() < size) return;
+  RANKVIEW_MARK(teams_dealt_anew);
   Uncommon& more = call.life().more.edit();
   more.teams.clear();
   for (auto at = live.begin(); static_cast<std::size_t>(live.end() - at) >= size; at += static_cast<std::ptrdiff_t>(size))
@@ -239,6 +245,7 @@ void Controller::strand(const scheduler::Range& range, int engine) {
     if (call->life().items[item].status != Status::waiting) continue;
     const bool was_bound = call->life().more->deferred.placed >= 0;
     if ((was_bound && call->spread == Spread::pool) || call->spread == Spread::teams) {
+      RANKVIEW_MARK(stranded_item_moved);
       resubmit(*call, item);
     } else {
       const int missing = engine >= 0 ? engine : missing_engine(*call, item);

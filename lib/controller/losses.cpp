@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/losses.hpp"
 
+#include "marks/mark.hpp"
+
 #include <rankview/errors.hpp>
 
 #include <algorithm>
@@ -53,9 +55,14 @@ Losses::Verdict Losses::judge(detail::Call& call, std::uint64_t item, bool ran, 
   if (!ran && !suspect) return Verdict::rerun;
   detail::Attempts& attempts = call.life().more.edit().attempts.edit()[item];
   attempts.suspect = attempts.suspect || suspect;
-  if (!ran) return Verdict::rerun;
+  if (!ran) {
+    RANKVIEW_MARK(death_on_suspicion);
+    return Verdict::rerun;
+  }
   attempts.deaths.push_back(death);
-  return attempts.deaths.size() < static_cast<std::size_t>(terms.crash_limit) ? Verdict::rerun : Verdict::fail;
+  if (attempts.deaths.size() < static_cast<std::size_t>(terms.crash_limit)) return Verdict::rerun;
+  RANKVIEW_MARK(crash_limit_reached);
+  return Verdict::fail;
 }
 
 }  // namespace rankview::controller

@@ -3,6 +3,7 @@
 #include "controller/retry_policy.hpp"
 
 #include "controller/items.hpp"
+#include "marks/mark.hpp"
 #include "wire/error_text.hpp"
 
 #include <cstddef>
@@ -25,7 +26,10 @@ const Attempts& attempts_at(const Call& call, std::uint64_t item) {
 bool RetryPolicy::retry_after(Call& call, std::uint64_t item, int engine, const std::exception_ptr& error) {
   if (call.life().terms->retries == 0 || !run_.open() || given_up(call, item)) return false;
   Attempts& attempts = call.life().more.edit().attempts.edit()[item];
-  if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) return false;
+  if (attempts.errors.size() >= static_cast<std::size_t>(call.life().terms->retries)) {
+    RANKVIEW_MARK(retries_used_up);
+    return false;
+  }
   attempts.errors.push_back(wire::error_text(error));
   attempts.tried.push_back(engine);
   return true;

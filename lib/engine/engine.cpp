@@ -4,6 +4,7 @@
 
 #include "engine/crash_report.hpp"
 #include "engine/current.hpp"
+#include "marks/mark.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
 
@@ -131,7 +132,10 @@ void Engine::join(const wire::Join& join) {
   outbox_.flush();
   transport::Idle idle(loop_.spin());
   while (!teams_.may_make(join.team) && !teams_.broken(join.team)) poll_or_nap(idle);
-  if (!teams_.may_make(join.team)) return;
+  if (!teams_.may_make(join.team)) {
+    RANKVIEW_MARK(team_broken_before_made);
+    return;
+  }
   std::vector<int> peers;
   for (const std::int32_t id : join.engines) peers.push_back(id + 1);
   // Should one of them die just now, this never ends.

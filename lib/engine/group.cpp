@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/group.hpp"
 
+#include "marks/mark.hpp"
 #include "transport/process.hpp"
 
 #include <chrono>
@@ -44,6 +45,7 @@ void Group::wait(transport::Team::Begun transfer, const std::function<void()>& l
 void Group::give_up(transport::Team::Begun transfer) {
   constexpr std::chrono::milliseconds patience{200};
   static auto& for_ever = *new std::vector<std::shared_ptr<const void>>;
+  RANKVIEW_MARK(team_given_up_in_collective);
   broken_ = true;
   const auto limit = std::chrono::steady_clock::now() + patience;
   while (!transfer->done() && std::chrono::steady_clock::now() < limit) continue;

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/inbox.hpp"
 
+#include "marks/mark.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
@@ -78,7 +80,9 @@ wire::Returned Inbox::give_back(const wire::Recall& recall, ItemRun& running) {
   };
   for (const wire::Items& wanted : recall.items) {
     for (ItemRun* run = &running; run != nullptr; run = run->waiting) {
-      if (wanted.call == run->call && run->movable) cut(wanted, run->item + 1, run->end);
+      if (wanted.call != run->call || !run->movable) continue;
+      RANKVIEW_MARK(given_back_by_running_batch);
+      cut(wanted, run->item + 1, run->end);
     }
     for (Command& command : commands_) {
       auto* const batch = std::get_if<wire::Batch>(&command.what);

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/engine.hpp"
 #include "engine/group.hpp"
+#include "marks/mark.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
 
@@ -66,6 +67,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     const auto arguments = next_arguments(items);
     // What engines run together is begun by all, or others would wait.
     if (batch.team == 0 && inbox_.stopped(batch.call, item, number)) {
+      RANKVIEW_MARK(stopped_before_it_began);
       end_fold(batch.call, code);
       wire::write(run.result, wire::Failure{wire::FailureKind::stopped, "", ""});
       outbox_.add_result(batch.call, item, started, started, true, run.result);
@@ -134,6 +136,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     }
   }
   if (well && !in_time(batch)) {
+    RANKVIEW_MARK(ended_too_late);
     fail_run({wire::FailureKind::timed_out, "", ""});
     well = false;
   }
@@ -144,6 +147,7 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
 
 // What was to be run together with an engine that has died.
 void Engine::fail_batch(const wire::Batch& batch) {
+  RANKVIEW_MARK(batch_of_broken_team);
   const std::int64_t now = settings_.clock.now();
   for (std::uint64_t item = batch.first; item < batch.first + batch.count; ++item) {
     fail_run({wire::FailureKind::team_broken, "", ""});

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "scheduler/scheduler.hpp"
 
+#include "marks/mark.hpp"
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -33,6 +35,7 @@ Scheduler::Lost Scheduler::lose_engine(int id) {
     }
   }
   for (Gang* const gang : broken) {
+    RANKVIEW_MARK(gang_broken_by_death);
     const std::vector<int> members = gang->engines;  // the gang goes with its last entry
     for (const int member : members) {
       if (member == id) continue;
@@ -113,8 +116,10 @@ std::vector<Range> Scheduler::set_aside(int id) {
   Engine& silent = engine(id);
   engines_.set_aside(silent);
   // Its turn with others comes when it is back.
-  if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false))
+  if (TargetSet* const bound = rest(silent).bound; bound != nullptr && std::exchange(bound->waits_for_gang, false)) {
+    RANKVIEW_MARK(gang_member_set_aside);
     --bound->queues.front()->entries.front().gang->ready;
+  }
   return take_in_hand(silent);
 }
 

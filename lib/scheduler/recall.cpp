@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "scheduler/scheduler.hpp"
 
+#include "marks/mark.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -71,6 +73,7 @@ std::optional<Recall> Scheduler::recall(Nanoseconds now) {
     Engine& holder = engines_.next_crowded();
     if (holder.recalling || holder.idle() || rest(holder).ended_when_kept == holder.ended) continue;
     if (overdue(holder, now)) {
+      RANKVIEW_MARK(found_overdue);
       holder.overdue = true;
     } else if (!overloaded(holder)) {
       continue;

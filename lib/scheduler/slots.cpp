@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "scheduler/scheduler.hpp"
 
+#include "marks/mark.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -42,6 +44,7 @@ void Scheduler::keep_engine(Queue& queue) {
     if (best == nullptr || better(member, *best)) best = &member;
   }
   if (best == nullptr) return;
+  RANKVIEW_MARK(engine_kept_for_large);
   queue.keeps = best->id;
   best->kept = true;
   rest(*best).kept_for = &queue;

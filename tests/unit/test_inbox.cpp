@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "../marked.hpp"
 #include "engine/inbox.hpp"
 #include "rooms.hpp"
 
@@ -69,6 +70,7 @@ TEST_CASE("what several run together, or has attachments here, stays", "[inbox]"
 }
 
 TEST_CASE("items that wait for subtasks keep what is behind them until others may have it", "[inbox]") {
+  const test::ComesTo rare(rankview::marks::Mark::given_back_by_running_batch);
   Inbox inbox;
   ItemRun outer = running(7, 1, 5);
   ItemRun inner = running(8, 0, 3);

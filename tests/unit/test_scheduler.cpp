@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "../marked.hpp"
 #include "driven_scheduler.hpp"
 
 #include <algorithm>
@@ -132,6 +133,7 @@ TEST_CASE("an item of unknown duration does not wait until an engine has nothing
 }
 
 TEST_CASE("an engine that has nothing to give back is not asked again until something has changed", "[scheduler]") {
+  const ComesTo rare(rankview::marks::Mark::found_overdue);
   DrivenScheduler scheduler(2);
   scheduler.teach(1, 5000, 1 * us);
   scheduler.submit(of_kind(items(2, 40), 1));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "../marked.hpp"
 #include "driven_scheduler.hpp"
 
 #include <algorithm>
@@ -86,6 +87,7 @@ TEST_CASE("what takes an engine as a whole waits for the rest, and the rest for 
 
 // However many others come that need less.
 TEST_CASE("what needs much room gets its turn", "[scheduler_slots]") {
+  const ComesTo rare(rankview::marks::Mark::engine_kept_for_large);
   const auto slots = static_cast<std::uint16_t>(GENERATE(2, 4, 0));
   DrivenScheduler scheduler;
   for (int id = 0; id < 2; ++id) scheduler.add_engine(id, 4);

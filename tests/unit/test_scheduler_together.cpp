@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "../marked.hpp"
 #include "driven_scheduler.hpp"
 
 #include <algorithm>
@@ -209,6 +210,7 @@ TEST_CASE("a gang waits for an engine that was set aside, and for no other", "[s
 }
 
 TEST_CASE("an engine that is set aside when its turn with others had come takes another", "[scheduler_together]") {
+  const ComesTo rare(rankview::marks::Mark::gang_member_set_aside);
   DrivenScheduler scheduler(2, {.bound_items = 1});
   scheduler.submit_bound(items(1, 1), 0);
   const auto first = scheduler.drain();
