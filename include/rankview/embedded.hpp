@@ -13791,12 +13791,17 @@ void Teams::leave(std::uint64_t number) {
 // MPI may go on for ever with what was begun in them, so that is never freed, nor what it looks at.
 std::vector<std::shared_ptr<detail::Call>> Teams::lose(int engine) {
   static auto& for_ever = *new std::vector<decltype(teams_)::node_type>;
+  // What rank 0 gives in a collective.
+  static auto& read_for_ever = *new std::vector<std::shared_ptr<const void>>;
   std::vector<std::shared_ptr<detail::Call>> calls;
   for (auto at = teams_.begin(); at != teams_.end();) {
     const auto each = at++;
     Team& team = each->second;
     if (std::find(team.engines.begin(), team.engines.end(), engine) == team.engines.end()) continue;
-    for (const Part& part : team.parts) calls.push_back(part.call);
+    for (const Part& part : team.parts) {
+      calls.push_back(part.call);
+      if (part.begun != nullptr) read_for_ever.push_back(part.call->root->kept);
+    }
     broken_.insert(team.number);
     if (assembling_ == team.number) assembling_ = 0;
     by_engines_.erase(team.engines);
