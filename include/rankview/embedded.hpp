@@ -9700,9 +9700,13 @@ std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& dir
 }
 
 void Checkpoints::flush(std::optional<std::chrono::milliseconds> limit) {
-  const std::lock_guard guard(mutex_);
+  std::vector<std::shared_ptr<checkpoint::Checkpoint>> all;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [directory, checkpoint] : open_) all.push_back(checkpoint);
+  }
   // Whatever could not be written is told when they go.
-  for (const auto& [directory, checkpoint] : open_) checkpoint->flush(limit);
+  for (const auto& checkpoint : all) checkpoint->flush(limit);
 }
 
 void Checkpoints::tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function) {
