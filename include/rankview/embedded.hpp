@@ -7328,6 +7328,7 @@ struct Cluster::State {
   std::unique_ptr<EventLog> event_log;              // likewise, if it is wanted
   std::unique_ptr<HubRecorder> hub;                 // likewise
   controller::Recorders recorders;
+  std::shared_ptr<controller::TaskArchive> archive;  // to be asked instead of the hub, if any
 
  private:
   void begin_hub();
@@ -7744,7 +7745,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.teams = &teams;
   settings.recorder = recorders.get();
   settings.keeps_all = hub != nullptr && options.keep == Keep::all;
-  if (hub != nullptr) settings.archive = hub->database();
+  settings.archive = archive;
+  if (archive == nullptr && hub != nullptr) settings.archive = hub->database();
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];
@@ -8551,6 +8553,174 @@ std::string to_string(const Effective& options) {
 
 }  // namespace rankview::detail
 
+namespace rankview::inline abi_0_1 {
+
+// RANKVIEW_REPLAY=run.db:17.3: a task that is to be run here, by itself, instead of the client.
+struct Replay {
+  std::string file;
+  std::int64_t run = 0;  // 0 for the latest that has kept it
+  TaskId task;
+};
+
+// What the environment asks for, if anything. Throws UsageError if that is no task.
+std::optional<Replay> wanted_replay();
+
+// Runs the task in the run that is under way, with that file as its archive, and prints what it gives. The exit code.
+int replay(const Replay& wanted);
+
+}  // namespace rankview
+
+#include <rankview/detail/looked_up.hpp>
+
+namespace rankview::inline abi_0_1::detail {
+
+// One task to run again, whatever its result is, on no terms: not isolated, and for as long as it takes. `run`: 0 for the latest that has
+// kept it. Throws UsageError if it cannot be run.
+Again find_one_again(Controller& controller, std::int64_t run, const TaskId& task);
+
+}  // namespace rankview::detail
+
+namespace rankview::engine {
+
+// A type as written in C++.
+std::string type_name(const std::type_info& type);
+// The same for what std::type_info::name() gives.
+std::string type_name(const char* mangled);
+// A name that has been demangled, without what nobody writes out.
+std::string without_defaults(std::string name);
+
+}  // namespace rankview::engine
+
+#include <sstream>
+
+namespace rankview::inline abi_0_1 {
+namespace {
+
+// Keeps its result as it comes. What travels beside it is dropped.
+class Replayed final : public detail::Call {
+ public:
+  Replayed() : Call(true) {}
+  void grow(std::uint64_t, std::uint64_t) override {}
+  void load(std::uint64_t, detail::Reader& in) override {
+    const auto bytes = in.take(in.remaining());
+    value.assign(bytes.begin(), bytes.end());
+  }
+  void discard() noexcept override { value.clear(); }
+
+  std::vector<std::byte> value;
+};
+
+template <class Number>
+bool take_number(std::string_view text, Number& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+// The task that is named so: 17.3, 17 for the first of call 17, each perhaps with a run before it, 2:17.3.
+bool take_task(std::string_view text, Replay& into) {
+  if (const auto colon = text.find(':'); colon != std::string_view::npos) {
+    if (!take_number(text.substr(0, colon), into.run) || into.run < 1) return false;
+    text = text.substr(colon + 1);
+  }
+  const auto point = text.find('.');
+  if (!take_number(text.substr(0, point), into.task.call)) return false;
+  return point == std::string_view::npos || take_number(text.substr(point + 1), into.task.item);
+}
+
+std::string shown(const std::string& text) { return '"' + text + '"'; }
+std::string shown(bool value) { return value ? "true" : "false"; }
+template <class T>
+std::string shown(const T& value) {
+  std::ostringstream out;
+  out.precision(17);
+  out << value;
+  return out.str();
+}
+template <class T>
+std::string shown(const std::vector<T>& values) {
+  constexpr std::size_t most = 20;
+  std::string text;
+  for (std::size_t i = 0; i < values.size() && i < most; ++i) text += (i == 0 ? "" : ", ") + shown(values[i]);
+  return "{" + text + (values.size() > most ? ", ...}" : "}");
+}
+
+// Of what can be written in a line, that line; else nothing.
+template <class... T>
+std::string text_of(const std::type_info& type, std::span<const std::byte> bytes) {
+  std::string text;
+  const auto add = [&]<class Value>(std::type_identity<Value>) {
+    if (type == typeid(Value)) {
+      detail::Reader in(bytes);
+      text = ": " + shown(detail::codec<Value>::load(in));
+    }
+  };
+  try {
+    (add(std::type_identity<T>()), ...);
+  } catch (const DecodeError&) {
+    // What is long did not come along.
+    text.clear();
+  }
+  return text;
+}
+
+std::string text_of_value(const std::type_info& type, std::span<const std::byte> bytes) {
+  return text_of<bool, char, short, int, long, long long, unsigned char, unsigned short, unsigned, unsigned long, unsigned long long, float,
+                 double, std::string, std::vector<int>, std::vector<double>, std::vector<std::string>>(type, bytes);
+}
+
+}  // namespace
+
+std::optional<Replay> wanted_replay() {
+  const char* const set = std::getenv("RANKVIEW_REPLAY");
+  if (set == nullptr || *set == '\0') return std::nullopt;
+  const std::string_view text(set);
+  // The file's name may have colons, too.
+  for (auto colon = text.find(':'); colon != std::string_view::npos; colon = text.find(':', colon + 1)) {
+    Replay wanted;
+    wanted.file = text.substr(0, colon);
+    if (!take_task(text.substr(colon + 1), wanted)) continue;
+    if (!std::filesystem::exists(wanted.file)) throw UsageError("RANKVIEW_REPLAY: there is no file " + wanted.file);
+    return wanted;
+  }
+  throw UsageError(
+      "RANKVIEW_REPLAY should be a task database and a task in it, run.db:17.3, or run.db:2:17.3 for that of run 2, and is \"" +
+      std::string(text) + "\"");
+}
+
+int replay(const Replay& wanted) {
+  try {
+    const auto controller = detail::running_controller();
+    detail::Again task = detail::find_one_again(*controller, wanted.run, wanted.task);
+    const auto call = detail::make_call<Replayed>();
+    call->controller = controller;
+    const std::string name = "task " + to_string(wanted.task) + " of " + wanted.file;
+    const std::type_info& type = *task.function.thunk->result;
+    std::fprintf(stderr, "rankview: %s is run here\n", name.c_str());
+    detail::submit_again(call, task);
+    const AsyncResult<int> handle(call);
+    handle.wait();
+    if (const std::exception_ptr error = detail::error_of(*call)) {
+      try {
+        std::rethrow_exception(error);
+      } catch (const std::exception& why) {
+        std::printf("%s fails: %s\n", name.c_str(), why.what());
+      }
+      return 1;
+    }
+    if (type == typeid(void)) {
+      std::printf("%s has ended, and gives nothing\n", name.c_str());
+    } else {
+      std::printf("%s gives a %s%s\n", name.c_str(), engine::type_name(type).c_str(), text_of_value(type, call->value).c_str());
+    }
+    return 0;
+  } catch (const Error& error) {
+    std::fprintf(stderr, "rankview: RANKVIEW_REPLAY: %s\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace rankview
+
 namespace rankview::engine {
 
 // Before MPI is initialised: notes for which signals of crashes the program has handlers of its own.
@@ -8633,17 +8803,24 @@ void begin_crash_reports() {
 
 }  // namespace
 
-int run(int argc, char** argv, const std::function<int(Client&)>& main, const Options& options) {
+int run(int argc, char** argv, const std::function<int(Client&)>& client, const Options& chosen) {
   if (program.cluster != nullptr || UnderWay::any())
     throw UsageError("rankview::run within a run: use the Client that the outer one was given, or pass that to what calls this");
   bool owns_mpi = false;
+  Options options = chosen;
+  std::optional<Replay> replayed;
   try {
     if (transport::mpi_finalised())
       throw UsageError(
           "rankview::run behind MPI_Finalize: MPI can be initialised once in a program, and is over, perhaps with an earlier "
           "rankview::run, which finalises what it has initialised. For several runs, call MPI_Init_thread and MPI_Finalize yourself, and "
           "make a rankview::Cluster between them");
-    launch::start_under_mpirun(argc, argv);
+    replayed = wanted_replay();
+    if (replayed) {
+      options.hub = "";  // it is asked, and has nothing to add
+    } else {
+      launch::start_under_mpirun(argc, argv);
+    }
     owns_mpi = !transport::mpi_running();
     if (owns_mpi) {
       const Effective effective = decide(options);
@@ -8661,6 +8838,11 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 
   try {
     program.cluster = std::make_unique<Cluster>(MPI_COMM_WORLD, options);
+    if (replayed) {
+      if (program.cluster->state_->size > 1)
+        throw UsageError("RANKVIEW_REPLAY runs one task in one process: start the program by itself, without mpirun");
+      program.cluster->state_->archive = open_hub(replayed->file);
+    }
   } catch (const MismatchedBuild& error) {
     // Every rank knows; one says so.
     int rank = 0;
@@ -8713,7 +8895,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       if (owns_mpi) transport::finalise();
     };
     try {
-      exit_code = state.control(main);
+      exit_code = state.control(replayed ? [&replayed](Client&) { return replay(*replayed); } : client);
     } catch (const Draining&) {
       exit_code = exit_to_requeue;
     } catch (...) {
@@ -8978,19 +9160,6 @@ std::vector<std::string> lists_of(const std::vector<std::uint64_t>& items);
 
 }  // namespace rankview::controller
 
-namespace rankview::engine {
-
-// A type as written in C++.
-std::string type_name(const std::type_info& type);
-// The same for what std::type_info::name() gives.
-std::string type_name(const char* mangled);
-// A name that has been demangled, without what nobody writes out.
-std::string without_defaults(std::string name);
-
-}  // namespace rankview::engine
-
-#include <rankview/detail/looked_up.hpp>
-
 // Tasks that are run again from what the database has kept of them.
 namespace rankview::inline abi_0_1::detail {
 
@@ -9020,7 +9189,7 @@ struct KeptCall {
   Flags flags;
 };
 
-KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call, const TaskId& task, const std::type_info& type) {
+KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call, const TaskId& task, const std::type_info* type) {
   const Table table = controller::ask(
       controller,
       "select thunk, thunk_module, thunk_offset, code.function, function_module, function_offset, state, result, direct, isolation, "
@@ -9034,8 +9203,8 @@ KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call,
                      "Options::keep = rv::Keep::none, and of all with rv::Keep::all (RANKVIEW_KEEP)");
   const auto& row = table.rows.front();
   const std::string result = row[7].value_or("");
-  if (result != type.name())
-    throw TypeError("the result of " + whose + " is a " + engine::type_name(result.c_str()) + ", not a " + engine::type_name(type));
+  if (type != nullptr && result != type->name())
+    throw TypeError("the result of " + whose + " is a " + engine::type_name(result.c_str()) + ", not a " + engine::type_name(*type));
   const auto code = [&](std::size_t column) {
     const CodeAddress address{static_cast<std::uint64_t>(number_in(row[column + 1])),
                               static_cast<std::uint64_t>(number_in(row[column + 2]))};
@@ -9053,7 +9222,7 @@ KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call,
     const std::string state = row[6].value_or("");
     kept.function.object.edit().raw(state.data(), state.size());
   }
-  if (kept.function.thunk->result == nullptr || *kept.function.thunk->result != type)
+  if (kept.function.thunk->result == nullptr || kept.function.thunk->result->name() != result)
     throw UsageError(whose + " cannot be run again by this build of the program: its callable returns something else now");
   kept.direct = number_in(row[8]) != 0;
   kept.label = row[13].value_or("");
@@ -9065,7 +9234,56 @@ KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call,
   return kept;
 }
 
+struct KeptArguments {
+  int engine = -1;
+  std::shared_ptr<const std::string> bytes;
+};
+
+std::map<std::uint64_t, KeptArguments> find_arguments(Controller& controller, std::int64_t run, std::uint64_t call,
+                                                      const std::vector<std::uint64_t>& items) {
+  std::map<std::uint64_t, KeptArguments> found;
+  for (const std::string& list : controller::lists_of(items)) {
+    Table table =
+        controller::ask(controller, "select item, engine, arguments from kept where run = ? and call = ? and item in (" + list + ")",
+                        {run, static_cast<std::int64_t>(call)});
+    for (auto& row : table.rows) {
+      if (row[2])
+        found[static_cast<std::uint64_t>(number_in(row[0]))] = {static_cast<int>(number_in(row[1])),
+                                                                std::make_shared<const std::string>(std::move(*row[2]))};
+    }
+  }
+  return found;
+}
+
+Function copy_of(const Function& function) {
+  Function copy;
+  copy.thunk = function.thunk;
+  copy.code = function.code;
+  if (function.object) {
+    const auto state = function.object->bytes.bytes();
+    copy.object.edit().raw(state.data(), state.size());
+  }
+  return copy;
+}
+
 }  // namespace
+
+Again find_one_again(Controller& controller, std::int64_t run, const TaskId& task) {
+  if (run == 0)
+    run = number_in(controller::ask(controller, "select max(run) from kept where call = ? and item = ?",
+                                    {static_cast<std::int64_t>(task.call), static_cast<std::int64_t>(task.item)})
+                        .rows.at(0)
+                        .at(0));
+  if (run == 0) throw UsageError("no run has kept the arguments of task " + to_string(task) + " (Options::keep, RANKVIEW_KEEP)");
+  KeptCall kept = find_call(controller, run, task.call, task, nullptr);
+  const auto found = find_arguments(controller, run, task.call, {task.item});
+  if (found.empty()) throw UsageError("the arguments of " + controller::shown(run, task) + " were not kept (Options::keep, RANKVIEW_KEEP)");
+  Again again;
+  again.arguments.push_back(found.begin()->second.bytes);
+  again.function = std::move(kept.function);
+  again.label = kept.label;
+  return again;
+}
 
 std::vector<Again> find_again(Controller& controller, const std::vector<TaskOfRun>& tasks, const std::type_info& type, const Flags& flags) {
   if (!flags.checkpoint->empty()) throw UsageError("resubmit() runs tasks again, whatever a checkpoint has of them");
@@ -9077,22 +9295,8 @@ std::vector<Again> find_again(Controller& controller, const std::vector<TaskOfRu
   for (const auto& [call, places] : calls) {
     std::vector<std::uint64_t> items;
     for (const std::size_t place : places) items.push_back(tasks[place].task.item);
-    struct Kept {
-      int engine = -1;
-      std::shared_ptr<const std::string> arguments;
-    };
-    std::map<std::uint64_t, Kept> found;
-    for (const std::string& list : controller::lists_of(items)) {
-      Table table =
-          controller::ask(controller, "select item, engine, arguments from kept where run = ? and call = ? and item in (" + list + ")",
-                          {call.first, static_cast<std::int64_t>(call.second)});
-      for (auto& row : table.rows) {
-        if (row[2])
-          found[static_cast<std::uint64_t>(number_in(row[0]))] = {static_cast<int>(number_in(row[1])),
-                                                                  std::make_shared<const std::string>(std::move(*row[2]))};
-      }
-    }
-    const KeptCall kept = find_call(controller, call.first, call.second, tasks[places.front()].task, type);
+    const auto found = find_arguments(controller, call.first, call.second, items);
+    const KeptCall kept = find_call(controller, call.first, call.second, tasks[places.front()].task, &type);
     // Those of a direct view by their engines.
     std::map<int, Again> by_engine;
     for (const std::size_t place : places) {
@@ -9108,15 +9312,10 @@ std::vector<Again> find_again(Controller& controller, const std::vector<TaskOfRu
                          " was for one engine and never came to it, so that it is not known which: name one by the flag targets");
       Again& again = by_engine[engine];
       again.places.push_back(place);
-      again.arguments.push_back(at->second.arguments);
+      again.arguments.push_back(at->second.bytes);
     }
     for (auto& [engine, again] : by_engine) {
-      again.function.thunk = kept.function.thunk;
-      again.function.code = kept.function.code;
-      if (kept.function.object) {
-        const auto state = kept.function.object->bytes.bytes();
-        again.function.object.edit().raw(state.data(), state.size());
-      }
+      again.function = copy_of(kept.function);
       again.label = kept.label;
       again.flags = kept.flags;
       again.flags.add(flags);
@@ -9153,12 +9352,7 @@ void write_arguments(Writer& out, const std::shared_ptr<const std::string>& kept
 }  // namespace
 
 void submit_again(const std::shared_ptr<Call>& call, const Again& tasks) {
-  call->function.thunk = tasks.function.thunk;
-  call->function.code = tasks.function.code;
-  if (tasks.function.object) {
-    const auto state = tasks.function.object->bytes.bytes();
-    call->function.object.edit().raw(state.data(), state.size());
-  }
+  call->function = copy_of(tasks.function);
   call->spread = Spread::pool;
   call->engines = tasks.engines;
   if (tasks.flags.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(tasks.flags.chunksize));
@@ -16944,8 +17138,6 @@ std::uint64_t memory_of(pid_t process) {
 }
 
 }  // namespace rankview::isolation
-
-#include <sstream>
 
 namespace rankview::isolation {
 namespace {

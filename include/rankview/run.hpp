@@ -23,6 +23,10 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 /// up, and the result is 1 on every rank. `std::exit` inside `main` ends all ranks with that code.
 ///
 /// Without mpirun there is one engine, a thread of the process; `RANKVIEW_ENGINES=4 ./app` starts itself again as `mpirun -np 5 ./app`.
+///
+/// `RANKVIEW_REPLAY=run.db:17.3 ./app` runs, instead of `main`, task 17.3 of the latest run in that database that has kept its arguments
+/// (Options::keep), in this process and without isolation, prints what it gives or how it fails, and returns 0 or 1; `run.db:2:17.3` that
+/// of run 2. A crash is a crash of the program.
 template <class Main>
 int run(int argc, char** argv, Main&& main, const Options& options = {}) {
   if constexpr (!std::is_invocable_v<Main&, Client&>) {

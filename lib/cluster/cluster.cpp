@@ -203,7 +203,8 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.teams = &teams;
   settings.recorder = recorders.get();
   settings.keeps_all = hub != nullptr && options.keep == Keep::all;
-  if (hub != nullptr) settings.archive = hub->database();
+  settings.archive = archive;
+  if (archive == nullptr && hub != nullptr) settings.archive = hub->database();
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
     const transport::Identity& identity = ranks[static_cast<std::size_t>(silent)];

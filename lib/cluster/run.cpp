@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/cluster_state.hpp"
 
+#include "cluster/hub_module.hpp"
+#include "cluster/replay.hpp"
 #include "cluster/start_guard.hpp"
 #include "cluster/task_server.hpp"
 #include "cluster/under_way.hpp"
@@ -22,6 +24,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -56,17 +59,24 @@ void begin_crash_reports() {
 
 }  // namespace
 
-int run(int argc, char** argv, const std::function<int(Client&)>& main, const Options& options) {
+int run(int argc, char** argv, const std::function<int(Client&)>& client, const Options& chosen) {
   if (program.cluster != nullptr || UnderWay::any())
     throw UsageError("rankview::run within a run: use the Client that the outer one was given, or pass that to what calls this");
   bool owns_mpi = false;
+  Options options = chosen;
+  std::optional<Replay> replayed;
   try {
     if (transport::mpi_finalised())
       throw UsageError(
           "rankview::run behind MPI_Finalize: MPI can be initialised once in a program, and is over, perhaps with an earlier "
           "rankview::run, which finalises what it has initialised. For several runs, call MPI_Init_thread and MPI_Finalize yourself, and "
           "make a rankview::Cluster between them");
-    launch::start_under_mpirun(argc, argv);
+    replayed = wanted_replay();
+    if (replayed) {
+      options.hub = "";  // it is asked, and has nothing to add
+    } else {
+      launch::start_under_mpirun(argc, argv);
+    }
     owns_mpi = !transport::mpi_running();
     if (owns_mpi) {
       const Effective effective = decide(options);
@@ -84,6 +94,11 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
 
   try {
     program.cluster = std::make_unique<Cluster>(MPI_COMM_WORLD, options);
+    if (replayed) {
+      if (program.cluster->state_->size > 1)
+        throw UsageError("RANKVIEW_REPLAY runs one task in one process: start the program by itself, without mpirun");
+      program.cluster->state_->archive = open_hub(replayed->file);
+    }
   } catch (const MismatchedBuild& error) {
     // Every rank knows; one says so.
     int rank = 0;
@@ -136,7 +151,7 @@ int run(int argc, char** argv, const std::function<int(Client&)>& main, const Op
       if (owns_mpi) transport::finalise();
     };
     try {
-      exit_code = state.control(main);
+      exit_code = state.control(replayed ? [&replayed](Client&) { return replay(*replayed); } : client);
     } catch (const Draining&) {
       exit_code = exit_to_requeue;
     } catch (...) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "controller/again.hpp"
+
 #include "controller/controller.hpp"
 #include "controller/items.hpp"
 #include "controller/look_ups.hpp"
@@ -14,6 +16,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -46,7 +49,7 @@ struct KeptCall {
   Flags flags;
 };
 
-KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call, const TaskId& task, const std::type_info& type) {
+KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call, const TaskId& task, const std::type_info* type) {
   const Table table = controller::ask(
       controller,
       "select thunk, thunk_module, thunk_offset, code.function, function_module, function_offset, state, result, direct, isolation, "
@@ -60,8 +63,8 @@ KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call,
                      "Options::keep = rv::Keep::none, and of all with rv::Keep::all (RANKVIEW_KEEP)");
   const auto& row = table.rows.front();
   const std::string result = row[7].value_or("");
-  if (result != type.name())
-    throw TypeError("the result of " + whose + " is a " + engine::type_name(result.c_str()) + ", not a " + engine::type_name(type));
+  if (type != nullptr && result != type->name())
+    throw TypeError("the result of " + whose + " is a " + engine::type_name(result.c_str()) + ", not a " + engine::type_name(*type));
   const auto code = [&](std::size_t column) {
     const CodeAddress address{static_cast<std::uint64_t>(number_in(row[column + 1])),
                               static_cast<std::uint64_t>(number_in(row[column + 2]))};
@@ -79,7 +82,7 @@ KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call,
     const std::string state = row[6].value_or("");
     kept.function.object.edit().raw(state.data(), state.size());
   }
-  if (kept.function.thunk->result == nullptr || *kept.function.thunk->result != type)
+  if (kept.function.thunk->result == nullptr || kept.function.thunk->result->name() != result)
     throw UsageError(whose + " cannot be run again by this build of the program: its callable returns something else now");
   kept.direct = number_in(row[8]) != 0;
   kept.label = row[13].value_or("");
@@ -91,7 +94,56 @@ KeptCall find_call(Controller& controller, std::int64_t run, std::uint64_t call,
   return kept;
 }
 
+struct KeptArguments {
+  int engine = -1;
+  std::shared_ptr<const std::string> bytes;
+};
+
+std::map<std::uint64_t, KeptArguments> find_arguments(Controller& controller, std::int64_t run, std::uint64_t call,
+                                                      const std::vector<std::uint64_t>& items) {
+  std::map<std::uint64_t, KeptArguments> found;
+  for (const std::string& list : controller::lists_of(items)) {
+    Table table =
+        controller::ask(controller, "select item, engine, arguments from kept where run = ? and call = ? and item in (" + list + ")",
+                        {run, static_cast<std::int64_t>(call)});
+    for (auto& row : table.rows) {
+      if (row[2])
+        found[static_cast<std::uint64_t>(number_in(row[0]))] = {static_cast<int>(number_in(row[1])),
+                                                                std::make_shared<const std::string>(std::move(*row[2]))};
+    }
+  }
+  return found;
+}
+
+Function copy_of(const Function& function) {
+  Function copy;
+  copy.thunk = function.thunk;
+  copy.code = function.code;
+  if (function.object) {
+    const auto state = function.object->bytes.bytes();
+    copy.object.edit().raw(state.data(), state.size());
+  }
+  return copy;
+}
+
 }  // namespace
+
+Again find_one_again(Controller& controller, std::int64_t run, const TaskId& task) {
+  if (run == 0)
+    run = number_in(controller::ask(controller, "select max(run) from kept where call = ? and item = ?",
+                                    {static_cast<std::int64_t>(task.call), static_cast<std::int64_t>(task.item)})
+                        .rows.at(0)
+                        .at(0));
+  if (run == 0) throw UsageError("no run has kept the arguments of task " + to_string(task) + " (Options::keep, RANKVIEW_KEEP)");
+  KeptCall kept = find_call(controller, run, task.call, task, nullptr);
+  const auto found = find_arguments(controller, run, task.call, {task.item});
+  if (found.empty()) throw UsageError("the arguments of " + controller::shown(run, task) + " were not kept (Options::keep, RANKVIEW_KEEP)");
+  Again again;
+  again.arguments.push_back(found.begin()->second.bytes);
+  again.function = std::move(kept.function);
+  again.label = kept.label;
+  return again;
+}
 
 std::vector<Again> find_again(Controller& controller, const std::vector<TaskOfRun>& tasks, const std::type_info& type, const Flags& flags) {
   if (!flags.checkpoint->empty()) throw UsageError("resubmit() runs tasks again, whatever a checkpoint has of them");
@@ -103,22 +155,8 @@ std::vector<Again> find_again(Controller& controller, const std::vector<TaskOfRu
   for (const auto& [call, places] : calls) {
     std::vector<std::uint64_t> items;
     for (const std::size_t place : places) items.push_back(tasks[place].task.item);
-    struct Kept {
-      int engine = -1;
-      std::shared_ptr<const std::string> arguments;
-    };
-    std::map<std::uint64_t, Kept> found;
-    for (const std::string& list : controller::lists_of(items)) {
-      Table table =
-          controller::ask(controller, "select item, engine, arguments from kept where run = ? and call = ? and item in (" + list + ")",
-                          {call.first, static_cast<std::int64_t>(call.second)});
-      for (auto& row : table.rows) {
-        if (row[2])
-          found[static_cast<std::uint64_t>(number_in(row[0]))] = {static_cast<int>(number_in(row[1])),
-                                                                  std::make_shared<const std::string>(std::move(*row[2]))};
-      }
-    }
-    const KeptCall kept = find_call(controller, call.first, call.second, tasks[places.front()].task, type);
+    const auto found = find_arguments(controller, call.first, call.second, items);
+    const KeptCall kept = find_call(controller, call.first, call.second, tasks[places.front()].task, &type);
     // Those of a direct view by their engines.
     std::map<int, Again> by_engine;
     for (const std::size_t place : places) {
@@ -134,15 +172,10 @@ std::vector<Again> find_again(Controller& controller, const std::vector<TaskOfRu
                          " was for one engine and never came to it, so that it is not known which: name one by the flag targets");
       Again& again = by_engine[engine];
       again.places.push_back(place);
-      again.arguments.push_back(at->second.arguments);
+      again.arguments.push_back(at->second.bytes);
     }
     for (auto& [engine, again] : by_engine) {
-      again.function.thunk = kept.function.thunk;
-      again.function.code = kept.function.code;
-      if (kept.function.object) {
-        const auto state = kept.function.object->bytes.bytes();
-        again.function.object.edit().raw(state.data(), state.size());
-      }
+      again.function = copy_of(kept.function);
       again.label = kept.label;
       again.flags = kept.flags;
       again.flags.add(flags);
@@ -179,12 +212,7 @@ void write_arguments(Writer& out, const std::shared_ptr<const std::string>& kept
 }  // namespace
 
 void submit_again(const std::shared_ptr<Call>& call, const Again& tasks) {
-  call->function.thunk = tasks.function.thunk;
-  call->function.code = tasks.function.code;
-  if (tasks.function.object) {
-    const auto state = tasks.function.object->bytes.bytes();
-    call->function.object.edit().raw(state.data(), state.size());
-  }
+  call->function = copy_of(tasks.function);
   call->spread = Spread::pool;
   call->engines = tasks.engines;
   if (tasks.flags.chunksize <= 0) throw UsageError("chunksize must be at least 1, and is " + std::to_string(tasks.flags.chunksize));

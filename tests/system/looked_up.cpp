@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <numeric>
 #include <stdexcept>
@@ -56,6 +57,7 @@ double solve(double x) {
 
 #ifndef OTHER_BUILD
 double only_here(double x) { throw std::runtime_error("broken for " + std::to_string(x)); }
+int crash(int n) { return n == 3 ? std::abort(), n : 0; }
 #endif
 
 int client(rv::Client& rc, const std::string& how) {
@@ -72,6 +74,9 @@ int client(rv::Client& rc, const std::string& how) {
     auto other = pool.with({.label = "only"}).apply(only_here, 1.0);
     other.wait();
     static_cast<void>(other.successful());
+    auto crashing = pool.with({.label = "crash", .isolation = rv::process}).apply(crash, 3);
+    crashing.wait();
+    static_cast<void>(crashing.successful());
 #endif
     rc.wait();
     for (const bool well : {solved.successful(), scaled.successful(), called.successful()}) say(well ? "went well" : "failed");
