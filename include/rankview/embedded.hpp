@@ -314,13 +314,228 @@ struct Contents {
 
 }  // namespace rankview::checkpoint
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <optional>
 #include <thread>
+
+namespace rankview::transport {
+
+// How to wait for something that only looking will show: spin for a while, then sleep for a sixteenth of the time waited so far, at most
+// `sleep`. So the delay that sleeping adds stays in proportion, and a long wait costs little CPU.
+struct IdleLimits {
+  std::chrono::nanoseconds spin{50'000};
+  std::chrono::nanoseconds sleep{1'000'000};
+};
+
+// How long one waiter spins. Two that wait for each other's answers and have both begun to sleep would stay so, each being late because the
+// other was. What their waits take then is a few hundred microseconds, some of which the system adds to every sleep. So after a wait that
+// ended by then the next may spin for four times as long, up to that; after one that took longer, for half as long.
+class SpinTime {
+ public:
+  explicit SpinTime(const IdleLimits& limits) : limits_(limits), spin_(limits.spin) {}
+
+  [[nodiscard]] const IdleLimits& limits() const { return limits_; }
+  [[nodiscard]] std::chrono::nanoseconds get() const { return spin_; }
+
+  // A wait that came to sleeping has ended.
+  void learn(std::chrono::nanoseconds waited) {
+    const auto longest = 16 * limits_.spin;
+    spin_ = waited < longest ? std::min<std::chrono::nanoseconds>(4 * spin_, longest)
+                             : std::max<std::chrono::nanoseconds>(spin_ / 2, limits_.spin);
+  }
+
+ private:
+  IdleLimits limits_;
+  std::chrono::nanoseconds spin_;
+};
+
+// Sleeps for as long as it says: to the microsecond, where the system would otherwise add some fifty to be able to wake several sleepers at
+// once.
+void nap(std::chrono::nanoseconds pause);
+
+// One wait.
+template <class Clock>
+class IdleBy {
+ public:
+  using clock = Clock;
+
+  explicit IdleBy(SpinTime& spin) : spin_(spin) {}
+
+  // Something happened: the next wait begins.
+  void reset() {
+    if (slept_) spin_.learn(clock::now() - since_);
+    slept_ = false;
+    looks_ = 0;
+  }
+
+  // How long to sleep before the next look: zero while spinning, which with a limit of zero is one look.
+  std::chrono::nanoseconds pause() {
+    // Reading the clock costs about as much as a look; what comes soon should not wait for it.
+    const unsigned per_reading = spin_.get().count() != 0 ? looks_per_reading : 1;
+    if (!slept_ && ++looks_ % per_reading != 0) return {};
+    const auto now = clock::now();
+    if (looks_ == per_reading && !slept_) {
+      since_ = now;
+      return {};
+    }
+    const auto waited = now - since_;
+    if (waited < spin_.get()) return {};
+    slept_ = true;
+    return std::clamp<std::chrono::nanoseconds>(waited / 16, shortest, std::max(shortest, spin_.limits().sleep));
+  }
+
+ private:
+  static constexpr unsigned looks_per_reading = 16;
+  static constexpr std::chrono::nanoseconds shortest{1'000};
+
+  SpinTime& spin_;
+  unsigned looks_ = 0;
+  bool slept_ = false;
+  typename clock::time_point since_;
+};
+using Idle = IdleBy<std::chrono::steady_clock>;
+
+}  // namespace rankview::transport
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+
+namespace rankview::transport {
+
+// Where a clock of a simulated run gets its time from; such a run has threads of its own, too.
+class TimeSource {
+ public:
+  [[nodiscard]] virtual std::int64_t now() const = 0;
+  // Passes time until a message arrives, or so much of it.
+  virtual void nap(std::chrono::nanoseconds pause) = 0;
+  // Passes time, whatever arrives.
+  virtual void sleep(std::chrono::nanoseconds time) = 0;
+  // Has `body` go on by itself; gives its number.
+  virtual std::size_t start(std::function<void()> body) = 0;
+  // Passes time until that has ended.
+  virtual void join(std::size_t thread) = 0;
+
+ protected:
+  ~TimeSource() = default;
+};
+
+// Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
+// that share an anchor agree to the nanosecond; hosts agree as well as their wall clocks did at the start.
+//
+// What waits, waits by its clock, so that a simulated run decides what comes of it. There a wait for others is a look now and then.
+class Clock {
+ public:
+  Clock() : anchor_(wall() - steady()) {}
+  explicit Clock(std::int64_t anchor) : anchor_(anchor) {}
+  // A simulated one.
+  explicit Clock(TimeSource& source) : anchor_(0), source_(&source) {}
+
+  [[nodiscard]] std::int64_t now() const { return source_ == nullptr ? anchor_ + steady() : source_->now(); }
+  // What a deadline is compared with.
+  [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const {
+    return source_ == nullptr ? std::chrono::steady_clock::now()
+                              : std::chrono::steady_clock::time_point(std::chrono::nanoseconds(source_->now()));
+  }
+  [[nodiscard]] std::int64_t anchor() const { return anchor_; }
+  [[nodiscard]] TimeSource* source() const { return source_; }
+  [[nodiscard]] bool simulated() const { return source_ != nullptr; }
+
+  // Sleeps for so long, to the microsecond.
+  void nap(std::chrono::nanoseconds pause) const { source_ == nullptr ? transport::nap(pause) : source_->nap(pause); }
+  // Sleeps for so long, and what the system adds to that.
+  void sleep(std::chrono::nanoseconds time) const { source_ == nullptr ? std::this_thread::sleep_for(time) : source_->sleep(time); }
+  // Between two looks of who waits and does not sleep: nothing, but in a simulated run others go on.
+  void spin() const {
+    if (source_ != nullptr) source_->nap({});
+  }
+  // Waits for as long as the value is `old`.
+  template <class T>
+  void wait(const std::atomic<T>& value, T old) const {
+    if (source_ == nullptr) {
+      value.wait(old);
+      return;
+    }
+    while (value.load() == old) source_->sleep(look_after);
+  }
+  // Waits for `ready`, which is asked under the lock, and at most for so long. Whether it is.
+  template <class Ready>
+  bool wait_for(std::condition_variable& changed, std::unique_lock<std::mutex>& lock, std::chrono::nanoseconds time, Ready ready) const {
+    if (source_ == nullptr) return changed.wait_for(lock, time, ready);
+    const std::int64_t end = source_->now() + time.count();
+    while (!ready()) {
+      const std::chrono::nanoseconds left(end - source_->now());
+      if (left.count() <= 0) return false;
+      lock.unlock();
+      source_->sleep(std::min<std::chrono::nanoseconds>(left, look_after));
+      lock.lock();
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds look_after{1};
+
+  static std::int64_t steady() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+  static std::int64_t wall() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  }
+
+  std::int64_t anchor_;
+  TimeSource* source_ = nullptr;
+};
+
+// The clock of deadlines that are made where nobody has one: the system's, or that of the simulated run.
+std::chrono::steady_clock::time_point steady_now();
+// From here on there is a simulated run, or, where null, none any more.
+void set_time_source(TimeSource* source);
+
+// A thread of the library's: one of the system's, or of a simulated run.
+class Thread {
+ public:
+  Thread() = default;
+  Thread(const Clock& clock, std::function<void()> body) : source_(clock.source()) {
+    if (source_ == nullptr) {
+      thread_ = std::thread(std::move(body));
+    } else {
+      number_ = source_->start(std::move(body));
+    }
+  }
+  Thread(const Thread&) = delete;
+  Thread& operator=(const Thread&) = delete;
+  Thread(Thread&& other) noexcept
+      : thread_(std::move(other.thread_)), source_(std::exchange(other.source_, nullptr)), number_(other.number_) {}
+  Thread& operator=(Thread&& other) noexcept {
+    thread_ = std::move(other.thread_);
+    source_ = std::exchange(other.source_, nullptr);
+    number_ = other.number_;
+    return *this;
+  }
+  ~Thread() = default;
+
+  [[nodiscard]] bool joinable() const { return thread_.joinable() || source_ != nullptr; }
+  // Whether the caller is this one.
+  [[nodiscard]] bool is_this() const { return thread_.get_id() == std::this_thread::get_id(); }
+  void join() {
+    if (source_ == nullptr) {
+      thread_.join();
+    } else {
+      std::exchange(source_, nullptr)->join(number_);
+    }
+  }
+
+ private:
+  std::thread thread_;
+  TimeSource* source_ = nullptr;
+  std::size_t number_ = 0;
+};
+
+}  // namespace rankview::transport
+
+#include <deque>
+#include <optional>
 
 namespace rankview::checkpoint {
 
@@ -342,7 +557,8 @@ class Checkpoint {
     std::chrono::milliseconds patience{60'000};    // while somebody rewrites the journals
     std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
     std::function<void(const std::string&)> warn;  // is told a line; from any thread
-    // Since the epoch.
+    transport::Clock clock;                        // by which it waits
+    // What is noted of results, since the epoch.
     std::function<std::chrono::nanoseconds()> now = [] { return std::chrono::system_clock::now().time_since_epoch(); };
   };
 
@@ -436,14 +652,13 @@ class Checkpoint {
 
   static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
 
-  std::thread thread_;
+  transport::Thread thread_;
 };
 
 }  // namespace rankview::checkpoint
 
 #include <rankview/errors.hpp>
 
-#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <limits>
@@ -477,7 +692,7 @@ Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
   disk_.make_directory(directory_);
   begin_use();
   read_all();
-  thread_ = std::thread([this] { write_now_and_then(); });
+  thread_ = transport::Thread(settings_.clock, [this] { write_now_and_then(); });
 }
 
 Checkpoint::~Checkpoint() {
@@ -494,12 +709,12 @@ Checkpoint::~Checkpoint() {
 
 // Lets it be known that a job uses it. Who rewrites the journals is waited for.
 void Checkpoint::begin_use() {
-  const auto limit = std::chrono::steady_clock::now() + settings_.patience;
+  const auto limit = settings_.clock.steady_now() + settings_.patience;
   try {
     while ((used_ = disk_.hold(path(std::string(used_name)), false)) == nullptr) {
-      if (std::chrono::steady_clock::now() >= limit)
+      if (settings_.clock.steady_now() >= limit)
         throw UsageError("the checkpoint " + directory_ + " is being rewritten (rankview checkpoint); start again when that is over");
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      settings_.clock.sleep(std::chrono::milliseconds(20));
     }
   } catch (const std::system_error&) {
     // Where files cannot be held nobody can hold it alone either.
@@ -729,11 +944,7 @@ bool Checkpoint::flush(std::optional<std::chrono::milliseconds> limit) {
   const auto over = [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); };
   ++flushes_;
   changed_.notify_all();
-  if (limit) {
-    changed_.wait_for(guard, *limit, over);
-  } else {
-    changed_.wait(guard, over);
-  }
+  while (!settings_.clock.wait_for(changed_, guard, limit.value_or(std::chrono::hours(1)), over) && !limit) continue;
   --flushes_;
   return durable_ >= wanted;
 }
@@ -749,7 +960,7 @@ void Checkpoint::write_now_and_then() {
   std::unique_lock guard(mutex_);
   for (bool last = false; !last;) {
     const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
-    changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
+    settings_.clock.wait_for(changed_, guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
     last = quitting_;
     frames_.set_age(age());
     if (additions_ != durable_) write(guard);
@@ -1428,85 +1639,6 @@ class DrainWatch {
 
 namespace rankview::transport {
 
-// How to wait for something that only looking will show: spin for a while, then sleep for a sixteenth of the time waited so far, at most
-// `sleep`. So the delay that sleeping adds stays in proportion, and a long wait costs little CPU.
-struct IdleLimits {
-  std::chrono::nanoseconds spin{50'000};
-  std::chrono::nanoseconds sleep{1'000'000};
-};
-
-// How long one waiter spins. Two that wait for each other's answers and have both begun to sleep would stay so, each being late because the
-// other was. What their waits take then is a few hundred microseconds, some of which the system adds to every sleep. So after a wait that
-// ended by then the next may spin for four times as long, up to that; after one that took longer, for half as long.
-class SpinTime {
- public:
-  explicit SpinTime(const IdleLimits& limits) : limits_(limits), spin_(limits.spin) {}
-
-  [[nodiscard]] const IdleLimits& limits() const { return limits_; }
-  [[nodiscard]] std::chrono::nanoseconds get() const { return spin_; }
-
-  // A wait that came to sleeping has ended.
-  void learn(std::chrono::nanoseconds waited) {
-    const auto longest = 16 * limits_.spin;
-    spin_ = waited < longest ? std::min<std::chrono::nanoseconds>(4 * spin_, longest)
-                             : std::max<std::chrono::nanoseconds>(spin_ / 2, limits_.spin);
-  }
-
- private:
-  IdleLimits limits_;
-  std::chrono::nanoseconds spin_;
-};
-
-// Sleeps for as long as it says: to the microsecond, where the system would otherwise add some fifty to be able to wake several sleepers at
-// once.
-void nap(std::chrono::nanoseconds pause);
-
-// One wait.
-template <class Clock>
-class IdleBy {
- public:
-  using clock = Clock;
-
-  explicit IdleBy(SpinTime& spin) : spin_(spin) {}
-
-  // Something happened: the next wait begins.
-  void reset() {
-    if (slept_) spin_.learn(clock::now() - since_);
-    slept_ = false;
-    looks_ = 0;
-  }
-
-  // How long to sleep before the next look: zero while spinning, which with a limit of zero is one look.
-  std::chrono::nanoseconds pause() {
-    // Reading the clock costs about as much as a look; what comes soon should not wait for it.
-    const unsigned per_reading = spin_.get().count() != 0 ? looks_per_reading : 1;
-    if (!slept_ && ++looks_ % per_reading != 0) return {};
-    const auto now = clock::now();
-    if (looks_ == per_reading && !slept_) {
-      since_ = now;
-      return {};
-    }
-    const auto waited = now - since_;
-    if (waited < spin_.get()) return {};
-    slept_ = true;
-    return std::clamp<std::chrono::nanoseconds>(waited / 16, shortest, std::max(shortest, spin_.limits().sleep));
-  }
-
- private:
-  static constexpr unsigned looks_per_reading = 16;
-  static constexpr std::chrono::nanoseconds shortest{1'000};
-
-  SpinTime& spin_;
-  unsigned looks_ = 0;
-  bool slept_ = false;
-  typename clock::time_point since_;
-};
-using Idle = IdleBy<std::chrono::steady_clock>;
-
-}  // namespace rankview::transport
-
-namespace rankview::transport {
-
 // Data on its way into place.
 class Transfer {
  public:
@@ -2157,46 +2289,6 @@ class Recorder {
 };
 
 }  // namespace rankview::controller
-
-namespace rankview::transport {
-
-// Where a clock of a simulated run gets its time from.
-class TimeSource {
- public:
-  [[nodiscard]] virtual std::int64_t now() const = 0;
-  virtual void nap(std::chrono::nanoseconds pause) = 0;
-
- protected:
-  ~TimeSource() = default;
-};
-
-// Nanoseconds since the epoch by a clock that runs evenly: the wall clock at one moment, and the steady clock since. Processes of one host
-// that share an anchor agree to the nanosecond; hosts agree as well as their wall clocks did at the start.
-class Clock {
- public:
-  Clock() : anchor_(wall() - steady()) {}
-  explicit Clock(std::int64_t anchor) : anchor_(anchor) {}
-  // A simulated one.
-  explicit Clock(TimeSource& source) : anchor_(0), source_(&source) {}
-
-  [[nodiscard]] std::int64_t now() const { return source_ == nullptr ? anchor_ + steady() : source_->now(); }
-  [[nodiscard]] std::int64_t anchor() const { return anchor_; }
-  // Sleeps for so long.
-  void nap(std::chrono::nanoseconds pause) const { source_ == nullptr ? transport::nap(pause) : source_->nap(pause); }
-
- private:
-  static std::int64_t steady() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
-  static std::int64_t wall() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
-  }
-
-  std::int64_t anchor_;
-  TimeSource* source_ = nullptr;
-};
-
-}  // namespace rankview::transport
 
 #include <cstdio>
 
@@ -2884,7 +2976,7 @@ namespace rankview::controller {
 // The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
 class Checkpoints {
  public:
-  explicit Checkpoints(checkpoint::Disk& disk) : disk_(disk) {}
+  Checkpoints(checkpoint::Disk& disk, const transport::Clock& clock) : disk_(disk), clock_(clock) {}
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
@@ -2895,6 +2987,7 @@ class Checkpoints {
 
  private:
   checkpoint::Disk& disk_;
+  const transport::Clock clock_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them
@@ -4716,7 +4809,7 @@ class Driver {
   std::atomic<bool> attended_{false};  // see note_attended()
   std::atomic<int> drivers_{0};        // threads that wait and drive; the progress thread leaves the work to them
   std::atomic<int> state_{0};          // of the progress thread
-  std::thread thread_;
+  transport::Thread thread_;
 };
 
 template <class Ready>
@@ -4739,15 +4832,21 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
       idle.reset();
       if (lock_.wanted()) lock_.let_others_in();
       if (work_.much_left()) visit.let_go();
+      // Where data is on the move, round follows round.
+      if (settings_.clock.simulated()) {
+        visit.unlock();
+        settings_.clock.spin();
+        visit.lock();
+      }
       continue;
     }
-    if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
+    if (deadline && settings_.clock.steady_now() >= *deadline) return false;
     auto pause = idle.pause();
     if (pause.count() == 0) {
       if (!drives || lock_.wanted()) lock_.let_others_in();
       continue;
     }
-    if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
+    if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - settings_.clock.steady_now());
     visit.unlock();
     settings_.clock.nap(pause);
     visit.lock();
@@ -5931,7 +6030,7 @@ class ProgressThread {
   ~ProgressThread();
 
   // Until start() there is none, and nothing else has an effect.
-  void start();
+  void start(const transport::Clock& clock);
 
   // The loop, which alone calls this, begins an item.
   void note_item() { items_begun_.store(items_begun_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
@@ -5957,7 +6056,8 @@ class ProgressThread {
   std::function<void()> beat_;
   std::atomic<std::uint64_t> items_begun_{0};
   std::atomic<int> activity_{parked};
-  std::thread thread_;
+  transport::Clock clock_;
+  transport::Thread thread_;
 };
 
 }  // namespace rankview::engine
@@ -9883,6 +9983,8 @@ std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& dir
   if (const auto known = open_.find(name); known != open_.end()) return named_[directory] = known->second;
   checkpoint::Checkpoint::Settings settings;
   settings.origin = this_process();
+  settings.clock = clock_;
+  settings.now = [clock = clock_] { return std::chrono::nanoseconds(clock.now()); };
   settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
   try {
     auto opened = std::make_shared<checkpoint::Checkpoint>(disk_, directory, std::move(settings));
@@ -10002,7 +10104,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      checkpoints_(*settings.disk),
+      checkpoints_(*settings.disk, settings.driver.clock),
       keeper_(ledger_, work_, settings.recorder),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
@@ -10267,7 +10369,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   visit.unlock();
   Deadline limit;
   // Engines enforce the grace period themselves where they have a progress thread; they get a little longer to do so.
-  if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
+  if (ending == wire::Ending::failed) limit = settings_.driver.clock.steady_now() + settings_.grace + std::chrono::seconds(1);
   const bool ended = drive(
       limit,
       [this] {
@@ -10890,7 +10992,7 @@ constexpr int flood = 1000;
 
 Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings)
     : round_(round), work_(work), continuations_(continuations), settings_(settings), spin_(settings.idle) {
-  if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
+  if (settings_.progress_thread) thread_ = transport::Thread(settings_.clock, [this] { run_progress_thread(); });
 }
 
 Driver::~Driver() { stop_progress_thread(); }
@@ -10899,7 +11001,7 @@ void Driver::stop_progress_thread() {
   state_ = quitting;
   state_.notify_all();
   // A continuation that it runs may leave the program.
-  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+  if (thread_.joinable() && !thread_.is_this()) thread_.join();
 }
 
 bool Driver::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
@@ -10963,9 +11065,9 @@ void Driver::run_progress_thread() {
   auto pause = shortest;
   int idle_rounds = 0;
   for (;;) {
-    state_.wait(parked);
+    settings_.clock.wait(state_, parked);
     if (state_.load() == quitting) return;
-    std::this_thread::sleep_for(pause);
+    settings_.clock.sleep(pause);
     if (drivers_.load(std::memory_order_relaxed) > 0) {
       pause = longest;
       continue;
@@ -14422,6 +14524,8 @@ void Visit::run_next_piece() {
 
 // Waiting for calls, and giving them up.
 namespace rankview::inline abi_0_1::detail {
+
+std::chrono::steady_clock::time_point deadline_clock() { return transport::steady_now(); }
 bool wait(Call& call, const Deadline& deadline) {
   if (call.life().done()) return true;
   return call.controller->drive(
@@ -15007,7 +15111,7 @@ Engine::Engine(const Settings& settings, Variables& variables)
     if (TaskHost* const here = running_here()) here->withhold();
   });
   static_cast<void>(registered);
-  if (settings_.progress_thread) progress_thread_.start();
+  if (settings_.progress_thread) progress_thread_.start(settings_.clock);
 }
 
 wire::End Engine::serve(transport::Endpoint& endpoint) {
@@ -15163,6 +15267,7 @@ void Engine::report_memory() {
 // In the progress thread, while one item takes long.
 void Engine::beat() {
   if (!lock_.try_lock()) return;
+  std::unique_lock held(lock_, std::adopt_lock);
   // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
   constexpr int flood = 64;
   for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
@@ -15177,7 +15282,7 @@ void Engine::beat() {
                            "the client failed (" + end_->reason + "), and the running task of engine " + std::to_string(settings_.id) +
                                " did not stop within " + std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS)");
   std::stop_source due = runs_.due_stop(settings_.clock);
-  lock_.unlock();
+  held.unlock();
   const RunningHere here(this);  // for callbacks of the task's stop token
   due.request_stop();
 }
@@ -15402,8 +15507,9 @@ namespace rankview::engine {
 class Group final : public detail::Group {
  public:
   // `votes`: rounds of voting that the call has. `broken`: whether one of the team has died; asked again and again by who waits.
-  Group(std::shared_ptr<transport::Team> team, transport::SpinTime& spin, std::uint64_t votes, std::function<bool()> broken)
-      : owner_(std::move(team)), team_(*owner_), spin_(spin), votes_(votes), is_broken_(std::move(broken)) {}
+  Group(std::shared_ptr<transport::Team> team, transport::SpinTime& spin, const transport::Clock& clock, std::uint64_t votes,
+        std::function<bool()> broken)
+      : owner_(std::move(team)), team_(*owner_), spin_(spin), clock_(clock), votes_(votes), is_broken_(std::move(broken)) {}
 
   [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
   [[nodiscard]] std::size_t size() const override { return team_.engines(); }
@@ -15447,6 +15553,7 @@ class Group final : public detail::Group {
   std::shared_ptr<transport::Team> owner_;
   transport::Team& team_;
   transport::SpinTime& spin_;
+  const transport::Clock& clock_;
   std::uint64_t votes_;
   std::function<bool()> is_broken_;
   bool broken_ = false;
@@ -15474,13 +15581,14 @@ void Group::wait(transport::Team::Begun transfer, const std::function<void()>& l
   for (unsigned looks = 1; !transfer->done(); ++looks) {
     if (agreed_) {
       if (looks % looks_between == 0 && is_broken_()) give_up(std::move(transfer));
+      clock_.spin();
       continue;
     }
     const auto pause = idle.pause();
     if (pause.count() == 0) continue;
     if (is_broken_()) give_up(std::move(transfer));
     if (late && !std::exchange(told, true)) late();
-    transport::nap(pause);
+    clock_.nap(pause);
   }
   idle.reset();
 }
@@ -15488,12 +15596,12 @@ void Group::wait(transport::Team::Begun transfer, const std::function<void()>& l
 // What is on its way between those that live arrives in the meantime. MPI may go on with the rest for ever, so all that it may look at is
 // never freed.
 void Group::give_up(transport::Team::Begun transfer) {
-  constexpr std::chrono::milliseconds patience{200};
+  constexpr std::int64_t patience = 200'000'000;  // nanoseconds
   static auto& for_ever = *new std::vector<std::shared_ptr<const void>>;
   RANKVIEW_MARK(team_given_up_in_collective);
   broken_ = true;
-  const auto limit = std::chrono::steady_clock::now() + patience;
-  while (!transfer->done() && std::chrono::steady_clock::now() < limit) continue;
+  const std::int64_t limit = clock_.now() + patience;
+  while (!transfer->done() && clock_.now() < limit) clock_.spin();
   for_ever.insert(for_ever.end(), kept_.begin(), kept_.end());
   for_ever.push_back(std::move(transfer));
   for_ever.push_back(owner_);
@@ -15814,17 +15922,18 @@ ProgressThread::~ProgressThread() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ProgressThread::start() {
-  thread_ = std::thread([this] { run(); });
+void ProgressThread::start(const transport::Clock& clock) {
+  clock_ = clock;
+  thread_ = transport::Thread(clock, [this] { run(); });
 }
 
 void ProgressThread::run() {
   constexpr auto period = std::chrono::milliseconds(1);
   std::uint64_t last = 0;
   for (;;) {
-    activity_.wait(parked);
+    clock_.wait(activity_, parked);
     if (activity_.load() == quitting) return;
-    std::this_thread::sleep_for(period);
+    clock_.sleep(period);
     const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
     if (begun == std::exchange(last, begun)) beat_();
   }
@@ -15897,7 +16006,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
       fail_batch(batch);
       return;
     }
-    group.emplace(teams_.at(batch.team), loop_.spin(), batch.votes, [this, &batch] { return team_broken(batch.team); });
+    group.emplace(teams_.at(batch.team), loop_.spin(), settings_.clock, batch.votes, [this, &batch] { return team_broken(batch.team); });
   } else if (batch.slow) {
     outbox_.flush();
   }
@@ -20621,6 +20730,19 @@ void nap(std::chrono::nanoseconds pause) {
   static_cast<void>(set);  // where it cannot be set, sleeps are longer and still right
   std::this_thread::sleep_for(pause);
 }
+
+namespace {
+
+TimeSource* simulated_time = nullptr;
+
+}  // namespace
+
+std::chrono::steady_clock::time_point steady_now() {
+  if (simulated_time == nullptr) return std::chrono::steady_clock::now();
+  return Clock(*simulated_time).steady_now();
+}
+
+void set_time_source(TimeSource* source) { simulated_time = source; }
 
 }  // namespace rankview::transport
 

@@ -39,7 +39,7 @@ Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
   disk_.make_directory(directory_);
   begin_use();
   read_all();
-  thread_ = std::thread([this] { write_now_and_then(); });
+  thread_ = transport::Thread(settings_.clock, [this] { write_now_and_then(); });
 }
 
 Checkpoint::~Checkpoint() {
@@ -56,12 +56,12 @@ Checkpoint::~Checkpoint() {
 
 // Lets it be known that a job uses it. Who rewrites the journals is waited for.
 void Checkpoint::begin_use() {
-  const auto limit = std::chrono::steady_clock::now() + settings_.patience;
+  const auto limit = settings_.clock.steady_now() + settings_.patience;
   try {
     while ((used_ = disk_.hold(path(std::string(used_name)), false)) == nullptr) {
-      if (std::chrono::steady_clock::now() >= limit)
+      if (settings_.clock.steady_now() >= limit)
         throw UsageError("the checkpoint " + directory_ + " is being rewritten (rankview checkpoint); start again when that is over");
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      settings_.clock.sleep(std::chrono::milliseconds(20));
     }
   } catch (const std::system_error&) {
     // Where files cannot be held nobody can hold it alone either.
@@ -291,11 +291,7 @@ bool Checkpoint::flush(std::optional<std::chrono::milliseconds> limit) {
   const auto over = [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); };
   ++flushes_;
   changed_.notify_all();
-  if (limit) {
-    changed_.wait_for(guard, *limit, over);
-  } else {
-    changed_.wait(guard, over);
-  }
+  while (!settings_.clock.wait_for(changed_, guard, limit.value_or(std::chrono::hours(1)), over) && !limit) continue;
   --flushes_;
   return durable_ >= wanted;
 }
@@ -311,7 +307,7 @@ void Checkpoint::write_now_and_then() {
   std::unique_lock guard(mutex_);
   for (bool last = false; !last;) {
     const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
-    changed_.wait_for(guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
+    settings_.clock.wait_for(changed_, guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
     last = quitting_;
     frames_.set_age(age());
     if (additions_ != durable_) write(guard);

@@ -6,6 +6,7 @@
 #include "checkpoint/disk.hpp"
 #include "checkpoint/frames.hpp"
 #include "checkpoint/key.hpp"
+#include "transport/clock.hpp"
 
 #include <rankview/detail/buffer.hpp>
 
@@ -21,7 +22,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -45,7 +45,8 @@ class Checkpoint {
     std::chrono::milliseconds patience{60'000};    // while somebody rewrites the journals
     std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
     std::function<void(const std::string&)> warn;  // is told a line; from any thread
-    // Since the epoch.
+    transport::Clock clock;                        // by which it waits
+    // What is noted of results, since the epoch.
     std::function<std::chrono::nanoseconds()> now = [] { return std::chrono::system_clock::now().time_since_epoch(); };
   };
 
@@ -139,7 +140,7 @@ class Checkpoint {
 
   static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
 
-  std::thread thread_;
+  transport::Thread thread_;
 };
 
 }  // namespace rankview::checkpoint

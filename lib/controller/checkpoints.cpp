@@ -36,6 +36,8 @@ std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& dir
   if (const auto known = open_.find(name); known != open_.end()) return named_[directory] = known->second;
   checkpoint::Checkpoint::Settings settings;
   settings.origin = this_process();
+  settings.clock = clock_;
+  settings.now = [clock = clock_] { return std::chrono::nanoseconds(clock.now()); };
   settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
   try {
     auto opened = std::make_shared<checkpoint::Checkpoint>(disk_, directory, std::move(settings));

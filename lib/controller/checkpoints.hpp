@@ -18,7 +18,7 @@ namespace rankview::controller {
 // The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
 class Checkpoints {
  public:
-  explicit Checkpoints(checkpoint::Disk& disk) : disk_(disk) {}
+  Checkpoints(checkpoint::Disk& disk, const transport::Clock& clock) : disk_(disk), clock_(clock) {}
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
@@ -29,6 +29,7 @@ class Checkpoints {
 
  private:
   checkpoint::Disk& disk_;
+  const transport::Clock clock_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them

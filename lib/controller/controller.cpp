@@ -65,7 +65,7 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      checkpoints_(*settings.disk),
+      checkpoints_(*settings.disk, settings.driver.clock),
       keeper_(ledger_, work_, settings.recorder),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
@@ -330,7 +330,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   visit.unlock();
   Deadline limit;
   // Engines enforce the grace period themselves where they have a progress thread; they get a little longer to do so.
-  if (ending == wire::Ending::failed) limit = std::chrono::steady_clock::now() + settings_.grace + std::chrono::seconds(1);
+  if (ending == wire::Ending::failed) limit = settings_.driver.clock.steady_now() + settings_.grace + std::chrono::seconds(1);
   const bool ended = drive(
       limit,
       [this] {

@@ -25,7 +25,7 @@ constexpr int flood = 1000;
 
 Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings)
     : round_(round), work_(work), continuations_(continuations), settings_(settings), spin_(settings.idle) {
-  if (settings_.progress_thread) thread_ = std::thread([this] { run_progress_thread(); });
+  if (settings_.progress_thread) thread_ = transport::Thread(settings_.clock, [this] { run_progress_thread(); });
 }
 
 Driver::~Driver() { stop_progress_thread(); }
@@ -34,7 +34,7 @@ void Driver::stop_progress_thread() {
   state_ = quitting;
   state_.notify_all();
   // A continuation that it runs may leave the program.
-  if (thread_.joinable() && thread_.get_id() != std::this_thread::get_id()) thread_.join();
+  if (thread_.joinable() && !thread_.is_this()) thread_.join();
 }
 
 bool Driver::may_drive() const { return settings_.any_thread_drives || transport::is_main_thread(); }
@@ -98,9 +98,9 @@ void Driver::run_progress_thread() {
   auto pause = shortest;
   int idle_rounds = 0;
   for (;;) {
-    state_.wait(parked);
+    settings_.clock.wait(state_, parked);
     if (state_.load() == quitting) return;
-    std::this_thread::sleep_for(pause);
+    settings_.clock.sleep(pause);
     if (drivers_.load(std::memory_order_relaxed) > 0) {
       pause = longest;
       continue;

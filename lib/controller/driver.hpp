@@ -15,7 +15,6 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
-#include <thread>
 
 namespace rankview::controller {
 
@@ -116,7 +115,7 @@ class Driver {
   std::atomic<bool> attended_{false};  // see note_attended()
   std::atomic<int> drivers_{0};        // threads that wait and drive; the progress thread leaves the work to them
   std::atomic<int> state_{0};          // of the progress thread
-  std::thread thread_;
+  transport::Thread thread_;
 };
 
 template <class Ready>
@@ -139,15 +138,21 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
       idle.reset();
       if (lock_.wanted()) lock_.let_others_in();
       if (work_.much_left()) visit.let_go();
+      // Where data is on the move, round follows round.
+      if (settings_.clock.simulated()) {
+        visit.unlock();
+        settings_.clock.spin();
+        visit.lock();
+      }
       continue;
     }
-    if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
+    if (deadline && settings_.clock.steady_now() >= *deadline) return false;
     auto pause = idle.pause();
     if (pause.count() == 0) {
       if (!drives || lock_.wanted()) lock_.let_others_in();
       continue;
     }
-    if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - std::chrono::steady_clock::now());
+    if (deadline) pause = std::min<std::chrono::nanoseconds>(pause, *deadline - settings_.clock.steady_now());
     visit.unlock();
     settings_.clock.nap(pause);
     visit.lock();

@@ -19,6 +19,8 @@
 
 // Waiting for calls, and giving them up.
 namespace rankview::inline abi_0_1::detail {
+
+std::chrono::steady_clock::time_point deadline_clock() { return transport::steady_now(); }
 bool wait(Call& call, const Deadline& deadline) {
   if (call.life().done()) return true;
   return call.controller->drive(

@@ -32,7 +32,7 @@ Engine::Engine(const Settings& settings, Variables& variables)
     if (TaskHost* const here = running_here()) here->withhold();
   });
   static_cast<void>(registered);
-  if (settings_.progress_thread) progress_thread_.start();
+  if (settings_.progress_thread) progress_thread_.start(settings_.clock);
 }
 
 wire::End Engine::serve(transport::Endpoint& endpoint) {
@@ -188,6 +188,7 @@ void Engine::report_memory() {
 // In the progress thread, while one item takes long.
 void Engine::beat() {
   if (!lock_.try_lock()) return;
+  std::unique_lock held(lock_, std::adopt_lock);
   // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
   constexpr int flood = 64;
   for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
@@ -202,7 +203,7 @@ void Engine::beat() {
                            "the client failed (" + end_->reason + "), and the running task of engine " + std::to_string(settings_.id) +
                                " did not stop within " + std::to_string(settings_.grace.count()) + " ms (RANKVIEW_SHUTDOWN_GRACE_MS)");
   std::stop_source due = runs_.due_stop(settings_.clock);
-  lock_.unlock();
+  held.unlock();
   const RunningHere here(this);  // for callbacks of the task's stop token
   due.request_stop();
 }

@@ -5,7 +5,6 @@
 #include "marks/mark.hpp"
 #include "transport/process.hpp"
 
-#include <chrono>
 #include <memory>
 #include <new>
 #include <utility>
@@ -29,13 +28,14 @@ void Group::wait(transport::Team::Begun transfer, const std::function<void()>& l
   for (unsigned looks = 1; !transfer->done(); ++looks) {
     if (agreed_) {
       if (looks % looks_between == 0 && is_broken_()) give_up(std::move(transfer));
+      clock_.spin();
       continue;
     }
     const auto pause = idle.pause();
     if (pause.count() == 0) continue;
     if (is_broken_()) give_up(std::move(transfer));
     if (late && !std::exchange(told, true)) late();
-    transport::nap(pause);
+    clock_.nap(pause);
   }
   idle.reset();
 }
@@ -43,12 +43,12 @@ void Group::wait(transport::Team::Begun transfer, const std::function<void()>& l
 // What is on its way between those that live arrives in the meantime. MPI may go on with the rest for ever, so all that it may look at is
 // never freed.
 void Group::give_up(transport::Team::Begun transfer) {
-  constexpr std::chrono::milliseconds patience{200};
+  constexpr std::int64_t patience = 200'000'000;  // nanoseconds
   static auto& for_ever = *new std::vector<std::shared_ptr<const void>>;
   RANKVIEW_MARK(team_given_up_in_collective);
   broken_ = true;
-  const auto limit = std::chrono::steady_clock::now() + patience;
-  while (!transfer->done() && std::chrono::steady_clock::now() < limit) continue;
+  const std::int64_t limit = clock_.now() + patience;
+  while (!transfer->done() && clock_.now() < limit) clock_.spin();
   for_ever.insert(for_ever.end(), kept_.begin(), kept_.end());
   for_ever.push_back(std::move(transfer));
   for_ever.push_back(owner_);

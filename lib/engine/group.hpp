@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "transport/clock.hpp"
 #include "transport/idle.hpp"
 #include "transport/team.hpp"
 
@@ -22,8 +23,9 @@ namespace rankview::engine {
 class Group final : public detail::Group {
  public:
   // `votes`: rounds of voting that the call has. `broken`: whether one of the team has died; asked again and again by who waits.
-  Group(std::shared_ptr<transport::Team> team, transport::SpinTime& spin, std::uint64_t votes, std::function<bool()> broken)
-      : owner_(std::move(team)), team_(*owner_), spin_(spin), votes_(votes), is_broken_(std::move(broken)) {}
+  Group(std::shared_ptr<transport::Team> team, transport::SpinTime& spin, const transport::Clock& clock, std::uint64_t votes,
+        std::function<bool()> broken)
+      : owner_(std::move(team)), team_(*owner_), spin_(spin), clock_(clock), votes_(votes), is_broken_(std::move(broken)) {}
 
   [[nodiscard]] std::size_t index() const override { return static_cast<std::size_t>(team_.member()) - 1; }
   [[nodiscard]] std::size_t size() const override { return team_.engines(); }
@@ -67,6 +69,7 @@ class Group final : public detail::Group {
   std::shared_ptr<transport::Team> owner_;
   transport::Team& team_;
   transport::SpinTime& spin_;
+  const transport::Clock& clock_;
   std::uint64_t votes_;
   std::function<bool()> is_broken_;
   bool broken_ = false;

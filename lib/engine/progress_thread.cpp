@@ -15,17 +15,18 @@ ProgressThread::~ProgressThread() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ProgressThread::start() {
-  thread_ = std::thread([this] { run(); });
+void ProgressThread::start(const transport::Clock& clock) {
+  clock_ = clock;
+  thread_ = transport::Thread(clock, [this] { run(); });
 }
 
 void ProgressThread::run() {
   constexpr auto period = std::chrono::milliseconds(1);
   std::uint64_t last = 0;
   for (;;) {
-    activity_.wait(parked);
+    clock_.wait(activity_, parked);
     if (activity_.load() == quitting) return;
-    std::this_thread::sleep_for(period);
+    clock_.sleep(period);
     const std::uint64_t begun = items_begun_.load(std::memory_order_relaxed);
     if (begun == std::exchange(last, begun)) beat_();
   }

@@ -2,10 +2,11 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "transport/clock.hpp"
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <thread>
 
 namespace rankview::engine {
 
@@ -20,7 +21,7 @@ class ProgressThread {
   ~ProgressThread();
 
   // Until start() there is none, and nothing else has an effect.
-  void start();
+  void start(const transport::Clock& clock);
 
   // The loop, which alone calls this, begins an item.
   void note_item() { items_begun_.store(items_begun_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
@@ -46,7 +47,8 @@ class ProgressThread {
   std::function<void()> beat_;
   std::atomic<std::uint64_t> items_begun_{0};
   std::atomic<int> activity_{parked};
-  std::thread thread_;
+  transport::Clock clock_;
+  transport::Thread thread_;
 };
 
 }  // namespace rankview::engine

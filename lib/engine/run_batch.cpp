@@ -46,7 +46,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
       fail_batch(batch);
       return;
     }
-    group.emplace(teams_.at(batch.team), loop_.spin(), batch.votes, [this, &batch] { return team_broken(batch.team); });
+    group.emplace(teams_.at(batch.team), loop_.spin(), settings_.clock, batch.votes, [this, &batch] { return team_broken(batch.team); });
   } else if (batch.slow) {
     outbox_.flush();
   }

@@ -5,6 +5,7 @@
 // Runs the controller and engines that ship, in one process, under so many schedules, each drawn from a seed; the first one from N. A
 // failure names its seed, with which it happens again.
 #include "children.hpp"
+#include "disk.hpp"
 #include "observer.hpp"
 #include "workload.hpp"
 #include "world.hpp"
@@ -12,9 +13,11 @@
 #include "controller/controller.hpp"
 #include "controller/local_calls.hpp"
 #include "engine/engine.hpp"
+#include "marks/mark.hpp"
 #include "transport/process.hpp"
 
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
@@ -25,6 +28,8 @@
 #include <cstdlib>
 #include <exception>
 #include <memory>
+#include <new>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -33,100 +38,207 @@ namespace {
 
 namespace rv = rankview;
 
+// No wait depends on how long this machine takes.
+constexpr rv::transport::IdleLimits by_world{.spin = {}, .sleep = {}};
+constexpr std::uint64_t most_steps = 400'000;
+
+// A run: a controller with some clients, and some engines.
+class Run {
+ public:
+  explicit Run(sim::World& world) : world_(world), clock_(world), engines_(1 + static_cast<int>(world.draw(4))) {
+    for (int rank = 0; rank <= engines_; ++rank) endpoints_.push_back(world.endpoint(rank));
+    serving_.resize(static_cast<std::size_t>(engines_));
+    const bool slotted = world.chance(50);
+    for (int id = 0; id < engines_; ++id) slots_.push_back(slotted ? 1 + static_cast<int>(world.draw(3)) : 1);
+    threads_at_engines_ = world.chance(40);
+    start_controller();
+    start_clients();
+    for (int id = 0; id < engines_; ++id) world_.start(id + 1, "engine", [this, id] { serve(id); });
+    world_.set_on_end([this](int rank, const std::string& why) { notice(rank, why, {}); });
+    if (world.chance(40)) world.start(0, "fate", [this] { strike(1 + static_cast<int>(world_.draw(2))); });
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() = default;
+
+  // At some time the power is cut; what is left goes to another run.
+  void cut_power() {
+    world_.start(0, "power", [this] {
+      world_.sleep(std::chrono::nanoseconds(world_.draw(4'000'000)));
+      world_.say("the power is cut, as far as the disk is concerned");
+      sim::kept().promised = sim::kept().handed_out;
+      if (controller_ != nullptr) sim::kept().durable = durable();
+      sim::kept().after_cut = sim::kept().disk->cut();
+    });
+  }
+
+  // Whether all is there that was on disk when the power was cut.
+  void expect_kept() {
+    if (sim::kept().durable == 0) return;
+    world_.start(0, "check", [this] {
+      if (controller_ == nullptr || !controller_->open()) return;
+      const std::size_t there = controller_->checkpoints().open(sim::Kept::directory)->size();
+      if (there < sim::kept().durable)
+        world_.give_up("of " + std::to_string(sim::kept().durable) + " results on disk there are " + std::to_string(there) +
+                       " after the power was cut");
+    });
+  }
+
+  void finish() {
+    world_.run(most_steps);
+    observer_.check_end();
+  }
+
+ private:
+  void start_controller() {
+    rv::detail::ControllerSettings settings;
+    settings.driver.idle = by_world;
+    settings.driver.clock = clock_;
+    settings.driver.progress_thread = world_.chance(30);
+    settings.teams = &teams_;
+    settings.recorder = &observer_;
+    settings.signs = &signs_;
+    settings.disk = sim::kept().disk.get();
+    settings.put_down = [this](int rank) { world_.kill(rank); };
+    settings.forwarding.when = world_.chance(50) ? rv::ForwardResults::always : rv::ForwardResults::never;
+    for (int id = 0; id < engines_; ++id) {
+      const auto slots = static_cast<std::uint16_t>(slots_[static_cast<std::size_t>(id)]);
+      settings.engines.push_back({.peer = id + 1, .rank = id + 1, .host = "here", .pid = 0, .machine = 0, .slots = slots});
+    }
+    controller_ = std::make_shared<rv::detail::Controller>(*endpoints_[0], settings);
+    rv::detail::note_run(controller_);
+    client_.emplace(controller_);
+  }
+
+  void start_clients() {
+    working_ = 1 + static_cast<int>(world_.draw(2));
+    const int most_slots = *std::max_element(slots_.begin(), slots_.end());
+    for (int thread = 0, threads = working_; thread < threads; ++thread) {
+      world_.start(0, "client " + std::to_string(thread), [this, thread, most_slots] {
+        sim::work(*client_, 1 + static_cast<int>(world_.draw(12)), most_slots, thread);
+        if (--working_ != 0) return;
+        client_->wait();
+        controller_->close(rv::wire::Ending::completed, 0, "");
+        if (sim::kept().after_cut == nullptr) sim::kept().durable = durable();
+        client_.reset();
+        // Its threads end here.
+        controller_.reset();
+      });
+    }
+  }
+  [[nodiscard]] std::uint64_t durable() const {
+    return sim::kept().asked == 0 ? 0 : controller_->checkpoints().open(sim::Kept::directory)->durable();
+  }
+
+  void serve(int id) {
+    const auto place = static_cast<std::size_t>(id);
+    rv::engine::Settings settings;
+    settings.id = id;
+    settings.size = engines_;
+    settings.idle = by_world;
+    settings.clock = clock_;
+    settings.own_process = false;
+    settings.in_process = &children_;
+    settings.progress_thread = threads_at_engines_;
+    settings.team_grace = std::chrono::milliseconds(5);
+    sim::ChildrenInSlots slots(static_cast<std::size_t>(slots_[place]));
+    if (slots.size() > 1) settings.slots = &slots;
+    rv::Variables variables;
+    rv::engine::Engine engine(settings, variables);
+    // Fate may look at it as long as it is there.
+    struct Shown {
+      rv::engine::Engine*& place;
+      ~Shown() { place = nullptr; }
+    };
+    serving_[place] = &engine;
+    const Shown shown{serving_[place]};
+    engine.serve(*endpoints_[place + 1]);
+  }
+
+  // What is noticed of the death of a rank, some time later.
+  void notice(int rank, const std::string& seen, const rv::TaskId& task) {
+    world_.start(0, "notice", [this, rank, seen, task] {
+      world_.sleep(std::chrono::nanoseconds(world_.draw(3'000'000)));
+      rv::liveness::Sign sign;
+      sign.peer = rank;
+      sign.seen = seen;
+      sign.task = task;
+      signs_.add(sign);
+    });
+  }
+
+  // Kills or stops so many.
+  void strike(int times) {
+    for (; times > 0; --times) {
+      world_.sleep(std::chrono::nanoseconds(world_.draw(2'000'000)));
+      const int id = static_cast<int>(world_.draw(static_cast<std::uint64_t>(engines_)));
+      if (world_.dead(id + 1) || world_.over(id + 1)) continue;
+      if (world_.chance(40)) {
+        silence(id + 1);
+        continue;
+      }
+      // As a handler in a crash tells.
+      const rv::engine::Engine* const engine = serving_[static_cast<std::size_t>(id)];
+      const rv::TaskId task = world_.chance(50) && engine != nullptr ? engine->running() : rv::TaskId{};
+      world_.kill(id + 1);
+      notice(id + 1, "the world has drawn it", task);
+    }
+  }
+  void silence(int rank) {
+    rv::liveness::Sign sign;
+    sign.peer = rank;
+    sign.kind = rv::liveness::Sign::Kind::silent;
+    const auto time = std::chrono::nanoseconds(world_.draw(5'000'000));
+    world_.stop(rank, time);
+    const auto noticed = std::chrono::nanoseconds(world_.draw(5'000'000));
+    world_.sleep(noticed);
+    signs_.add(sign);
+    if (noticed < time) world_.sleep(time - noticed);
+    world_.sleep(std::chrono::nanoseconds(world_.draw(1'000'000)));
+    sign.kind = rv::liveness::Sign::Kind::answers;
+    signs_.add(sign);
+  }
+
+  sim::World& world_;
+  rv::transport::Clock clock_;
+  const int engines_;
+  std::vector<int> slots_;  // of each
+  bool threads_at_engines_ = false;
+  std::vector<std::unique_ptr<rv::transport::Endpoint>> endpoints_;
+  sim::Observer observer_;
+  rv::liveness::Signs signs_;
+  rv::controller::Teams teams_;
+  std::shared_ptr<rv::detail::Controller> controller_;
+  std::optional<rv::Client> client_;
+  int working_ = 0;  // threads of the client
+  sim::Children children_;
+  std::vector<rv::engine::Engine*> serving_;
+};
+
 // Gives how many steps it had.
 std::uint64_t run_history(std::uint64_t seed, bool trace) {
-  sim::World world(seed, trace);
-  const int engines = 1 + static_cast<int>(world.draw(4));
-  const int threads = 1 + static_cast<int>(world.draw(2));
-  rv::transport::Clock clock(world);
-
-  std::vector<std::unique_ptr<rv::transport::Endpoint>> endpoints;
-  for (int rank = 0; rank <= engines; ++rank) endpoints.push_back(world.endpoint(rank));
-
-  sim::Observer observer;
-  rv::liveness::Signs signs;
-  rv::controller::Teams teams;
-  rv::detail::ControllerSettings settings;
-  settings.driver.idle.spin = {};
-  settings.driver.clock = clock;
-  settings.teams = &teams;
-  settings.recorder = &observer;
-  settings.signs = &signs;
-  settings.put_down = [&world](int rank) { world.kill(rank); };
-  settings.forwarding.when = world.chance(50) ? rv::ForwardResults::always : rv::ForwardResults::never;
-  const bool slotted = world.chance(50);
-  int most_slots = 0;
-  for (int id = 0; id < engines; ++id) {
-    const auto slots = static_cast<std::uint16_t>(slotted ? 1 + world.draw(3) : 1);
-    settings.engines.push_back({.peer = id + 1, .rank = id + 1, .host = "here", .pid = 0, .machine = 0, .slots = slots});
-    most_slots = std::max<int>(most_slots, slots);
+  sim::Kept kept;
+  sim::set_kept(&kept);
+  std::uint64_t steps = 0;
+  {
+    sim::World world(seed, trace);
+    rv::transport::set_time_source(&world);
+    kept.strict = world.chance(50);
+    kept.disk->set_faulty(world.chance(20));
+    Run run(world);
+    if (world.chance(30)) run.cut_power();
+    run.finish();
+    steps = world.steps();
   }
-  const auto controller = std::make_shared<rv::detail::Controller>(*endpoints[0], settings);
-  rv::detail::note_run(controller);
-  rv::Client client(controller);
-
-  int working = threads;
-  for (int thread = 0; thread < threads; ++thread) {
-    world.start(0, "client " + std::to_string(thread), [&] {
-      sim::work(client, 1 + static_cast<int>(world.draw(12)), most_slots);
-      if (--working != 0) return;
-      client.wait();
-      controller->close(rv::wire::Ending::completed, 0, "");
-    });
-  }
-
-  sim::Children children;
-  std::vector<std::unique_ptr<sim::ChildrenInSlots>> slots;
-  std::vector<std::unique_ptr<rv::Variables>> variables;
-  std::vector<std::unique_ptr<rv::engine::Engine>> serving;
-  for (int id = 0; id < engines; ++id) {
-    rv::engine::Settings engine_settings;
-    engine_settings.id = id;
-    engine_settings.size = engines;
-    engine_settings.idle.spin = {};
-    engine_settings.clock = clock;
-    engine_settings.own_process = false;
-    engine_settings.in_process = &children;
-    slots.push_back(std::make_unique<sim::ChildrenInSlots>(settings.engines[static_cast<std::size_t>(id)].slots));
-    if (slots.back()->size() > 1) engine_settings.slots = slots.back().get();
-    variables.push_back(std::make_unique<rv::Variables>());
-    serving.push_back(std::make_unique<rv::engine::Engine>(engine_settings, *variables.back()));
-    world.start(id + 1, "engine", [&, id] { serving[static_cast<std::size_t>(id)]->serve(*endpoints[static_cast<std::size_t>(id) + 1]); });
-  }
-  const int kills = world.chance(40) ? 1 + static_cast<int>(world.draw(2)) : 0;
-  if (kills != 0) {
-    world.start(0, "fate", [&] {
-      for (int kill = 0; kill < kills; ++kill) {
-        world.sleep(std::chrono::nanoseconds(world.draw(2'000'000)));
-        const int id = static_cast<int>(world.draw(static_cast<std::uint64_t>(engines)));
-        if (world.dead(id + 1) || world.over(id + 1)) continue;
-        rv::liveness::Sign sign;
-        sign.peer = id + 1;
-        if (world.chance(40)) {
-          sign.kind = rv::liveness::Sign::Kind::silent;
-          const auto time = std::chrono::nanoseconds(world.draw(5'000'000));
-          world.stop(id + 1, time);
-          const auto noticed = std::chrono::nanoseconds(world.draw(5'000'000));
-          world.sleep(noticed);
-          signs.add(sign);
-          if (noticed < time) world.sleep(time - noticed);
-          world.sleep(std::chrono::nanoseconds(world.draw(1'000'000)));
-          sign.kind = rv::liveness::Sign::Kind::answers;
-          signs.add(sign);
-          continue;
-        }
-        sign.seen = "the world has drawn it";
-        // As a handler in a crash tells.
-        if (world.chance(50)) sign.task = serving[static_cast<std::size_t>(id)]->running();
-        world.kill(id + 1);
-        world.sleep(std::chrono::nanoseconds(world.draw(3'000'000)));
-        signs.add(sign);
-      }
-    });
-  }
-  world.run(400'000);
-  observer.check_end();
-  return world.steps();
+  if (kept.after_cut == nullptr) return steps;
+  kept.disk = std::move(kept.after_cut);
+  kept.second_run = true;
+  sim::World world(seed, trace, 1);
+  rv::transport::set_time_source(&world);
+  Run run(world);
+  run.expect_kept();
+  run.finish();
+  return steps + world.steps();
 }
 
 std::uint64_t running = 0;  // its seed
@@ -139,7 +251,65 @@ void on_alarm(int) {
   _exit(1);
 }
 
-[[noreturn]] void ended(int, const std::string& why) { sim::world().give_up("the process would have ended: " + why); }
+[[noreturn]] void ended(int, const std::string& why) {
+  sim::World& world = sim::world();
+  // It may wait in MPI for one that has died, or has died itself.
+  const bool stuck = why.find("together with an engine that has died") != std::string::npos;
+  if (world.rank() != 0 && (stuck || world.dead(world.rank()))) world.end_process(world.rank(), why);
+  world.give_up("the process would have ended: " + why);
+}
+
+// Those that so many histories must come to; others are rarer, or have tests of their own.
+constexpr std::uint64_t enough_for_marks = 5'000;
+using rv::marks::Mark;
+constexpr Mark must_be_hit[] = {Mark::late_result_not_wanted,
+                                Mark::late_result_wanted,
+                                Mark::late_return_run_again,
+                                Mark::overdue_attempt_tried_again,
+                                Mark::withdrawn_at_engine,
+                                Mark::team_item_again,
+                                Mark::team_item_lost,
+                                Mark::teams_dealt_anew,
+                                Mark::root_part_lost,
+                                Mark::result_lost_on_its_way,
+                                Mark::crash_limit_reached,
+                                Mark::death_on_suspicion,
+                                Mark::set_aside,
+                                Mark::taken_back,
+                                Mark::aborted_before_rerun,
+                                Mark::nobody_left_to_rerun,
+                                Mark::subtask_not_wanted,
+                                Mark::stranded_item_moved,
+                                Mark::stopped_before_it_began,
+                                Mark::team_given_up_in_collective,
+                                Mark::batch_of_broken_team,
+                                Mark::ended_too_late,
+                                Mark::gang_broken_by_death};
+
+// Processes count in one place.
+void share_marks() {
+  void* const shared = mmap(nullptr, sizeof(rv::marks::Hits), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared != MAP_FAILED) rv::marks::hits = new (shared) rv::marks::Hits();
+}
+
+// Says which marks were never come to. Whether all were that have to be, if there were enough histories.
+bool check_marks(std::uint64_t histories) {
+  if (!rv::marks::counted) return true;
+  std::string never;
+  for (std::size_t i = 0; i < rv::marks::names.size(); ++i) {
+    if (rv::marks::hits_of(static_cast<Mark>(i)) == 0) never += " " + std::string(rv::marks::names[i]);
+  }
+  if (!never.empty()) std::printf("marks never come to:%s\n", never.c_str());
+  if (histories < enough_for_marks) return true;
+  bool all = true;
+  for (const Mark mark : must_be_hit) {
+    if (rv::marks::hits_of(mark) != 0) continue;
+    std::fprintf(stderr, "the mark %s was not come to in %llu histories\n", rv::marks::names[static_cast<std::size_t>(mark)].data(),
+                 static_cast<unsigned long long>(histories));
+    all = false;
+  }
+  return all;
+}
 
 // Runs histories with these seeds. Whether all were right; `steps` is how many they had.
 bool run_histories(std::uint64_t first, std::uint64_t count, bool trace, std::uint64_t& steps) {
@@ -209,10 +379,12 @@ int main(int argc, char** argv) {
   }
   rv::transport::set_way_out(&ended);
   std::signal(SIGALRM, &on_alarm);
+  share_marks();
   const auto begin = std::chrono::steady_clock::now();
   std::uint64_t steps = 0;
   const bool right = histories < 100 ? run_histories(first, histories, trace, steps) : run_everywhere(first, histories);
   if (!right) return 1;
+  if (!check_marks(histories)) return 1;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   std::printf("%llu histories from seed %llu, all right, %.0f a second\n", static_cast<unsigned long long>(histories),
               static_cast<unsigned long long>(first), static_cast<double>(histories) / took.count());

@@ -2,6 +2,9 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "workload.hpp"
 
+#include "disk.hpp"
+#include "work.hpp"
+
 #include "controller/controller.hpp"
 
 #include <csignal>
@@ -23,21 +26,24 @@ namespace {
 
 int alive = 0;
 
-void expect(bool right, const std::string& what) {
-  if (!right) throw std::logic_error("not right: " + what);
-}
+}  // namespace
 
-// ---- what tasks do -----------------------------------------------------------------------------------------------------------
-
-// Some take no time, some a little, and few long.
 void take_time() {
   const std::uint64_t kind = world().draw(20);
   if (kind < 10) return;
   world().sleep(std::chrono::nanoseconds(kind < 18 ? world().draw(30'000) : world().draw(2'000'000)));
 }
 
+namespace {
+
+// ---- what tasks do -----------------------------------------------------------------------------------------------------------
+
 int twice(int n) {
   take_time();
+  return 2 * n;
+}
+int slowly_twice(int n) {
+  world().sleep(std::chrono::nanoseconds(world().draw(4'000'000)));
   return 2 * n;
 }
 int sum_of(int a, int b) {
@@ -77,6 +83,15 @@ int until_stopped() {
   return 1;
 }
 
+// Its results are kept.
+struct KeptTwice {
+  int operator()(int n) const {
+    if (kept().second_run && kept().promised.contains(n)) world().give_up("what was promised to be kept is run again");
+    take_time();
+    return 2 * n;
+  }
+};
+
 // A value of the user's, whose code is not the library's to run where it likes.
 struct Value {
   int number = 0;
@@ -104,95 +119,43 @@ int number_of(const Value& value) {
 
 // ---- what the client does ----------------------------------------------------------------------------------------------------
 
-// Results whose ends are looked at later.
-struct Later {
-  std::function<void()> check;
-  rv::Dependency task;
-  std::function<void()> abort;
-  std::shared_ptr<bool> aborted;
-};
-
-class Work {
+class Tasks : public Work {
  public:
-  Work(rv::Client& client, int most_slots) : client_(client), most_slots_(most_slots) {}
+  using Work::Work;
 
   void step() {
-    using Verb = void (Work::*)();
+    using Verb = void (Tasks::*)();
     static constexpr Verb verbs[] = {
-        &Work::apply, &Work::apply,        &Work::map,      &Work::map,      &Work::direct_map, &Work::direct_apply, &Work::fold,
-        &Work::chain, &Work::dependency,   &Work::failure,  &Work::retries,  &Work::values,     &Work::subtasks,     &Work::abort,
-        &Work::abort, &Work::look,         &Work::look,     &Work::then,     &Work::streaming,  &Work::forget,       &Work::idle,
-        &Work::stop,  &Work::queue_status, &Work::isolated, &Work::crashing, &Work::drain};
+        &Tasks::apply,     &Tasks::apply,      &Tasks::map,          &Tasks::map,          &Tasks::direct_map,   &Tasks::direct_apply,
+        &Tasks::fold,      &Tasks::chain,      &Tasks::dependency,   &Tasks::failure,      &Tasks::retries,      &Tasks::values,
+        &Tasks::subtasks,  &Tasks::abort_some, &Tasks::abort_some,   &Tasks::look_at_some, &Tasks::look_at_some, &Tasks::then,
+        &Tasks::streaming, &Tasks::forget,     &Tasks::idle,         &Tasks::stop,         &Tasks::queue_status, &Tasks::isolated,
+        &Tasks::crashing,  &Tasks::drain,      &Tasks::checkpointed, &Tasks::checkpointed, &Tasks::impatient,    &Tasks::impatient,
+        &Tasks::overdue,   &Tasks::too_late};
     try {
-      (this->*verbs[world().draw(std::size(verbs))])();
+      if (world().chance(25)) {
+        do_together(*this);
+      } else {
+        (this->*verbs[world().draw(std::size(verbs))])();
+      }
     } catch (const rv::UsageError& error) {
-      expect(client_.size() == 0, error.what());
+      expect(client().size() == 0, error.what());
     } catch (const rv::Draining& error) {
-      expect(client_.draining(), error.what());
+      expect(client().draining(), error.what());
     }
   }
 
   void finish() {
-    while (!later_.empty()) look();
+    while (any_later()) look_at_some();
   }
 
  private:
-  [[nodiscard]] rv::LoadBalancedView pool() {
-    auto view = client_.load_balanced_view();
-    if (world().chance(20)) return view.with({.priority = static_cast<int>(world().draw(3))});
-    return view;
-  }
-  int number() { return static_cast<int>(world().draw(1000)); }
-
-  template <class Result, class Check>
-  void keep(Result result, Check check) {
-    auto kept = std::make_shared<Result>(std::move(result));
-    Later later;
-    later.task = rv::Dependency(*kept);
-    later.aborted = std::make_shared<bool>(false);
-    later.check = [this, kept, check, aborted = later.aborted] {
-      try {
-        check(*kept);
-      } catch (const rv::Draining& error) {
-        expect(client_.draining(), error.what());
-      } catch (const rv::EngineError& error) {
-        expect(world().deaths() != 0, error.what());
-      } catch (const rv::RemoteError& error) {
-        // A task whose subtask was given up with it, or had nobody to run it.
-        expect(*aborted || world().deaths() != 0, error.what());
-      }
-    };
-    later.abort = [kept] { kept->abort(); };
-    later_.push_back(std::move(later));
-  }
-
-  // A result that may have been given up.
-  template <class T, class Right>
-  static void check_value(const rv::AsyncResult<T>& result, Right right) {
-    try {
-      expect(right(result.get()), "a value");
-    } catch (const rv::TaskAborted&) {
-      return;
-    } catch (const rv::CompositeError& several) {
-      for (const auto& failure : several.failures()) {
-        try {
-          std::rethrow_exception(failure.error);
-        } catch (const rv::TaskAborted&) {
-          continue;
-        } catch (const rv::Draining&) {
-          continue;
-        } catch (const rv::EngineError&) {
-          expect(world().deaths() != 0, "an engine is said to have died");
-        }
-      }
-    } catch (const rv::ImpossibleDependency&) {
-      return;
-    }
-  }
-
   void apply() {
     const int n = number();
-    keep(pool().apply(twice, n), [n](const auto& result) { check_value(result, [n](int value) { return value == 2 * n; }); });
+    auto view = pool();
+    if (world().chance(20)) view = view.with({.crash_limit = 1});
+    keep(view.apply(world().chance(50) ? twice : slowly_twice, n),
+         [n](const auto& result) { check_value(result, [n](int value) { return value == 2 * n; }); });
   }
   void map() {
     const int n = static_cast<int>(world().draw(40));
@@ -207,7 +170,7 @@ class Work {
   }
   void direct_map() {
     const int n = static_cast<int>(world().draw(20));
-    keep(client_[rv::all].map(twice, std::views::iota(0, n)), [n](const auto& result) {
+    keep(client()[rv::all].map(twice, std::views::iota(0, n)), [n](const auto& result) {
       check_value(result, [n](const std::vector<int>& values) {
         return std::accumulate(values.begin(), values.end(), 0) == n * (n - 1) && values.size() == static_cast<std::size_t>(n);
       });
@@ -215,8 +178,8 @@ class Work {
   }
   void direct_apply() {
     const int n = number();
-    const std::size_t engines = client_.size();
-    keep(client_[rv::all].apply(twice, n), [n, engines](const auto& result) {
+    const std::size_t engines = client().size();
+    keep(client()[rv::all].apply(twice, n), [n, engines](const auto& result) {
       check_value(result, [n, engines](const std::vector<int>& values) {
         const bool all = values.size() == engines || (values.size() < engines && world().deaths() != 0);
         return all && values == std::vector<int>(values.size(), 2 * n);
@@ -238,8 +201,8 @@ class Work {
     keep(pool().apply(total, values), [n](const auto& result) { check_value(result, [n](double value) { return value == 5'000.0 * n; }); });
   }
   void dependency() {
-    if (later_.empty()) return;
-    rv::Dependency on = later_[world().draw(later_.size())].task;
+    if (!any_later()) return;
+    rv::Dependency on = some_task();
     on.failure = true;
     const int n = number();
     keep(pool().with({.after = on}).apply(twice, n),
@@ -276,19 +239,6 @@ class Work {
     const int n = static_cast<int>(world().draw(6));
     static constexpr int right[] = {0, 1, 1, 2, 3, 5};
     keep(pool().apply(fibonacci, n), [n](const auto& result) { check_value(result, [n](int value) { return value == right[n]; }); });
-  }
-  void abort() {
-    if (later_.empty()) return;
-    Later& some = later_[world().draw(later_.size())];
-    *some.aborted = true;
-    some.abort();
-  }
-  void look() {
-    if (later_.empty()) return;
-    const std::size_t place = world().draw(later_.size());
-    const Later some = std::move(later_[place]);
-    later_.erase(later_.begin() + static_cast<std::ptrdiff_t>(place));
-    some.check();
   }
   void then() {
     const int n = number();
@@ -334,7 +284,7 @@ class Work {
     if (world().chance(50)) {
       const int slots = 1 + static_cast<int>(world().draw(3));
       view = view.with({.slots = slots});
-      if (slots > most_slots_) {
+      if (slots > most_slots()) {
         try {
           view.apply(twice, n);
           world().give_up("what no engine has slots for is taken");
@@ -365,26 +315,103 @@ class Work {
   // The run is to end before its work does, seldom; some time later tasks that run are told to stop.
   void drain() {
     if (!world().chance(10)) return;
-    client_.drain();
-    expect(client_.draining(), "it drains");
+    client().drain();
+    expect(client().draining(), "it drains");
     if (world().chance(50)) return;
     world().sleep(std::chrono::microseconds(world().draw(500)));
     rv::detail::running_controller()->hurry();
   }
-  void queue_status() {
-    const std::size_t most = client_.size();
-    expect(client_.queue_status().engines.size() <= most, "an entry for each engine");
+  // Results that are kept: those of arguments that nobody has had, and of some that somebody has.
+  void checkpointed() {
+    std::vector<int> arguments;
+    const int most = kept().asked;
+    for (std::uint64_t i = 1 + world().draw(6); i > 0; --i) {
+      const bool again = !kept().handed_out.empty() || kept().second_run;
+      arguments.push_back(again && most != 0 && world().chance(50) ? static_cast<int>(world().draw(static_cast<std::uint64_t>(most)))
+                                                                   : kept().asked++);
+    }
+    if (!kept().second_run) std::erase_if(arguments, [most](int n) { return n < most && !kept().handed_out.contains(n); });
+    auto view = pool().with({.checkpoint = Kept::directory});
+    if (kept().strict) view = view.with({.durable = rv::strict});
+    keep(view.map(KeptTwice(), arguments), [arguments](const auto& result) {
+      result.wait();
+      for (std::size_t i = 0; i < arguments.size(); ++i) {
+        try {
+          expect(result[i] == 2 * arguments[i], "what was kept");
+          if (kept().strict) kept().handed_out.insert(arguments[i]);
+        } catch (const rv::TaskAborted&) {
+          continue;
+        } catch (const rv::Draining&) {
+          continue;
+        } catch (const rv::EngineError& error) {
+          expect(world().deaths() != 0, error.what());
+        } catch (const rv::Error& error) {
+          expect(std::string(error.what()).find("the world has drawn it") != std::string::npos, error.what());
+        }
+      }
+    });
   }
-
-  rv::Client& client_;
-  int most_slots_;
-  std::vector<Later> later_;
+  // Who does not wait for ever may ask again.
+  void impatient() {
+    const int n = number();
+    const auto result = pool().apply(twice, n);
+    const auto limit = std::chrono::microseconds(world().draw(400));
+    const std::int64_t begin = world().now();
+    const auto waited = [&] { return world().now() - begin >= std::chrono::nanoseconds(limit).count(); };
+    switch (world().draw(4)) {
+      case 0:
+        try {
+          expect(result.get(limit) == 2 * n, "a value in time");
+        } catch (const rv::TimeoutError&) {
+          expect(waited(), "it gives up too early");
+        } catch (const rv::EngineError& error) {
+          expect(world().deaths() != 0, error.what());
+        }
+        break;
+      case 1:
+        expect(result.wait(limit) || waited(), "it waits too little");
+        break;
+      case 2:
+        expect(client().wait(limit) || waited(), "it waits too little for all");
+        break;
+      default:
+        expect(client().wait(rv::Dependency(result), limit) || waited(), "it waits too little for one");
+    }
+    keep(result, [n](const auto& later) { check_value(later, [n](int value) { return value == 2 * n; }); });
+  }
+  // Attempts that take too long, and are tried again.
+  void overdue() {
+    const int n = number();
+    const auto time = std::chrono::microseconds(1 + world().draw(2'500));
+    keep(pool().with({.retries = static_cast<int>(world().draw(3)), .timeout = time}).apply(slowly_twice, n), [n](const auto& result) {
+      try {
+        check_value(result, [n](int value) { return value == 2 * n; });
+      } catch (const rv::TimeoutError&) {
+        return;
+      }
+    });
+  }
+  void too_late() {
+    const int n = number();
+    const auto time = std::chrono::microseconds(1 + world().draw(500));
+    keep(pool().with({.queue_timeout = time}).apply(twice, n), [n](const auto& result) {
+      try {
+        check_value(result, [n](int value) { return value == 2 * n; });
+      } catch (const rv::TimeoutError&) {
+        return;
+      }
+    });
+  }
+  void queue_status() {
+    const std::size_t most = client().size();
+    expect(client().queue_status().engines.size() <= most, "an entry for each engine");
+  }
 };
 
 }  // namespace
 
-void work(rv::Client& client, int steps, int most_slots) {
-  Work work(client, most_slots);
+void work(rv::Client& client, int steps, int most_slots, int thread) {
+  Tasks work(client, most_slots, thread);
   for (int i = 0; i < steps; ++i) {
     work.step();
     world().yield();

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "world.hpp"
 
+#include "team.hpp"
+
 #include "wire/messages.hpp"
 
 #include <unistd.h>
@@ -27,7 +29,8 @@ constexpr std::int64_t step_time = 500;
 
 World& world() { return *here; }
 
-World::World(std::uint64_t seed, bool trace) : seed_(seed), random_(seed), trace_(trace), ranks_(most_ranks) {
+World::World(std::uint64_t seed, bool trace, std::uint64_t run)
+    : seed_(seed), random_(seed ^ (run << 63U)), trace_(trace), ranks_(most_ranks), assemblies_(std::make_unique<Assemblies>()) {
   for (Rank& rank : ranks_) rank.next_arrival = never;
 }
 
@@ -47,17 +50,34 @@ void World::start(int rank, const std::string& name, std::function<void()> body)
     strand.go.acquire();
     try {
       strand.body();
+    } catch (const Gone&) {
+      // Its process has ended.
     } catch (const std::exception& error) {
       give_up(strand.name + " of rank " + std::to_string(strand.rank) + ": " + error.what());
     }
     strand.over = true;
+    const auto goes_on = [](const auto& other) { return !other->over && !other->of_tested; };
+    ends_ = std::none_of(strands_.begin(), strands_.end(), goes_on);
+    if (ends_ && deaths_ == 0 && std::any_of(strands_.begin(), strands_.end(), [](const auto& other) { return !other->over; }))
+      give_up("a thread is left");
     hand_on();
   });
+}
+
+std::size_t World::start(std::function<void()> body) {
+  start(runs_ ? rank() : 0, "thread", std::move(body));
+  strands_.back()->of_tested = true;
+  return strands_.size() - 1;
+}
+
+void World::join(std::size_t thread) {
+  while (!strands_[thread]->over) sleep(std::chrono::microseconds(20));
 }
 
 void World::run(std::uint64_t most_steps) {
   most_steps_ = most_steps;
   here = this;
+  runs_ = true;
   current_ = draw(strands_.size());
   strands_[current_]->go.release();
   all_over_.acquire();
@@ -124,7 +144,7 @@ void World::hand_on() {
   if (next == self) return;
   // Before this strand's memory may go.
   const bool over = strands_[self]->over;
-  std::binary_semaphore& go = strands_[self]->go;
+  Turn& go = strands_[self]->go;
   strands_[next]->go.release();
   if (!over) go.acquire();
 }
@@ -140,7 +160,7 @@ void World::nap(std::chrono::nanoseconds pause) {
   // Who naps again and again has nothing to do, and need not be woken as often.
   const std::int64_t shortest = std::max<std::int64_t>(pause.count(), 20'000) << std::min(strand.naps++, 6U);
   strand.wake = now_ + std::min<std::int64_t>(shortest, 2'000'000);
-  strand.for_messages = true;
+  strand.for_messages = pause.count() != 0;
   hand_on();
 }
 
@@ -151,6 +171,7 @@ void World::sleep(std::chrono::nanoseconds time) {
     strand.wake = until;
     strand.for_messages = false;
     hand_on();
+    if (ends_ && strand.of_tested) throw Gone();
   }
 }
 
@@ -184,12 +205,18 @@ void World::kill(int rank) {
   Packet end;
   end.arrives = now_;
   end.tag = next_tag_++;
-  for (int other = 1; other < most_ranks; ++other) {
-    if (other != rank) rankview::wire::write(end.message, rankview::wire::Lost{other - 1});
-  }
+  for (int other = 1; other < most_ranks; ++other) rankview::wire::write(end.message, rankview::wire::Lost{other - 1});
   rankview::wire::write(end.message, rankview::wire::End{rankview::wire::Ending::failed, 1, "its process is no more", 0});
   gone.from[0].push_back(std::move(end));
   note_next_arrival(gone);
+}
+
+void World::end_process(int rank, const std::string& why) {
+  if (!dead(rank)) {
+    kill(rank);
+    on_end_(rank, why);
+  }
+  throw Gone();
 }
 
 // ---- messages ----------------------------------------------------------------------------------------------------------------
@@ -257,8 +284,14 @@ class SimEndpoint final : public transport::Endpoint {
     return std::make_unique<Arriving>(world_, frame.peer, world_.now_ + world_.delay(), std::move(attached.mapped()), places);
   }
 
-  std::unique_ptr<transport::Team> assemble(std::uint64_t, const std::vector<int>&) override {
-    throw std::logic_error("there are no teams in this simulation");
+  std::unique_ptr<transport::Team> assemble(std::uint64_t turn, const std::vector<int>& engines) override {
+    Assembling assembling(world_, rank_, turn, engines);
+    assembling.wait();
+    return assembling.take();
+  }
+
+  std::unique_ptr<transport::Assembly> begin_assembly(std::uint64_t turn, const std::vector<int>& engines) override {
+    return std::make_unique<Assembling>(world_, rank_, turn, engines);
   }
 
   [[nodiscard]] bool flushed() const override {
@@ -295,6 +328,31 @@ class SimEndpoint final : public transport::Endpoint {
     std::int64_t when_;
     std::vector<std::vector<std::byte>> bytes_;
     std::vector<transport::Claims::Place> places_;
+  };
+
+  class Assembling final : public transport::Assembly {
+   public:
+    Assembling(World& world, int rank, std::uint64_t turn, const std::vector<int>& engines) {
+      const auto at = std::find(engines.begin(), engines.end(), rank);
+      if (rank != 0) member_ = static_cast<int>(at - engines.begin()) + 1;
+      std::weak_ptr<Circle>& circle = world.assemblies().circles[{turn, engines}];
+      circle_ = circle.lock();
+      if (circle_ == nullptr) {
+        std::vector<int> ranks{0};
+        ranks.insert(ranks.end(), engines.begin(), engines.end());
+        circle = circle_ = std::make_shared<Circle>(world, ranks);
+      }
+      meeting_ = circle_->begin({Circle::Context::assembly}, member_, {"a team", Exchange::Way::all, 0, 0, 0}, {});
+    }
+
+    bool done() override { return meeting_->done(member_); }
+    void wait() { circle_->wait(*meeting_, member_); }
+    std::unique_ptr<transport::Team> take() override { return std::make_unique<SimTeam>(circle_, member_); }
+
+   private:
+    int member_ = 0;
+    std::shared_ptr<Circle> circle_;
+    std::shared_ptr<Exchange> meeting_;
   };
 
   void deliver(transport::FrameHandler& handler, int from, World::Packet& packet) {

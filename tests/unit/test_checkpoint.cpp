@@ -9,6 +9,7 @@
 #include <rankview/errors.hpp>
 
 #include "../catch.hpp"
+#include "../memory_disk.hpp"
 #include "../seed.hpp"
 
 #include <algorithm>

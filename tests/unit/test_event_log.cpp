@@ -26,6 +26,9 @@ class StandingTime final : public rankview::transport::TimeSource {
  public:
   [[nodiscard]] std::int64_t now() const override { return time; }
   void nap(std::chrono::nanoseconds /*pause*/) override {}
+  void sleep(std::chrono::nanoseconds /*time*/) override {}
+  std::size_t start(std::function<void()> /*body*/) override { return 0; }
+  void join(std::size_t /*thread*/) override {}
 
   std::int64_t time = 0;
 };

@@ -121,9 +121,12 @@ inline Deadline deadline_from(std::chrono::steady_clock::time_point now, std::ch
   return now + std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout);
 }
 
+// The time that deadlines are compared with.
+std::chrono::steady_clock::time_point deadline_clock();
+
 template <class Rep, class Period>
 Deadline deadline_after(std::chrono::duration<Rep, Period> timeout) {
-  return deadline_from(std::chrono::steady_clock::now(), timeout);
+  return deadline_from(deadline_clock(), timeout);
 }
 
 // What the value type of an AsyncResult says of the tasks behind it.
