@@ -9,6 +9,7 @@
 #include <rankview/errors.hpp>
 
 #include <chrono>
+#include <functional>
 #include <vector>
 
 using namespace rankview::engine;
@@ -23,6 +24,9 @@ struct SetTime final : rankview::transport::TimeSource {
 
   [[nodiscard]] std::int64_t now() const override { return time; }
   void nap(std::chrono::nanoseconds pause) override { time += pause.count(); }
+  void sleep(std::chrono::nanoseconds pause) override { nap(pause); }
+  std::size_t start(std::function<void()>) override { return 0; }
+  void join(std::size_t) override {}
 };
 
 }  // namespace
