@@ -6,6 +6,7 @@
 #include "world.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
@@ -55,6 +56,7 @@ struct Kept {
   std::uint64_t durable = 0;  // additions that are on disk, as the library says, when the power is cut
   std::set<int> promised;     // then
   std::unique_ptr<SimDisk> after_cut;
+  std::function<void()> cut;  // cuts the power, where that is to happen at some time
   bool second_run = false;
 };
 

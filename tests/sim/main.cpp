@@ -63,12 +63,16 @@ class Run {
 
   // At some time the power is cut; what is left goes to another run.
   void cut_power() {
-    world_.start(0, "power", [this] {
-      world_.sleep(std::chrono::nanoseconds(world_.draw(4'000'000)));
+    sim::kept().cut = [this] {
+      if (sim::kept().after_cut != nullptr) return;
       world_.say("the power is cut, as far as the disk is concerned");
       sim::kept().promised = sim::kept().handed_out;
       if (controller_ != nullptr) sim::kept().durable = durable();
       sim::kept().after_cut = sim::kept().disk->cut();
+    };
+    world_.start(0, "power", [this] {
+      world_.sleep(std::chrono::nanoseconds(world_.draw(10'000'000)));
+      sim::kept().cut();
     });
   }
 
@@ -231,6 +235,7 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
     steps = world.steps();
   }
   if (kept.after_cut == nullptr) return steps;
+  kept.cut = nullptr;
   kept.disk = std::move(kept.after_cut);
   kept.second_run = true;
   sim::World world(seed, trace, 1);

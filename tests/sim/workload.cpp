@@ -145,6 +145,16 @@ class Tasks : public Work {
     }
   }
 
+  void begin() {
+    if (!kept().second_run) return;
+    try {
+      checkpointed();
+    } catch (const rv::UsageError& error) {
+      expect(client().size() == 0, error.what());
+    } catch (const rv::Draining& error) {
+      expect(client().draining(), error.what());
+    }
+  }
   void finish() {
     while (any_later()) look_at_some();
   }
@@ -338,7 +348,10 @@ class Tasks : public Work {
       for (std::size_t i = 0; i < arguments.size(); ++i) {
         try {
           expect(result[i] == 2 * arguments[i], "what was kept");
-          if (kept().strict) kept().handed_out.insert(arguments[i]);
+          if (!kept().strict) continue;
+          kept().handed_out.insert(arguments[i]);
+          // Just when something has been promised.
+          if (kept().cut && world().chance(20)) kept().cut();
         } catch (const rv::TaskAborted&) {
           continue;
         } catch (const rv::Draining&) {
@@ -412,6 +425,7 @@ class Tasks : public Work {
 
 void work(rv::Client& client, int steps, int most_slots, int thread) {
   Tasks work(client, most_slots, thread);
+  work.begin();
   for (int i = 0; i < steps; ++i) {
     work.step();
     world().yield();
