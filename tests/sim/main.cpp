@@ -265,7 +265,7 @@ void on_alarm(int) {
 }
 
 // Those that so many histories must come to; others are rarer, or have tests of their own.
-constexpr std::uint64_t enough_for_marks = 5'000;
+constexpr std::uint64_t enough_for_marks = 20'000;
 using rv::marks::Mark;
 constexpr Mark must_be_hit[] = {Mark::late_result_not_wanted,
                                 Mark::late_result_wanted,
