@@ -392,7 +392,7 @@ TEST_CASE("a key is of any parameters and of any type", "[checkpoint]") {
   CHECK(view.with({.key = by_length}).apply(f, "ab", many).get() == "ab50000");
   CHECK(view.with({.key = &by_length}).apply(f, std::string("cd"), many).get() == "ab50000");
   CHECK(runs_since_last() == 1);
-  const int offset = 7;
+  const int offset = test::engines();
   const auto with_state = [offset](std::string text, const std::vector<double>& values) {
     return std::pair<std::size_t, std::vector<int>>(text.size(), {offset, static_cast<int>(values.front())});
   };
