@@ -61,6 +61,13 @@ class Task {
 
 namespace detail {
 
+template <class A>
+inline constexpr bool is_awaited_here = false;
+template <class T>
+inline constexpr bool is_awaited_here<AsyncResult<T>> = true;
+template <class T>
+inline constexpr bool is_awaited_here<Task<T>> = true;
+
 class TaskPromiseBase {
  public:
   TaskPromiseBase(const TaskPromiseBase&) = delete;
@@ -73,12 +80,20 @@ class TaskPromiseBase {
     return {};
   }
   void unhandled_exception() noexcept { error_ = detail::caught(); }
-  // From here on it may be suspended, and whoever made it go on.
+  // From here on it may be suspended, and whoever made it go on. What is ours says so itself, if that comes about.
   template <class A>
   A&& await_transform(A&& awaitable) noexcept {
-    beginning_.reset();
+    if constexpr (!is_awaited_here<std::remove_cvref_t<A>>) beginning_.reset();
     return std::forward<A>(awaitable);
   }
+  // It is about to be suspended. Whether it had not been before.
+  bool suspend() noexcept {
+    const bool first = beginning_.has_value();
+    beginning_.reset();
+    return first;
+  }
+  // But then there was nothing to wait for.
+  void go_on() noexcept { beginning_.emplace(); }
 
  protected:
   explicit TaskPromiseBase(std::shared_ptr<Call> call) : call_(std::move(call)) {
@@ -141,10 +156,16 @@ class Awaiter {
   [[nodiscard]] bool await_ready() const { return done(CallOf::of(result_)); }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> coroutine) {
-    const auto resume = std::make_shared<Resume>(coroutine, std::is_base_of_v<TaskPromiseBase, Promise>);
+    constexpr bool owned = std::is_base_of_v<TaskPromiseBase, Promise>;
+    const auto resume = std::make_shared<Resume>(coroutine, owned);
+    bool first = false;
+    if constexpr (owned) first = coroutine.promise().suspend();
     // From here on the coroutine may go on in another thread, and this be gone.
     if (add_continuation(CallOf::of(result_), resume)) return true;
     resume->release();
+    if constexpr (owned) {
+      if (first) coroutine.promise().go_on();
+    }
     return false;
   }
   decltype(auto) await_resume() { return std::forward<Kept>(result_).get(); }

@@ -486,6 +486,8 @@ TEST_CASE("who waits for everything in a continuation would wait for itself") {
 
 namespace {
 
+int pass_on(int n) { return n; }
+
 rv::Task<bool> wait_for_everything(bool at_once, const std::function<bool()>& refused) {
   if (!at_once) co_await client()[0].apply(whose_id);
   co_return refused();
@@ -504,6 +506,14 @@ TEST_CASE("who waits for everything in a coroutine would wait for itself") {
   };
   CHECK(soon(wait_for_everything(true, refused).result()));
   CHECK(soon(wait_for_everything(false, refused).result()));
+  // Also one that has awaited what was there already, and so was never suspended.
+  const auto there = balanced().apply(pass_on, 1);
+  REQUIRE(there.wait(test::limit));
+  CHECK(soon([](const auto& awaited, const auto& asks) -> rv::Task<bool> {
+    co_await awaited;
+    co_return asks();
+  }(there, refused)
+                                                              .result()));
   // While it is suspended, its maker may.
   test::Gate gate;
   const auto suspended = [](const std::string& path) -> rv::Task<int> { co_return co_await balanced().apply(pass, path, 7); }(gate.path());
