@@ -376,7 +376,8 @@ class DirectVerbs {
     return copy;
   }
 
-  /// What the view's engines have to do and hold, as rank 0 knows it now. Those that have died are left out.
+  /// What the view's engines have to do and hold, as rank 0 knows it now. Those that have died are left out; EngineError if all
+  /// of them have.
   [[nodiscard]] QueueStatus queue_status() const { return detail::queue_status(*controller_, detail::still_live(*controller_, targets())); }
 
   /// The engines, in the order of results; those that a view names stay, dead or alive.
