@@ -6718,7 +6718,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void run(const wire::Batch& batch, InMessage& message, std::uint64_t number);
   bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
-  void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
+  void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group, bool folds);
   bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
   [[nodiscard]] isolation::Task isolated_task(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments,
                                               std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments);
@@ -14337,7 +14337,7 @@ void Teams::decide(Part& part, UserWork& work) {
 
 namespace rankview::inline abi_0_1 {
 
-void Flags::add(Flags more) {
+void Flags::add(Flags&& more) {
   const auto take = [](auto& flag, auto& given) {
     if (given.given()) flag = std::move(given);
   };
@@ -16083,8 +16083,10 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     } else if (batch.isolated) {
       well = run_isolated(batch, message, arguments);
     } else {
-      run_task(message, code, arguments, batch.flat, group);
-      if (code.thunk->fold != nullptr && in_time(batch)) fold(code, code.thunk->fold);
+      // What comes too late is not folded, and whether it does is seen with the lock.
+      const bool folds_at_once = code.thunk->fold != nullptr && batch.timeout == 0;
+      run_task(message, code, arguments, batch.flat, group, folds_at_once);
+      if (code.thunk->fold != nullptr && !folds_at_once && in_time(batch)) fold(code, code.thunk->fold);
     }
     if (batch.first_only && group->index() != 0) run.result.rewind({0, 0, 0});
   } catch (...) {
@@ -16132,12 +16134,15 @@ bool Engine::accepted(const Code& code) {
   return without_lock([&code] { return code.predicate(); });
 }
 
-void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group) {
+void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group, bool folds) {
   detail::Claims claims(message.attachment_sizes);
   detail::Reader arguments(bytes, &claims);
   arguments.flat() = flat;
   Running running(*this, &message, code, arguments, claims, group);
-  without_lock([&] { code.thunk->run(running); });
+  without_lock([&] {
+    code.thunk->run(running);
+    if (folds) code.thunk->fold(running);
+  });
   runs_->result_type = running.result_type;
 }
 

@@ -210,7 +210,8 @@ struct Flags {
   Flag<bool, true> retry_failed = detail::not_given;
 
   /// Takes on the flags that were given of `more`, in place of its own.
-  void add(Flags more);
+  void add(Flags&& more);
+  void add(const Flags& more) { add(Flags(more)); }
 };
 
 }  // namespace rankview

@@ -14,7 +14,7 @@
 
 namespace rankview::inline abi_0_1 {
 
-void Flags::add(Flags more) {
+void Flags::add(Flags&& more) {
   const auto take = [](auto& flag, auto& given) {
     if (given.given()) flag = std::move(given);
   };

@@ -160,7 +160,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void run(const wire::Batch& batch, InMessage& message, std::uint64_t number);
   bool run_item(const wire::Batch& batch, InMessage& message, Code& code, std::span<const std::byte> arguments, std::int64_t started,
                 Group* group);
-  void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group);
+  void run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group, bool folds);
   bool run_isolated(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments);
   [[nodiscard]] isolation::Task isolated_task(const wire::Batch& batch, InMessage& message, std::span<const std::byte> arguments,
                                               std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments);

@@ -123,8 +123,10 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
     } else if (batch.isolated) {
       well = run_isolated(batch, message, arguments);
     } else {
-      run_task(message, code, arguments, batch.flat, group);
-      if (code.thunk->fold != nullptr && in_time(batch)) fold(code, code.thunk->fold);
+      // What comes too late is not folded, and whether it does is seen with the lock.
+      const bool folds_at_once = code.thunk->fold != nullptr && batch.timeout == 0;
+      run_task(message, code, arguments, batch.flat, group, folds_at_once);
+      if (code.thunk->fold != nullptr && !folds_at_once && in_time(batch)) fold(code, code.thunk->fold);
     }
     if (batch.first_only && group->index() != 0) run.result.rewind({0, 0, 0});
   } catch (...) {
@@ -172,12 +174,15 @@ bool Engine::accepted(const Code& code) {
   return without_lock([&code] { return code.predicate(); });
 }
 
-void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group) {
+void Engine::run_task(InMessage& message, const Code& code, std::span<const std::byte> bytes, bool flat, detail::Group* group, bool folds) {
   detail::Claims claims(message.attachment_sizes);
   detail::Reader arguments(bytes, &claims);
   arguments.flat() = flat;
   Running running(*this, &message, code, arguments, claims, group);
-  without_lock([&] { code.thunk->run(running); });
+  without_lock([&] {
+    code.thunk->run(running);
+    if (folds) code.thunk->fold(running);
+  });
   runs_->result_type = running.result_type;
 }
 
