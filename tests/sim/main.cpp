@@ -248,10 +248,11 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
 
 std::uint64_t running = 0;  // its seed
 
-// Somebody waits for a lock whose holder has handed on.
-void on_alarm(int) {
+// Somebody waits for a lock whose holder has handed on; or it is the end of the process.
+void on_signal(int signal) {
   char text[64];
-  const int length = std::snprintf(text, sizeof(text), "seed %llu: hangs\n", static_cast<unsigned long long>(running));
+  const int length = std::snprintf(text, sizeof(text), "seed %llu: %s\n", static_cast<unsigned long long>(running),
+                                   signal == SIGALRM ? "hangs" : "crashes");
   if (write(STDERR_FILENO, text, static_cast<std::size_t>(length)) < 0) _exit(2);
   _exit(1);
 }
@@ -383,7 +384,7 @@ int main(int argc, char** argv) {
     }
   }
   rv::transport::set_way_out(&ended);
-  std::signal(SIGALRM, &on_alarm);
+  for (const int signal : {SIGALRM, SIGABRT, SIGSEGV}) std::signal(signal, &on_signal);
   share_marks();
   const auto begin = std::chrono::steady_clock::now();
   std::uint64_t steps = 0;

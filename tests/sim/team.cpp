@@ -107,14 +107,15 @@ void Circle::wait(Exchange& exchange, int member) {
   constexpr std::int64_t patience = 50'000'000;
   const int rank = ranks_[static_cast<std::size_t>(member)];
   std::int64_t since = 0;
-  while (!exchange.done(member)) {
+  world_.wait_until([&] {
+    if (exchange.done(member)) return true;
     if (world_.dead(rank)) throw Gone();
     if (exchange.stuck(member)) {
       if (since == 0) since = world_.now();
       if (world_.now() - since > patience) world_.end_process(rank, "it waits in MPI for one that has died");
     }
-    world_.sleep(std::chrono::microseconds(20));
-  }
+    return false;
+  });
 }
 
 // ---- what is done with what is given -----------------------------------------------------------------------------------------

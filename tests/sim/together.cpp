@@ -43,7 +43,7 @@ int one_throws(const communicator& comm, int n) {
 }
 int until_all_stop(const communicator& comm) {
   SimTeam& team = SimTeam::of(comm);
-  while (team.sum(rv::this_task::stop_requested() ? 1 : 0) == 0) world().sleep(50us);
+  world().wait_until([&team] { return team.sum(rv::this_task::stop_requested() ? 1 : 0) != 0; });
   return 1;
 }
 void set_variable(const std::string& name, int value) {

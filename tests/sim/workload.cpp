@@ -79,7 +79,7 @@ int fibonacci(int n) {
   return before.get() + last;
 }
 int until_stopped() {
-  while (!rv::this_task::stop_requested()) world().sleep(50us);
+  world().wait_until(&rv::this_task::stop_requested);
   return 1;
 }
 

@@ -6,6 +6,7 @@
 #include "transport/endpoint.hpp"
 
 #include <semaphore.h>
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -73,6 +74,11 @@ class World final : public rankview::transport::TimeSource {
   void nap(std::chrono::nanoseconds pause) override;
   // Virtual time passes.
   void sleep(std::chrono::nanoseconds time) override;
+  // Waits for what others do, with looks that become rarer.
+  template <class Done>
+  void wait_until(Done done) {
+    for (std::chrono::microseconds pause(20); !done(); pause = std::min(2 * pause, std::chrono::microseconds(1000))) sleep(pause);
+  }
   // Of the strand's rank, or before run(), of rank 0: a thread of what is under test.
   std::size_t start(std::function<void()> body) override;
   void join(std::size_t thread) override;
