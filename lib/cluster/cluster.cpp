@@ -277,9 +277,7 @@ int Cluster::State::control_alone(const Main& f) {
   const auto ends = transport::LocalEndpoint::pair();
   const auto running = std::make_shared<detail::Controller>(*ends.first, controller_settings(1));
   serving_ = engine::Thread([this, &ends] { engine->serve(*ends.second); });
-  const int exit_code = run_client(running, f);
-  serving_.join();
-  return exit_code;
+  return run_client(running, f);
 }
 
 std::unique_ptr<DrainWatch> Cluster::State::watch_for_drain(detail::Controller& running) {
@@ -349,7 +347,6 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
   end_run(*controller_);
-  serving_.join();
 }
 
 // The program may not come so far as to destroy the cluster.
@@ -357,6 +354,8 @@ void Cluster::State::end_run(const detail::Controller& closed) {
   losses_ = closed.deaths();
   set_controller(nullptr);
   if (hub != nullptr) hub->database()->flush();
+  // Where the engine is a thread, its connection goes with who began it.
+  serving_.join();
 }
 
 Cluster::Cluster(MPI_Comm comm, const Options& options) : state_(std::make_unique<State>(comm, options)) {}
