@@ -53,6 +53,21 @@ struct LeanSample : Sample {
   }
 };
 
+// A string, a vector and a number, without a serialize: what the codec makes of the members that it finds.
+struct Plain {
+  std::string text;
+  std::vector<double> values;
+  int number = 0;
+};
+
+// The same, as its author would write it.
+struct Written : Plain {
+  template <class Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& text& values& number;
+  }
+};
+
 // The same members, for the codec's own lanes.
 using Fields = std::tuple<int, std::string, std::array<double, 8>>;
 
@@ -60,6 +75,8 @@ using Fields = std::tuple<int, std::string, std::array<double, 8>>;
 
 BOOST_CLASS_IMPLEMENTATION(LeanSample, boost::serialization::object_serializable)
 BOOST_CLASS_TRACKING(LeanSample, boost::serialization::track_never)
+BOOST_CLASS_IMPLEMENTATION(Written, boost::serialization::object_serializable)
+BOOST_CLASS_TRACKING(Written, boost::serialization::track_never)
 
 namespace {
 
@@ -98,6 +115,8 @@ void rankview_codec(benchmark::State& state) {
 }
 BENCHMARK(rankview_codec<Sample>)->Name("codec/rankview/struct");
 BENCHMARK(rankview_codec<LeanSample>)->Name("codec/rankview/struct, lean traits");
+BENCHMARK(rankview_codec<Plain>)->Name("codec/rankview/aggregate");
+BENCHMARK(rankview_codec<Written>)->Name("codec/with a serialize/aggregate");
 BENCHMARK(rankview_codec<Fields>)->Name("codec/rankview/tuple");
 
 // By memcpy, as one would by hand: the floor.
