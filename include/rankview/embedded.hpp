@@ -1637,6 +1637,428 @@ class DrainWatch {
 
 }  // namespace rankview
 
+#include <rankview/metadata.hpp>
+
+namespace rankview::inline abi_0_1::detail {
+
+// What is known of one item; a map of ten million has ten million of these.
+struct ItemRecord {
+  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
+  std::int64_t completed = 0;
+  std::int64_t received = 0;
+  std::int32_t engine = -1;
+  std::uint16_t attempts = 0;
+  Status status = Status::waiting;
+};
+
+}  // namespace rankview::detail
+
+#include <rankview/key_function.hpp>
+
+namespace rankview::checkpoint {
+class Checkpoint;
+}
+
+namespace rankview::inline abi_0_1::detail {
+
+class Call;
+
+namespace checkpoint = rankview::checkpoint;
+
+// Results of earlier runs, of consecutive items of a call, behind each other.
+struct Recalled {
+  struct Part {
+    checkpoint::Key key;
+    std::size_t size = 0;
+    bool failed = false;  // it is the text of an error
+  };
+
+  std::vector<Part> parts;
+  Buffer bytes;
+};
+
+// What a call has whose results are looked for and kept in a checkpoint (Flags::checkpoint). Set before the submission, but for the keys.
+struct Checkpointed {
+  std::shared_ptr<checkpoint::Checkpoint> in;
+  checkpoint::Callable as;
+  std::uint32_t callable = 0;  // its number there
+  KeyFunction key;             // of its arguments, where the user says what identifies an item
+  bool strict = false;
+  bool retry_failed = true;
+  std::vector<checkpoint::Key> keys;  // of the items, under the controller's lock
+};
+
+// One of them has failed.
+void note_failure(const Checkpointed& call, std::uint64_t item, const std::string& why);
+
+// Makes the keys of a call's items.
+class Keys {
+ public:
+  // Of what is called so, by that name and in that version.
+  Keys(const Call& call, const checkpoint::Callable& as);
+
+  // The key of an item whose arguments were written behind the mark, `skipped` bytes later. Throws what the user's function throws.
+  [[nodiscard]] checkpoint::Key of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) const;
+
+ private:
+  const KeyFunction& function_;
+  std::uint64_t seed_;
+};
+
+}  // namespace rankview::detail
+
+#include <rankview/detail/call.hpp>
+
+#include <set>
+
+// What the controller knows of few calls.
+namespace rankview::inline abi_0_1::detail {
+
+// An item that a team of engines runs, while some of them have not ended it.
+struct TeamItem {
+  std::size_t pending = 0;
+  std::exception_ptr error;
+  bool again = false;  // one of them has died, and when the others have ended it, it is to be run anew; whatever they say of it
+};
+
+// How an item has fared so far that was not run to its end the first time.
+struct Attempts {
+  std::vector<int> tried;    // engines where it failed
+  std::vector<int> refused;  // engines whose predicate said no
+  std::vector<std::string> errors;
+  std::vector<std::string> deaths;  // engines that have died while they ran it, each with how
+  bool suspect = false;             // an engine has died that had it and others, and nobody knows which of them ran
+};
+
+// An error that may be of a class of the program's, and what it says.
+struct ToldError {
+  std::exception_ptr error;
+  std::string text;
+};
+
+// A call some of whose arguments are results: when these are there, encode() makes its one item.
+struct Deferred {
+  Dependency arguments{};
+  EncodeArguments encode{};
+  bool plain = false;    // which runs no code of the user's
+  bool by_value = true;  // as it is encoded now
+  std::uint64_t first_ticket = 0;
+  std::vector<std::int32_t> holders{};  // engines that deliver arguments of it as it is encoded now, under the tickets from that one on
+  int placed = -1;                      // the engine that it was left to, which has a long argument
+};
+
+using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
+
+// Indices of items in the order in which they end, for whoever reads them so.
+struct CompletionFeed {
+  std::deque<std::uint64_t> ended;
+};
+
+// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
+struct Feeding {
+  std::weak_ptr<CompletionFeed> feed;
+  std::uint64_t first = 0;
+};
+
+// What few calls have. Set before the submission: the first four; the rest is under the controller's lock.
+struct Uncommon {
+  std::string label;
+  std::vector<std::vector<int>> teams;  // where each item is run by one of these
+  Deferred deferred;
+  Rare<Checkpointed> checkpointed;
+
+  Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
+  Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
+  Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
+  std::uint64_t given_back = 0;                        // items that the run did not come to
+  std::exception_ptr doomed;                           // its items cannot run
+  Rare<std::vector<ToldError>> told;                   // of its errors, those that are not made by rankview
+  Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
+  std::vector<Feeding> feeds;
+  std::vector<std::shared_ptr<Continuation>> continuations;
+  Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
+  std::vector<int> object_holders;                                   // engines that hold the callable's state
+  Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
+};
+
+}  // namespace rankview::detail
+
+// What the runtime knows of a call.
+namespace rankview::inline abi_0_1::detail {
+
+struct ShippedCode;
+
+// The records of a call's items. A single one, which most calls have, lies in the call.
+class Items {
+ public:
+  Items() = default;
+  Items(const Items&) = delete;
+  Items& operator=(const Items&) = delete;
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
+  ItemRecord& operator[](std::size_t i) { return data_[i]; }
+  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
+  [[nodiscard]] const ItemRecord* begin() const { return data_; }
+  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
+
+  void reserve(std::size_t size) {
+    if (size > 1) many_.edit().reserve(size);
+  }
+  // Items come, and never go.
+  void resize(std::size_t size) {
+    if (size > 1) {
+      std::vector<ItemRecord>& many = many_.edit();
+      if (size_ == 1 && many.empty()) many.push_back(one_);
+      many.resize(size);
+      data_ = many.data();
+    }
+    size_ = size;
+  }
+
+ private:
+  std::size_t size_ = 0;
+  ItemRecord* data_ = &one_;
+  ItemRecord one_;
+  Rare<std::vector<ItemRecord>> many_;
+};
+
+// On what terms the scheduler may run a call's items; see Flags.
+struct Terms {
+  int retries = 0;
+  std::int64_t timeout = 0;        // nanoseconds, 0 for none
+  std::int64_t queue_timeout = 0;  // likewise
+  std::int32_t priority = 0;
+  std::uint32_t hwm = 0;
+  std::uint8_t policy = 0;
+  bool (*predicate)() = nullptr;
+  Isolation isolation = Isolation::none;
+  std::uint64_t memory_limit = 0;  // bytes, 0 for none
+  double memory_growth = 1;        // from one attempt to the next
+  std::uint16_t slots = 1;         // isolated: of an engine's
+  OnEngineDeath on_engine_death = OnEngineDeath::rerun;
+  int crash_limit = 3;
+
+  friend bool operator==(const Terms&, const Terms&) = default;
+};
+
+// What becomes of a call. The first few are set before the submission; the rest is under the controller's lock, but for what is atomic.
+struct CallLife {
+  Rare<Terms> terms;
+  const ShippedCode* code = nullptr;  // of the function
+  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
+  bool answered = false;              // it has got it
+  bool checkpointed = false;          // results are looked for in a checkpoint, and kept there
+  bool saves = false;                 // results are kept: there, or in the database of tasks
+  std::uint64_t submitter = 0;        // the thread that submitted it
+  std::int64_t submitted = 0;         // nanoseconds of the wall clock
+  Rare<Uncommon> more;                // what few calls have
+
+  std::vector<ArgumentBlock> blocks;
+  Items items;
+  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
+  std::exception_ptr failure;                                // of a collective call as a whole
+  std::uint64_t team = 0;                                    // where the call is handed out to one
+  std::int64_t last_received = 0;
+  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
+  std::int32_t cached_on = -1;                          // the engine that may still have its only result, which is long
+  bool waits = false;                                   // for others
+  bool laid_out = false;                                // its items are all there
+  bool aborted = false;                                 // given up as a whole
+  bool in_flight = false;                               // it has not ended
+  bool has_handles = false;                             // an AsyncResult will refer to it; false for `_sync`, whose call goes at its end
+  bool abandoned = false;                               // nobody has a handle any more
+  std::atomic<bool> sealed{false};                      // no more items will come, and rank 0's own part is over
+  std::atomic<bool> error_seen{false};                  // somebody looked at how it ended
+  std::atomic<std::uint64_t> ended{0};
+  CallSlot* slot = nullptr;
+  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
+
+  [[nodiscard]] bool done() const {
+    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
+  }
+};
+
+}  // namespace rankview::detail
+
+#include <rankview/task_id.hpp>
+
+namespace rankview::controller {
+
+// Items that an engine had when it was set aside, and of which it may still say something when it answers again. The scheduler does not
+// count them any more. An item may be here several times, since the engine may be given it anew; it says something of the oldest first.
+class LateItems {
+ public:
+  // `given_away`: others run it, and what the engine says of it is not wanted.
+  void add(int engine, const TaskId& task, bool given_away) { items_[engine][task].push_back(given_away); }
+  [[nodiscard]] bool any() const { return !items_.empty(); }
+  [[nodiscard]] bool any(int engine) const { return items_.contains(engine); }
+
+  // The engine says something of an item for the last time. Nothing if it is none of these, else whether it was given away.
+  std::optional<bool> take(int engine, const TaskId& task) {
+    const auto of_engine = items_.find(engine);
+    if (of_engine == items_.end()) return std::nullopt;
+    const auto found = of_engine->second.find(task);
+    if (found == of_engine->second.end()) return std::nullopt;
+    const bool given_away = found->second.front();
+    found->second.pop_front();
+    if (found->second.empty()) of_engine->second.erase(found);
+    if (of_engine->second.empty()) items_.erase(of_engine);
+    return given_away;
+  }
+  // The same, where more will be said.
+  [[nodiscard]] bool given_away(int engine, const TaskId& task) const {
+    const auto of_engine = items_.find(engine);
+    if (of_engine == items_.end()) return false;
+    const auto found = of_engine->second.find(task);
+    return found != of_engine->second.end() && found->second.front();
+  }
+
+  // So many of the items that the engine has begun wait for others.
+  void note_suspended(int engine, std::uint64_t items) { suspended_[engine] = items; }
+  // Of those, how many the scheduler counts, as far as that is known.
+  [[nodiscard]] std::uint64_t suspended(int engine) const {
+    const auto told = suspended_.find(engine);
+    const std::uint64_t all = told == suspended_.end() ? 0 : told->second;
+    std::uint64_t late = 0;
+    if (const auto of_engine = items_.find(engine); of_engine != items_.end()) {
+      for (const auto& [task, attempts] : of_engine->second) late += attempts.size();
+    }
+    return all - std::min(all, late);
+  }
+
+  // The engine has died. Gives what nobody else has been given.
+  std::vector<TaskId> lose(int engine) {
+    std::vector<TaskId> left;
+    const auto of_engine = items_.find(engine);
+    if (of_engine == items_.end()) return left;
+    for (const auto& [task, attempts] : of_engine->second) {
+      if (!attempts.back()) left.push_back(task);
+    }
+    items_.erase(of_engine);
+    return left;
+  }
+
+ private:
+  std::map<int, std::map<TaskId, std::deque<bool>>> items_;  // by engine; whether each attempt was given away
+  std::map<int, std::uint64_t> suspended_;                   // what engines have said last
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::liveness {
+
+// What has been noticed of a peer's life.
+struct Sign {
+  enum class Kind : std::uint8_t {
+    died,     // it has ended, and nothing more will come of it
+    silent,   // it has said nothing for too long: it is stopped, or cannot be reached
+    answers,  // it was silent, and says something again
+  };
+  Kind kind = Kind::died;
+  int peer = -1;
+  std::string seen;  // in words
+  int signal = 0;    // that has ended it, as far as it could tell
+  TaskId task{};     // that it ran then, likewise
+};
+
+// Signs on their way from who notices them to who drives. Thread-safe.
+class Signs {
+ public:
+  Signs() = default;
+  Signs(const Signs&) = delete;
+  Signs& operator=(const Signs&) = delete;
+
+  // Whether there are any; asked in every round.
+  [[nodiscard]] bool any() const { return any_.load(std::memory_order_relaxed); }
+  // Those since the last time, in order.
+  std::vector<Sign> take() {
+    const std::lock_guard guard(mutex_);
+    any_.store(false, std::memory_order_relaxed);
+    return std::exchange(signs_, {});
+  }
+
+  void add(Sign sign) {
+    const std::lock_guard guard(mutex_);
+    if (sign.kind == Sign::Kind::died) deaths_.push_back(sign);
+    signs_.push_back(std::move(sign));
+    any_.store(true, std::memory_order_relaxed);
+    if (wake_) wake_();
+  }
+  // Somebody else listens from here on, who hears of those that have died before, too. `wake` is called behind each sign, in whatever
+  // thread has noticed it.
+  void listen(std::function<void()> wake) {
+    const std::lock_guard guard(mutex_);
+    wake_ = std::move(wake);
+    signs_ = deaths_;
+    any_.store(!signs_.empty(), std::memory_order_relaxed);
+  }
+  // Nobody does.
+  void listen_no_more() {
+    const std::lock_guard guard(mutex_);
+    wake_ = nullptr;
+  }
+
+ private:
+  std::atomic<bool> any_{false};
+  std::mutex mutex_;
+  std::vector<Sign> signs_;
+  std::vector<Sign> deaths_;  // all that there were
+  std::function<void()> wake_;
+};
+
+}  // namespace rankview::liveness
+
+#include <rankview/lost_engine.hpp>
+
+namespace rankview::controller {
+
+class Engines;
+
+// Engines that have died or do not answer: what is known of each, what follows for the tasks that they had, and who wants to hear of it.
+class Losses {
+ public:
+  explicit Losses(const Engines& engines) : engines_(engines) {}
+
+  // What was noticed of an engine.
+  LostEngine& note(int engine, const liveness::Sign& sign, bool aside);
+  // Whether there were any; may be asked without the lock.
+  [[nodiscard]] bool any() const { return any_.load(std::memory_order_acquire); }
+  // How many have died.
+  [[nodiscard]] std::uint64_t deaths() const;
+  [[nodiscard]] LostEngine& at(int engine) { return lost_.at(engine); }
+  // It answers again.
+  void forget(int engine) { lost_.erase(engine); }
+  [[nodiscard]] std::vector<LostEngine> list() const;
+  // In words: which engine, where, and what was noticed of it. The engine is one of those.
+  [[nodiscard]] std::string describe(int engine) const;
+  // The error of what was for that engine, or ran there.
+  [[nodiscard]] std::exception_ptr error(int engine, const TaskId& task, const std::string& why) const;
+
+  // What may still be said of items by those that do not answer.
+  [[nodiscard]] LateItems& late() { return late_; }
+
+  // What becomes of a task that an engine had when it died.
+  enum class Verdict : std::uint8_t { rerun, fail };
+  // `ran`: it is known to have run then. `suspect`: it, or another, has.
+  [[nodiscard]] static Verdict judge(detail::Call& call, std::uint64_t item, bool ran, bool suspect, const std::string& death);
+
+  // What the client wants done when an engine is lost. Copied as it stands, not by the program's code.
+  using Listener = std::shared_ptr<const std::function<void(const LostEngine&)>>;
+  void on_lost(Listener f) { listeners_.push_back(std::move(f)); }
+  [[nodiscard]] const std::vector<Listener>& listeners() const { return listeners_; }
+
+ private:
+  const Engines& engines_;
+  std::map<int, LostEngine> lost_;  // by engine
+  std::atomic<bool> any_{false};
+  LateItems late_;
+  std::vector<Listener> listeners_;
+};
+
+}  // namespace rankview::controller
+
 namespace rankview::transport {
 
 // Data on its way into place.
@@ -2166,8 +2588,6 @@ Failure read_failure(Reader& in);
 
 }  // namespace rankview::wire
 
-#include <rankview/metadata.hpp>
-
 namespace rankview::controller {
 
 // Who an engine is.
@@ -2196,6 +2616,9 @@ struct Account {
 class Engines {
  public:
   Engines(transport::Endpoint& endpoint, std::vector<EngineInfo> roster);
+  Engines(const Engines&) = delete;
+  Engines& operator=(const Engines&) = delete;
+  ~Engines() = default;
 
   [[nodiscard]] int count() const { return static_cast<int>(all_.size()); }
   [[nodiscard]] const EngineInfo& operator[](int engine) const { return at(engine).info; }
@@ -2219,6 +2642,11 @@ class Engines {
   void send_all() {
     for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
   }
+
+  // Those that have died or do not answer.
+  [[nodiscard]] Losses& losses() { return losses_; }
+  [[nodiscard]] const Losses& losses() const { return losses_; }
+  [[nodiscard]] transport::Endpoint& endpoint() { return endpoint_; }
 
   [[nodiscard]] Account& account(int engine) { return at(engine).account; }
   [[nodiscard]] const Account& account(int engine) const { return at(engine).account; }
@@ -2248,13 +2676,11 @@ class Engines {
   std::vector<int> by_peer_;  // -1 where a peer is no engine
   std::vector<int> to_send_;  // engines that something was written to, and perhaps some to which it was sent already
   std::size_t left_ = 0;
+  Losses losses_{*this};
   transport::Message nowhere_;  // what is written to engines that have died
 };
 
 }  // namespace rankview::controller
-
-#include <rankview/detail/call.hpp>
-#include <rankview/lost_engine.hpp>
 
 namespace rankview::controller {
 
@@ -2356,20 +2782,6 @@ class TaskArchive {
 };
 
 }  // namespace rankview::controller
-
-namespace rankview::inline abi_0_1::detail {
-
-// What is known of one item; a map of ten million has ten million of these.
-struct ItemRecord {
-  std::int64_t started = 0;  // nanoseconds of the wall clock, 0 for not yet
-  std::int64_t completed = 0;
-  std::int64_t received = 0;
-  std::int32_t engine = -1;
-  std::uint16_t attempts = 0;
-  Status status = Status::waiting;
-};
-
-}  // namespace rankview::detail
 
 // What the controller says, kept until the hub's thread comes to it. Times are nanoseconds since the epoch.
 namespace rankview::hub {
@@ -2499,8 +2911,6 @@ class TaskDatabase : public controller::TaskArchive {
 
 }  // namespace rankview::hub
 
-#include <set>
-
 namespace rankview::inline abi_0_1 {
 
 // Puts down for the database what the controller says.
@@ -2575,231 +2985,6 @@ class StatusReport {
 };
 
 }  // namespace rankview
-
-#include <rankview/key_function.hpp>
-
-namespace rankview::checkpoint {
-class Checkpoint;
-}
-
-namespace rankview::inline abi_0_1::detail {
-
-class Call;
-
-namespace checkpoint = rankview::checkpoint;
-
-// Results of earlier runs, of consecutive items of a call, behind each other.
-struct Recalled {
-  struct Part {
-    checkpoint::Key key;
-    std::size_t size = 0;
-    bool failed = false;  // it is the text of an error
-  };
-
-  std::vector<Part> parts;
-  Buffer bytes;
-};
-
-// What a call has whose results are looked for and kept in a checkpoint (Flags::checkpoint). Set before the submission, but for the keys.
-struct Checkpointed {
-  std::shared_ptr<checkpoint::Checkpoint> in;
-  checkpoint::Callable as;
-  std::uint32_t callable = 0;  // its number there
-  KeyFunction key;             // of its arguments, where the user says what identifies an item
-  bool strict = false;
-  bool retry_failed = true;
-  std::vector<checkpoint::Key> keys;  // of the items, under the controller's lock
-};
-
-// One of them has failed.
-void note_failure(const Checkpointed& call, std::uint64_t item, const std::string& why);
-
-// Makes the keys of a call's items.
-class Keys {
- public:
-  // Of what is called so, by that name and in that version.
-  Keys(const Call& call, const checkpoint::Callable& as);
-
-  // The key of an item whose arguments were written behind the mark, `skipped` bytes later. Throws what the user's function throws.
-  [[nodiscard]] checkpoint::Key of(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped) const;
-
- private:
-  const KeyFunction& function_;
-  std::uint64_t seed_;
-};
-
-}  // namespace rankview::detail
-
-// What the controller knows of few calls.
-namespace rankview::inline abi_0_1::detail {
-
-// An item that a team of engines runs, while some of them have not ended it.
-struct TeamItem {
-  std::size_t pending = 0;
-  std::exception_ptr error;
-  bool again = false;  // one of them has died, and when the others have ended it, it is to be run anew; whatever they say of it
-};
-
-// How an item has fared so far that was not run to its end the first time.
-struct Attempts {
-  std::vector<int> tried;    // engines where it failed
-  std::vector<int> refused;  // engines whose predicate said no
-  std::vector<std::string> errors;
-  std::vector<std::string> deaths;  // engines that have died while they ran it, each with how
-  bool suspect = false;             // an engine has died that had it and others, and nobody knows which of them ran
-};
-
-// An error that may be of a class of the program's, and what it says.
-struct ToldError {
-  std::exception_ptr error;
-  std::string text;
-};
-
-// A call some of whose arguments are results: when these are there, encode() makes its one item.
-struct Deferred {
-  Dependency arguments{};
-  EncodeArguments encode{};
-  bool plain = false;    // which runs no code of the user's
-  bool by_value = true;  // as it is encoded now
-  std::uint64_t first_ticket = 0;
-  std::vector<std::int32_t> holders{};  // engines that deliver arguments of it as it is encoded now, under the tickets from that one on
-  int placed = -1;                      // the engine that it was left to, which has a long argument
-};
-
-using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
-
-// Indices of items in the order in which they end, for whoever reads them so.
-struct CompletionFeed {
-  std::deque<std::uint64_t> ended;
-};
-
-// A feed that a call tells the ends of its items, item 0 as number `first`; several calls may share one.
-struct Feeding {
-  std::weak_ptr<CompletionFeed> feed;
-  std::uint64_t first = 0;
-};
-
-// What few calls have. Set before the submission: the first four; the rest is under the controller's lock.
-struct Uncommon {
-  std::string label;
-  std::vector<std::vector<int>> teams;  // where each item is run by one of these
-  Deferred deferred;
-  Rare<Checkpointed> checkpointed;
-
-  Rare<std::map<int, std::uint64_t>> team_numbers;     // of these teams, by engine
-  Rare<std::map<std::uint64_t, TeamItem>> team_items;  // those that are being run
-  Rare<std::map<std::uint64_t, Attempts>> attempts;    // by item, of those that failed before or were refused
-  std::uint64_t given_back = 0;                        // items that the run did not come to
-  std::exception_ptr doomed;                           // its items cannot run
-  Rare<std::vector<ToldError>> told;                   // of its errors, those that are not made by rankview
-  Rare<std::set<std::uint64_t>> given_up;              // items that were given up one by one when an engine had them
-  std::vector<Feeding> feeds;
-  std::vector<std::shared_ptr<Continuation>> continuations;
-  Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
-  std::vector<int> object_holders;                                   // engines that hold the callable's state
-  Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
-};
-
-}  // namespace rankview::detail
-
-// What the runtime knows of a call.
-namespace rankview::inline abi_0_1::detail {
-
-struct ShippedCode;
-
-// The records of a call's items. A single one, which most calls have, lies in the call.
-class Items {
- public:
-  Items() = default;
-  Items(const Items&) = delete;
-  Items& operator=(const Items&) = delete;
-
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] bool empty() const { return size_ == 0; }
-  [[nodiscard]] std::size_t capacity() const { return many_->capacity(); }
-  ItemRecord& operator[](std::size_t i) { return data_[i]; }
-  const ItemRecord& operator[](std::size_t i) const { return data_[i]; }
-  [[nodiscard]] const ItemRecord* begin() const { return data_; }
-  [[nodiscard]] const ItemRecord* end() const { return data_ + size_; }
-
-  void reserve(std::size_t size) {
-    if (size > 1) many_.edit().reserve(size);
-  }
-  // Items come, and never go.
-  void resize(std::size_t size) {
-    if (size > 1) {
-      std::vector<ItemRecord>& many = many_.edit();
-      if (size_ == 1 && many.empty()) many.push_back(one_);
-      many.resize(size);
-      data_ = many.data();
-    }
-    size_ = size;
-  }
-
- private:
-  std::size_t size_ = 0;
-  ItemRecord* data_ = &one_;
-  ItemRecord one_;
-  Rare<std::vector<ItemRecord>> many_;
-};
-
-// On what terms the scheduler may run a call's items; see Flags.
-struct Terms {
-  int retries = 0;
-  std::int64_t timeout = 0;        // nanoseconds, 0 for none
-  std::int64_t queue_timeout = 0;  // likewise
-  std::int32_t priority = 0;
-  std::uint32_t hwm = 0;
-  std::uint8_t policy = 0;
-  bool (*predicate)() = nullptr;
-  Isolation isolation = Isolation::none;
-  std::uint64_t memory_limit = 0;  // bytes, 0 for none
-  double memory_growth = 1;        // from one attempt to the next
-  std::uint16_t slots = 1;         // isolated: of an engine's
-  OnEngineDeath on_engine_death = OnEngineDeath::rerun;
-  int crash_limit = 3;
-
-  friend bool operator==(const Terms&, const Terms&) = default;
-};
-
-// What becomes of a call. The first few are set before the submission; the rest is under the controller's lock, but for what is atomic.
-struct CallLife {
-  Rare<Terms> terms;
-  const ShippedCode* code = nullptr;  // of the function
-  bool subtask = false;               // an engine's task submitted it, and gets its result, encoded flat
-  bool answered = false;              // it has got it
-  bool checkpointed = false;          // results are looked for in a checkpoint, and kept there
-  bool saves = false;                 // results are kept: there, or in the database of tasks
-  std::uint64_t submitter = 0;        // the thread that submitted it
-  std::int64_t submitted = 0;         // nanoseconds of the wall clock
-  Rare<Uncommon> more;                // what few calls have
-
-  std::vector<ArgumentBlock> blocks;
-  Items items;
-  Rare<std::map<std::uint64_t, std::exception_ptr>> errors;  // by item
-  std::exception_ptr failure;                                // of a collective call as a whole
-  std::uint64_t team = 0;                                    // where the call is handed out to one
-  std::int64_t last_received = 0;
-  std::uint32_t node = static_cast<std::uint32_t>(-1);  // among the dependencies, if it has or is one
-  std::int32_t cached_on = -1;                          // the engine that may still have its only result, which is long
-  bool waits = false;                                   // for others
-  bool laid_out = false;                                // its items are all there
-  bool aborted = false;                                 // given up as a whole
-  bool in_flight = false;                               // it has not ended
-  bool has_handles = false;                             // an AsyncResult will refer to it; false for `_sync`, whose call goes at its end
-  bool abandoned = false;                               // nobody has a handle any more
-  std::atomic<bool> sealed{false};                      // no more items will come, and rank 0's own part is over
-  std::atomic<bool> error_seen{false};                  // somebody looked at how it ended
-  std::atomic<std::uint64_t> ended{0};
-  CallSlot* slot = nullptr;
-  std::shared_ptr<Call> self;  // until it has ended, and its handles have gone
-
-  [[nodiscard]] bool done() const {
-    return sealed.load(std::memory_order_acquire) && ended.load(std::memory_order_acquire) == items.size();
-  }
-};
-
-}  // namespace rankview::detail
 
 #include <cstdlib>
 
@@ -2965,236 +3150,6 @@ class CallRegistry {
   detail::CallTable calls_;
   std::uint64_t in_flight_ = 0;
   std::uint64_t next_number_ = 1;
-};
-
-}  // namespace rankview::controller
-
-#include <typeinfo>
-
-namespace rankview::controller {
-
-// The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
-class Checkpoints {
- public:
-  Checkpoints(checkpoint::Disk& disk, const transport::Clock& clock) : disk_(disk), clock_(clock) {}
-
-  // Throws UsageError if the directory cannot be used. Reads what there is the first time.
-  std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
-  // Waits until all that was added is on disk, or the disk takes no more, or for so long each.
-  void flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
-  // Throws UsageError if something else of that name and version was called in this run.
-  void tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function);
-
- private:
-  checkpoint::Disk& disk_;
-  const transport::Clock clock_;
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
-  std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them
-  std::map<std::pair<std::string, std::string>, std::pair<const std::type_info*, const void*>> callables_;  // by name and version
-};
-
-}  // namespace rankview::controller
-
-namespace rankview::controller {
-
-// A mutex whose holder can see that others want it. Whoever drives the progress loop holds the lock most of the time, and lets others in
-// between two rounds; a plain mutex would mostly be won by the driver again.
-//
-// Each call takes it twice, mostly when it is free. That is one atomic instruction here, where a std::mutex is a function call as well. It
-// is the second mutex of Drepper, Futexes are tricky (2011).
-class SharedLock {
- public:
-  void lock() {
-    if (!try_lock()) wait_and_lock();
-  }
-  bool try_lock() {
-    State expected = State::free;
-    return state_.compare_exchange_strong(expected, State::held, std::memory_order_acquire, std::memory_order_relaxed);
-  }
-  // Whether it could be had within that time.
-  bool try_lock_for(std::chrono::milliseconds time) {
-    const auto end = std::chrono::steady_clock::now() + time;
-    waiting_.fetch_add(1, std::memory_order_relaxed);
-    bool had = try_lock();
-    for (; !had && std::chrono::steady_clock::now() < end; had = try_lock()) std::this_thread::sleep_for(std::chrono::microseconds(100));
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
-    return had;
-  }
-  void unlock() {
-    if (state_.exchange(State::free, std::memory_order_release) == State::held_and_slept_for) state_.notify_one();
-  }
-  [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
-
-  // Not held: leaves it to those that wait, for a moment.
-  void give_way() const {
-    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
-  }
-  // Held: lets whoever waits have it, then takes it again.
-  void let_others_in() {
-    unlock();
-    give_way();
-    // Those whom it has let in need not hurry for its sake.
-    if (!try_lock()) sleep_and_lock();
-  }
-
- private:
-  enum class State : int { free, held, held_and_slept_for };
-
-  // Whoever has slept cannot know whether others still do.
-  void sleep_and_lock() {
-    while (state_.exchange(State::held_and_slept_for, std::memory_order_acquire) != State::free)
-      state_.wait(State::held_and_slept_for, std::memory_order_relaxed);
-  }
-  void wait_and_lock() {
-    waiting_.fetch_add(1, std::memory_order_relaxed);
-    sleep_and_lock();
-    waiting_.fetch_sub(1, std::memory_order_relaxed);
-  }
-
-  std::atomic<State> state_{State::free};
-  std::atomic<int> waiting_{0};
-};
-
-}  // namespace rankview::controller
-
-namespace rankview::controller {
-
-// Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
-// library, so it is put down here under the controller's lock, and run without.
-//
-// Pieces that belong to one call are run one after the other, in the order in which they came.
-class UserWork {
- public:
-  class Piece {
-   public:
-    explicit Piece(std::shared_ptr<detail::Call> call) : call_(std::move(call)) {}
-    Piece(const Piece&) = delete;
-    Piece& operator=(const Piece&) = delete;
-    virtual ~Piece() = default;
-
-    // Without the lock.
-    virtual void run() noexcept = 0;
-    // Then, with the lock: what follows from it.
-    virtual void finish() = 0;
-
-    [[nodiscard]] detail::Call& call() const { return *call_; }
-
-   private:
-    friend UserWork;
-    std::shared_ptr<detail::Call> call_;
-  };
-
-  void add(std::unique_ptr<Piece> piece);
-  // Whether there is none that could be begun.
-  [[nodiscard]] bool empty() const { return ready_.empty(); }
-  // Whether any has not been finished, or any of the call.
-  [[nodiscard]] bool busy() const { return !behind_.empty(); }
-  [[nodiscard]] bool busy(const detail::Call& call) const { return behind_.contains(&call); }
-
-  // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
-  void leave(std::shared_ptr<const void> thing) {
-    if (thing.use_count() != 0) left_.things.push_back(std::move(thing));
-  }
-  void leave(std::vector<std::shared_ptr<const void>>&& things) {
-    for (auto& thing : things) leave(std::move(thing));
-    things.clear();
-  }
-  // Likewise the results that a call was made of.
-  void leave(detail::Deferred&& deferred) { std::swap(left_.deferred.emplace_back(), deferred); }
-  // So much that its memory is better used again.
-  [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
-
-  [[nodiscard]] bool anything_left() const { return !left_.things.empty() || !left_.deferred.empty(); }
-  // Gives back the lock, and then destroys what is left.
-  void destroy_left_behind(std::unique_lock<SharedLock>& guard);
-
- private:
-  friend class Visit;
-
-  std::unique_ptr<Piece> begin_next();
-  void end(std::unique_ptr<Piece> piece);
-
-  struct Left {
-    std::vector<std::shared_ptr<const void>> things;
-    std::vector<detail::Deferred> deferred;
-  };
-  // Empty, with the memory of what this thread destroyed last: mostly that is a call or two, for which nothing has to be allocated so.
-  static thread_local Left spare_;
-
-  std::deque<std::unique_ptr<Piece>> ready_;
-  // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
-  std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
-  Left left_;
-};
-
-// Drops what results the call has.
-void discard_results(UserWork& work, detail::Call& call);
-
-// A stay under the controller's lock. What is left behind under it is destroyed when the lock has been given back.
-class Visit {
- public:
-  Visit(SharedLock& lock, UserWork& work) : work_(work), guard_(lock) {}
-  // Only if nobody else has it.
-  Visit(SharedLock& lock, UserWork& work, std::try_to_lock_t only_if_free) : work_(work), guard_(lock, only_if_free) {}
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
-  ~Visit() {
-    if (guard_.owns_lock()) unlock();
-  }
-
-  explicit operator bool() const { return guard_.owns_lock(); }
-  void lock() { guard_.lock(); }
-  void unlock() {
-    if (work_.anything_left()) {
-      work_.destroy_left_behind(guard_);
-    } else {
-      guard_.unlock();
-    }
-  }
-  // Destroys what is left by now, without the lock.
-  void let_go() {
-    unlock();
-    lock();
-  }
-  // Runs the next piece of work, without the lock.
-  void run_next_piece();
-
- private:
-  UserWork& work_;
-  std::unique_lock<SharedLock> guard_;
-};
-
-}  // namespace rankview::controller
-
-namespace rankview::controller {
-
-// What is to be run because calls have ended. It is the client's code, so whoever drives takes it out under the controller's lock and runs
-// it without.
-class ContinuationQueue {
- public:
-  // The call has ended: what continues it is due.
-  void take(detail::Call& call);
-  // Something else has happened that it is due for.
-  void add(std::shared_ptr<detail::Continuation> continuation) { due_.push_back(std::move(continuation)); }
-
-  [[nodiscard]] bool empty() const { return due_.empty(); }
-  // Whether any is due, or is being run by somebody else than the calling thread.
-  [[nodiscard]] bool busy() const { return !due_.empty() || running_ > running_here(); }
-  // How many the calling thread is in: one may wait, and run others meanwhile.
-  [[nodiscard]] static int running_here();
-
-  // Runs the first, and lets go of the lock meanwhile.
-  void run_next(Visit& visit);
-  // The client has failed: what is due from here on is dropped when its turn comes.
-  void stop() { stopped_ = true; }
-  // Gives what nobody will run.
-  std::deque<std::shared_ptr<detail::Continuation>> drop();
-
- private:
-  std::deque<std::shared_ptr<detail::Continuation>> due_;
-  int running_ = 0;
-  bool stopped_ = false;
 };
 
 }  // namespace rankview::controller
@@ -3413,6 +3368,216 @@ auto block_of(C& call, std::uint64_t item) {
 
 namespace rankview::controller {
 
+class Visit;
+
+// What is to be run because calls have ended. It is the client's code, so whoever drives takes it out under the controller's lock and runs
+// it without.
+class ContinuationQueue {
+ public:
+  // The call has ended: what continues it is due.
+  void take(detail::Call& call);
+  // Something else has happened that it is due for.
+  void add(std::shared_ptr<detail::Continuation> continuation) { due_.push_back(std::move(continuation)); }
+
+  [[nodiscard]] bool empty() const { return due_.empty(); }
+  // Whether any is due, or is being run by somebody else than the calling thread.
+  [[nodiscard]] bool busy() const { return !due_.empty() || running_ > running_here(); }
+  // How many the calling thread is in: one may wait, and run others meanwhile.
+  [[nodiscard]] static int running_here();
+
+  // Runs the first, and lets go of the lock meanwhile.
+  void run_next(Visit& visit);
+  // The client has failed: what is due from here on is dropped when its turn comes.
+  void stop() { stopped_ = true; }
+  // Gives what nobody will run.
+  std::deque<std::shared_ptr<detail::Continuation>> drop();
+
+ private:
+  std::deque<std::shared_ptr<detail::Continuation>> due_;
+  int running_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// A mutex whose holder can see that others want it. Whoever drives the progress loop holds the lock most of the time, and lets others in
+// between two rounds; a plain mutex would mostly be won by the driver again.
+//
+// Each call takes it twice, mostly when it is free. That is one atomic instruction here, where a std::mutex is a function call as well. It
+// is the second mutex of Drepper, Futexes are tricky (2011).
+class SharedLock {
+ public:
+  void lock() {
+    if (!try_lock()) wait_and_lock();
+  }
+  bool try_lock() {
+    State expected = State::free;
+    return state_.compare_exchange_strong(expected, State::held, std::memory_order_acquire, std::memory_order_relaxed);
+  }
+  // Whether it could be had within that time.
+  bool try_lock_for(std::chrono::milliseconds time) {
+    const auto end = std::chrono::steady_clock::now() + time;
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    bool had = try_lock();
+    for (; !had && std::chrono::steady_clock::now() < end; had = try_lock()) std::this_thread::sleep_for(std::chrono::microseconds(100));
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return had;
+  }
+  void unlock() {
+    if (state_.exchange(State::free, std::memory_order_release) == State::held_and_slept_for) state_.notify_one();
+  }
+  [[nodiscard]] bool wanted() const { return waiting_.load(std::memory_order_relaxed) > 0; }
+
+  // Not held: leaves it to those that wait, for a moment.
+  void give_way() const {
+    for (int i = 0; i < 100 && wanted(); ++i) std::this_thread::yield();
+  }
+  // Held: lets whoever waits have it, then takes it again.
+  void let_others_in() {
+    unlock();
+    give_way();
+    // Those whom it has let in need not hurry for its sake.
+    if (!try_lock()) sleep_and_lock();
+  }
+
+ private:
+  enum class State : int { free, held, held_and_slept_for };
+
+  // Whoever has slept cannot know whether others still do.
+  void sleep_and_lock() {
+    while (state_.exchange(State::held_and_slept_for, std::memory_order_acquire) != State::free)
+      state_.wait(State::held_and_slept_for, std::memory_order_relaxed);
+  }
+  void wait_and_lock() {
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    sleep_and_lock();
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  std::atomic<State> state_{State::free};
+  std::atomic<int> waiting_{0};
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
+// library, so it is put down here under the controller's lock, and run without.
+//
+// Pieces that belong to one call are run one after the other, in the order in which they came. What the client wants done when calls have
+// ended waits here as well.
+class UserWork {
+ public:
+  class Piece {
+   public:
+    explicit Piece(std::shared_ptr<detail::Call> call) : call_(std::move(call)) {}
+    Piece(const Piece&) = delete;
+    Piece& operator=(const Piece&) = delete;
+    virtual ~Piece() = default;
+
+    // Without the lock.
+    virtual void run() noexcept = 0;
+    // Then, with the lock: what follows from it.
+    virtual void finish() = 0;
+
+    [[nodiscard]] detail::Call& call() const { return *call_; }
+
+   private:
+    friend UserWork;
+    std::shared_ptr<detail::Call> call_;
+  };
+
+  void add(std::unique_ptr<Piece> piece);
+  // Whether there is none that could be begun.
+  [[nodiscard]] bool empty() const { return ready_.empty(); }
+  // Whether any has not been finished, or any of the call.
+  [[nodiscard]] bool busy() const { return !behind_.empty(); }
+  [[nodiscard]] bool busy(const detail::Call& call) const { return behind_.contains(&call); }
+
+  [[nodiscard]] ContinuationQueue& continuations() { return continuations_; }
+  [[nodiscard]] const ContinuationQueue& continuations() const { return continuations_; }
+
+  // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
+  void leave(std::shared_ptr<const void> thing) {
+    if (thing.use_count() != 0) left_.things.push_back(std::move(thing));
+  }
+  void leave(std::vector<std::shared_ptr<const void>>&& things) {
+    for (auto& thing : things) leave(std::move(thing));
+    things.clear();
+  }
+  // Likewise the results that a call was made of.
+  void leave(detail::Deferred&& deferred) { std::swap(left_.deferred.emplace_back(), deferred); }
+  // So much that its memory is better used again.
+  [[nodiscard]] bool much_left() const { return left_.things.size() + left_.deferred.size() >= 32; }
+
+  [[nodiscard]] bool anything_left() const { return !left_.things.empty() || !left_.deferred.empty(); }
+  // Gives back the lock, and then destroys what is left.
+  void destroy_left_behind(std::unique_lock<SharedLock>& guard);
+
+ private:
+  friend class Visit;
+
+  std::unique_ptr<Piece> begin_next();
+  void end(std::unique_ptr<Piece> piece);
+
+  struct Left {
+    std::vector<std::shared_ptr<const void>> things;
+    std::vector<detail::Deferred> deferred;
+  };
+  // Empty, with the memory of what this thread destroyed last: mostly that is a call or two, for which nothing has to be allocated so.
+  static thread_local Left spare_;
+
+  std::deque<std::unique_ptr<Piece>> ready_;
+  // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
+  std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
+  Left left_;
+  ContinuationQueue continuations_;
+};
+
+// Drops what results the call has.
+void discard_results(UserWork& work, detail::Call& call);
+
+// A stay under the controller's lock. What is left behind under it is destroyed when the lock has been given back.
+class Visit {
+ public:
+  Visit(SharedLock& lock, UserWork& work) : work_(work), guard_(lock) {}
+  // Only if nobody else has it.
+  Visit(SharedLock& lock, UserWork& work, std::try_to_lock_t only_if_free) : work_(work), guard_(lock, only_if_free) {}
+  Visit(const Visit&) = delete;
+  Visit& operator=(const Visit&) = delete;
+  ~Visit() {
+    if (guard_.owns_lock()) unlock();
+  }
+
+  explicit operator bool() const { return guard_.owns_lock(); }
+  void lock() { guard_.lock(); }
+  void unlock() {
+    if (work_.anything_left()) {
+      work_.destroy_left_behind(guard_);
+    } else {
+      guard_.unlock();
+    }
+  }
+  // Destroys what is left by now, without the lock.
+  void let_go() {
+    unlock();
+    lock();
+  }
+  // Runs the next piece of work, without the lock.
+  void run_next_piece();
+
+ private:
+  UserWork& work_;
+  std::unique_lock<SharedLock> guard_;
+};
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
 // What becomes of items. Nobody else writes the status of one, and here is found out that a call is over.
 //
 //   from \ to     waiting                            handed_out   completed, failed, aborted
@@ -3545,6 +3710,56 @@ inline void ItemLedger::count_end(const detail::Call& call, const detail::ItemRe
     engines_.account(record.engine).count(record.status);
   }
 }
+
+}  // namespace rankview::controller
+
+namespace rankview::controller {
+
+// When calls have waited for too long. A timer whose call has ended stays for a while: there are at most twice as many as calls that have
+// one and have not ended, and a few.
+//
+// Cost: amortised constant but for the one that is due next, which takes a logarithm.
+class Timers {
+ public:
+  [[nodiscard]] bool empty() const { return timers_.empty(); }
+  [[nodiscard]] std::size_t size() const { return timers_.size(); }
+
+  void add(std::int64_t when, std::uint64_t call) {
+    ++calls_;
+    timers_.emplace_back(when, call);
+    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  // A call that has a timer, or had one that went off, has ended. `ended(call)` says of which others that is so.
+  template <class Ended>
+  void note_end(Ended ended) {
+    --calls_;
+    if (timers_.size() > 2 * calls_ + few) drop(ended);
+  }
+
+  // Takes out the earliest, if its time has come: the call, which may have ended.
+  std::optional<std::uint64_t> next(std::int64_t now) {
+    if (timers_.empty() || timers_.front().first > now) return std::nullopt;
+    std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
+    const std::uint64_t call = timers_.back().second;
+    timers_.pop_back();
+    return call;
+  }
+
+ private:
+  using Timer = std::pair<std::int64_t, std::uint64_t>;
+  static constexpr std::size_t few = 64;
+
+  template <class Ended>
+  void drop(Ended ended) {
+    std::erase_if(timers_, [&ended](const Timer& timer) { return ended(timer.second); });
+    if (timers_.capacity() > 4 * timers_.size() + few) timers_.shrink_to_fit();
+    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
+  }
+
+  std::vector<Timer> timers_;  // a heap, the earliest on top
+  std::size_t calls_ = 0;
+};
 
 }  // namespace rankview::controller
 
@@ -4519,7 +4734,7 @@ namespace rankview::controller {
 
 using Grants = boost::container::small_vector<scheduler::Grant, 1>;
 
-// Items that wait for an engine: says to the scheduler what a call wants.
+// Items that wait for an engine: says to the scheduler what a call wants, and knows how long they may.
 class TaskQueue {
  public:
   explicit TaskQueue(const Engines& engines);
@@ -4547,6 +4762,8 @@ class TaskQueue {
     return true;
   }
 
+  // Of calls that have a queue_timeout.
+  [[nodiscard]] Timers& timers() { return timers_; }
   [[nodiscard]] scheduler::Scheduler& scheduler() { return scheduler_; }
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
@@ -4558,6 +4775,7 @@ class TaskQueue {
   scheduler::Scheduler scheduler_;
   std::vector<scheduler::Range> stranded_;
   std::int64_t next_recall_ = 0;
+  Timers timers_;
 };
 
 // Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.
@@ -4739,7 +4957,7 @@ class Driver {
     bool any_thread_drives = true;  // else only the one that initialised MPI
   };
 
-  Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings);
+  Driver(Round& round, UserWork& work, const Settings& settings);
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
   ~Driver();
@@ -4800,7 +5018,6 @@ class Driver {
 
   Round& round_;
   UserWork& work_;
-  ContinuationQueue& continuations_;
   const Settings settings_;
   mutable SharedLock lock_;
   transport::SpinTime spin_;
@@ -4820,7 +5037,7 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
   Visit visit(lock_, work_);
   transport::Idle idle(spin_);
   while (!ready()) {
-    if (drives && (!work_.empty() || (continues && !continuations_.empty()))) {
+    if (drives && (!work_.empty() || (continues && !work_.continuations().empty()))) {
       // It may take its time, in which others drive.
       drivers_.fetch_sub(1, std::memory_order_relaxed);
       run_user_code(visit, continues);
@@ -4857,175 +5074,29 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
 
 }  // namespace rankview::controller
 
-#include <rankview/task_id.hpp>
+#include <typeinfo>
 
 namespace rankview::controller {
 
-// Items that an engine had when it was set aside, and of which it may still say something when it answers again. The scheduler does not
-// count them any more. An item may be here several times, since the engine may be given it anew; it says something of the oldest first.
-class LateItems {
+// The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
+class Checkpoints {
  public:
-  // `given_away`: others run it, and what the engine says of it is not wanted.
-  void add(int engine, const TaskId& task, bool given_away) { items_[engine][task].push_back(given_away); }
-  [[nodiscard]] bool any() const { return !items_.empty(); }
-  [[nodiscard]] bool any(int engine) const { return items_.contains(engine); }
+  Checkpoints(checkpoint::Disk& disk, const transport::Clock& clock) : disk_(disk), clock_(clock) {}
 
-  // The engine says something of an item for the last time. Nothing if it is none of these, else whether it was given away.
-  std::optional<bool> take(int engine, const TaskId& task) {
-    const auto of_engine = items_.find(engine);
-    if (of_engine == items_.end()) return std::nullopt;
-    const auto found = of_engine->second.find(task);
-    if (found == of_engine->second.end()) return std::nullopt;
-    const bool given_away = found->second.front();
-    found->second.pop_front();
-    if (found->second.empty()) of_engine->second.erase(found);
-    if (of_engine->second.empty()) items_.erase(of_engine);
-    return given_away;
-  }
-  // The same, where more will be said.
-  [[nodiscard]] bool given_away(int engine, const TaskId& task) const {
-    const auto of_engine = items_.find(engine);
-    if (of_engine == items_.end()) return false;
-    const auto found = of_engine->second.find(task);
-    return found != of_engine->second.end() && found->second.front();
-  }
-
-  // So many of the items that the engine has begun wait for others.
-  void note_suspended(int engine, std::uint64_t items) { suspended_[engine] = items; }
-  // Of those, how many the scheduler counts, as far as that is known.
-  [[nodiscard]] std::uint64_t suspended(int engine) const {
-    const auto told = suspended_.find(engine);
-    const std::uint64_t all = told == suspended_.end() ? 0 : told->second;
-    std::uint64_t late = 0;
-    if (const auto of_engine = items_.find(engine); of_engine != items_.end()) {
-      for (const auto& [task, attempts] : of_engine->second) late += attempts.size();
-    }
-    return all - std::min(all, late);
-  }
-
-  // The engine has died. Gives what nobody else has been given.
-  std::vector<TaskId> lose(int engine) {
-    std::vector<TaskId> left;
-    const auto of_engine = items_.find(engine);
-    if (of_engine == items_.end()) return left;
-    for (const auto& [task, attempts] : of_engine->second) {
-      if (!attempts.back()) left.push_back(task);
-    }
-    items_.erase(of_engine);
-    return left;
-  }
+  // Throws UsageError if the directory cannot be used. Reads what there is the first time.
+  std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
+  // Waits until all that was added is on disk, or the disk takes no more, or for so long each.
+  void flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
+  // Throws UsageError if something else of that name and version was called in this run.
+  void tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function);
 
  private:
-  std::map<int, std::map<TaskId, std::deque<bool>>> items_;  // by engine; whether each attempt was given away
-  std::map<int, std::uint64_t> suspended_;                   // what engines have said last
-};
-
-}  // namespace rankview::controller
-
-namespace rankview::liveness {
-
-// What has been noticed of a peer's life.
-struct Sign {
-  enum class Kind : std::uint8_t {
-    died,     // it has ended, and nothing more will come of it
-    silent,   // it has said nothing for too long: it is stopped, or cannot be reached
-    answers,  // it was silent, and says something again
-  };
-  Kind kind = Kind::died;
-  int peer = -1;
-  std::string seen;  // in words
-  int signal = 0;    // that has ended it, as far as it could tell
-  TaskId task{};     // that it ran then, likewise
-};
-
-// Signs on their way from who notices them to who drives. Thread-safe.
-class Signs {
- public:
-  Signs() = default;
-  Signs(const Signs&) = delete;
-  Signs& operator=(const Signs&) = delete;
-
-  // Whether there are any; asked in every round.
-  [[nodiscard]] bool any() const { return any_.load(std::memory_order_relaxed); }
-  // Those since the last time, in order.
-  std::vector<Sign> take() {
-    const std::lock_guard guard(mutex_);
-    any_.store(false, std::memory_order_relaxed);
-    return std::exchange(signs_, {});
-  }
-
-  void add(Sign sign) {
-    const std::lock_guard guard(mutex_);
-    if (sign.kind == Sign::Kind::died) deaths_.push_back(sign);
-    signs_.push_back(std::move(sign));
-    any_.store(true, std::memory_order_relaxed);
-    if (wake_) wake_();
-  }
-  // Somebody else listens from here on, who hears of those that have died before, too. `wake` is called behind each sign, in whatever
-  // thread has noticed it.
-  void listen(std::function<void()> wake) {
-    const std::lock_guard guard(mutex_);
-    wake_ = std::move(wake);
-    signs_ = deaths_;
-    any_.store(!signs_.empty(), std::memory_order_relaxed);
-  }
-  // Nobody does.
-  void listen_no_more() {
-    const std::lock_guard guard(mutex_);
-    wake_ = nullptr;
-  }
-
- private:
-  std::atomic<bool> any_{false};
+  checkpoint::Disk& disk_;
+  const transport::Clock clock_;
   std::mutex mutex_;
-  std::vector<Sign> signs_;
-  std::vector<Sign> deaths_;  // all that there were
-  std::function<void()> wake_;
-};
-
-}  // namespace rankview::liveness
-
-namespace rankview::controller {
-
-// Engines that have died or do not answer: what is known of each, what follows for the tasks that they had, and who wants to hear of it.
-class Losses {
- public:
-  explicit Losses(const Engines& engines) : engines_(engines) {}
-
-  // What was noticed of an engine.
-  LostEngine& note(int engine, const liveness::Sign& sign, bool aside);
-  // Whether there were any; may be asked without the lock.
-  [[nodiscard]] bool any() const { return any_.load(std::memory_order_acquire); }
-  // How many have died.
-  [[nodiscard]] std::uint64_t deaths() const;
-  [[nodiscard]] LostEngine& at(int engine) { return lost_.at(engine); }
-  // It answers again.
-  void forget(int engine) { lost_.erase(engine); }
-  [[nodiscard]] std::vector<LostEngine> list() const;
-  // In words: which engine, where, and what was noticed of it. The engine is one of those.
-  [[nodiscard]] std::string describe(int engine) const;
-  // The error of what was for that engine, or ran there.
-  [[nodiscard]] std::exception_ptr error(int engine, const TaskId& task, const std::string& why) const;
-
-  // What may still be said of items by those that do not answer.
-  [[nodiscard]] LateItems& late() { return late_; }
-
-  // What becomes of a task that an engine had when it died.
-  enum class Verdict : std::uint8_t { rerun, fail };
-  // `ran`: it is known to have run then. `suspect`: it, or another, has.
-  [[nodiscard]] static Verdict judge(detail::Call& call, std::uint64_t item, bool ran, bool suspect, const std::string& death);
-
-  // What the client wants done when an engine is lost. Copied as it stands, not by the program's code.
-  using Listener = std::shared_ptr<const std::function<void(const LostEngine&)>>;
-  void on_lost(Listener f) { listeners_.push_back(std::move(f)); }
-  [[nodiscard]] const std::vector<Listener>& listeners() const { return listeners_; }
-
- private:
-  const Engines& engines_;
-  std::map<int, LostEngine> lost_;  // by engine
-  std::atomic<bool> any_{false};
-  LateItems late_;
-  std::vector<Listener> listeners_;
+  std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
+  std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them
+  std::map<std::pair<std::string, std::string>, std::pair<const std::type_info*, const void*>> callables_;  // by name and version
 };
 
 }  // namespace rankview::controller
@@ -5037,7 +5108,11 @@ namespace rankview::controller {
 class ResultKeeper {
  public:
   // `recorder`: hears of values, null for nobody.
-  ResultKeeper(ItemLedger& ledger, UserWork& work, Recorder* recorder = nullptr) : ledger_(ledger), work_(work), recorder_(recorder) {}
+  ResultKeeper(ItemLedger& ledger, UserWork& work, checkpoint::Disk& disk, const transport::Clock& clock, Recorder* recorder = nullptr)
+      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(disk, clock) {}
+
+  // The directories that they are kept in; has a lock of its own.
+  [[nodiscard]] Checkpoints& checkpoints() { return checkpoints_; }
 
   // The value of an item is in its place. It is kept, and the item ends: at once, or, if that is to be strict, when it is on disk.
   void keep(detail::Call& call, std::uint64_t item);
@@ -5066,6 +5141,7 @@ class ResultKeeper {
   ItemLedger& ledger_;
   UserWork& work_;
   Recorder* const recorder_;
+  Checkpoints checkpoints_;
   std::deque<Waiting> waiting_;
 };
 
@@ -5264,56 +5340,6 @@ class StuckTeams {
 
 }  // namespace rankview::controller
 
-namespace rankview::controller {
-
-// When calls have waited for too long. A timer whose call has ended stays for a while: there are at most twice as many as calls that have
-// one and have not ended, and a few.
-//
-// Cost: amortised constant but for the one that is due next, which takes a logarithm.
-class Timers {
- public:
-  [[nodiscard]] bool empty() const { return timers_.empty(); }
-  [[nodiscard]] std::size_t size() const { return timers_.size(); }
-
-  void add(std::int64_t when, std::uint64_t call) {
-    ++calls_;
-    timers_.emplace_back(when, call);
-    std::push_heap(timers_.begin(), timers_.end(), std::greater<>());
-  }
-
-  // A call that has a timer, or had one that went off, has ended. `ended(call)` says of which others that is so.
-  template <class Ended>
-  void note_end(Ended ended) {
-    --calls_;
-    if (timers_.size() > 2 * calls_ + few) drop(ended);
-  }
-
-  // Takes out the earliest, if its time has come: the call, which may have ended.
-  std::optional<std::uint64_t> next(std::int64_t now) {
-    if (timers_.empty() || timers_.front().first > now) return std::nullopt;
-    std::pop_heap(timers_.begin(), timers_.end(), std::greater<>());
-    const std::uint64_t call = timers_.back().second;
-    timers_.pop_back();
-    return call;
-  }
-
- private:
-  using Timer = std::pair<std::int64_t, std::uint64_t>;
-  static constexpr std::size_t few = 64;
-
-  template <class Ended>
-  void drop(Ended ended) {
-    std::erase_if(timers_, [&ended](const Timer& timer) { return ended(timer.second); });
-    if (timers_.capacity() > 4 * timers_.size() + few) timers_.shrink_to_fit();
-    std::make_heap(timers_.begin(), timers_.end(), std::greater<>());
-  }
-
-  std::vector<Timer> timers_;  // a heap, the earliest on top
-  std::size_t calls_ = 0;
-};
-
-}  // namespace rankview::controller
-
 namespace rankview::inline abi_0_1::detail {
 
 namespace transport = rankview::transport;
@@ -5402,7 +5428,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
 
   // Under the lock: whether all that was submitted is done.
-  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !work_.busy() && !continuations_.busy(); }
+  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !work_.busy() && !work_.continuations().busy(); }
   // The number of the next call, if nothing is under way. Takes the lock.
   [[nodiscard]] std::optional<std::uint64_t> resting() const;
   // Items that wait on rank 0. Under the lock.
@@ -5412,7 +5438,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
-  [[nodiscard]] controller::Checkpoints& checkpoints() { return checkpoints_; }
+  [[nodiscard]] controller::Checkpoints& checkpoints() { return keeper_.checkpoints(); }
   // The database of tasks, with what has happened so far. Throws UsageError if there is none.
   [[nodiscard]] controller::TaskArchive& archive();
   [[nodiscard]] bool lost(int engine) const;
@@ -5422,10 +5448,10 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_lost(std::function<void(const LostEngine&)> f);
   // How many engines have died; takes the lock.
   [[nodiscard]] std::uint64_t deaths() const {
-    return locked([this] { return losses_.deaths(); });
+    return locked([this] { return engines_.losses().deaths(); });
   }
   // Whether any engine is lost.
-  [[nodiscard]] bool any_lost() const { return losses_.any(); }
+  [[nodiscard]] bool any_lost() const { return engines_.losses().any(); }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
@@ -5519,7 +5545,6 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] int missing_engine(const Call& call, std::uint64_t item) const;
   void forget_results_on(int engine);
 
-  transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
   mutable controller::UserWork work_;
@@ -5531,13 +5556,9 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::Teams& teams_;
   controller::Dispatcher dispatcher_;
   controller::RetryPolicy retries_;
-  controller::Checkpoints checkpoints_;
   controller::ResultKeeper keeper_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
-  controller::Losses losses_;
-  controller::Timers timers_;  // of calls that have a queue_timeout
-  controller::ContinuationQueue continuations_;
   mutable controller::Driver driver_;  // goes first, and its thread with it
 };
 
@@ -7919,9 +7940,7 @@ int Cluster::State::control_alone(const Main& f) {
   const auto ends = transport::LocalEndpoint::pair();
   const auto running = std::make_shared<detail::Controller>(*ends.first, controller_settings(1));
   serving_ = engine::Thread([this, &ends] { engine->serve(*ends.second); });
-  const int exit_code = run_client(running, f);
-  serving_.join();
-  return exit_code;
+  return run_client(running, f);
 }
 
 std::unique_ptr<DrainWatch> Cluster::State::watch_for_drain(detail::Controller& running) {
@@ -7991,7 +8010,6 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
   controller_->abort_all("given up because the client failed: " + why);
   controller_->close(wire::Ending::failed, exit_code, why);
   end_run(*controller_);
-  serving_.join();
 }
 
 // The program may not come so far as to destroy the cluster.
@@ -7999,6 +8017,8 @@ void Cluster::State::end_run(const detail::Controller& closed) {
   losses_ = closed.deaths();
   set_controller(nullptr);
   if (hub != nullptr) hub->database()->flush();
+  // Where the engine is a thread, its connection goes with who began it.
+  serving_.join();
 }
 
 Cluster::Cluster(MPI_Comm comm, const Options& options) : state_(std::make_unique<State>(comm, options)) {}
@@ -10095,8 +10115,7 @@ std::uint64_t this_submitter() {
 }  // namespace
 
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
-    : endpoint_(endpoint),
-      settings_(settings),
+    : settings_(settings),
       engines_(endpoint, settings.engines),
       gate_(this, calls_),
       ledger_(engines_, gate_, work_, settings.recorder),
@@ -10104,12 +10123,10 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      checkpoints_(*settings.disk, settings.driver.clock),
-      keeper_(ledger_, work_, settings.recorder),
+      keeper_(ledger_, work_, *settings.disk, settings.driver.clock, settings.recorder),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
-      losses_(engines_),
-      driver_(*this, work_, continuations_, settings.driver) {
+      driver_(*this, work_, settings.driver) {
   if (settings_.recorder != nullptr) settings_.recorder->run_begins(settings_.engines);
   if (settings_.signs != nullptr) settings_.signs->listen([this] { driver_.wake_progress_thread(); });
 }
@@ -10198,7 +10215,7 @@ void Controller::add(const std::shared_ptr<Call>& call) {
   call->life().submitter = this_submitter();
   if (settings_.keeps_all && can_be_kept(*call) && !call->life().subtask) call->life().saves = true;
   calls_.enlist(call);
-  if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
+  if (call->life().terms->queue_timeout != 0) queue_.timers().add(call->life().submitted + call->life().terms->queue_timeout, call->id);
   if (waiting.waits()) gate_.hold(*call, std::move(waiting));
 }
 
@@ -10308,21 +10325,21 @@ std::vector<int> Controller::live_engines() const {
 }
 
 std::vector<LostEngine> Controller::lost() const {
-  return locked([this] { return losses_.list(); });
+  return locked([this] { return engines_.losses().list(); });
 }
 
 bool Controller::lost(int engine) const {
-  return losses_.any() && locked([this, engine] { return engines_.lost(engine); });
+  return engines_.losses().any() && locked([this, engine] { return engines_.lost(engine); });
 }
 
 std::exception_ptr Controller::lost_error(int engine) const {
-  return locked([this, engine] { return losses_.error(engine, {}, ""); });
+  return locked([this, engine] { return engines_.losses().error(engine, {}, ""); });
 }
 
 void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   auto listener = std::make_shared<const std::function<void(const LostEngine&)>>(std::move(f));
   const auto visit = driver_.visit();
-  losses_.on_lost(std::move(listener));
+  engines_.losses().on_lost(std::move(listener));
 }
 
 controller::TaskArchive& Controller::archive() {
@@ -10351,7 +10368,7 @@ std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
   auto visit = driver_.visit();
   run_.begin_closing();
-  for (const LostEngine& lost : losses_.list()) {
+  for (const LostEngine& lost : engines_.losses().list()) {
     liveness::Sign sign;
     sign.seen = lost.seen;
     if (lost.aside) give_up(lost.engine, sign);
@@ -10361,7 +10378,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
-  end.losses = losses_.deaths();
+  end.losses = engines_.losses().deaths();
   for (int id = 0; id < engine_count(); ++id) {
     wire::write(engines_.to(id), end);
     engines_.send(id);
@@ -10373,8 +10390,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   const bool ended = drive(
       limit,
       [this] {
-        return engines_.all_left() && transfers_.empty() && keeper_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() &&
-               !continuations_.busy();
+        return engines_.all_left() && transfers_.empty() && keeper_.empty() && !work_.busy() && teams_.idle() &&
+               engines_.endpoint().flushed() && !work_.continuations().busy();
       },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
@@ -10393,10 +10410,10 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   }
   carry_out();
   // Nobody runs these any more.
-  const auto dropped = continuations_.drop();
+  const auto dropped = work_.continuations().drop();
   visit.unlock();
   driver_.stop_progress_thread();
-  checkpoints_.flush();
+  keeper_.checkpoints().flush();
 }
 
 }  // namespace rankview::detail
@@ -10596,7 +10613,7 @@ std::string Controller::describe() {
     for (std::size_t i = 0; i < calls.size() && i < most_calls; ++i) text += line_of(*calls[i], now());
     if (calls.size() > most_calls) text += "  and " + std::to_string(calls.size() - most_calls) + " more\n";
     if (work_.busy()) text += "  code of the program's reads, encodes or folds values\n";
-    if (continuations_.busy()) text += "  continuations run, or are to run\n";
+    if (work_.continuations().busy()) text += "  continuations run, or are to run\n";
   });
   return could ? text : "whoever drives has not let go of it for half a second\n";
 }
@@ -10990,8 +11007,8 @@ constexpr int flood = 1000;
 
 }  // namespace
 
-Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings)
-    : round_(round), work_(work), continuations_(continuations), settings_(settings), spin_(settings.idle) {
+Driver::Driver(Round& round, UserWork& work, const Settings& settings)
+    : round_(round), work_(work), settings_(settings), spin_(settings.idle) {
   if (settings_.progress_thread) thread_ = transport::Thread(settings_.clock, [this] { run_progress_thread(); });
 }
 
@@ -11021,8 +11038,8 @@ bool Driver::run_user_code(Visit& visit, bool continues) {
   if (!work_.empty()) {
     visit.run_next_piece();
     round_.advance();
-  } else if (continues && !continuations_.empty()) {
-    continuations_.run_next(visit);
+  } else if (continues && !work_.continuations().empty()) {
+    work_.continuations().run_next(visit);
   } else {
     return false;
   }
@@ -11317,7 +11334,7 @@ void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
 
 void Controller::abort_all(const std::string& why) {
   const auto visit = driver_.visit();
-  continuations_.stop();
+  work_.continuations().stop();
   for (const auto& call : calls_.unfinished()) {
     // That these are given up is told to the client as a whole.
     if (call->life().errors->empty()) call->life().error_seen = true;
@@ -11455,7 +11472,7 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
   } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
     on_subtask(engine, *subtask);
   } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-    losses_.late().note_suspended(engine, suspended->items);
+    engines_.losses().late().note_suspended(engine, suspended->items);
     tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
@@ -11487,7 +11504,7 @@ bool Controller::on_result(transport::Frame& frame, Call& call, std::uint64_t it
 }
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
-  if (losses_.late().any() && losses_.late().any(engine)) {
+  if (engines_.losses().late().any() && engines_.losses().late().any(engine)) {
     on_late_results(frame, engine, results);
     return;
   }
@@ -11529,7 +11546,7 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    const std::optional<bool> late = losses_.late().take(engine, {results.call, item});
+    const std::optional<bool> late = engines_.losses().late().take(engine, {results.call, item});
     const bool expired = retries_.take_expired(engine, results.call, item);
     bool again = false;
     if (late.value_or(false) || expired) {
@@ -11591,7 +11608,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       }
       RANKVIEW_MARK(team_item_lost);
       ledger_.finished(call, item, Status::failed,
-                       losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
+                       engines_.losses().error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
     case wire::FailureKind::refused:
       controller::RetryPolicy::note_refusal(call, item, engine);
@@ -11648,9 +11665,10 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
     RANKVIEW_MARK(drained_before_rerun);
     give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
-    if (losses_.any() && !somebody_left(call)) {
+    if (engines_.losses().any() && !somebody_left(call)) {
       RANKVIEW_MARK(nobody_left_to_rerun);
-      ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
+      ledger_.ended(call, item, Status::failed,
+                    engines_.losses().error(missing_engine(call, item), task, "nobody is left to run the task"));
       return;
     }
     ledger_.ended(call, item, Status::failed,
@@ -11662,7 +11680,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
 
 // How much of what the engine has waits for others.
 void Controller::tell_suspended(int engine) {
-  if (engines_.live(engine)) queue_.scheduler().suspended(engine, losses_.late().suspended(engine));
+  if (engines_.live(engine)) queue_.scheduler().suspended(engine, engines_.losses().late().suspended(engine));
 }
 
 // ---- the rest ----------------------------------------------------------------------------------------------------------------
@@ -11671,7 +11689,7 @@ void Controller::tell_suspended(int engine) {
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
-  if (losses_.late().given_away(engine, task)) return;
+  if (engines_.losses().late().given_away(engine, task)) return;
   if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
       call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
@@ -11690,7 +11708,7 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
 // An engine gives back what it has not begun.
 void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
-  if (losses_.late().any(engine)) {
+  if (engines_.losses().late().any(engine)) {
     on_late_return(engine, returned);
     return;
   }
@@ -11721,7 +11739,7 @@ void Controller::on_late_return(int engine, const wire::Returned& returned) {
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
     for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-      const std::optional<bool> late = losses_.late().take(engine, {items.call, item});
+      const std::optional<bool> late = engines_.losses().late().take(engine, {items.call, item});
       if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
       if (call == nullptr || late.value_or(false)) continue;
       RANKVIEW_MARK(late_return_run_again);
@@ -12547,7 +12565,7 @@ class Telling final : public Continuation {
 // What the dead have said before comes first: their results count.
 void Controller::hear_signs() {
   constexpr int flood = 10'000;
-  for (int i = 0; i < flood && endpoint_.poll(*this); ++i) continue;
+  for (int i = 0; i < flood && engines_.endpoint().poll(*this); ++i) continue;
   for (const liveness::Sign& sign : settings_.signs->take()) {
     const int engine = engines_.by_peer(sign.peer);
     switch (sign.kind) {
@@ -12568,11 +12586,11 @@ void Controller::hear_signs() {
 void Controller::lose(int engine, const liveness::Sign& sign) {
   const int peer = engines_[engine].peer;
   if (!engines_.lose(engine)) return;
-  const bool first = !losses_.any();
-  LostEngine& lost = losses_.note(engine, sign, false);
+  const bool first = !engines_.losses().any();
+  LostEngine& lost = engines_.losses().note(engine, sign, false);
   if (first && !settings_.ends_with_an_engine.empty())
-    std::fprintf(stderr, "rankview: %s; %s\n", losses_.describe(engine).c_str(), settings_.ends_with_an_engine.c_str());
-  endpoint_.forget(peer);
+    std::fprintf(stderr, "rankview: %s; %s\n", engines_.losses().describe(engine).c_str(), settings_.ends_with_an_engine.c_str());
+  engines_.endpoint().forget(peer);
   transfers_.forget(peer);
   retries_.forget_expired(engine);
   // Those as well that do not answer just now, who may wait for the dead when they go on.
@@ -12584,7 +12602,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   // Nobody's part in them comes about.
   for (const std::shared_ptr<Call>& call : teams_.lose(engine)) {
     RANKVIEW_MARK(root_part_lost);
-    call->life().failure = losses_.error(engine, {call->id, 0}, "what it did together with others has not come about");
+    call->life().failure = engines_.losses().error(engine, {call->id, 0}, "what it did together with others has not come about");
     end_root_part(*call);
   }
   const auto gone = queue_.scheduler().lose_engine(engine);
@@ -12599,8 +12617,8 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   for (const scheduler::Range& range : gone.in_hand) {
     for (std::uint64_t item = range.begin; item < range.end; ++item) add(range.call, item);
   }
-  for (const TaskId& task : losses_.late().lose(engine)) add(task.call, task.item);
-  const std::string death = losses_.describe(engine);
+  for (const TaskId& task : engines_.losses().late().lose(engine)) add(task.call, task.item);
+  const std::string death = engines_.losses().describe(engine);
   // Who could not tell what it ran, ran one of these.
   const bool known = sign.task.call != 0 || had.size() == 1;
   bool blamed = false;
@@ -12622,7 +12640,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
 
 void Controller::tell_lost(const LostEngine& lost) {
   if (settings_.recorder != nullptr) settings_.recorder->engine_lost(lost);
-  if (!losses_.listeners().empty()) continuations_.add(std::make_shared<Telling>(losses_.listeners(), lost));
+  if (!engines_.losses().listeners().empty()) work_.continuations().add(std::make_shared<Telling>(engines_.losses().listeners(), lost));
 }
 
 // The engine does not answer: what it had others run, if they may, and what only it may run waits for it.
@@ -12630,7 +12648,7 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
   if (!engines_.live(engine) || engines_.has_left(engine)) return;
   RANKVIEW_MARK(set_aside);
   engines_.set_aside(engine);
-  LostEngine& lost = losses_.note(engine, sign, true);
+  LostEngine& lost = engines_.losses().note(engine, sign, true);
   for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
     Call* const call = calls_.find(range.call);
     if (call == nullptr) continue;
@@ -12642,7 +12660,7 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
       const bool there = record.status == Status::handed_out && (record.engine == engine || call->spread == Spread::teams);
       // Its arguments may just be encoded for there.
       if (record.status == Status::waiting) continue;
-      losses_.late().add(engine, {call->id, item}, elsewhere || !there);
+      engines_.losses().late().add(engine, {call->id, item}, elsewhere || !there);
       if (!there || !elsewhere) continue;
       ++lost.rerun;
       wire::write(engines_.to(engine), wire::Stop{call->id, item, 1});
@@ -12664,7 +12682,7 @@ void Controller::take_back(int engine) {
   if (engines_.live(engine) || engines_.lost(engine)) return;
   RANKVIEW_MARK(taken_back);
   engines_.take_back(engine);
-  losses_.forget(engine);
+  engines_.losses().forget(engine);
   queue_.scheduler().take_back(engine);
   tell_suspended(engine);
 }
@@ -12697,7 +12715,7 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
   }
   ++lost.failed;
   ledger_.ended(call, item, Status::failed,
-                losses_.error(engine, task, elsewhere ? why_failed(call, item) : "the task was for that engine"));
+                engines_.losses().error(engine, task, elsewhere ? why_failed(call, item) : "the task was for that engine"));
 }
 
 // Why a task that others could run is not run again.
@@ -12725,12 +12743,12 @@ void Controller::lose_part_of_team(Call& call, std::uint64_t item, int engine, b
   }
   ++lost.failed;
   const std::string why = "others ran the task together with it; " + why_failed(call, item);
-  ledger_.finished(call, item, Status::failed, losses_.error(engine, {call.id, item}, why));
+  ledger_.finished(call, item, Status::failed, engines_.losses().error(engine, {call.id, item}, why));
 }
 
 // If none is whole of the teams that may run the call's tasks, others are made of those of its view that live.
 void Controller::deal_teams_anew(Call& call) {
-  if (!losses_.any() || somebody_left(call)) return;
+  if (!engines_.losses().any() || somebody_left(call)) return;
   std::vector<int> live = call.engines;
   std::erase_if(live, [this](int id) { return engines_.lost(id); });
   const std::size_t size = call.life().more->teams.front().size();
@@ -12757,7 +12775,7 @@ void Controller::strand(const scheduler::Range& range, int engine) {
       resubmit(*call, item);
     } else {
       const int missing = engine >= 0 ? engine : missing_engine(*call, item);
-      ledger_.ended(*call, item, Status::failed, losses_.error(missing, {call->id, item}, "nobody is left to run the task"));
+      ledger_.ended(*call, item, Status::failed, engines_.losses().error(missing, {call->id, item}, "nobody is left to run the task"));
     }
   }
 }
@@ -12776,8 +12794,8 @@ void Controller::settle_strays() {
     Call* const call = calls_.find(task.call);
     if (call == nullptr) continue;
     const int engine = call->life().items[task.item].engine;
-    LostEngine& lost = losses_.at(engine);
-    lose_item(*call, task.item, engine, false, false, losses_.describe(engine), lost);
+    LostEngine& lost = engines_.losses().at(engine);
+    lose_item(*call, task.item, engine, false, false, engines_.losses().describe(engine), lost);
   }
 }
 
@@ -12790,7 +12808,7 @@ int Controller::missing_engine(const Call& call, std::uint64_t item) const {
     if (gone != team.end()) return *gone;
   }
   const auto dead = std::find_if(call.engines.begin(), call.engines.end(), [this](int id) { return engines_.lost(id); });
-  return dead != call.engines.end() ? *dead : losses_.list().back().engine;
+  return dead != call.engines.end() ? *dead : engines_.losses().list().back().engine;
 }
 
 // Long results that it has kept are on rank 0 as well, and come from there.
@@ -13243,12 +13261,12 @@ namespace rankview::inline abi_0_1::detail {
 
 bool Controller::round() {
   if (!run_.connected()) return false;
-  bool any = endpoint_.poll(*this);
-  if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
+  bool any = engines_.endpoint().poll(*this);
+  if (engines_.endpoint().anything_sent()) work_.leave(engines_.endpoint().take_sent());
   if (!transfers_.empty()) any = transfers_.progress() || any;
   if (!keeper_.empty()) any = keeper_.progress() || any;
-  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
-  if (!timers_.empty()) check_timers();
+  if (!teams_.idle()) any = teams_.progress(engines_.endpoint(), engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
+  if (!queue_.timers().empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
   if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
@@ -13320,7 +13338,7 @@ void Controller::attend(std::int64_t submitted) {
   advance();
   driver_.catch_up(most_rounds);
   // Continuations are for the progress thread.
-  if (continuations_.empty()) driver_.note_attended();
+  if (work_.continuations().empty()) driver_.note_attended();
 }
 
 // Asks engines for items that they have not begun and others could run now.
@@ -13341,7 +13359,7 @@ void Controller::ask_back(const scheduler::Recall& recall) {
 // Calls whose items have waited for too long.
 void Controller::check_timers() {
   const std::int64_t time = now();
-  while (const auto due = timers_.next(time)) {
+  while (const auto due = queue_.timers().next(time)) {
     Call* const call = calls_.find(*due);
     if (call == nullptr) continue;
     withdraw(*call, Status::failed, [&](const TaskId& task) {
@@ -13452,7 +13470,7 @@ void Controller::end_root_part(Call& call) {
 void Controller::end(Call& call) {
   CallLife& life = call.life();
   std::shared_ptr<Call> unwanted = calls_.end(call);
-  if (life.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
+  if (life.terms->queue_timeout != 0) queue_.timers().note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
   gate_.forget(call);
   leave_teams(call);
   if (run_.connected()) {
@@ -13475,7 +13493,7 @@ void Controller::end(Call& call) {
     if (more.deferred.encode) work_.leave(std::move(more.deferred));
     more.attempts.reset();
   }
-  continuations_.take(call);
+  work_.continuations().take(call);
   if (life.abandoned) report_unseen(call);
   if (settings_.recorder != nullptr) settings_.recorder->over(call);
   work_.leave(std::move(unwanted));

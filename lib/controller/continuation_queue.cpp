@@ -3,8 +3,8 @@
 #include "controller/continuation_queue.hpp"
 
 #include "controller/call_life.hpp"
-
 #include "controller/uncommon.hpp"
+#include "controller/user_work.hpp"
 
 #include <utility>
 

@@ -2,8 +2,6 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include "controller/user_work.hpp"
-
 #include <rankview/detail/call.hpp>
 
 #include <deque>
@@ -11,6 +9,8 @@
 #include <utility>
 
 namespace rankview::controller {
+
+class Visit;
 
 // What is to be run because calls have ended. It is the client's code, so whoever drives takes it out under the controller's lock and runs
 // it without.

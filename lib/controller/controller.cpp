@@ -56,8 +56,7 @@ std::uint64_t this_submitter() {
 }  // namespace
 
 Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& settings)
-    : endpoint_(endpoint),
-      settings_(settings),
+    : settings_(settings),
       engines_(endpoint, settings.engines),
       gate_(this, calls_),
       ledger_(engines_, gate_, work_, settings.recorder),
@@ -65,12 +64,10 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      checkpoints_(*settings.disk, settings.driver.clock),
-      keeper_(ledger_, work_, settings.recorder),
+      keeper_(ledger_, work_, *settings.disk, settings.driver.clock, settings.recorder),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
-      losses_(engines_),
-      driver_(*this, work_, continuations_, settings.driver) {
+      driver_(*this, work_, settings.driver) {
   if (settings_.recorder != nullptr) settings_.recorder->run_begins(settings_.engines);
   if (settings_.signs != nullptr) settings_.signs->listen([this] { driver_.wake_progress_thread(); });
 }
@@ -159,7 +156,7 @@ void Controller::add(const std::shared_ptr<Call>& call) {
   call->life().submitter = this_submitter();
   if (settings_.keeps_all && can_be_kept(*call) && !call->life().subtask) call->life().saves = true;
   calls_.enlist(call);
-  if (call->life().terms->queue_timeout != 0) timers_.add(call->life().submitted + call->life().terms->queue_timeout, call->id);
+  if (call->life().terms->queue_timeout != 0) queue_.timers().add(call->life().submitted + call->life().terms->queue_timeout, call->id);
   if (waiting.waits()) gate_.hold(*call, std::move(waiting));
 }
 
@@ -269,21 +266,21 @@ std::vector<int> Controller::live_engines() const {
 }
 
 std::vector<LostEngine> Controller::lost() const {
-  return locked([this] { return losses_.list(); });
+  return locked([this] { return engines_.losses().list(); });
 }
 
 bool Controller::lost(int engine) const {
-  return losses_.any() && locked([this, engine] { return engines_.lost(engine); });
+  return engines_.losses().any() && locked([this, engine] { return engines_.lost(engine); });
 }
 
 std::exception_ptr Controller::lost_error(int engine) const {
-  return locked([this, engine] { return losses_.error(engine, {}, ""); });
+  return locked([this, engine] { return engines_.losses().error(engine, {}, ""); });
 }
 
 void Controller::on_lost(std::function<void(const LostEngine&)> f) {
   auto listener = std::make_shared<const std::function<void(const LostEngine&)>>(std::move(f));
   const auto visit = driver_.visit();
-  losses_.on_lost(std::move(listener));
+  engines_.losses().on_lost(std::move(listener));
 }
 
 controller::TaskArchive& Controller::archive() {
@@ -312,7 +309,7 @@ std::shared_ptr<Call> Controller::named(const Prerequisite& tasks) const {
 void Controller::close(wire::Ending ending, int exit_code, const std::string& reason) {
   auto visit = driver_.visit();
   run_.begin_closing();
-  for (const LostEngine& lost : losses_.list()) {
+  for (const LostEngine& lost : engines_.losses().list()) {
     liveness::Sign sign;
     sign.seen = lost.seen;
     if (lost.aside) give_up(lost.engine, sign);
@@ -322,7 +319,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   end.ending = ending;
   end.exit_code = exit_code;
   end.reason = reason;
-  end.losses = losses_.deaths();
+  end.losses = engines_.losses().deaths();
   for (int id = 0; id < engine_count(); ++id) {
     wire::write(engines_.to(id), end);
     engines_.send(id);
@@ -334,8 +331,8 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   const bool ended = drive(
       limit,
       [this] {
-        return engines_.all_left() && transfers_.empty() && keeper_.empty() && !work_.busy() && teams_.idle() && endpoint_.flushed() &&
-               !continuations_.busy();
+        return engines_.all_left() && transfers_.empty() && keeper_.empty() && !work_.busy() && teams_.idle() &&
+               engines_.endpoint().flushed() && !work_.continuations().busy();
       },
       true);
   if (!ended) transport::end_process(exit_code, "the client failed, and not every engine stopped within the grace period: " + reason);
@@ -354,10 +351,10 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   }
   carry_out();
   // Nobody runs these any more.
-  const auto dropped = continuations_.drop();
+  const auto dropped = work_.continuations().drop();
   visit.unlock();
   driver_.stop_progress_thread();
-  checkpoints_.flush();
+  keeper_.checkpoints().flush();
 }
 
 }  // namespace rankview::detail

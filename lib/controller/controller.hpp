@@ -3,14 +3,11 @@
 #pragma once
 
 #include "controller/call_registry.hpp"
-#include "controller/checkpoints.hpp"
-#include "controller/continuation_queue.hpp"
 #include "controller/dependency_gate.hpp"
 #include "controller/dispatcher.hpp"
 #include "controller/driver.hpp"
 #include "controller/engines.hpp"
 #include "controller/item_ledger.hpp"
-#include "controller/losses.hpp"
 #include "controller/result_keeper.hpp"
 #include "controller/result_transfers.hpp"
 #include "controller/retry_policy.hpp"
@@ -19,7 +16,6 @@
 #include "controller/task_archive.hpp"
 #include "controller/task_queue.hpp"
 #include "controller/teams.hpp"
-#include "controller/timers.hpp"
 #include "controller/uncommon.hpp"
 #include "controller/user_work.hpp"
 #include "liveness/signs.hpp"
@@ -127,7 +123,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   bool add(Call& call, const std::shared_ptr<Continuation>& continuation);
 
   // Under the lock: whether all that was submitted is done.
-  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !work_.busy() && !continuations_.busy(); }
+  [[nodiscard]] bool idle() const override { return calls_.in_flight() == 0 && !work_.busy() && !work_.continuations().busy(); }
   // The number of the next call, if nothing is under way. Takes the lock.
   [[nodiscard]] std::optional<std::uint64_t> resting() const;
   // Items that wait on rank 0. Under the lock.
@@ -137,7 +133,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Those that live, and what is known of the others; each takes the lock.
   [[nodiscard]] std::vector<int> live_engines() const;
   [[nodiscard]] std::vector<LostEngine> lost() const;
-  [[nodiscard]] controller::Checkpoints& checkpoints() { return checkpoints_; }
+  [[nodiscard]] controller::Checkpoints& checkpoints() { return keeper_.checkpoints(); }
   // The database of tasks, with what has happened so far. Throws UsageError if there is none.
   [[nodiscard]] controller::TaskArchive& archive();
   [[nodiscard]] bool lost(int engine) const;
@@ -147,10 +143,10 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_lost(std::function<void(const LostEngine&)> f);
   // How many engines have died; takes the lock.
   [[nodiscard]] std::uint64_t deaths() const {
-    return locked([this] { return losses_.deaths(); });
+    return locked([this] { return engines_.losses().deaths(); });
   }
   // Whether any engine is lost.
-  [[nodiscard]] bool any_lost() const { return losses_.any(); }
+  [[nodiscard]] bool any_lost() const { return engines_.losses().any(); }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
   [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
@@ -244,7 +240,6 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] int missing_engine(const Call& call, std::uint64_t item) const;
   void forget_results_on(int engine);
 
-  transport::Endpoint& endpoint_;
   const ControllerSettings settings_;
   controller::RunState run_;
   mutable controller::UserWork work_;
@@ -256,13 +251,9 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::Teams& teams_;
   controller::Dispatcher dispatcher_;
   controller::RetryPolicy retries_;
-  controller::Checkpoints checkpoints_;
   controller::ResultKeeper keeper_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
-  controller::Losses losses_;
-  controller::Timers timers_;  // of calls that have a queue_timeout
-  controller::ContinuationQueue continuations_;
   mutable controller::Driver driver_;  // goes first, and its thread with it
 };
 

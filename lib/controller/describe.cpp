@@ -53,7 +53,7 @@ std::string Controller::describe() {
     for (std::size_t i = 0; i < calls.size() && i < most_calls; ++i) text += line_of(*calls[i], now());
     if (calls.size() > most_calls) text += "  and " + std::to_string(calls.size() - most_calls) + " more\n";
     if (work_.busy()) text += "  code of the program's reads, encodes or folds values\n";
-    if (continuations_.busy()) text += "  continuations run, or are to run\n";
+    if (work_.continuations().busy()) text += "  continuations run, or are to run\n";
   });
   return could ? text : "whoever drives has not let go of it for half a second\n";
 }

@@ -23,8 +23,8 @@ constexpr int flood = 1000;
 
 }  // namespace
 
-Driver::Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings)
-    : round_(round), work_(work), continuations_(continuations), settings_(settings), spin_(settings.idle) {
+Driver::Driver(Round& round, UserWork& work, const Settings& settings)
+    : round_(round), work_(work), settings_(settings), spin_(settings.idle) {
   if (settings_.progress_thread) thread_ = transport::Thread(settings_.clock, [this] { run_progress_thread(); });
 }
 
@@ -54,8 +54,8 @@ bool Driver::run_user_code(Visit& visit, bool continues) {
   if (!work_.empty()) {
     visit.run_next_piece();
     round_.advance();
-  } else if (continues && !continuations_.empty()) {
-    continuations_.run_next(visit);
+  } else if (continues && !work_.continuations().empty()) {
+    work_.continuations().run_next(visit);
   } else {
     return false;
   }

@@ -45,7 +45,7 @@ class Driver {
     bool any_thread_drives = true;  // else only the one that initialised MPI
   };
 
-  Driver(Round& round, UserWork& work, ContinuationQueue& continuations, const Settings& settings);
+  Driver(Round& round, UserWork& work, const Settings& settings);
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
   ~Driver();
@@ -106,7 +106,6 @@ class Driver {
 
   Round& round_;
   UserWork& work_;
-  ContinuationQueue& continuations_;
   const Settings settings_;
   mutable SharedLock lock_;
   transport::SpinTime spin_;
@@ -126,7 +125,7 @@ bool Driver::drive(const detail::Deadline& deadline, Ready ready, bool for_conti
   Visit visit(lock_, work_);
   transport::Idle idle(spin_);
   while (!ready()) {
-    if (drives && (!work_.empty() || (continues && !continuations_.empty()))) {
+    if (drives && (!work_.empty() || (continues && !work_.continuations().empty()))) {
       // It may take its time, in which others drive.
       drivers_.fetch_sub(1, std::memory_order_relaxed);
       run_user_code(visit, continues);

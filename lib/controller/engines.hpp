@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/losses.hpp"
 #include "transport/endpoint.hpp"
 #include "wire/messages.hpp"
 
@@ -41,6 +42,9 @@ struct Account {
 class Engines {
  public:
   Engines(transport::Endpoint& endpoint, std::vector<EngineInfo> roster);
+  Engines(const Engines&) = delete;
+  Engines& operator=(const Engines&) = delete;
+  ~Engines() = default;
 
   [[nodiscard]] int count() const { return static_cast<int>(all_.size()); }
   [[nodiscard]] const EngineInfo& operator[](int engine) const { return at(engine).info; }
@@ -64,6 +68,11 @@ class Engines {
   void send_all() {
     for (; !to_send_.empty(); to_send_.pop_back()) send(to_send_.back());
   }
+
+  // Those that have died or do not answer.
+  [[nodiscard]] Losses& losses() { return losses_; }
+  [[nodiscard]] const Losses& losses() const { return losses_; }
+  [[nodiscard]] transport::Endpoint& endpoint() { return endpoint_; }
 
   [[nodiscard]] Account& account(int engine) { return at(engine).account; }
   [[nodiscard]] const Account& account(int engine) const { return at(engine).account; }
@@ -93,6 +102,7 @@ class Engines {
   std::vector<int> by_peer_;  // -1 where a peer is no engine
   std::vector<int> to_send_;  // engines that something was written to, and perhaps some to which it was sent already
   std::size_t left_ = 0;
+  Losses losses_{*this};
   transport::Message nowhere_;  // what is written to engines that have died
 };
 

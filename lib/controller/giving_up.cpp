@@ -77,7 +77,7 @@ void Controller::abort_if(const std::function<bool(const Call&)>& wanted) {
 
 void Controller::abort_all(const std::string& why) {
   const auto visit = driver_.visit();
-  continuations_.stop();
+  work_.continuations().stop();
   for (const auto& call : calls_.unfinished()) {
     // That these are given up is told to the client as a whole.
     if (call->life().errors->empty()) call->life().error_seen = true;

@@ -46,7 +46,7 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
   } else if (const auto* subtask = std::get_if<wire::Subtask>(&record)) {
     on_subtask(engine, *subtask);
   } else if (const auto* suspended = std::get_if<wire::Suspended>(&record)) {
-    losses_.late().note_suspended(engine, suspended->items);
+    engines_.losses().late().note_suspended(engine, suspended->items);
     tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
@@ -78,7 +78,7 @@ bool Controller::on_result(transport::Frame& frame, Call& call, std::uint64_t it
 }
 
 void Controller::on_results(transport::Frame& frame, int engine, const wire::Results& results) {
-  if (losses_.late().any() && losses_.late().any(engine)) {
+  if (engines_.losses().late().any() && engines_.losses().late().any(engine)) {
     on_late_results(frame, engine, results);
     return;
   }
@@ -120,7 +120,7 @@ void Controller::on_late_results(transport::Frame& frame, int engine, const wire
   for (std::uint64_t item = results.first; item < results.first + results.count; ++item) {
     const wire::ItemResult result = items.next();
     const std::int64_t began = std::exchange(started, result.completed);
-    const std::optional<bool> late = losses_.late().take(engine, {results.call, item});
+    const std::optional<bool> late = engines_.losses().late().take(engine, {results.call, item});
     const bool expired = retries_.take_expired(engine, results.call, item);
     bool again = false;
     if (late.value_or(false) || expired) {
@@ -182,7 +182,7 @@ bool Controller::on_failure(Call& call, std::uint64_t item, int engine, std::spa
       }
       RANKVIEW_MARK(team_item_lost);
       ledger_.finished(call, item, Status::failed,
-                       losses_.error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
+                       engines_.losses().error(missing_engine(call, item), {call.id, item}, "others ran the task together with it"));
       return false;
     case wire::FailureKind::refused:
       controller::RetryPolicy::note_refusal(call, item, engine);
@@ -239,9 +239,10 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
     RANKVIEW_MARK(drained_before_rerun);
     give_back(call, item, "the task was not run again");
   } else if (!queue_.enqueue_again(call, item, controller::RetryPolicy::avoid(call, item), controller::RetryPolicy::suspect(call, item))) {
-    if (losses_.any() && !somebody_left(call)) {
+    if (engines_.losses().any() && !somebody_left(call)) {
       RANKVIEW_MARK(nobody_left_to_rerun);
-      ledger_.ended(call, item, Status::failed, losses_.error(missing_engine(call, item), task, "nobody is left to run the task"));
+      ledger_.ended(call, item, Status::failed,
+                    engines_.losses().error(missing_engine(call, item), task, "nobody is left to run the task"));
       return;
     }
     ledger_.ended(call, item, Status::failed,
@@ -253,7 +254,7 @@ void Controller::resubmit(Call& call, std::uint64_t item) {
 
 // How much of what the engine has waits for others.
 void Controller::tell_suspended(int engine) {
-  if (engines_.live(engine)) queue_.scheduler().suspended(engine, losses_.late().suspended(engine));
+  if (engines_.live(engine)) queue_.scheduler().suspended(engine, engines_.losses().late().suspended(engine));
 }
 
 // ---- the rest ----------------------------------------------------------------------------------------------------------------
@@ -262,7 +263,7 @@ void Controller::tell_suspended(int engine) {
 void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
   Call* const call = calls_.find(overdue.call);
   const TaskId task{overdue.call, overdue.item};
-  if (losses_.late().given_away(engine, task)) return;
+  if (engines_.losses().late().given_away(engine, task)) return;
   if (call == nullptr || overdue.item >= call->life().items.size() || call->life().items[overdue.item].status != Status::handed_out ||
       call->life().items[overdue.item].engine != engine)
     throw DecodeError("task " + to_string(task) + " is said to run for too long, and does not run there");
@@ -281,7 +282,7 @@ void Controller::on_overdue(int engine, const wire::Overdue& overdue) {
 // An engine gives back what it has not begun.
 void Controller::on_returned(int engine, const wire::Returned& returned) {
   std::vector<scheduler::Range> ranges;
-  if (losses_.late().any(engine)) {
+  if (engines_.losses().late().any(engine)) {
     on_late_return(engine, returned);
     return;
   }
@@ -312,7 +313,7 @@ void Controller::on_late_return(int engine, const wire::Returned& returned) {
   for (const wire::Items& items : returned.items) {
     Call* const call = calls_.find(items.call);
     for (std::uint64_t item = items.first; item < items.first + items.count; ++item) {
-      const std::optional<bool> late = losses_.late().take(engine, {items.call, item});
+      const std::optional<bool> late = engines_.losses().late().take(engine, {items.call, item});
       if (!late) queue_.scheduler().finished(engine, items.call, item, item + 1, 0);
       if (call == nullptr || late.value_or(false)) continue;
       RANKVIEW_MARK(late_return_run_again);

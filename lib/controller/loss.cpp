@@ -39,7 +39,7 @@ class Telling final : public Continuation {
 // What the dead have said before comes first: their results count.
 void Controller::hear_signs() {
   constexpr int flood = 10'000;
-  for (int i = 0; i < flood && endpoint_.poll(*this); ++i) continue;
+  for (int i = 0; i < flood && engines_.endpoint().poll(*this); ++i) continue;
   for (const liveness::Sign& sign : settings_.signs->take()) {
     const int engine = engines_.by_peer(sign.peer);
     switch (sign.kind) {
@@ -60,11 +60,11 @@ void Controller::hear_signs() {
 void Controller::lose(int engine, const liveness::Sign& sign) {
   const int peer = engines_[engine].peer;
   if (!engines_.lose(engine)) return;
-  const bool first = !losses_.any();
-  LostEngine& lost = losses_.note(engine, sign, false);
+  const bool first = !engines_.losses().any();
+  LostEngine& lost = engines_.losses().note(engine, sign, false);
   if (first && !settings_.ends_with_an_engine.empty())
-    std::fprintf(stderr, "rankview: %s; %s\n", losses_.describe(engine).c_str(), settings_.ends_with_an_engine.c_str());
-  endpoint_.forget(peer);
+    std::fprintf(stderr, "rankview: %s; %s\n", engines_.losses().describe(engine).c_str(), settings_.ends_with_an_engine.c_str());
+  engines_.endpoint().forget(peer);
   transfers_.forget(peer);
   retries_.forget_expired(engine);
   // Those as well that do not answer just now, who may wait for the dead when they go on.
@@ -76,7 +76,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   // Nobody's part in them comes about.
   for (const std::shared_ptr<Call>& call : teams_.lose(engine)) {
     RANKVIEW_MARK(root_part_lost);
-    call->life().failure = losses_.error(engine, {call->id, 0}, "what it did together with others has not come about");
+    call->life().failure = engines_.losses().error(engine, {call->id, 0}, "what it did together with others has not come about");
     end_root_part(*call);
   }
   const auto gone = queue_.scheduler().lose_engine(engine);
@@ -91,8 +91,8 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
   for (const scheduler::Range& range : gone.in_hand) {
     for (std::uint64_t item = range.begin; item < range.end; ++item) add(range.call, item);
   }
-  for (const TaskId& task : losses_.late().lose(engine)) add(task.call, task.item);
-  const std::string death = losses_.describe(engine);
+  for (const TaskId& task : engines_.losses().late().lose(engine)) add(task.call, task.item);
+  const std::string death = engines_.losses().describe(engine);
   // Who could not tell what it ran, ran one of these.
   const bool known = sign.task.call != 0 || had.size() == 1;
   bool blamed = false;
@@ -114,7 +114,7 @@ void Controller::lose(int engine, const liveness::Sign& sign) {
 
 void Controller::tell_lost(const LostEngine& lost) {
   if (settings_.recorder != nullptr) settings_.recorder->engine_lost(lost);
-  if (!losses_.listeners().empty()) continuations_.add(std::make_shared<Telling>(losses_.listeners(), lost));
+  if (!engines_.losses().listeners().empty()) work_.continuations().add(std::make_shared<Telling>(engines_.losses().listeners(), lost));
 }
 
 // The engine does not answer: what it had others run, if they may, and what only it may run waits for it.
@@ -122,7 +122,7 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
   if (!engines_.live(engine) || engines_.has_left(engine)) return;
   RANKVIEW_MARK(set_aside);
   engines_.set_aside(engine);
-  LostEngine& lost = losses_.note(engine, sign, true);
+  LostEngine& lost = engines_.losses().note(engine, sign, true);
   for (const scheduler::Range& range : queue_.scheduler().set_aside(engine)) {
     Call* const call = calls_.find(range.call);
     if (call == nullptr) continue;
@@ -134,7 +134,7 @@ void Controller::set_aside(int engine, const liveness::Sign& sign) {
       const bool there = record.status == Status::handed_out && (record.engine == engine || call->spread == Spread::teams);
       // Its arguments may just be encoded for there.
       if (record.status == Status::waiting) continue;
-      losses_.late().add(engine, {call->id, item}, elsewhere || !there);
+      engines_.losses().late().add(engine, {call->id, item}, elsewhere || !there);
       if (!there || !elsewhere) continue;
       ++lost.rerun;
       wire::write(engines_.to(engine), wire::Stop{call->id, item, 1});
@@ -156,7 +156,7 @@ void Controller::take_back(int engine) {
   if (engines_.live(engine) || engines_.lost(engine)) return;
   RANKVIEW_MARK(taken_back);
   engines_.take_back(engine);
-  losses_.forget(engine);
+  engines_.losses().forget(engine);
   queue_.scheduler().take_back(engine);
   tell_suspended(engine);
 }
@@ -189,7 +189,7 @@ void Controller::lose_item(Call& call, std::uint64_t item, int engine, bool ran,
   }
   ++lost.failed;
   ledger_.ended(call, item, Status::failed,
-                losses_.error(engine, task, elsewhere ? why_failed(call, item) : "the task was for that engine"));
+                engines_.losses().error(engine, task, elsewhere ? why_failed(call, item) : "the task was for that engine"));
 }
 
 // Why a task that others could run is not run again.
@@ -217,12 +217,12 @@ void Controller::lose_part_of_team(Call& call, std::uint64_t item, int engine, b
   }
   ++lost.failed;
   const std::string why = "others ran the task together with it; " + why_failed(call, item);
-  ledger_.finished(call, item, Status::failed, losses_.error(engine, {call.id, item}, why));
+  ledger_.finished(call, item, Status::failed, engines_.losses().error(engine, {call.id, item}, why));
 }
 
 // If none is whole of the teams that may run the call's tasks, others are made of those of its view that live.
 void Controller::deal_teams_anew(Call& call) {
-  if (!losses_.any() || somebody_left(call)) return;
+  if (!engines_.losses().any() || somebody_left(call)) return;
   std::vector<int> live = call.engines;
   std::erase_if(live, [this](int id) { return engines_.lost(id); });
   const std::size_t size = call.life().more->teams.front().size();
@@ -249,7 +249,7 @@ void Controller::strand(const scheduler::Range& range, int engine) {
       resubmit(*call, item);
     } else {
       const int missing = engine >= 0 ? engine : missing_engine(*call, item);
-      ledger_.ended(*call, item, Status::failed, losses_.error(missing, {call->id, item}, "nobody is left to run the task"));
+      ledger_.ended(*call, item, Status::failed, engines_.losses().error(missing, {call->id, item}, "nobody is left to run the task"));
     }
   }
 }
@@ -268,8 +268,8 @@ void Controller::settle_strays() {
     Call* const call = calls_.find(task.call);
     if (call == nullptr) continue;
     const int engine = call->life().items[task.item].engine;
-    LostEngine& lost = losses_.at(engine);
-    lose_item(*call, task.item, engine, false, false, losses_.describe(engine), lost);
+    LostEngine& lost = engines_.losses().at(engine);
+    lose_item(*call, task.item, engine, false, false, engines_.losses().describe(engine), lost);
   }
 }
 
@@ -282,7 +282,7 @@ int Controller::missing_engine(const Call& call, std::uint64_t item) const {
     if (gone != team.end()) return *gone;
   }
   const auto dead = std::find_if(call.engines.begin(), call.engines.end(), [this](int id) { return engines_.lost(id); });
-  return dead != call.engines.end() ? *dead : losses_.list().back().engine;
+  return dead != call.engines.end() ? *dead : engines_.losses().list().back().engine;
 }
 
 // Long results that it has kept are on rank 0 as well, and come from there.

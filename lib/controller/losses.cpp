@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "controller/losses.hpp"
 
+#include "controller/engines.hpp"
 #include "marks/mark.hpp"
 
 #include <rankview/errors.hpp>

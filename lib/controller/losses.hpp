@@ -3,7 +3,6 @@
 #pragma once
 
 #include "controller/call_life.hpp"
-#include "controller/engines.hpp"
 #include "controller/late_items.hpp"
 #include "liveness/signs.hpp"
 
@@ -21,6 +20,8 @@
 #include <vector>
 
 namespace rankview::controller {
+
+class Engines;
 
 // Engines that have died or do not answer: what is known of each, what follows for the tasks that they had, and who wants to hear of it.
 class Losses {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/checkpointed.hpp"
+#include "controller/checkpoints.hpp"
 #include "controller/item_ledger.hpp"
 #include "controller/user_work.hpp"
 
@@ -20,7 +21,11 @@ namespace rankview::controller {
 class ResultKeeper {
  public:
   // `recorder`: hears of values, null for nobody.
-  ResultKeeper(ItemLedger& ledger, UserWork& work, Recorder* recorder = nullptr) : ledger_(ledger), work_(work), recorder_(recorder) {}
+  ResultKeeper(ItemLedger& ledger, UserWork& work, checkpoint::Disk& disk, const transport::Clock& clock, Recorder* recorder = nullptr)
+      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(disk, clock) {}
+
+  // The directories that they are kept in; has a lock of its own.
+  [[nodiscard]] Checkpoints& checkpoints() { return checkpoints_; }
 
   // The value of an item is in its place. It is kept, and the item ends: at once, or, if that is to be strict, when it is on disk.
   void keep(detail::Call& call, std::uint64_t item);
@@ -49,6 +54,7 @@ class ResultKeeper {
   ItemLedger& ledger_;
   UserWork& work_;
   Recorder* const recorder_;
+  Checkpoints checkpoints_;
   std::deque<Waiting> waiting_;
 };
 

@@ -19,12 +19,12 @@ namespace rankview::inline abi_0_1::detail {
 
 bool Controller::round() {
   if (!run_.connected()) return false;
-  bool any = endpoint_.poll(*this);
-  if (endpoint_.anything_sent()) work_.leave(endpoint_.take_sent());
+  bool any = engines_.endpoint().poll(*this);
+  if (engines_.endpoint().anything_sent()) work_.leave(engines_.endpoint().take_sent());
   if (!transfers_.empty()) any = transfers_.progress() || any;
   if (!keeper_.empty()) any = keeper_.progress() || any;
-  if (!teams_.idle()) any = teams_.progress(endpoint_, engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
-  if (!timers_.empty()) check_timers();
+  if (!teams_.idle()) any = teams_.progress(engines_.endpoint(), engines_, work_, [this](Call& call) { end_root_part(call); }) || any;
+  if (!queue_.timers().empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
   if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
@@ -96,7 +96,7 @@ void Controller::attend(std::int64_t submitted) {
   advance();
   driver_.catch_up(most_rounds);
   // Continuations are for the progress thread.
-  if (continuations_.empty()) driver_.note_attended();
+  if (work_.continuations().empty()) driver_.note_attended();
 }
 
 // Asks engines for items that they have not begun and others could run now.
@@ -117,7 +117,7 @@ void Controller::ask_back(const scheduler::Recall& recall) {
 // Calls whose items have waited for too long.
 void Controller::check_timers() {
   const std::int64_t time = now();
-  while (const auto due = timers_.next(time)) {
+  while (const auto due = queue_.timers().next(time)) {
     Call* const call = calls_.find(*due);
     if (call == nullptr) continue;
     withdraw(*call, Status::failed, [&](const TaskId& task) {
@@ -228,7 +228,7 @@ void Controller::end_root_part(Call& call) {
 void Controller::end(Call& call) {
   CallLife& life = call.life();
   std::shared_ptr<Call> unwanted = calls_.end(call);
-  if (life.terms->queue_timeout != 0) timers_.note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
+  if (life.terms->queue_timeout != 0) queue_.timers().note_end([this](std::uint64_t id) { return calls_.find(id) == nullptr; });
   gate_.forget(call);
   leave_teams(call);
   if (run_.connected()) {
@@ -251,7 +251,7 @@ void Controller::end(Call& call) {
     if (more.deferred.encode) work_.leave(std::move(more.deferred));
     more.attempts.reset();
   }
-  continuations_.take(call);
+  work_.continuations().take(call);
   if (life.abandoned) report_unseen(call);
   if (settings_.recorder != nullptr) settings_.recorder->over(call);
   work_.leave(std::move(unwanted));

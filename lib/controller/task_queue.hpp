@@ -3,6 +3,7 @@
 #pragma once
 
 #include "controller/engines.hpp"
+#include "controller/timers.hpp"
 #include "scheduler/scheduler.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -18,7 +19,7 @@ namespace rankview::controller {
 
 using Grants = boost::container::small_vector<scheduler::Grant, 1>;
 
-// Items that wait for an engine: says to the scheduler what a call wants.
+// Items that wait for an engine: says to the scheduler what a call wants, and knows how long they may.
 class TaskQueue {
  public:
   explicit TaskQueue(const Engines& engines);
@@ -46,6 +47,8 @@ class TaskQueue {
     return true;
   }
 
+  // Of calls that have a queue_timeout.
+  [[nodiscard]] Timers& timers() { return timers_; }
   [[nodiscard]] scheduler::Scheduler& scheduler() { return scheduler_; }
   [[nodiscard]] const scheduler::Scheduler& scheduler() const { return scheduler_; }
 
@@ -57,6 +60,7 @@ class TaskQueue {
   scheduler::Scheduler scheduler_;
   std::vector<scheduler::Range> stranded_;
   std::int64_t next_recall_ = 0;
+  Timers timers_;
 };
 
 // Whether a call's items are handed to the scheduler as they come, since their places do not depend on how many there are.

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "controller/continuation_queue.hpp"
 #include "controller/lock.hpp"
 #include "controller/uncommon.hpp"
 
@@ -20,7 +21,8 @@ namespace rankview::controller {
 // Code of the user's that has to be run for calls: it reads results, encodes arguments, folds, destroys. It may take its time and call the
 // library, so it is put down here under the controller's lock, and run without.
 //
-// Pieces that belong to one call are run one after the other, in the order in which they came.
+// Pieces that belong to one call are run one after the other, in the order in which they came. What the client wants done when calls have
+// ended waits here as well.
 class UserWork {
  public:
   class Piece {
@@ -48,6 +50,9 @@ class UserWork {
   // Whether any has not been finished, or any of the call.
   [[nodiscard]] bool busy() const { return !behind_.empty(); }
   [[nodiscard]] bool busy(const detail::Call& call) const { return behind_.contains(&call); }
+
+  [[nodiscard]] ContinuationQueue& continuations() { return continuations_; }
+  [[nodiscard]] const ContinuationQueue& continuations() const { return continuations_; }
 
   // What runs a destructor of the user's where this was the last to hold it: it goes when nobody holds the lock.
   void leave(std::shared_ptr<const void> thing) {
@@ -83,6 +88,7 @@ class UserWork {
   // By call, those that wait until the one before them is finished; an entry, perhaps empty, for each call that has any.
   std::unordered_map<const detail::Call*, std::deque<std::unique_ptr<Piece>>> behind_;
   Left left_;
+  ContinuationQueue continuations_;
 };
 
 // Drops what results the call has.

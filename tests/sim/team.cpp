@@ -94,6 +94,7 @@ bool Exchange::complete() const {
 }
 
 std::shared_ptr<Exchange> Circle::begin(const Key& key, int member, const Exchange::Shape& shape, Exchange::Side side) {
+  if (world_.dead(ranks_[static_cast<std::size_t>(member)])) throw Gone();
   std::shared_ptr<Exchange>& open = open_[key];
   if (open == nullptr) open = std::make_shared<Exchange>(world_, ranks_, shape);
   std::shared_ptr<Exchange> exchange = open;
