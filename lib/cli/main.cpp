@@ -6,13 +6,16 @@
 #include "cli/checkpoint.hpp"
 #include "cli/launch.hpp"
 #include "cli/mpirun.hpp"
+#include "cli/submit_commands.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <string>
+#include <vector>
 
 namespace {
 
@@ -42,10 +45,11 @@ class Run {
   }
 
   [[nodiscard]] bool chosen() const { return command_->parsed(); }
+  // What stands behind --, at which CLI11 is not to look.
+  std::vector<std::string>& program() { return wanted_.program; }
 
   int operator()() {
-    wanted_.program = command_->remaining();
-    if (!wanted_.program.empty() && wanted_.program.front() == "--") wanted_.program.erase(wanted_.program.begin());
+    if (wanted_.program.empty()) wanted_.program = command_->remaining();
     if (engines_ != 0) wanted_.engines = engines_;
     if (wanted_.program.empty()) {
       std::fputs("rankview run: which program? For example: rankview run -n 4 ./app\n", stderr);
@@ -95,6 +99,19 @@ class Checkpoint {
   cli::CheckpointWish wish_;
 };
 
+// Takes off what stands behind the first --, if the command is one of those that start a program.
+std::vector<std::string> take_program(std::vector<std::string>& words) {
+  auto command = words.begin();
+  while (command != words.end() && command->rfind("--config", 0) == 0)
+    command += *command == "--config" && words.end() - command > 1 ? 2 : 1;
+  if (command == words.end() || (*command != "run" && *command != "submit")) return {};
+  const auto dashes = std::find(command, words.end(), "--");
+  if (dashes == words.end()) return {};
+  std::vector<std::string> program(dashes + 1, words.end());
+  words.erase(dashes, words.end());
+  return program;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -102,8 +119,18 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   Run run(app);
   Checkpoint checkpoint(app);
-  CLI11_PARSE(app, argc, argv);
+  cli::SubmitCommands submit(app);
+  std::vector<std::string> words(argv + 1, argv + argc);
+  run.program() = submit.program() = take_program(words);
+  // As CLI11 wants them.
+  std::reverse(words.begin(), words.end());
   try {
+    app.parse(words);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  }
+  try {
+    if (submit.chosen()) return submit(argc, argv);
     return checkpoint.chosen() ? checkpoint() : run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());

@@ -2,11 +2,12 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cli/mpirun.hpp"
 
+#include "launch/quoted.hpp"
+
 #include <sched.h>
 #include <unistd.h>
 #include <algorithm>
 #include <cstdlib>
-#include <string_view>
 
 namespace rankview::cli {
 namespace {
@@ -14,14 +15,6 @@ namespace {
 // What batch systems set in the jobs that they start.
 constexpr std::pair<const char*, const char*> allocations[] = {
     {"SLURM_JOB_ID", "Slurm"}, {"PBS_JOBID", "PBS"}, {"PE_HOSTFILE", "Grid Engine"}, {"LSB_JOBID", "LSF"}};
-
-std::string quoted(const std::string& word) {
-  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,@%";
-  if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
 
 }  // namespace
 
@@ -71,9 +64,8 @@ Command mpirun_command(const Wanted& wanted, const Surroundings& here, const std
 
 std::string to_string(const Command& command) {
   std::string text;
-  for (const auto& [name, value] : command.environment) text += name + "=" + quoted(value) + " ";
-  for (std::size_t i = 0; i < command.words.size(); ++i) text += (i == 0 ? "" : " ") + quoted(command.words[i]);
-  return text;
+  for (const auto& [name, value] : command.environment) text += name + "=" + launch::quoted(value) + " ";
+  return text + launch::quoted(command.words);
 }
 
 }  // namespace rankview::cli

@@ -9,6 +9,7 @@
 #include "controller/local_calls.hpp"
 #include "engine/failure.hpp"
 #include "launch/copies.hpp"
+#include "launch/tally.hpp"
 #include "transport/exit_file.hpp"
 #include "transport/local_endpoint.hpp"
 #include "transport/process.hpp"
@@ -296,6 +297,7 @@ std::unique_ptr<DrainWatch> Cluster::State::watch_for_drain(detail::Controller& 
   steps.end = [this, &running](const std::string& why) {
     running.checkpoints().flush(limit_of_last_writes);
     if (hub != nullptr) hub->database()->flush();
+    launch::add_to_tally(running.completed());
     transport::end_process(detail::exit_to_requeue, "the run drains (" + why + "), and tasks or the client have not ended");
   };
   return std::make_unique<DrainWatch>(options, end, std::move(steps));
@@ -352,6 +354,7 @@ void Cluster::State::leave(int exit_code, const std::string& why) {
 // The program may not come so far as to destroy the cluster.
 void Cluster::State::end_run(const detail::Controller& closed) {
   losses_ = closed.deaths();
+  launch::add_to_tally(closed.completed());
   set_controller(nullptr);
   if (hub != nullptr) hub->database()->flush();
   // Where the engine is a thread, its connection goes with who began it.

@@ -243,6 +243,14 @@ std::optional<std::uint64_t> Controller::resting() const {
   return locked([this] { return open() && idle() ? std::optional(calls_.next_number()) : std::nullopt; });
 }
 
+std::uint64_t Controller::completed() const {
+  return locked([this] {
+    std::uint64_t all = 0;
+    for (int id = 0; id < engines_.count(); ++id) all += engines_.account(id).completed;
+    return all;
+  });
+}
+
 QueueStatus Controller::queue_status(const std::vector<int>& engines) const {
   const auto visit = driver_.visit();
   const scheduler::Scheduler& scheduler = queue_.scheduler();

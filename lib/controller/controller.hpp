@@ -148,6 +148,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   // Whether any engine is lost.
   [[nodiscard]] bool any_lost() const { return engines_.losses().any(); }
   [[nodiscard]] QueueStatus queue_status(const std::vector<int>& engines) const;
+  // How many tasks engines have done in this run; takes the lock.
+  [[nodiscard]] std::uint64_t completed() const;
   [[nodiscard]] std::int64_t now() const { return settings_.driver.clock.now(); }
   // Whether the run has not ended.
   [[nodiscard]] bool open() const { return run_.connected(); }
