@@ -122,7 +122,8 @@ std::string script_for(BatchSystem system, const SubmitWish& wish, const SubmitP
   terms.directory = place.directory.string();
   terms.rankview = place.rankview;
   terms.campaign = campaign.string();
-  if (!wish.fake_walltime.empty()) terms.walltime = submit::parse_time(wish.fake_walltime);
+  terms.rehearsal = !wish.fake_walltime.empty();
+  terms.walltime = terms.rehearsal ? submit::parse_time(wish.fake_walltime) : resources.time;
   terms.command = command_of(wish, place);
   return submit::script(terms, wish.script_template.empty() ? submit::template_of_script() : read_file(wish.script_template));
 }

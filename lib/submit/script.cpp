@@ -51,12 +51,13 @@ std::string script(const ScriptTerms& terms, const std::string& from) {
   std::string made_by = terms.made_by;
   std::replace(made_by.begin(), made_by.end(), '\n', ' ');
   std::string environment = "export RANKVIEW_TALLY=" + launch::quoted(terms.campaign + "/tally") + ".$HOSTNAME.$$";
-  if (terms.walltime.count() != 0) {
-    // The margin as large beside it as a job's mostly is.
-    const auto margin = std::max<std::chrono::seconds::rep>(1, terms.walltime.count() / 5);
+  // Of all of them only newer Slurms tell a job when it will end.
+  if (terms.walltime.count() != 0)
+    environment += "\nexport RANKVIEW_WALLTIME=$((" + std::to_string(terms.walltime.count()) + " - SECONDS))";
+  // As large beside it as that of a job mostly is.
+  if (terms.rehearsal)
     environment +=
-        "\nexport RANKVIEW_WALLTIME=" + std::to_string(terms.walltime.count()) + " RANKVIEW_WALLTIME_MARGIN_S=" + std::to_string(margin);
-  }
+        "\nexport RANKVIEW_WALLTIME_MARGIN_S=" + std::to_string(std::max<std::chrono::seconds::rep>(1, terms.walltime.count() / 5));
   const std::pair<std::string_view, std::string> places[] = {
       {"{directives}", directive_lines(terms)},
       {"{made_by}", made_by},

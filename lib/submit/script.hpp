@@ -20,7 +20,8 @@ struct ScriptTerms {
   std::string directory;             // where the job runs
   std::string rankview;              // this command, by which the job notes how it goes
   std::string campaign;              // where
-  std::chrono::seconds walltime{0};  // where it is not the batch system's, else 0
+  std::chrono::seconds walltime{0};  // 0 for one that is not known
+  bool rehearsal = false;            // which has a margin of its own
   std::vector<std::string> command;  // what is run, as in a shell
 };
 

@@ -25,7 +25,7 @@ done
 ! grep -q '^#PBS -A' "$1" || { echo "qsub: this site knows no accounts" >&2; exit 1; }
 id=$(($(cat "$WORK/last" 2>/dev/null || echo 0) + 1))
 echo $id >"$WORK/last"
-PBS_JOBID=$id.fake RANKVIEW_WALLTIME=3 RANKVIEW_WALLTIME_MARGIN_S=1 setsid bash "$1" >"$WORK/said.$id" 2>&1 </dev/null &
+PBS_JOBID=$id.fake RANKVIEW_WALLTIME_MARGIN_S=1 setsid bash "$1" >"$WORK/said.$id" 2>&1 </dev/null &
 echo "Welcome to this site."
 echo "$id.fake"
 QSUB
