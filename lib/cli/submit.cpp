@@ -95,7 +95,8 @@ std::string read_file(const std::string& path) {
   return text;
 }
 
-// Each job its own file there: the number comes in by the batch system's own sign, or by a name that it makes itself in a directory.
+// Each job its own file there: the number comes in by the batch system's own sign; where it has none, the job opens its file itself, and
+// this one has what the batch system says.
 std::string output_of(BatchSystem system, const std::filesystem::path& campaign) {
   const std::string base = (campaign / "output").string();
   switch (system) {
@@ -106,7 +107,7 @@ std::string output_of(BatchSystem system, const std::filesystem::path& campaign)
     case BatchSystem::sge:
       return base + ".$JOB_ID";
     default:
-      return campaign.string() + "/";
+      return base;
   }
 }
 
@@ -122,8 +123,9 @@ std::string script_for(BatchSystem system, const SubmitWish& wish, const SubmitP
   terms.directory = place.directory.string();
   terms.rankview = place.rankview;
   terms.campaign = campaign.string();
-  terms.rehearsal = !wish.fake_walltime.empty();
-  terms.walltime = terms.rehearsal ? submit::parse_time(wish.fake_walltime) : resources.time;
+  terms.walltime = wish.fake_walltime.empty() ? resources.time : submit::parse_time(wish.fake_walltime);
+  const bool unnumbered = system == BatchSystem::pbs || system == BatchSystem::torque;
+  if (unnumbered && wish.resources.output.empty() && wish.fake_walltime.empty()) terms.output = (campaign / "output").string();
   terms.command = command_of(wish, place);
   return submit::script(terms, wish.script_template.empty() ? submit::template_of_script() : read_file(wish.script_template));
 }

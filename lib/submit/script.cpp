@@ -54,10 +54,11 @@ std::string script(const ScriptTerms& terms, const std::string& from) {
   // Of all of them only newer Slurms tell a job when it will end.
   if (terms.walltime.count() != 0)
     environment += "\nexport RANKVIEW_WALLTIME=$((" + std::to_string(terms.walltime.count()) + " - SECONDS))";
-  // As large beside it as that of a job mostly is.
-  if (terms.rehearsal)
-    environment +=
-        "\nexport RANKVIEW_WALLTIME_MARGIN_S=" + std::to_string(std::max<std::chrono::seconds::rep>(1, terms.walltime.count() / 5));
+  // A minute is much of a short one.
+  const auto margin = std::max<std::chrono::seconds::rep>(1, terms.walltime.count() / 5);
+  if (terms.walltime.count() != 0 && margin < 60)
+    environment += "\nexport RANKVIEW_WALLTIME_MARGIN_S=${RANKVIEW_WALLTIME_MARGIN_S:-" + std::to_string(margin) + "}";
+  if (!terms.output.empty()) environment += "\nexec >" + launch::quoted(terms.output) + ".${PBS_JOBID%%.*} 2>&1";
   const std::pair<std::string_view, std::string> places[] = {
       {"{directives}", directive_lines(terms)},
       {"{made_by}", made_by},

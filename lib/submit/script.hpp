@@ -21,7 +21,7 @@ struct ScriptTerms {
   std::string rankview;              // this command, by which the job notes how it goes
   std::string campaign;              // where
   std::chrono::seconds walltime{0};  // 0 for one that is not known
-  bool rehearsal = false;            // which has a margin of its own
+  std::string output;                // with a job's number behind it, where the batch system has no sign for that; empty elsewhere
   std::vector<std::string> command;  // what is run, as in a shell
 };
 

@@ -25,7 +25,7 @@ done
 ! grep -q '^#PBS -A' "$1" || { echo "qsub: this site knows no accounts" >&2; exit 1; }
 id=$(($(cat "$WORK/last" 2>/dev/null || echo 0) + 1))
 echo $id >"$WORK/last"
-PBS_JOBID=$id.fake RANKVIEW_WALLTIME_MARGIN_S=1 setsid bash "$1" >"$WORK/said.$id" 2>&1 </dev/null &
+PBS_JOBID=$id.fake setsid bash "$1" >"$WORK/said.$id" 2>&1 </dev/null &
 echo "Welcome to this site."
 echo "$id.fake"
 QSUB
@@ -50,6 +50,7 @@ done
 [ "$(grep -c submitted $record)" -eq "$(grep -c ended $record)" ] || fail "a job was lost"
 # Each task was done once: the batch system killed nobody.
 [ "$(awk -F'\t' '$2 == "ended" { done += $6 } END { print done }' $record)" -eq 120 ] || fail "tasks were done twice, or not at all"
+grep -q 'all are done' .rankview/sweep/output.* || fail "what the last job has printed is not there"
 "$command" jobs | grep -q 'done, on .* tasks' || fail "rankview jobs does not know that it is done"
 
 # The same without a batch system.

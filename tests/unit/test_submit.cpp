@@ -270,6 +270,10 @@ TEST_CASE("a script from a template", "[submit]") {
   CHECK(text.find("RANKVIEW_WALLTIME") == std::string::npos);
   terms.walltime = seconds(100);
   CHECK(script(terms, template_of_script()).find("export RANKVIEW_WALLTIME=$((100 - SECONDS))\n") != std::string::npos);
+  CHECK(script(terms, template_of_script()).find("export RANKVIEW_WALLTIME_MARGIN_S=${RANKVIEW_WALLTIME_MARGIN_S:-20}\n") !=
+        std::string::npos);
+  terms.walltime = seconds(7200);
+  CHECK(script(terms, template_of_script()).find("MARGIN") == std::string::npos);
   CHECK(text.find("/bin/rankview note /c ended $code\nexit $code\n") != std::string::npos);
   CHECK(script(terms, "{command} ${HOME} {a,b} {directory}") == "./app 'it'\\''s' '$HOME' ${HOME} {a,b} '/my dir'");
   CHECK_THROWS_AS(script(terms, "#!/bin/sh\n"), UsageError);
