@@ -4,8 +4,8 @@
 
 #include "cli/mpirun.hpp"
 #include "farm/farm.hpp"
+#include "farm/minder.hpp"
 #include "farm/progress.hpp"
-#include "farm/slot_pool.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -16,7 +16,11 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <memory>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <set>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -182,7 +186,36 @@ char delimiter_of(const std::string& text) {
   throw UsageError("--delimiter should be one character, or one as \\n, \\0 or \\x2c, and is " + text);
 }
 
+bool is_part_of_mpi_program() {
+  const char* const size = std::getenv("OMPI_COMM_WORLD_SIZE");
+  if (size != nullptr) return std::string_view(size) != "1";
+  return std::getenv("PMIX_RANK") != nullptr || std::getenv("PMI_RANK") != nullptr;
+}
+
+int hosts_of_allocation() {
+  int hosts = 1;
+  if (const char* const nodes = std::getenv("SLURM_JOB_NUM_NODES"); nodes != nullptr && read_whole(nodes, hosts)) return std::max(1, hosts);
+  std::set<std::string> names;
+  for (const char* const variable : {"PBS_NODEFILE", "PE_HOSTFILE"}) {
+    const char* const path = std::getenv(variable);
+    std::ifstream file(path == nullptr ? "" : path);
+    for (std::string line; std::getline(file, line);) names.insert(line.substr(0, line.find(' ')));
+  }
+  if (const char* const list = std::getenv("LSB_HOSTS")) {
+    std::istringstream words(list);
+    for (std::string name; words >> name;) names.insert(name);
+  }
+  return std::max(1, static_cast<int>(names.size()));
+}
+
 int run_farm(const FarmWish& wish) {
+  if (!wish.dry_run) farm::go_on_minded();
+  farm::SignalInterrupts interrupts;
+  return run_farm(wish, interrupts,
+                  [](farm::SlotTerms terms, std::size_t /*each*/) { return std::make_unique<farm::SlotPool>(std::move(terms)); });
+}
+
+int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorkers& make_workers) {
   // What is wrong with the wish is said before anything is touched.
   farm::JobTerms job_terms = job_terms_of(wish);
   farm::FarmTerms terms;
@@ -201,7 +234,6 @@ int run_farm(const FarmWish& wish) {
     throw UsageError("--shell: there is no program " + wish.shell);
 
   std::signal(SIGPIPE, SIG_IGN);
-  farm::SignalInterrupts interrupts;
   farm::DescriptorSink out(STDOUT_FILENO);
   farm::DescriptorSink err(STDERR_FILENO);
   std::optional<farm::ProgressLine> line;
@@ -234,8 +266,9 @@ int run_farm(const FarmWish& wish) {
   }
   farm::Printer printer(wish.keep_order ? farm::Printer::Order::as_they_stand : farm::Printer::Order::as_they_end, shown_out, shown_err,
                         slots.temporary_directory, wish.results.empty());
-  farm::SlotPool pool(std::move(slots));
-  farm::FarmRooms rooms{maker, pool, printer, interrupts, log.get(), past.get(), complain, {}};
+  const std::size_t each = wish.jobs.empty() ? 0 : slots.slots;
+  const std::unique_ptr<farm::Workers> workers = make_workers(std::move(slots), each);
+  farm::FarmRooms rooms{maker, *workers, printer, interrupts, log.get(), past.get(), complain, {}};
   if (line) rooms.watch = [&line](const farm::FarmCounts& counts) { line->show(counts, std::chrono::steady_clock::now()); };
   const int code = farm::Farm(std::move(terms), std::move(rooms)).run();
   if (line) line->clear();

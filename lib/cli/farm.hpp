@@ -2,9 +2,13 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
-#include "farm/input.hpp"
+#include "farm/interrupts.hpp"
+#include "farm/slot_pool.hpp"
+#include "farm/workers.hpp"
 
-#include <optional>
+#include <cstddef>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -61,7 +65,20 @@ std::size_t slots_of(const std::string& jobs, unsigned cores);
 // Of --delimiter, which may be a backslash and a letter or number. Throws UsageError.
 char delimiter_of(const std::string& text);
 
-// Gives the exit code. Throws UsageError for wishes that make no sense, and std::system_error.
+// Makes who runs commands: `slots` of its terms are those of this host, `each` those that every host is to have, 0 for as many as it has
+// cores.
+using MakeWorkers = std::function<std::unique_ptr<farm::Workers>(farm::SlotTerms terms, std::size_t each)>;
+
+// Commands run on this host. Gives the exit code. Throws UsageError for wishes that make no sense, and std::system_error.
 int run_farm(const FarmWish& wish);
+// Others run them.
+int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorkers& make_workers);
+
+// Whether this process is one of several of an MPI program.
+bool is_part_of_mpi_program();
+// The same farm by engines, one on each host where this process is among several, which may be of one allocation; see mpirun(1).
+int run_farm_on_engines(const FarmWish& wish, int argc, char** argv);
+// How many hosts the allocation has that this process is in; 1 where there is none.
+int hosts_of_allocation();
 
 }  // namespace rankview::cli

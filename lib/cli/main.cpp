@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -119,15 +120,29 @@ class Farm {
   // What CLI11 is not to look at.
   cli::FarmWish& wish() { return wish_; }
 
-  int operator()() {
+  int operator()(int argc, char** argv) {
     if (tasks_.size() > 1)
       throw rankview::UsageError(
           "one file of commands is enough; a command and its arguments go behind --: rankview farm -- echo {} ::: a b");
     wish_.files.insert(wish_.files.begin(), tasks_.begin(), tasks_.end());
-    return cli::run_farm(wish_);
+    if (cli::is_part_of_mpi_program()) return cli::run_farm_on_engines(wish_, argc, argv);
+    // One that only prints needs no engines.
+    const int hosts = wish_.dry_run ? 1 : cli::hosts_of_allocation();
+    return hosts == 1 ? cli::run_farm(wish_) : start_on(hosts, argc, argv);
   }
 
  private:
+  // The same again, on an engine for each host.
+  static int start_on(int hosts, int argc, char** argv) {
+    cli::Wanted wanted;
+    wanted.engines = hosts;
+    wanted.mpirun = {"--map-by", "node", "--bind-to", "none", "--oversubscribe"};
+    wanted.program = {std::filesystem::read_symlink("/proc/self/exe").string()};
+    wanted.program.insert(wanted.program.end(), argv + 1, argv + argc);
+    const cli::ExitFile exit_file;
+    return cli::run_to_its_end(cli::mpirun_command(wanted, cli::look_around(), exit_file.path().string()), exit_file);
+  }
+
   CLI::App* command_;
   std::vector<std::string> tasks_;
   cli::FarmWish wish_;
@@ -183,7 +198,7 @@ int main(int argc, char** argv) {
       const int code = app.exit(error);
       return code != 0 && is_farm ? farm_failed : code;
     }
-    if (farm.chosen()) return farm();
+    if (farm.chosen()) return farm(argc, argv);
     return checkpoint.chosen() ? checkpoint() : run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());

@@ -28,7 +28,7 @@ Captured::Captured(isolation::Fd file) {
 
 void Captured::read(const std::function<void(std::string_view)>& take) const {
   if (!file_) {
-    if (size_ != 0) take(bytes_);
+    if (!bytes_.empty()) take(bytes_);
     return;
   }
   std::vector<char> piece(static_cast<std::size_t>(std::min<std::uint64_t>(size_, piece_size)));

@@ -20,8 +20,15 @@ class Captured {
   // As much as the file has now; none of it is kept open if that is nothing. Throws std::system_error.
   explicit Captured(isolation::Fd file);
 
+  // So many bytes that are not here.
+  static Captured elsewhere(std::uint64_t size) {
+    Captured captured;
+    captured.size_ = size;
+    return captured;
+  }
+
   [[nodiscard]] std::uint64_t size() const { return size_; }
-  // Hands it over piece by piece, as long as `take` wants more. Throws std::system_error.
+  // Hands over what is here, piece by piece. Throws std::system_error.
   void read(const std::function<void(std::string_view)>& take) const;
   [[nodiscard]] std::string text() const;
 
