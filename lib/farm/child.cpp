@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <span>
 #include <system_error>
 
 extern char** environ;
@@ -19,9 +20,18 @@ namespace rankview::farm {
 namespace {
 
 constexpr std::array<std::string_view, 6> of_mpi{"OMPI_", "PMIX_", "PMI_", "ORTE_", "OPAL_", "PRTE_"};
+// What users set themselves for all of Open MPI's programs is theirs; but for these, which mpirun sets for its own.
+constexpr std::array<std::string_view, 2> of_users{"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_MCA_"};
+constexpr std::array<std::string_view, 6> of_mpirun{"OMPI_MCA_ess",  "OMPI_MCA_initial_wdir", "OMPI_MCA_mpi_oversubscribe",
+                                                    "OMPI_MCA_orte", "OMPI_MCA_pmix",         "OMPI_MCA_shmem_RUNTIME"};
+
+bool begins_with_one(std::string_view entry, std::span<const std::string_view> beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [entry](std::string_view beginning) { return entry.substr(0, beginning.size()) == beginning; });
+}
 
 bool is_of_mpi(std::string_view entry) {
-  return std::any_of(of_mpi.begin(), of_mpi.end(), [entry](std::string_view prefix) { return entry.substr(0, prefix.size()) == prefix; });
+  return begins_with_one(entry, of_mpirun) || (begins_with_one(entry, of_mpi) && !begins_with_one(entry, of_users));
 }
 
 // What posix_spawn is told, the same for all children but for their streams.

@@ -14,8 +14,8 @@
 
 namespace rankview::farm {
 
-// The environment that commands get: that of this process, without what MPI has put there, which would have a command that is itself an MPI
-// program take itself for part of this one.
+// The environment that commands get: that of this process, without what mpirun has put there, which would have a command that is itself an
+// MPI program take itself for part of this one. What users tell Open MPI stays.
 class ChildEnvironment {
  public:
   ChildEnvironment();

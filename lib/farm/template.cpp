@@ -142,6 +142,7 @@ void Template::put(std::string& to, const Piece& piece, const Arguments& argumen
 
 Expanded Template::expand(const Arguments& arguments, std::uint64_t number) const {
   Expanded expanded;
+  const bool quotes = pieces_.empty() || pieces_.front().what == What::text;
   for (const Piece& piece : pieces_) {
     switch (piece.what) {
       case What::text:
@@ -154,10 +155,10 @@ Expanded Template::expand(const Arguments& arguments, std::uint64_t number) cons
         expanded.slots.push_back(expanded.text.size());
         break;
       case What::argument:
-        if (&piece == pieces_.data()) {
-          put(expanded.text, piece, arguments, [](std::string text) { return text; });
-        } else {
+        if (quotes) {
           put(expanded.text, piece, arguments, [](const std::string& text) { return shell_quoted(text); });
+        } else {
+          put(expanded.text, piece, arguments, [](std::string text) { return text; });
         }
         break;
     }

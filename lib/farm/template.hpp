@@ -21,7 +21,7 @@ struct Expanded {
 std::string with_slot(const Expanded& expanded, unsigned slot);
 
 // A command with places for arguments, as GNU parallel has them: {} {.} {/} {//} {/.}, {1} {1.} {-1} and their like, {#} and {%}. What is
-// put in is quoted for the shell, but for a place at the very beginning.
+// put in is quoted for the shell, unless the command begins with a place.
 class Template {
  public:
   enum class Ending { as_is, arguments };  // a command without places gets {} behind it, a tag does not

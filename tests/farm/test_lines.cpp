@@ -84,9 +84,10 @@ TEST_CASE("places in a command are filled in", "[lines]") {
   CHECK(expanded("{1.}:{2/}", {"a.b", "c/d"}) == "a:d");
   CHECK(expanded("cp {0}", {"a"}) == "cp a");
   CHECK(expanded("x {99999999999999999999}", {"a"}) == "x {99999999999999999999} a");
-  // Only at the very beginning something is put in as it is.
-  CHECK(expanded("{1} {2}", {"echo a", "b c"}) == "echo a 'b c'");
-  CHECK(expanded("{#} {}", {"a b"}) == "1 'a b'");
+  // What begins with a place is put in as it is.
+  CHECK(expanded("{1} {2}", {"echo a", "b c"}) == "echo a b c");
+  CHECK(expanded("{#} {}", {"a b"}) == "1 a b");
+  CHECK(expanded(" {}", {"a b"}) == " 'a b'");
   CHECK(Template::of_lines().expand({"echo \"a b\" | cat"}, 1).text == "echo \"a b\" | cat");
   CHECK(Template("t {} {#}", Template::Ending::as_is).expand_plain({"a b"}, 3) == "t a b 3");
   CHECK_THROWS_AS(Template("echo {= $_++ =}", Template::Ending::arguments), rankview::UsageError);

@@ -102,15 +102,18 @@ TEST_CASE("the environment tells a command what it is, and nothing of MPI", "[pr
   const unit::Environment mpi("OMPI_COMM_WORLD_SIZE", "3");
   const unit::Environment pmix("PMIX_RANK", "1");
   const unit::Environment own("RANKVIEW_TEST_OWN", "mine");
+  const unit::Environment launcher("OMPI_MCA_orte_launch", "1");
+  const unit::Environment network("OMPI_MCA_btl_tcp_if_include", "eth7");
   Job job = job_of("env", 12);
   job.attempt = 2;
   SlotPool pool(terms());
   pool.start(std::move(job));
   const std::string text = "\n" + ends_of(pool, 1).front().out.text();
   for (const char* const line : {"RANKVIEW_TASK=12", "RANKVIEW_SLOT=1", "RANKVIEW_ENGINE=0", "RANKVIEW_HOST=here", "RANKVIEW_ATTEMPT=2",
-                                 "RANKVIEW_TEST_OWN=mine", "PARALLEL_SEQ=12", "PARALLEL_JOBSLOT=1"})
+                                 "RANKVIEW_TEST_OWN=mine", "OMPI_MCA_btl_tcp_if_include=eth7", "PARALLEL_SEQ=12", "PARALLEL_JOBSLOT=1"})
     CHECK(text.find(std::string("\n") + line + "\n") != std::string::npos);
-  CHECK(text.find("\nOMPI_") == std::string::npos);
+  CHECK(text.find("\nOMPI_COMM") == std::string::npos);
+  CHECK(text.find("\nOMPI_MCA_orte") == std::string::npos);
   CHECK(text.find("\nPMIX_") == std::string::npos);
 }
 
