@@ -2,11 +2,14 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cli/farm.hpp"
 #include "farm/engine_workers.hpp"
+#include "farm/farm.hpp"
 #include "farm/minder.hpp"
 
 #include <rankview/rankview.hpp>
 
+#include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -39,9 +42,14 @@ int run_farm_on_engines(const FarmWish& wish, int argc, char** argv) {
       argc, argv,
       [&wish, &interrupts](Client& client) {
         if (!interrupts) interrupts.emplace();
-        return run_farm(wish, *interrupts, [&client](farm::SlotTerms terms, std::size_t each) {
-          return std::make_unique<farm::EngineWorkers>(client, std::move(terms), each);
-        });
+        try {
+          return run_farm(wish, *interrupts, [&client](farm::SlotTerms terms, std::size_t each) {
+            return std::make_unique<farm::EngineWorkers>(client, std::move(terms), each);
+          });
+        } catch (const std::exception& error) {
+          std::fprintf(stderr, "rankview farm: %s\n", error.what());
+          return farm::Farm::gone_wrong;
+        }
       },
       options);
 }
