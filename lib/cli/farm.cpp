@@ -252,7 +252,7 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorke
   }
   if (wish.explain) {
     job_terms.explain = [&shown_err](const farm::Job& job, const std::string& why) {
-      shown_err.write("command " + std::to_string(job.number) + " " + why + ": " + job.command.text + "\n");
+      shown_err.write("command " + std::to_string(job.number) + " runs: " + why + ": " + job.command.text + "\n");
     };
   }
   farm::JobMaker maker(std::move(job_terms), input_of(wish), past.get());
@@ -272,6 +272,7 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorke
   if (line) rooms.watch = [&line](const farm::FarmCounts& counts) { line->show(counts, std::chrono::steady_clock::now()); };
   const int code = farm::Farm(std::move(terms), std::move(rooms)).run();
   if (line) line->clear();
+  if (wish.explain) shown_err.write(std::to_string(maker.skipped()) + " are left out\n");
   const std::string trouble = past == nullptr ? "" : past->finish();
   if (trouble.empty()) return code;
   complain(trouble);

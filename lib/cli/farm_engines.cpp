@@ -13,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 namespace rankview::cli {
 namespace {
@@ -43,8 +42,8 @@ int run_farm_on_engines(const FarmWish& wish, int argc, char** argv) {
       [&wish, &interrupts](Client& client) {
         if (!interrupts) interrupts.emplace();
         try {
-          return run_farm(wish, *interrupts, [&client](farm::SlotTerms terms, std::size_t each) {
-            return std::make_unique<farm::EngineWorkers>(client, std::move(terms), each);
+          return run_farm(wish, *interrupts, [&client](const farm::SlotTerms& terms, std::size_t each) {
+            return std::make_unique<farm::EngineWorkers>(client, terms, each);
           });
         } catch (const std::exception& error) {
           std::fprintf(stderr, "rankview farm: %s\n", error.what());

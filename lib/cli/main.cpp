@@ -99,7 +99,7 @@ class Farm {
     command_->add_flag("--resume", wish_.resume, "Leaves out what was run, by --checkpoint or --joblog");
     command_->add_flag("--resume-failed", wish_.resume_failed, "Leaves out what has succeeded");
     command_->add_flag("--failed", wish_.failed, "Runs only what has failed");
-    command_->add_flag("--explain", wish_.explain, "Says for each why it runs, or does not");
+    command_->add_flag("--explain", wish_.explain, "Says why each command runs, and how many are left out");
     command_->add_option("--retries", wish_.retries, "How often a command that fails is tried")->type_name("N");
     command_->add_option("--timeout", wish_.timeout, "How long one may run: 10, 90m, or 300% of the median");
     command_->add_option("--halt", wish_.halt, "Ends it all early: now,fail=1 soon,fail=3 now,success=1 soon,done=9");

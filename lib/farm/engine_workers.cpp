@@ -104,7 +104,7 @@ std::vector<SentEnd> exchange_on_engine(const Exchange& told) {
 
 }  // namespace
 
-EngineWorkers::EngineWorkers(Client client, SlotTerms terms, std::size_t slots_each) : client_(std::move(client)) {
+EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each) : client_(std::move(client)) {
   const std::vector<int> ids = client_.ids();
   const std::vector<EngineHost> hosts = client_[all].apply_sync(describe_engine);
   for (std::size_t i = 0; i < ids.size(); ++i) {

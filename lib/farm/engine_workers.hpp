@@ -53,7 +53,7 @@ struct Exchange {
 class EngineWorkers final : public Workers {
  public:
   // `slots_each`: 0 for as many as an engine has cores. Throws Error.
-  EngineWorkers(Client client, SlotTerms terms, std::size_t slots_each);
+  EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each);
   ~EngineWorkers() override;
 
   [[nodiscard]] std::size_t slots() const override;

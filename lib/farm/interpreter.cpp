@@ -45,9 +45,10 @@ std::string found_in_path(const std::string& name) {
   std::string_view path = variable == nullptr ? "/usr/local/bin:/usr/bin:/bin" : variable;
   for (;;) {
     const std::size_t end = path.find(':');
-    std::string directory(path.substr(0, end));
-    if (directory.empty()) directory = ".";
-    std::string program = directory + "/" + name;
+    std::string program(path.substr(0, end));
+    if (program.empty()) program = ".";
+    program += '/';
+    program += name;
     if (is_program(program)) return program;
     if (end == std::string_view::npos) return "";
     path.remove_prefix(end + 1);

@@ -24,12 +24,11 @@ Next JobMaker::next(Job& job) {
     job.command = terms_.command.expand(arguments, job.number);
     if (past_ != nullptr) {
       const Was was = past_->find(job);
-      const bool chosen = is_chosen(terms_.choice, was);
-      if (terms_.explain) explain(job, was, chosen);
-      if (!chosen) {
+      if (!is_chosen(terms_.choice, was)) {
         ++skipped_;
         continue;
       }
+      if (terms_.explain) explain(job, was);
     }
     if (terms_.tag) job.tag = terms_.tag->expand_plain(arguments, job.number);
     if (!terms_.results.empty()) job.results = results_directory(terms_.results, arguments);
@@ -38,9 +37,10 @@ Next JobMaker::next(Job& job) {
   }
 }
 
-void JobMaker::explain(const Job& job, Was was, bool chosen) const {
-  const char* const why = was == Was::unknown ? "it has not been run" : was == Was::failed ? "it has failed" : "it is done";
-  terms_.explain(job, std::string(chosen ? "runs: " : "is left out: ") + why);
+void JobMaker::explain(const Job& job, Was was) const {
+  terms_.explain(job, was == Was::unknown  ? "it has not been run"
+                      : was == Was::failed ? "it has failed"
+                                           : "it is done, and nothing is left out");
 }
 
 }  // namespace rankview::farm

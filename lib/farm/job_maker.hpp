@@ -21,7 +21,7 @@ struct JobTerms {
   std::string results;  // the root of directories for what they write; empty for none
   bool skip_empty = false;
   Choice choice = Choice::all;
-  // Is told why a command runs, or does not.
+  // Is told why a command runs.
   std::function<void(const Job&, const std::string& why)> explain;
 };
 
@@ -36,7 +36,7 @@ class JobMaker {
   [[nodiscard]] std::uint64_t skipped() const { return skipped_; }
 
  private:
-  void explain(const Job& job, Was was, bool chosen) const;
+  void explain(const Job& job, Was was) const;
 
   const JobTerms terms_;
   Input input_;

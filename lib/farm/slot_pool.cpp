@@ -155,7 +155,7 @@ class SlotPool::Slot {
       child.emplace(invocation, environment_.pointers(), streams);
     } catch (const std::system_error& error) {
       // It has gone meanwhile, or is a script that names no interpreter: the shell knows what to make of that.
-      const std::errc why = static_cast<std::errc>(error.code().value());
+      const auto why = static_cast<std::errc>(error.code().value());
       if (why != std::errc::no_such_file_or_directory && why != std::errc::executable_format_error && why != std::errc::permission_denied)
         throw;
       child.emplace(interpreter_.by_shell(command), environment_.pointers(), streams);

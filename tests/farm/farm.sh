@@ -59,9 +59,8 @@ says ""
 printf 'echo c\necho new\necho b; exit 3\necho a\n' >edited
 farm 0 -j1 --checkpoint kept --resume --explain edited
 says "new"
-complains '^command 1 is left out: it is done: echo c$'
-complains '^command 2 runs: it has not been run: echo new$'
-complains '^command 3 is left out: it has failed: echo b; exit 3$'
+[ "$(cat complaints)" = "command 2 runs: it has not been run: echo new
+3 are left out" ] || fail "it explains something else"
 printf 'echo a\necho a\necho a\n' >thrice
 farm 0 -j1 --checkpoint kept --resume --joblog log thrice
 says "a"
