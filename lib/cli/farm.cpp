@@ -242,13 +242,20 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorke
   farm::BesideProgress shown_err(err, line ? &*line : nullptr);
   const auto complain = [&shown_err](const std::string& text) { shown_err.write("rankview farm: " + text + "\n"); };
 
+  if (const std::size_t possible = slots_possible(); slots.slots > possible) {
+    complain("there are descriptors for " + std::to_string(possible) + " commands at a time (ulimit -n)");
+    slots.slots = possible;
+  }
+  if (wish.files.empty() && wish.sources.empty() && ::isatty(STDIN_FILENO) != 0) complain("the list is read from the terminal");
+
   std::unique_ptr<farm::Past> past;
   const bool resumes = job_terms.choice != farm::Choice::all;
+  const bool added_to_log = !wish.joblog.empty() && wish.joblog.front() == '+';
   if (!wish.checkpoint.empty()) {
     past = std::make_unique<farm::KeptPast>(checkpoint::posix_disk(), wish.checkpoint, slots.host,
                                             [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); });
   } else if (resumes || wish.explain) {
-    past = std::make_unique<farm::LoggedPast>(wish.joblog);
+    past = std::make_unique<farm::LoggedPast>(wish.joblog.substr(added_to_log ? 1 : 0));
   }
   if (wish.explain) {
     job_terms.explain = [&shown_err](const farm::Job& job, const std::string& why) {
@@ -260,9 +267,8 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorke
 
   std::unique_ptr<farm::JobLog> log;
   if (!wish.joblog.empty()) {
-    const bool added = wish.joblog.front() == '+';
-    log = std::make_unique<farm::JobLog>(wish.joblog.substr(added ? 1 : 0),
-                                         added || resumes ? farm::JobLog::Opening::append : farm::JobLog::Opening::replace);
+    log = std::make_unique<farm::JobLog>(wish.joblog.substr(added_to_log ? 1 : 0),
+                                         added_to_log || resumes ? farm::JobLog::Opening::append : farm::JobLog::Opening::replace);
   }
   farm::Printer printer(wish.keep_order ? farm::Printer::Order::as_they_stand : farm::Printer::Order::as_they_end, shown_out, shown_err,
                         slots.temporary_directory, wish.results.empty());

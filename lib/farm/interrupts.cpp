@@ -27,7 +27,12 @@ Interrupts::Wish meaning_of(unsigned signal) {
 SignalInterrupts::SignalInterrupts() {
   sigset_t taken;
   sigemptyset(&taken);
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) sigaddset(&taken, signal);
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) {
+    // Whoever has this process ignore a signal, as nohup(1) does, means that.
+    struct sigaction there = {};
+    ::sigaction(signal, nullptr, &there);
+    if ((there.sa_flags & SA_SIGINFO) != 0 || there.sa_handler != SIG_IGN) sigaddset(&taken, signal);
+  }
   ::pthread_sigmask(SIG_BLOCK, &taken, &before_);
   signals_ = isolation::Fd(::signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) throw std::system_error(errno, std::generic_category(), "signalfd");

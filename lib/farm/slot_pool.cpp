@@ -25,6 +25,10 @@ using Time = std::chrono::steady_clock::time_point;
 // A command of more bytes cannot be one argument of a shell on Linux.
 constexpr std::size_t longest_argument = 32 * 4096 - 1;
 
+// Where there can be no further process now, that is tried again so often, with so many milliseconds in between.
+constexpr int most_tries = 200;
+constexpr int try_again_every = 50;
+
 isolation::Fd new_event() {
   const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (fd < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -145,20 +149,31 @@ class SlotPool::Slot {
   }
 
   void start(const std::string& command, Streams streams, std::optional<ScriptFile>& script, std::optional<Child>& child) {
+    Invocation invocation;
     if (command.size() > longest_argument) {
       script.emplace(pool_.terms_.temporary_directory, command);
-      child.emplace(interpreter_.by_file(script->path()), environment_.pointers(), streams);
-      return;
+      invocation = interpreter_.by_file(script->path());
+    } else {
+      invocation = interpreter_.of(command);
     }
-    const Invocation invocation = interpreter_.of(command);
-    try {
-      child.emplace(invocation, environment_.pointers(), streams);
-    } catch (const std::system_error& error) {
-      // It has gone meanwhile, or is a script that names no interpreter: the shell knows what to make of that.
-      const auto why = static_cast<std::errc>(error.code().value());
-      if (why != std::errc::no_such_file_or_directory && why != std::errc::executable_format_error && why != std::errc::permission_denied)
-        throw;
-      child.emplace(interpreter_.by_shell(command), environment_.pointers(), streams);
+    for (int tries = 0; !child; ++tries) {
+      try {
+        child.emplace(invocation, environment_.pointers(), streams);
+      } catch (const std::system_error& error) {
+        const auto why = static_cast<std::errc>(error.code().value());
+        if (why == std::errc::resource_unavailable_try_again && tries < most_tries && pool_.state_.load() == State::open) {
+          pollfd woken{woken_.get(), POLLIN, 0};
+          ::poll(&woken, 1, try_again_every);
+          clear_event(woken_);
+        } else if ((why == std::errc::no_such_file_or_directory || why == std::errc::executable_format_error ||
+                    why == std::errc::permission_denied) &&
+                   tries == 0 && !script) {
+          // It has gone meanwhile, or is a script that names no interpreter: the shell knows what to make of that.
+          invocation = interpreter_.by_shell(command);
+        } else {
+          throw;
+        }
+      }
     }
   }
 

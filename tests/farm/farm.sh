@@ -143,6 +143,17 @@ done
 farm 0 --checkpoint kept2 --resume tasks
 [ -e begun.3 ] || fail "what was left was not resumed"
 
+# But not where that means nothing.
+rm -f begun.*
+printf 'touch begun.1; until [ -e begun.2 ]; do sleep 0.01; done\n' >tasks
+(trap '' HUP && exec "$command" farm tasks >said 2>complaints) &
+farm=$!
+await begun.1
+kill -HUP $farm
+touch begun.2
+wait $farm || fail "it does not outlive the terminal"
+[ -s complaints ] && fail "it has heard of the terminal's end"
+
 # ---- commands and output of any kind ----
 
 # A line of a megabyte; GNU parallel refuses those.
@@ -212,6 +223,8 @@ farm 255 -j many tasks
 complains '--jobs should be'
 farm 1 --results /proc/nowhere tasks
 complains 'cannot be started'
+(ulimit -n 64 && "$command" farm -j1000 -- 'exit {}' ::: $(yes 0 | head -n 200) 2>complaints) || fail "few descriptors"
+complains 'ulimit -n'
 farm 0 --help
 [ "$(wc -l <said)" -le 50 ] || fail "the help fills more than a screen"
 exit 0
