@@ -166,6 +166,15 @@ void EngineWorkers::start(Job job) {
   least->to_send.push_back(std::move(job));
 }
 
+// What engines have been sent is theirs.
+std::vector<Job> EngineWorkers::recall() {
+  std::vector<Job> jobs;
+  for (Engine& engine : engines_) {
+    for (Job& job : std::exchange(engine.to_send, {})) jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
 void EngineWorkers::wait(std::span<const int> descriptors, std::optional<std::chrono::milliseconds> limit) {
   std::vector<pollfd> fds;
   for (const int descriptor : descriptors) fds.push_back({descriptor, POLLIN, 0});

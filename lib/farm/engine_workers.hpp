@@ -59,6 +59,7 @@ class EngineWorkers final : public Workers {
   [[nodiscard]] std::size_t slots() const override;
   [[nodiscard]] std::size_t wanted(bool ahead) const override;
   void start(Job job) override;
+  std::vector<Job> recall() override;
   std::vector<End> take_ended() override { return std::exchange(ended_, {}); }
   void wait(std::span<const int> descriptors, std::optional<std::chrono::milliseconds> limit) override;
   void set_time_limit(std::chrono::nanoseconds limit) override { time_limit_ = limit; }

@@ -27,6 +27,7 @@ int Farm::run() {
     if (in_hand_ == 0 && !more) break;
     wait();
     for (End& end : rooms_.workers.take_ended()) take(std::move(end));
+    if (rooms_.log != nullptr) rooms_.log->flush();
     if (rooms_.watch) rooms_.watch(counts());
   }
   rooms_.printer.flush();
@@ -41,8 +42,16 @@ void Farm::listen() {
   if (wish == Interrupts::Wish::kill) {
     kill();
   } else if (phase_ == Phase::open) {
-    phase_ = Phase::finishing;
+    finish();
     rooms_.complain("no further command is started; " + std::to_string(in_hand_) + " have to end");
+  }
+}
+
+void Farm::finish() {
+  phase_ = Phase::finishing;
+  for (Job& job : rooms_.workers.recall()) {
+    --in_hand_;
+    again_.push_back(std::move(job));
   }
 }
 
@@ -131,7 +140,7 @@ void Farm::end_for_good(const End& end) {
   if (terms_.halt.reached() == Halt::When::now) {
     kill();
   } else if (phase_ == Phase::open) {
-    phase_ = Phase::finishing;
+    finish();
   }
 }
 

@@ -73,6 +73,7 @@ class Farm {
   void wait();
   void take(End end);
   void end_for_good(const End& end);
+  void finish();
   void kill();
   [[nodiscard]] bool delayed() const;
   [[nodiscard]] FarmCounts counts() const;
@@ -83,7 +84,7 @@ class Farm {
   FarmRooms rooms_;
   Phase phase_ = Phase::open;
   Interrupts::Wish wish_ = Interrupts::Wish::none;
-  std::deque<Job> again_;  // that have failed and are tried again, or that wait for their time
+  std::deque<Job> again_;  // that have failed and are tried again, that wait for their time, or that were taken back
   bool input_ended_ = false;
   bool input_waited_for_ = false;
   std::uint64_t in_hand_ = 0;  // of the workers

@@ -33,10 +33,10 @@ JobLog::JobLog(std::string path, Opening opening) : path_(std::move(path)) {
   file_ = isolation::Fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | how, 0666));
   struct stat status {};
   if (!file_ || ::fstat(file_.get(), &status) != 0) throw std::system_error(errno, std::generic_category(), path_);
-  if (status.st_size == 0) write(heading);
+  if (status.st_size != 0) return;
+  unwritten_ = heading;
+  flush();
 }
-
-void JobLog::add(const End& end) { write(line(end)); }
 
 std::string JobLog::line(const End& end) {
   const bool killed = end.cause == Cause::timeout || end.cause == Cause::killed;
@@ -80,13 +80,15 @@ void JobLog::read(const std::string& path, const std::function<void(const Logged
   }
 }
 
-void JobLog::write(std::string_view text) const {
+void JobLog::flush() {
+  std::string_view text = unwritten_;
   while (!text.empty()) {
     const ssize_t written = ::write(file_.get(), text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw std::system_error(errno, std::generic_category(), path_);
     text.remove_prefix(static_cast<std::size_t>(written));
   }
+  unwritten_.clear();
 }
 
 }  // namespace rankview::farm

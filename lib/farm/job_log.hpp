@@ -26,8 +26,9 @@ class JobLog {
 
   // Writes the heading if the file is empty. Throws std::system_error.
   JobLog(std::string path, Opening opening);
-  // Throws std::system_error if it cannot be written.
-  void add(const End& end);
+  void add(const End& end) { unwritten_ += line(end); }
+  // Writes what was added. Throws std::system_error.
+  void flush();
 
   static constexpr std::string_view heading = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
   static std::string line(const End& end);
@@ -36,10 +37,9 @@ class JobLog {
   static void read(const std::string& path, const std::function<void(const LoggedJob&)>& show);
 
  private:
-  void write(std::string_view text) const;
-
   const std::string path_;
   isolation::Fd file_;
+  std::string unwritten_;
 };
 
 }  // namespace rankview::farm

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <exception>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -24,6 +25,13 @@ using Time = std::chrono::steady_clock::time_point;
 
 // A command of more bytes cannot be one argument of a shell on Linux.
 constexpr std::size_t longest_argument = 32 * 4096 - 1;
+
+// As long as there is more to do, whoever waits for ends is told of those of quick commands together: waking up costs more than it takes to
+// look at one. They are not left untold for longer than this.
+constexpr std::chrono::milliseconds quick_command{5};
+constexpr int untold_limit = 5;
+// So many commands wait at each slot, so that there is always more to do; see Workers::wanted.
+constexpr std::size_t ahead_of_slot = 16;
 
 // Where there can be no further process now, that is tried again so often, with so many milliseconds in between.
 constexpr int most_tries = 200;
@@ -199,8 +207,10 @@ class SlotPool::Slot {
       } else if (!termination.begun() && limit.count() != 0) {
         pause = milliseconds_until(begun + limit);
       }
+      const bool untold = pool_.untold_.load();
+      if (untold && (pause < 0 || pause > untold_limit)) pause = untold_limit;
       std::array<pollfd, 2> fds{{{child.events(), POLLIN, 0}, {woken_.get(), POLLIN, 0}}};
-      ::poll(fds.data(), fds.size(), pause);
+      if (::poll(fds.data(), fds.size(), pause) == 0 && untold) pool_.tell_ended();
       if (fds[0].revents != 0) return;
       if (fds[1].revents != 0) clear_event(woken_);
     }
@@ -227,7 +237,7 @@ SlotPool::~SlotPool() {
 
 std::size_t SlotPool::wanted(bool ahead) const {
   const std::lock_guard guard(mutex_);
-  const std::size_t most = ahead ? 2 * terms_.slots + 2 : terms_.slots;
+  const std::size_t most = ahead ? (1 + ahead_of_slot) * terms_.slots : terms_.slots;
   return most - std::min(most, in_hand_);
 }
 
@@ -244,9 +254,18 @@ void SlotPool::start(Job job) {
   changed_.notify_one();
 }
 
+std::vector<Job> SlotPool::recall() {
+  const std::lock_guard guard(mutex_);
+  in_hand_ -= queue_.size();
+  std::vector<Job> jobs(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+  queue_.clear();
+  return jobs;
+}
+
 std::vector<End> SlotPool::take_ended() {
   const std::lock_guard guard(mutex_);
   clear_event(ended_event_);
+  untold_.store(false);
   in_hand_ -= ended_.size();
   return std::exchange(ended_, {});
 }
@@ -285,9 +304,20 @@ void SlotPool::run_slot(Slot& slot) {
     guard.unlock();
     End end = slot.run(std::move(job));
     guard.lock();
-    ended_.push_back(std::move(end));
-    if (ended_.size() == 1) raise_event(ended_event_);
+    add_ended(std::move(end));
   }
+}
+
+// Under the lock.
+void SlotPool::add_ended(End end) {
+  const bool can_wait = end.took < quick_command && end.succeeded() && queue_.size() > terms_.slots;
+  ended_.push_back(std::move(end));
+  untold_.store(true);
+  if (!can_wait) tell_ended();
+}
+
+void SlotPool::tell_ended() {
+  if (untold_.exchange(false)) raise_event(ended_event_);
 }
 
 }  // namespace rankview::farm

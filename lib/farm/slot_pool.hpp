@@ -39,6 +39,7 @@ class SlotPool final : public Workers {
   [[nodiscard]] std::size_t slots() const override { return terms_.slots; }
   [[nodiscard]] std::size_t wanted(bool ahead) const override;
   void start(Job job) override;
+  std::vector<Job> recall() override;
   std::vector<End> take_ended() override;
   void wait(std::span<const int> descriptors, std::optional<std::chrono::milliseconds> limit) override;
   void set_time_limit(std::chrono::nanoseconds limit) override;
@@ -49,13 +50,16 @@ class SlotPool final : public Workers {
   class Slot;
 
   void run_slot(Slot& slot);
+  void add_ended(End end);
+  void tell_ended();
   void wake_all();
 
   const SlotTerms terms_;
   isolation::Fd ended_event_;
   std::atomic<std::int64_t> time_limit_{0};
   std::atomic<State> state_{State::open};
-  mutable std::mutex mutex_;  // guards what follows
+  std::atomic<bool> untold_{false};  // some have ended, and whoever waits was not told yet
+  mutable std::mutex mutex_;         // guards what follows
   std::condition_variable changed_;
   std::deque<Job> queue_;
   std::size_t idle_ = 0;     // slots that wait for a job

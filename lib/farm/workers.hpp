@@ -25,6 +25,8 @@ class Workers {
   // How many further jobs are wanted now. `ahead`: more than can be run at once, so that none waits for the next.
   [[nodiscard]] virtual std::size_t wanted(bool ahead) const = 0;
   virtual void start(Job job) = 0;
+  // Takes back those that were to be started and have not begun.
+  virtual std::vector<Job> recall() = 0;
   // Those that have ended, each once.
   virtual std::vector<End> take_ended() = 0;
   // Waits until one has ended or one of the descriptors can be read from, at most for so long.

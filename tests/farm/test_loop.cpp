@@ -45,6 +45,7 @@ class FakeWorkers final : public Workers {
     }
     running_.push_back(std::move(run));
   }
+  std::vector<Job> recall() override { return {}; }
   std::vector<End> take_ended() override { return std::exchange(ended_, {}); }
   void wait(std::span<const int> /*descriptors*/, std::optional<milliseconds> limit) override {
     if (!ended_.empty()) return;

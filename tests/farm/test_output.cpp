@@ -99,11 +99,13 @@ TEST_CASE("a job log is written and read", "[output]") {
     JobLog log(path, JobLog::Opening::append);
     log.add(ended(job_of("a", 1), 0));
     log.add(ended(job_of("b", 3), 1));
+    log.flush();
   }
   {
     JobLog log(path, JobLog::Opening::append);
     log.add(ended(job_of("b", 3), 0));
     log.add(ended(job_of("c", 4), 7));
+    log.flush();
   }
   // One that was being written.
   std::ofstream(path, std::ios::app) << "5\t:\t1.0\t";

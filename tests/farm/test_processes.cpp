@@ -186,6 +186,36 @@ TEST_CASE("all is killed when it is to be", "[processes]") {
   }
 }
 
+TEST_CASE("what has not begun can be taken back", "[processes]") {
+  SlotPool pool(terms());
+  const std::string begun = "/tmp/rankview-farm-recall-" + std::to_string(::getpid());
+  ::unlink(begun.c_str());
+  pool.start(job_of("touch " + begun + "; sleep 1000", 1));
+  while (::access(begun.c_str(), R_OK) != 0) ::usleep(1000);
+  pool.start(job_of("echo never", 2));
+  pool.start(job_of("echo never", 3));
+  const std::vector<Job> back = pool.recall();
+  REQUIRE(back.size() == 2);
+  CHECK(back[0].number == 2);
+  CHECK(back[1].number == 3);
+  CHECK(pool.recall().empty());
+  pool.kill();
+  CHECK(ends_of(pool, 1).front().job.number == 1);
+  ::unlink(begun.c_str());
+}
+
+TEST_CASE("ends of quick commands are told while others run on", "[processes]") {
+  SlotPool pool(terms());
+  const std::size_t quick = 40;
+  for (std::size_t i = 0; i < quick; ++i) pool.start(job_of("true", i));
+  pool.start(job_of("sleep 1000", quick));
+  CHECK(ends_of(pool, quick).size() == quick);
+  // Also where nothing of this waits for them in the queue.
+  for (std::size_t i = 0; i < quick; ++i) pool.start(job_of("true", i));
+  pool.kill();
+  CHECK(ends_of(pool, quick + 1).size() == quick + 1);
+}
+
 TEST_CASE("nothing outlives the pool", "[processes]") {
   std::string told = "/tmp/rankview-farm-pool-" + std::to_string(::getpid());
   ::unlink(told.c_str());
