@@ -26,6 +26,8 @@ case $wanted in *benchmarks*) need libbenchmark-dev python3 || exit 1 ;; esac
 # What the compiler says to misuse is asked of both.
 case $wanted in *debug* | *asan* | *tsan*) need clang-19 || exit 1 ;; esac
 case $wanted in *asan* | *tsan*) need libclang-rt-19-dev || exit 1 ;; esac
+# What rankview farm is compared with.
+case $wanted in *debug*) need parallel || exit 1 ;; esac
 case $wanted in *format*) need clang-format git || exit 1 ;; esac
 case $wanted in *tidy*) need clang-tidy || exit 1 ;; esac
 
@@ -140,10 +142,10 @@ tidy() {
 benchmarks() { sh benchmarks/run.sh --quick --no-peers; }
 
 # Under a sanitizer many ranks on two cores find nothing that few do not, and the README and installations are for the compiler.
-sanitized='^(fuzz|unit\.|sim\.|(system|mpi)\..*\.np1$|mpi\..*\.np4$|system\.(ending|misuse)\..*\.np2$|mpi_(calls|endpoint))'
+sanitized='^(fuzz|unit\.|sim\.|farm\.(lines|loop|output|processes|command_farm)$|(system|mpi)\..*\.np1$|mpi\..*\.np4$|system\.(ending|misuse)\..*\.np2$|mpi_(calls|endpoint))'
 # What has threads of its own, and the system tests, in which processes end.
 with_threads='threads;checkpoint;async_result;abort;iteration;metadata;continuations;dependencies;attempts;imap;subtask;publish;client;communicator;reduce;load_balanced_view;slots;user_code'
-threaded="^(unit\.(local_|idle|call_memory|checkpoint|lock|hub)|sim\.|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
+threaded="^(unit\.(local_|idle|call_memory|checkpoint|lock|hub)|sim\.|farm\.(loop|output|processes|command_farm)\$|mpi\.($(echo $with_threads | tr ';' '|'))\.np[124]\$|system\.(embedded|ending)\..*\.np[12]\$)"
 # What the optimiser could break, at the number of ranks with most going on.
 optimised='^(examples|mpi\..*\.np4$|mpi_(calls|endpoint))'
 
@@ -155,7 +157,7 @@ for preset in $wanted; do
     tidy) check tidy tidy ;;
     asan) if parts='' build asan -DRANKVIEW_EXAMPLES=OFF; then run asan -R "$sanitized" -j "$jobs"; else broken asan; fi ;;
     tsan)
-      if parts="tests/unit/all tests/sim/all tests/mpi/all tests/system/all" build tsan -DRANKVIEW_EXAMPLES=OFF "-DRANKVIEW_TEST_NOUNS=$with_threads"; then
+      if parts="tests/unit/all tests/sim/all tests/farm/all tests/mpi/all tests/system/all" build tsan -DRANKVIEW_EXAMPLES=OFF "-DRANKVIEW_TEST_NOUNS=$with_threads"; then
         run tsan -R "$threaded" -j "$jobs"
       else
         broken tsan

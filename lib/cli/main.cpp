@@ -4,15 +4,19 @@
 // The command `rankview`.
 #include "checkpoint/disk.hpp"
 #include "cli/checkpoint.hpp"
+#include "cli/farm.hpp"
 #include "cli/launch.hpp"
 #include "cli/mpirun.hpp"
 #include "cli/submit_commands.hpp"
+
+#include <rankview/errors.hpp>
 
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -20,6 +24,9 @@
 namespace {
 
 namespace cli = rankview::cli;
+
+// What GNU parallel leaves with when something is wrong with it, and not with the commands.
+constexpr int farm_failed = 255;
 
 // rankview run: starts a program under mpirun so that it survives the death of engines.
 class Run {
@@ -71,6 +78,78 @@ class Run {
   bool prints_ = false;
 };
 
+// rankview farm: runs shell commands.
+class Farm {
+ public:
+  explicit Farm(CLI::App& app) {
+    command_ = app.add_subcommand("farm", "Runs shell commands side by side, those of a file or made from arguments");
+    command_->add_option("TASKS", tasks_, "A file of commands, a line each, or of arguments; without: standard input")->type_name("");
+    command_->add_option("-a,--arg-file", wish_.files, "The same; several are combined")
+        ->type_name("FILE")
+        ->take_all()
+        ->allow_extra_args(false);
+    command_->add_option("-j,--jobs,-P,--max-procs", wish_.jobs,
+                         "How many at a time: N, +N, -N or N% of the cores; 0: as many as possible");
+    command_->add_flag("-k,--keep-order", wish_.keep_order, "Prints output in the order of the input");
+    command_->add_flag("--tag", wish_.tag, "Prints the arguments before each line of output");
+    command_->add_option("--tagstring", wish_.tagstring, "Prints this before each line, as in 'task {#}'");
+    command_->add_flag("-u,--ungroup", wish_.ungroup, "Does not collect output");
+    command_->add_option("--results", wish_.results, "Keeps output in files below this directory")->type_name("DIR");
+    command_->add_flag("--dry-run", wish_.dry_run, "Prints commands, and runs none");
+    command_->add_option("--joblog", wish_.joblog, "Writes a line for each command that has ended; +FILE adds to it")->type_name("FILE");
+    command_->add_option("--checkpoint", wish_.checkpoint, "Keeps what is done, for --resume")->type_name("DIR");
+    command_->add_flag("--resume", wish_.resume, "Leaves out what was run, by --checkpoint or --joblog");
+    command_->add_flag("--resume-failed", wish_.resume_failed, "Leaves out what has succeeded");
+    command_->add_flag("--failed", wish_.failed, "Runs only what has failed");
+    command_->add_flag("--explain", wish_.explain, "Says why each command runs, and how many are left out");
+    command_->add_option("--retries", wish_.retries, "How often a command that fails is tried")->type_name("N");
+    command_->add_option("--timeout", wish_.timeout, "How long one may run: 10, 90m, or 300% of the median");
+    command_->add_option("--halt", wish_.halt, "Ends it all early: now,fail=1 soon,fail=3 now,success=1 soon,done=9");
+    command_->add_option("--delay", wish_.delay, "Time between two starts");
+    command_->add_option("-C,--colsep", wish_.colsep, "Splits arguments into columns {1} {2}, at this text, \\t or \\s+");
+    command_->add_option("-d,--delimiter", wish_.delimiter, "What ends an argument in a file, instead of a newline");
+    command_->add_flag("-0,--null", wish_.null, "NUL ends it");
+    command_->add_flag("-r,--no-run-if-empty", wish_.no_run_if_empty, "Leaves out arguments that are blank");
+    command_->add_option("--shell", wish_.shell, "Runs every command by this shell, instead of /bin/sh where needed");
+    command_->add_option("--tmpdir", wish_.tmpdir, "Where output waits, instead of $TMPDIR or /tmp")->type_name("DIR");
+    command_->footer(
+        "rankview farm -j4 --joblog log tasks.txt\n"
+        "rankview farm --tag -- gzip -k {} ::: *.dat        {} {.} {/} {//} {/.} {1} {#} {%} as in GNU parallel\n"
+        "The exit code is how many commands have failed, 101 for more than 100.");
+  }
+
+  [[nodiscard]] bool chosen() const { return command_->parsed(); }
+  // What CLI11 is not to look at.
+  cli::FarmWish& wish() { return wish_; }
+
+  int operator()(int argc, char** argv) {
+    if (tasks_.size() > 1)
+      throw rankview::UsageError(
+          "one file of commands is enough; a command and its arguments go behind --: rankview farm -- echo {} ::: a b");
+    wish_.files.insert(wish_.files.begin(), tasks_.begin(), tasks_.end());
+    if (cli::is_part_of_mpi_program()) return cli::run_farm_on_engines(wish_, argc, argv);
+    // One that only prints needs no engines.
+    const int hosts = wish_.dry_run ? 1 : cli::hosts_of_allocation();
+    return hosts == 1 ? cli::run_farm(wish_) : start_on(hosts, argc, argv);
+  }
+
+ private:
+  // The same again, on an engine for each host.
+  static int start_on(int hosts, int argc, char** argv) {
+    cli::Wanted wanted;
+    wanted.engines = hosts;
+    wanted.mpirun = {"--map-by", "node", "--bind-to", "none", "--oversubscribe"};
+    wanted.program = {std::filesystem::read_symlink("/proc/self/exe").string()};
+    wanted.program.insert(wanted.program.end(), argv + 1, argv + argc);
+    const cli::ExitFile exit_file;
+    return cli::run_to_its_end(cli::mpirun_command(wanted, cli::look_around(), exit_file.path().string()), exit_file);
+  }
+
+  CLI::App* command_;
+  std::vector<std::string> tasks_;
+  cli::FarmWish wish_;
+};
+
 // rankview checkpoint: looks into a directory of results that are kept, and tidies it.
 class Checkpoint {
  public:
@@ -118,22 +197,30 @@ int main(int argc, char** argv) {
   CLI::App app("Views, engines and load balancing over MPI", "rankview");
   app.require_subcommand(1);
   Run run(app);
+  Farm farm(app);
   Checkpoint checkpoint(app);
   cli::SubmitCommands submit(app);
   std::vector<std::string> words(argv + 1, argv + argc);
-  run.program() = submit.program() = take_program(words);
-  // As CLI11 wants them.
-  std::reverse(words.begin(), words.end());
+  const bool is_farm = !words.empty() && words.front() == "farm";
   try {
-    app.parse(words);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error);
-  }
-  try {
+    if (is_farm) {
+      cli::split_farm_words(words, farm.wish());
+      cli::refuse_unoffered(words);
+    }
+    run.program() = submit.program() = take_program(words);
+    // As CLI11 wants them.
+    std::reverse(words.begin(), words.end());
+    try {
+      app.parse(words);
+    } catch (const CLI::ParseError& error) {
+      const int code = app.exit(error);
+      return code != 0 && is_farm ? farm_failed : code;
+    }
+    if (farm.chosen()) return farm(argc, argv);
     if (submit.chosen()) return submit(argc, argv);
     return checkpoint.chosen() ? checkpoint() : run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
-    return 1;
+    return is_farm ? farm_failed : 1;
   }
 }

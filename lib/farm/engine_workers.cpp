@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#include "farm/engine_workers.hpp"
+
+#include <rankview/rankview.hpp>
+
+#include <poll.h>
+#include <sched.h>
+#include <unistd.h>
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+namespace rankview::farm {
+namespace {
+
+// An engine answers after so long, whether a command has ended or not, so that it can be told something else.
+constexpr std::chrono::milliseconds exchange_limit{20};
+// So often descriptors are looked at while engines are waited for.
+constexpr std::chrono::milliseconds look_every{2};
+// Commands that take less are handed out ahead of need. Others could wait behind a long one while another engine has nothing to do.
+constexpr std::chrono::milliseconds short_one{100};
+// A command that so many engines have died of is not given to another.
+constexpr int crash_limit = 3;
+
+// Of the engine that this process is; null where there is none.
+std::unique_ptr<SlotPool>& pool_of_engine() {
+  static std::unique_ptr<SlotPool> pool;
+  return pool;
+}
+
+// Where an engine is.
+struct EngineHost {
+  std::string host;
+  std::size_t cores = 1;  // that it may use
+  bool bound = false;     // which are not all of the host's
+};
+
+EngineHost describe_engine() {
+  EngineHost here;
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);
+  here.host = host.data();
+  const auto all_cores = static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  here.cores = all_cores;
+  if (::sched_getaffinity(0, sizeof(allowed), &allowed) == 0) here.cores = static_cast<std::size_t>(std::max(1, CPU_COUNT(&allowed)));
+  here.bound = here.cores < all_cores;
+  return here;
+}
+
+void begin_pool(std::size_t slots, const std::string& shell, const std::string& directory, bool captured, const std::string& host) {
+  SlotTerms terms;
+  terms.slots = slots;
+  terms.shell = shell;
+  terms.temporary_directory = directory;
+  terms.captured = captured;
+  terms.engine = this_engine::id();
+  terms.host = host;
+  pool_of_engine() = std::make_unique<SlotPool>(std::move(terms));
+}
+
+void end_pool() { pool_of_engine().reset(); }
+
+SentEnd sent_of(End end) {
+  SentEnd sent;
+  sent.place = end.job.place;
+  sent.cause = static_cast<int>(end.cause);
+  sent.status = end.status;
+  sent.signal = end.signal;
+  sent.trouble = std::move(end.trouble);
+  sent.started = end.started;
+  sent.took = end.took.count();
+  sent.slot = end.slot;
+  sent.out_size = end.out.size();
+  // What lies in files is not printed.
+  if (!end.job.results.empty()) return sent;
+  sent.out = end.out.text();
+  sent.err = end.err.text();
+  return sent;
+}
+
+std::vector<SentEnd> exchange_on_engine(const Exchange& told) {
+  SlotPool& pool = *pool_of_engine();
+  pool.set_time_limit(std::chrono::nanoseconds(told.time_limit));
+  for (const SentJob& sent : told.jobs) {
+    Job job;
+    job.number = sent.number;
+    job.place = sent.place;
+    job.attempt = sent.attempt;
+    job.command.text = sent.text;
+    job.command.slots.assign(sent.slots.begin(), sent.slots.end());
+    job.results = sent.results;
+    pool.start(std::move(job));
+  }
+  if (told.kill) pool.kill();
+  pool.wait({}, exchange_limit);
+  std::vector<SentEnd> ends;
+  for (End& end : pool.take_ended()) ends.push_back(sent_of(std::move(end)));
+  return ends;
+}
+
+}  // namespace
+
+EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each) : client_(std::move(client)) {
+  const std::vector<int> ids = client_.ids();
+  const std::vector<EngineHost> hosts = client_[all].apply_sync(describe_engine);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const EngineHost& here = hosts[i];
+    Engine engine;
+    engine.id = ids[i];
+    engine.host = here.host;
+    const auto beside = static_cast<std::size_t>(
+        std::count_if(hosts.begin(), hosts.end(), [&here](const EngineHost& other) { return !here.bound && other.host == here.host; }));
+    engine.slots = slots_each != 0 ? slots_each : std::max<std::size_t>(1, here.cores / std::max<std::size_t>(1, beside));
+    client_[engine.id].apply_sync(begin_pool, engine.slots, terms.shell, terms.temporary_directory, terms.captured, here.host);
+    engines_.push_back(std::move(engine));
+  }
+}
+
+EngineWorkers::~EngineWorkers() {
+  for (Engine& engine : engines_) {
+    try {
+      engine.exchange.reset();
+      client_[engine.id].apply_sync(end_pool);
+    } catch (...) {
+      // It has died meanwhile, and what it had with it.
+      continue;
+    }
+  }
+}
+
+std::size_t EngineWorkers::slots() const {
+  std::size_t sum = 0;
+  for (const Engine& engine : engines_) sum += engine.slots;
+  return sum;
+}
+
+bool EngineWorkers::runs_short_ones() const { return usual_.count() != 0 && usual_ < short_one; }
+
+std::size_t EngineWorkers::room(const Engine& engine, bool ahead) const {
+  if (engine.slots == 0) return 0;
+  const std::size_t most = ahead && runs_short_ones() ? 3 * engine.slots + 2 : engine.slots;
+  return most - std::min(most, engine.load());
+}
+
+std::size_t EngineWorkers::wanted(bool ahead) const {
+  std::size_t sum = 0;
+  for (const Engine& engine : engines_) sum += room(engine, ahead);
+  return sum;
+}
+
+// To the one that has least to do for its size.
+void EngineWorkers::start(Job job) {
+  if (kills_) {
+    end_unsent(std::move(job), Cause::killed, "");
+    return;
+  }
+  Engine* least = nullptr;
+  for (Engine& engine : engines_) {
+    if (engine.slots != 0 && (least == nullptr || engine.load() * least->slots < least->load() * engine.slots)) least = &engine;
+  }
+  if (least == nullptr) throw Error("all engines have died");
+  least->to_send.push_back(std::move(job));
+}
+
+// What engines have been sent is theirs.
+std::vector<Job> EngineWorkers::recall() {
+  std::vector<Job> jobs;
+  for (Engine& engine : engines_) {
+    for (Job& job : std::exchange(engine.to_send, {})) jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+void EngineWorkers::wait(std::span<const int> descriptors, std::optional<std::chrono::milliseconds> limit) {
+  std::vector<pollfd> fds;
+  for (const int descriptor : descriptors) fds.push_back({descriptor, POLLIN, 0});
+  const auto end = std::chrono::steady_clock::now() + limit.value_or(std::chrono::hours(1));
+  while (ended_.empty() && std::chrono::steady_clock::now() < end) {
+    send();
+    const auto busy = std::find_if(engines_.begin(), engines_.end(), [](const Engine& engine) { return engine.exchange.has_value(); });
+    // Waiting for one of them makes progress for all.
+    if (busy != engines_.end())
+      busy->exchange->wait(std::min<std::chrono::nanoseconds>(look_every, end - std::chrono::steady_clock::now()));
+    receive();
+    if (::poll(fds.data(), fds.size(), busy == engines_.end() ? static_cast<int>(exchange_limit.count()) : 0) > 0) break;
+  }
+  send();
+}
+
+void EngineWorkers::kill() {
+  kills_ = true;
+  for (Engine& engine : engines_) {
+    for (Job& job : std::exchange(engine.to_send, {})) end_unsent(std::move(job), Cause::killed, "");
+  }
+}
+
+void EngineWorkers::send() {
+  for (Engine& engine : engines_) {
+    if (!engine.exchange && engine.load() != 0) send(engine);
+  }
+}
+
+void EngineWorkers::send(Engine& engine) {
+  Exchange told;
+  told.time_limit = time_limit_.count();
+  told.kill = kills_ && !std::exchange(engine.kill_told, kills_);
+  for (Job& job : std::exchange(engine.to_send, {})) {
+    told.jobs.push_back(
+        {job.number, job.place, job.attempt, job.command.text, {job.command.slots.begin(), job.command.slots.end()}, job.results});
+    const std::uint64_t place = job.place;
+    engine.in_hand.emplace(place, std::move(job));
+  }
+  try {
+    engine.exchange = client_[engine.id].apply(exchange_on_engine, std::move(told));
+  } catch (const std::exception& error) {
+    lose(engine, error.what());
+  }
+}
+
+void EngineWorkers::receive() {
+  for (Engine& engine : engines_) {
+    if (engine.exchange && engine.exchange->ready()) receive(engine);
+  }
+  bury();
+}
+
+// What the dead had is for others.
+void EngineWorkers::bury() {
+  std::erase_if(engines_, [](const Engine& engine) { return engine.slots == 0; });
+  for (Job& job : std::exchange(orphans_, {})) start(std::move(job));
+}
+
+void EngineWorkers::receive(Engine& engine) {
+  const auto exchange = *std::exchange(engine.exchange, std::nullopt);
+  try {
+    for (const SentEnd& sent : exchange.get()) note(engine, sent);
+  } catch (const Error& error) {
+    lose(engine, error.what());
+  }
+}
+
+void EngineWorkers::note(Engine& engine, const SentEnd& sent) {
+  const auto job = engine.in_hand.find(sent.place);
+  if (job == engine.in_hand.end()) return;
+  End end;
+  end.job = std::move(job->second);
+  engine.in_hand.erase(job);
+  end.cause = static_cast<Cause>(sent.cause);
+  end.status = sent.status;
+  end.signal = sent.signal;
+  end.trouble = sent.trouble;
+  end.started = sent.started;
+  end.took = std::chrono::nanoseconds(sent.took);
+  end.slot = sent.slot;
+  end.command = with_slot(end.job.command, end.slot);
+  end.host = engine.host;
+  end.out = end.job.results.empty() ? Captured(sent.out) : Captured::elsewhere(sent.out_size);
+  end.err = Captured(sent.err);
+  usual_ = usual_.count() == 0 ? end.took : (usual_ * 7 + end.took) / 8;
+  ended_.push_back(std::move(end));
+}
+
+void EngineWorkers::lose(Engine& engine, const std::string& why) {
+  engine.slots = 0;
+  for (Job& job : std::exchange(engine.to_send, {})) orphans_.push_back(std::move(job));
+  for (auto& [place, job] : std::exchange(engine.in_hand, {})) {
+    if (++deaths_[place] == crash_limit) {
+      end_unsent(std::move(job), Cause::refused, "the engines that had it have died, the last of them so: " + why);
+    } else {
+      orphans_.push_back(std::move(job));
+    }
+  }
+}
+
+void EngineWorkers::end_unsent(Job job, Cause cause, const std::string& trouble) {
+  End end;
+  end.command = with_slot(job.command, 0);
+  end.job = std::move(job);
+  end.cause = cause;
+  end.status = 255;
+  end.trouble = trouble;
+  ended_.push_back(std::move(end));
+}
+
+}  // namespace rankview::farm

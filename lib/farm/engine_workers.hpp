@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSL-1.0
+// Part of rankview: views, engines and load balancing over MPI.
+#pragma once
+
+#include "farm/slot_pool.hpp"
+#include "farm/workers.hpp"
+
+#include <rankview/client.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rankview::farm {
+
+// A command on its way to an engine, and how it ended on the way back.
+struct SentJob {
+  std::uint64_t number = 0;
+  std::uint64_t place = 0;
+  int attempt = 1;
+  std::string text;
+  std::vector<std::uint64_t> slots;
+  std::string results;
+};
+struct SentEnd {
+  std::uint64_t place = 0;
+  int cause = 0;
+  int status = 0;
+  int signal = 0;
+  std::string trouble;
+  std::int64_t started = 0;
+  std::int64_t took = 0;
+  unsigned slot = 0;
+  std::string out;
+  std::string err;
+  std::uint64_t out_size = 0;
+};
+// What an engine is told, to which it answers with what has ended.
+struct Exchange {
+  std::vector<SentJob> jobs;
+  std::int64_t time_limit = 0;  // nanoseconds
+  bool kill = false;
+};
+
+// Runs commands on engines, each of which has slots of its own. An engine that dies has its commands run by others.
+//
+// Each engine runs one task after the other, `exchange`: it is handed commands, waits until one has ended, for a short while at most, and
+// gives those that have.
+class EngineWorkers final : public Workers {
+ public:
+  // `slots_each`: 0 for as many as an engine has cores. Throws Error.
+  EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each);
+  ~EngineWorkers() override;
+
+  [[nodiscard]] std::size_t slots() const override;
+  [[nodiscard]] std::size_t wanted(bool ahead) const override;
+  void start(Job job) override;
+  std::vector<Job> recall() override;
+  std::vector<End> take_ended() override { return std::exchange(ended_, {}); }
+  void wait(std::span<const int> descriptors, std::optional<std::chrono::milliseconds> limit) override;
+  void set_time_limit(std::chrono::nanoseconds limit) override { time_limit_ = limit; }
+  void kill() override;
+
+ private:
+  struct Engine {
+    int id = 0;
+    std::string host;
+    std::size_t slots = 1;  // 0 when it has died
+    std::vector<Job> to_send;
+    std::map<std::uint64_t, Job> in_hand;  // that it has, by place
+    std::optional<AsyncResult<std::vector<SentEnd>>> exchange;
+    bool kill_told = false;
+
+    [[nodiscard]] std::size_t load() const { return to_send.size() + in_hand.size(); }
+  };
+
+  [[nodiscard]] bool runs_short_ones() const;
+  [[nodiscard]] std::size_t room(const Engine& engine, bool ahead) const;
+  void send();
+  void send(Engine& engine);
+  void receive();
+  void receive(Engine& engine);
+  void bury();
+  void note(Engine& engine, const SentEnd& sent);
+  void lose(Engine& engine, const std::string& why);
+  void end_unsent(Job job, Cause cause, const std::string& trouble);
+
+  Client client_;
+  std::vector<Engine> engines_;
+  std::map<std::uint64_t, int> deaths_;  // of engines that had a command, by its place
+  std::vector<Job> orphans_;             // whose engine has died
+  std::vector<End> ended_;
+  std::chrono::nanoseconds time_limit_{0};
+  std::chrono::nanoseconds usual_{0};  // what commands take
+  bool kills_ = false;
+};
+
+}  // namespace rankview::farm
