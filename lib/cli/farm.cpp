@@ -210,12 +210,13 @@ int hosts_of_allocation() {
 
 int run_farm(const FarmWish& wish) {
   if (!wish.dry_run) farm::go_on_minded();
+  farm::Allotment allotment = farm::Allotment::take();
   farm::SignalInterrupts interrupts;
-  return run_farm(wish, interrupts,
+  return run_farm(wish, interrupts, allotment,
                   [](farm::SlotTerms terms, std::size_t /*each*/) { return std::make_unique<farm::SlotPool>(std::move(terms)); });
 }
 
-int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorkers& make_workers) {
+int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, farm::Allotment& allotment, const MakeWorkers& make_workers) {
   // What is wrong with the wish is said before anything is touched.
   farm::JobTerms job_terms = job_terms_of(wish);
   farm::FarmTerms terms;
@@ -276,7 +277,10 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorke
   const std::unique_ptr<farm::Workers> workers = make_workers(std::move(slots), each);
   farm::FarmRooms rooms{maker, *workers, printer, interrupts, log.get(), past.get(), complain, {}};
   if (line) rooms.watch = [&line](const farm::FarmCounts& counts) { line->show(counts, std::chrono::steady_clock::now()); };
-  const int code = farm::Farm(std::move(terms), std::move(rooms)).run();
+  farm::Farm farm(std::move(terms), std::move(rooms));
+  allotment.arm();
+  const int code = farm.run();
+  allotment.tally(farm.counts().succeeded + farm.counts().failed);
   if (line) line->clear();
   if (wish.explain) shown_err.write(std::to_string(maker.skipped()) + " are left out\n");
   const std::string trouble = past == nullptr ? "" : past->finish();

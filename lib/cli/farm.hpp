@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "farm/allotment.hpp"
 #include "farm/interrupts.hpp"
 #include "farm/slot_pool.hpp"
 #include "farm/workers.hpp"
@@ -72,7 +73,7 @@ using MakeWorkers = std::function<std::unique_ptr<farm::Workers>(farm::SlotTerms
 // Commands run on this host. Gives the exit code. Throws UsageError for wishes that make no sense, and std::system_error.
 int run_farm(const FarmWish& wish);
 // Others run them.
-int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, const MakeWorkers& make_workers);
+int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, farm::Allotment& allotment, const MakeWorkers& make_workers);
 
 // Whether this process is one of several of an MPI program.
 bool is_part_of_mpi_program();

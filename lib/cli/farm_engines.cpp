@@ -29,6 +29,7 @@ bool is_first_rank() {
 
 int run_farm_on_engines(const FarmWish& wish, int argc, char** argv) {
   farm::go_on_minded();
+  farm::Allotment allotment = farm::Allotment::take();
   Options options;
   options.task_server = false;
   // Rank 0 knows by itself what signals mean to a farm. They have to be kept from all of its threads.
@@ -39,10 +40,10 @@ int run_farm_on_engines(const FarmWish& wish, int argc, char** argv) {
   }
   return run(
       argc, argv,
-      [&wish, &interrupts](Client& client) {
+      [&wish, &interrupts, &allotment](Client& client) {
         if (!interrupts) interrupts.emplace();
         try {
-          return run_farm(wish, *interrupts, [&client](const farm::SlotTerms& terms, std::size_t each) {
+          return run_farm(wish, *interrupts, allotment, [&client](const farm::SlotTerms& terms, std::size_t each) {
             return std::make_unique<farm::EngineWorkers>(client, terms, each);
           });
         } catch (const std::exception& error) {

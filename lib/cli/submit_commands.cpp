@@ -90,7 +90,7 @@ void SubmitCommands::add_submit(CLI::App& app) {
   submit_->prefix_command();
   submit_->footer(
       "The program and its arguments come last: rankview submit -n 64 --time 2:00:00 -- ./app input.dat\n"
-      "Or commands: rankview submit --nodes 4 --cores 32 --time 8h --until-done -- rankview farm --checkpoint done tasks.txt");
+      "Or commands: rankview submit --nodes 4 --cores 32 --time 8h --until-done -- rankview farm --checkpoint done --resume tasks.txt");
 }
 
 bool SubmitCommands::chosen() const { return submit_->parsed() || jobs_->parsed() || cancel_->parsed() || note_->parsed(); }

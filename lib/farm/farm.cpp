@@ -39,7 +39,9 @@ void Farm::listen() {
   const auto wish = rooms_.interrupts.wish();
   if (wish <= wish_) return;
   wish_ = wish;
-  if (wish == Interrupts::Wish::kill) {
+  if (wish == Interrupts::Wish::stop)
+    rooms_.complain("the job's time is over: " + std::to_string(in_hand_) + " commands are killed, and are run by who resumes");
+  if (wish >= Interrupts::Wish::stop) {
     kill();
   } else if (phase_ == Phase::open) {
     finish();
@@ -111,7 +113,10 @@ void Farm::wait() {
 void Farm::take(End end) {
   --in_hand_;
   // Those that the farm itself has killed have not been run; who resumes runs them.
-  if (end.cause == Cause::killed) return;
+  if (end.cause == Cause::killed) {
+    any_killed_ = true;
+    return;
+  }
   if (end.cause == Cause::timeout)
     rooms_.complain("command " + std::to_string(end.job.number) + " was killed, since it took longer than " +
                     std::to_string(std::chrono::duration<double>(end.took).count()) + " s: " + end.command);
@@ -153,7 +158,7 @@ bool Farm::anything_left() {
 
 int Farm::exit_code() {
   if (wish_ == Interrupts::Wish::kill) return gone_wrong;
-  if (wish_ == Interrupts::Wish::drain && anything_left()) return requeue;
+  if (wish_ >= Interrupts::Wish::drain && (any_killed_ || anything_left())) return requeue;
   return terms_.halt.exit_code();
 }
 

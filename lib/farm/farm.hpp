@@ -59,6 +59,8 @@ class Farm {
 
   // Gives the exit code. Throws what its rooms throw; then commands may run on until the workers go.
   int run();
+  // How far it has come.
+  [[nodiscard]] FarmCounts counts() const;
 
  private:
   enum class Phase {
@@ -76,7 +78,6 @@ class Farm {
   void finish();
   void kill();
   [[nodiscard]] bool delayed() const;
-  [[nodiscard]] FarmCounts counts() const;
   bool anything_left();
   [[nodiscard]] int exit_code();
 
@@ -87,6 +88,7 @@ class Farm {
   std::deque<Job> again_;  // that have failed and are tried again, that wait for their time, or that were taken back
   bool input_ended_ = false;
   bool input_waited_for_ = false;
+  bool any_killed_ = false;
   std::uint64_t in_hand_ = 0;  // of the workers
   std::chrono::steady_clock::time_point next_start_{};
 };

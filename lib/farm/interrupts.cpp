@@ -17,6 +17,8 @@ Interrupts::Wish meaning_of(unsigned signal) {
       return Interrupts::Wish::finish;
     case SIGUSR1:
       return Interrupts::Wish::drain;
+    case SIGALRM:
+      return Interrupts::Wish::stop;
     default:
       return Interrupts::Wish::kill;
   }
@@ -27,7 +29,7 @@ Interrupts::Wish meaning_of(unsigned signal) {
 SignalInterrupts::SignalInterrupts() {
   sigset_t taken;
   sigemptyset(&taken);
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) {
+  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGALRM}) {
     // Whoever has this process ignore a signal, as nohup(1) does, means that.
     struct sigaction there = {};
     ::sigaction(signal, nullptr, &there);

@@ -15,6 +15,7 @@ class Interrupts {
     none,
     finish,  // no further command is started: SIGHUP, as with GNU parallel
     drain,   // the same, and somebody starts the farm again: SIGUSR1, as of a batch system before the end of the job
+    stop,    // commands are killed, and somebody starts the farm again: SIGALRM, since the job is about to end
     kill,    // commands are killed: SIGINT, SIGTERM
   };
 

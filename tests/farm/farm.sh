@@ -123,6 +123,31 @@ for who in first second; do
   gone farm-sleeper-$$
 done
 
+# ---- a job that is about to end ----
+
+# Nothing begins in the last second, and the job wants to be started again; it has told how much was done, and commands are not told.
+rm -rf kept
+yes 'sleep 0.2; [ -z "$RANKVIEW_WALLTIME$RANKVIEW_TALLY" ] || echo told' | head -n 20 >tasks
+RANKVIEW_WALLTIME=2 RANKVIEW_WALLTIME_MARGIN_S=1 RANKVIEW_TALLY=$top/tally
+export RANKVIEW_WALLTIME RANKVIEW_WALLTIME_MARGIN_S RANKVIEW_TALLY
+farm 75 -j1 --checkpoint kept tasks
+says ""
+done=$(cat tally)
+[ "$done" -ge 1 ] && [ "$done" -le 10 ] || fail "it says that it has done $done"
+# What does not end in that second is killed, and is run again.
+rm tally
+farm 75 -j1 --checkpoint other -- sleep ::: 1234.5
+complains "the job's time is over: 1 commands are killed"
+[ "$(cat tally)" = 0 ] || fail "what was killed counts as done"
+gone 'sleep 1234.5'
+RANKVIEW_WALLTIME=nonsense farm 255 -- true ::: a
+complains RANKVIEW_WALLTIME
+unset RANKVIEW_WALLTIME RANKVIEW_WALLTIME_MARGIN_S
+rm tally
+farm 0 --checkpoint kept --resume tasks
+[ "$(cat tally)" = $((20 - done)) ] || fail "of 20, $done were done, and then $(cat tally)"
+unset RANKVIEW_TALLY
+
 # SIGHUP and SIGUSR1 let commands end; the second wants to be started again.
 for signal in HUP USR1; do
   rm -rf begun.* go kept2
