@@ -10,6 +10,8 @@ top=$(mktemp -d)
 trap 'rm -rf "$top"' EXIT
 cd "$top" || exit 1
 many="--oversubscribe --bind-to none"
+# Longer than any test takes, and no other's.
+long=1000.$$
 
 fail() {
   echo "engines.sh: $*"
@@ -70,36 +72,34 @@ rank 1 of 2" ] || fail "an MPI program in a farm on engines"
 # Retries, limits, ends, resuming: as on one host.
 run 1 mpirun -np 3 $many "$command" farm -j1 --retries 2 --joblog log -- 'echo {} >>tried; exit {}' ::: 0 1 0
 [ "$(sort tried | tr -d '\n')" = 0011 ] || fail "retries"
-run 1 mpirun -np 2 $many "$command" farm -j2 --timeout 1 --checkpoint kept -- 'echo {}; sleep {}' ::: 0 1000
+run 1 mpirun -np 2 $many "$command" farm -j2 --timeout 1 --checkpoint kept -- 'echo {}; sleep {}' ::: 0 $long
 complains 'took longer than'
-run 0 mpirun -np 2 $many "$command" farm -j2 --checkpoint kept --resume -- 'echo {}; sleep {}' ::: 1000 0
+run 0 mpirun -np 2 $many "$command" farm -j2 --checkpoint kept --resume -- 'echo {}; sleep {}' ::: $long 0
 [ -s said ] && fail "what is done was done again"
-run 7 mpirun -np 3 $many "$command" farm -j1 --halt now,fail=1 -- 'sleep {}; exit 7' ::: 1003 0
-gone 'sleep 100[03]'
+run 7 mpirun -np 3 $many "$command" farm -j1 --halt now,fail=1 -- 'sleep {}; exit 7' ::: $long 0
+gone "sleep $long"
 run 0 mpirun -np 3 $many "$command" farm -j1 --results results -- 'echo {}' ::: a b
 [ "$(cat results/1/*/stdout | tr -d '\n')" = ab ] || fail "results"
 run 0 mpirun -np 2 $many "$command" farm -- 'head -c {} /dev/zero' ::: 20000000
 [ "$(wc -c <said)" -eq 20000000 ] || fail "20 MB of output"
 
 # An engine dies, and with it what it has started; its commands are run by the other, and nothing is lost.
-cat >tasks <<'END'
-if [ -e killed ]; then echo again; else touch killed; cp $(command -v sleep) engines-sleeper; ./engines-sleeper 1004 & kill -9 $PPID; sleep 1000; fi
-END
+echo "if [ -e killed ]; then echo again; else touch killed; sleep $long & kill -9 \$PPID; sleep $long; fi" >tasks
 for i in 1 2 3 4 5 6; do echo "sleep 0.1; echo $i"; done >>tasks
 run 0 "$command" run -n 2 "$command" farm -k -j2 --joblog log tasks
 [ "$(tr '\n' ' ' <said)" = "again 1 2 3 4 5 6 " ] || fail "what an engine had that died"
 [ "$(wc -l <log)" -eq 8 ] || fail "the job log behind a death"
-gone engines-sleeper
+gone "sleep $long"
 # All of them.
-run 255 "$command" run -n 2 "$command" farm -j1 ::: 'kill -9 $PPID; sleep 1000' 'kill -9 $PPID; sleep 1000'
+run 255 "$command" run -n 2 "$command" farm -j1 -- 'kill -9 $PPID; sleep {}' ::: $long $long
 complains 'all engines have died'
-gone 'sleep 1000'
+gone "sleep $long"
 
 # Whoever ends it ends all of it.
-"$command" run -n 2 "$command" farm -j1 --joblog log ::: 'touch begun.1; sleep 1005' 'touch begun.2; sleep 1005' >said 2>complaints &
+"$command" run -n 2 "$command" farm -j1 --joblog log -- 'touch begun.{#}; sleep {}' ::: $long $long >said 2>complaints &
 farm=$!
 until [ -e begun.1 ] && [ -e begun.2 ]; do sleep 0.01; done
 kill -TERM $farm
 wait $farm && fail "it succeeds though it was ended"
-gone 'sleep 1005'
+gone "sleep $long"
 exit 0

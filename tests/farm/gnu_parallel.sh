@@ -143,7 +143,8 @@ same -k -- echo
 same -k -r -- echo {#} {}
 input=/dev/null
 same -k --tag -- 'printf "x\ny"; echo e >&2 #' ::: a 'b c'
-same -k --tagstring '{1}-{#}' -- echo ::: a b ::: 1 2
+# (GNU parallel takes {#} in a tag for the number of another command now and then.)
+same -k --tagstring '{1}-{2}' -- echo ::: a b ::: 1 2
 same -k --results results -- 'echo out{}; echo err >&2' ::: a 'b/c' 'd e' 'f\g' ::: x y
 
 # ---- what fails ----
