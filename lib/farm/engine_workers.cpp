@@ -19,6 +19,10 @@ namespace {
 constexpr std::chrono::milliseconds exchange_limit{20};
 // So often descriptors are looked at while engines are waited for.
 constexpr std::chrono::milliseconds look_every{2};
+// So often it is asked which engines do not answer.
+constexpr std::chrono::milliseconds ask_every{200};
+// An engine that does not end its commands within this is left to itself.
+constexpr std::chrono::seconds end_limit{5};
 // Commands that take less are handed out ahead of need. Others could wait behind a long one while another engine has nothing to do.
 constexpr std::chrono::milliseconds short_one{100};
 // A command that so many engines have died of is not given to another.
@@ -121,12 +125,20 @@ EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t 
 }
 
 EngineWorkers::~EngineWorkers() {
+  std::vector<AsyncResult<void>> ends;
   for (Engine& engine : engines_) {
     try {
       engine.exchange.reset();
-      client_[engine.id].apply_sync(end_pool);
+      if (engine.takes_more()) ends.push_back(client_[engine.id].apply(end_pool));
     } catch (...) {
       // It has died meanwhile, and what it had with it.
+      continue;
+    }
+  }
+  for (const auto& end : ends) {
+    try {
+      if (end.wait(end_limit)) end.get();
+    } catch (...) {
       continue;
     }
   }
@@ -141,7 +153,7 @@ std::size_t EngineWorkers::slots() const {
 bool EngineWorkers::runs_short_ones() const { return usual_.count() != 0 && usual_ < short_one; }
 
 std::size_t EngineWorkers::room(const Engine& engine, bool ahead) const {
-  if (engine.slots == 0) return 0;
+  if (!engine.takes_more()) return 0;
   const std::size_t most = ahead && runs_short_ones() ? 3 * engine.slots + 2 : engine.slots;
   return most - std::min(most, engine.load());
 }
@@ -160,9 +172,13 @@ void EngineWorkers::start(Job job) {
   }
   Engine* least = nullptr;
   for (Engine& engine : engines_) {
-    if (engine.slots != 0 && (least == nullptr || engine.load() * least->slots < least->load() * engine.slots)) least = &engine;
+    if (engine.takes_more() && (least == nullptr || engine.load() * least->slots < least->load() * engine.slots)) least = &engine;
   }
-  if (least == nullptr) throw Error("all engines have died");
+  if (least == nullptr) {
+    // Perhaps one of them answers again.
+    orphans_.push_back(std::move(job));
+    return;
+  }
   least->to_send.push_back(std::move(job));
 }
 
@@ -193,6 +209,7 @@ void EngineWorkers::wait(std::span<const int> descriptors, std::optional<std::ch
 
 void EngineWorkers::kill() {
   kills_ = true;
+  for (Job& job : std::exchange(orphans_, {})) end_unsent(std::move(job), Cause::killed, "");
   for (Engine& engine : engines_) {
     for (Job& job : std::exchange(engine.to_send, {})) end_unsent(std::move(job), Cause::killed, "");
   }
@@ -200,7 +217,7 @@ void EngineWorkers::kill() {
 
 void EngineWorkers::send() {
   for (Engine& engine : engines_) {
-    if (!engine.exchange && engine.load() != 0) send(engine);
+    if (!engine.exchange && !engine.aside && engine.load() != 0) send(engine);
   }
 }
 
@@ -225,12 +242,28 @@ void EngineWorkers::receive() {
   for (Engine& engine : engines_) {
     if (engine.exchange && engine.exchange->ready()) receive(engine);
   }
+  look_for_silent();
   bury();
+}
+
+// A host that is gone is no more than silent.
+void EngineWorkers::look_for_silent() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - looked_ < ask_every) return;
+  looked_ = now;
+  const std::vector<LostEngine> lost = client_.lost();
+  for (Engine& engine : engines_) {
+    const auto silent =
+        std::find_if(lost.begin(), lost.end(), [&engine](const LostEngine& one) { return one.engine == engine.id && one.aside; });
+    engine.aside = silent != lost.end();
+    if (engine.aside && engine.load() != 0) give_away(engine, silent->seen);
+  }
 }
 
 // What the dead had is for others.
 void EngineWorkers::bury() {
   std::erase_if(engines_, [](const Engine& engine) { return engine.slots == 0; });
+  if (engines_.empty()) throw Error("all engines have died");
   for (Job& job : std::exchange(orphans_, {})) start(std::move(job));
 }
 
@@ -266,10 +299,14 @@ void EngineWorkers::note(Engine& engine, const SentEnd& sent) {
 
 void EngineWorkers::lose(Engine& engine, const std::string& why) {
   engine.slots = 0;
+  give_away(engine, why);
+}
+
+void EngineWorkers::give_away(Engine& engine, const std::string& why) {
   for (Job& job : std::exchange(engine.to_send, {})) orphans_.push_back(std::move(job));
   for (auto& [place, job] : std::exchange(engine.in_hand, {})) {
     if (++deaths_[place] == crash_limit) {
-      end_unsent(std::move(job), Cause::refused, "the engines that had it have died, the last of them so: " + why);
+      end_unsent(std::move(job), Cause::refused, "the engines that had it were lost, the last of them so: " + why);
     } else {
       orphans_.push_back(std::move(job));
     }

@@ -46,7 +46,8 @@ struct Exchange {
   bool kill = false;
 };
 
-// Runs commands on engines, each of which has slots of its own. An engine that dies has its commands run by others.
+// Runs commands on engines, each of which has slots of its own. An engine that dies, or does not answer, has its commands run by others;
+// should it answer later, what has become of them there is of no interest.
 //
 // Each engine runs one task after the other, `exchange`: it is handed commands, waits until one has ended, for a short while at most, and
 // gives those that have.
@@ -74,7 +75,9 @@ class EngineWorkers final : public Workers {
     std::map<std::uint64_t, Job> in_hand;  // that it has, by place
     std::optional<AsyncResult<std::vector<SentEnd>>> exchange;
     bool kill_told = false;
+    bool aside = false;  // it does not answer
 
+    [[nodiscard]] bool takes_more() const { return slots != 0 && !aside; }
     [[nodiscard]] std::size_t load() const { return to_send.size() + in_hand.size(); }
   };
 
@@ -86,7 +89,9 @@ class EngineWorkers final : public Workers {
   void receive(Engine& engine);
   void bury();
   void note(Engine& engine, const SentEnd& sent);
+  void look_for_silent();
   void lose(Engine& engine, const std::string& why);
+  void give_away(Engine& engine, const std::string& why);
   void end_unsent(Job job, Cause cause, const std::string& trouble);
 
   Client client_;
@@ -97,6 +102,7 @@ class EngineWorkers final : public Workers {
   std::chrono::nanoseconds time_limit_{0};
   std::chrono::nanoseconds usual_{0};  // what commands take
   bool kills_ = false;
+  std::chrono::steady_clock::time_point looked_;  // for silent ones
 };
 
 }  // namespace rankview::farm

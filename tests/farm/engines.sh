@@ -90,6 +90,13 @@ run 0 "$command" run -n 2 "$command" farm -k -j2 --joblog log tasks
 [ "$(tr '\n' ' ' <said)" = "again 1 2 3 4 5 6 " ] || fail "what an engine had that died"
 [ "$(wc -l <log)" -eq 8 ] || fail "the job log behind a death"
 gone "sleep $long"
+# One that does not answer for some seconds.
+rm -f stopped log
+echo "if [ -e stopped ]; then echo again; else touch stopped; (sleep 6; kill -CONT \$PPID) & kill -STOP \$PPID; sleep 7; echo late; fi" >tasks
+for i in 1 2 3 4; do echo "sleep 0.1; echo $i"; done >>tasks
+run 0 "$command" run -n 2 "$command" farm -k -j2 --joblog log tasks
+[ "$(tr '\n' ' ' <said)" = "again 1 2 3 4 " ] || fail "what an engine had that was silent"
+[ "$(wc -l <log)" -eq 6 ] || fail "the job log behind a silence"
 # All of them.
 run 255 "$command" run -n 2 "$command" farm -j1 -- 'kill -9 $PPID; sleep {}' ::: $long $long
 complains 'all engines have died'
