@@ -27,6 +27,8 @@ namespace cli = rankview::cli;
 
 // What GNU parallel leaves with when something is wrong with it, and not with the commands.
 constexpr int farm_failed = 255;
+// All the others then.
+constexpr int misused = 2;
 
 // rankview run: starts a program under mpirun so that it survives the death of engines.
 class Run {
@@ -37,7 +39,7 @@ class Run {
         ->add_option(
             "-n,--engines", engines_,
             "How many engines, rank 0 not counted; as many as there are cores, or slots in the allocation of a batch system, if not given")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1, 1'000'000));
     command_
         ->add_option("--mpirun", wanted_.mpirun,
                      "A further argument for mpirun; may be given several times, as in --mpirun=--host --mpirun=a,b")
@@ -60,7 +62,7 @@ class Run {
     if (engines_ != 0) wanted_.engines = engines_;
     if (wanted_.program.empty()) {
       std::fputs("rankview run: which program? For example: rankview run -n 4 ./app\n", stderr);
-      return 2;
+      return misused;
     }
     const cli::Surroundings here = cli::look_around();
     if (prints_) {
@@ -202,6 +204,12 @@ int main(int argc, char** argv) {
   cli::SubmitCommands submit(app);
   std::vector<std::string> words(argv + 1, argv + argc);
   const bool is_farm = !words.empty() && words.front() == "farm";
+  const auto all = app.get_subcommands([](const CLI::App*) { return true; });
+  const auto is_first = [&words](const CLI::App* command) { return command->get_name() == words.front(); };
+  if (!words.empty() && words.front().rfind('-', 0) != 0 && std::none_of(all.begin(), all.end(), is_first)) {
+    std::fprintf(stderr, "rankview: there is no command %s; rankview --help lists those that there are\n", words.front().c_str());
+    return misused;
+  }
   try {
     if (is_farm) {
       cli::split_farm_words(words, farm.wish());
@@ -213,8 +221,8 @@ int main(int argc, char** argv) {
     try {
       app.parse(words);
     } catch (const CLI::ParseError& error) {
-      const int code = app.exit(error);
-      return code != 0 && is_farm ? farm_failed : code;
+      if (app.exit(error) == 0) return 0;
+      return is_farm ? farm_failed : misused;
     }
     if (farm.chosen()) return farm(argc, argv);
     if (submit.chosen()) return submit(argc, argv);

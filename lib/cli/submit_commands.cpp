@@ -23,6 +23,8 @@ std::string config_file() {
   return home == nullptr ? "" : std::string(home) + "/.config/rankview/config.toml";
 }
 
+CLI::Range at_least_one() { return {1, 1'000'000}; }
+
 SubmitPlace this_place(int argc, char** argv) {
   SubmitPlace place;
   place.directory = std::filesystem::current_path();
@@ -57,13 +59,13 @@ SubmitCommands::SubmitCommands(CLI::App& app) {
 void SubmitCommands::add_submit(CLI::App& app) {
   submit_ = app.add_subcommand("submit", "Writes a job script for the batch system that is here, and submits it");
   submit::Resources& wanted = wish_.resources;
-  submit_->add_option("-n,--engines", wanted.engines, "Engines; a rank more is asked for, which is the client")->check(CLI::PositiveNumber);
-  submit_->add_option("-N,--nodes", wanted.nodes, "Nodes")->check(CLI::PositiveNumber);
-  submit_->add_option("--per-node", wanted.per_node, "Ranks on each node")->check(CLI::PositiveNumber);
-  submit_->add_option("--cores", wanted.cores, "Cores for each rank")->check(CLI::PositiveNumber);
+  submit_->add_option("-n,--engines", wanted.engines, "Engines; a rank more is asked for, which is the client")->check(at_least_one());
+  submit_->add_option("-N,--nodes", wanted.nodes, "Nodes")->check(at_least_one());
+  submit_->add_option("--per-node", wanted.per_node, "Ranks on each node")->check(at_least_one());
+  submit_->add_option("--cores", wanted.cores, "Cores for each rank")->check(at_least_one());
   submit_->add_option("--memory", wish_.memory, "Memory on each node, as in 64G");
   submit_->add_option("--memory-per-core", wish_.memory_per_core, "Memory for each core, as in 2G");
-  submit_->add_option("--gpus", wanted.gpus, "GPUs on each node")->check(CLI::PositiveNumber);
+  submit_->add_option("--gpus", wanted.gpus, "GPUs on each node")->check(at_least_one());
   submit_->add_option("-t,--time", wish_.time, "How long: 2:00:00, 1-12:00:00, 90m or 2d");
   submit_->add_option("-q,--queue,-p,--partition", wanted.queue, "Where to wait");
   submit_->add_option("-A,--account", wanted.account, "Who pays");
@@ -75,7 +77,7 @@ void SubmitCommands::add_submit(CLI::App& app) {
   submit_->add_option("--scheduler", wish_.system, "slurm, pbs, torque, sge or lsf; the one that is here if not given");
   submit_->add_flag("--until-done", wish_.until_done, "Submits it again as long as it leaves with 75, which means that something is left");
   submit_->add_option("--jobs", wish_.jobs, "So many allocations, for a program with a checkpoint, which they share")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least_one());
   submit_->add_option("--template", wish_.script_template, "A script of your own, with {directives} and {command} in it");
   submit_->add_option("--add", wish_.added, "A further line for the batch system; may be given several times, as in --add=--constraint=gpu")
       ->take_all()

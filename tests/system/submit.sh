@@ -5,8 +5,8 @@
 # submit.sh COMMAND CAMPAIGN: rankview submit with a batch system that is not one. Its jobs are as short as it likes, and a sweep that is
 # longer goes on from job to job until nothing is left.
 
-command=$1
-campaign=$2
+command=$(realpath "$1")
+campaign=$(realpath "$2")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() {
@@ -52,6 +52,11 @@ done
 [ "$(awk -F'\t' '$2 == "ended" { done += $6 } END { print done }' $record)" -eq 120 ] || fail "tasks were done twice, or not at all"
 grep -q 'all are done' .rankview/sweep/output.* || fail "what the last job has printed is not there"
 "$command" jobs | grep -q 'done, on .* tasks' || fail "rankview jobs does not know that it is done"
+
+# What is typed wrong is said so, and is no failure of a job.
+for wrong in 'submti' 'submit -n many' 'submit -n 2 --time 30:00 -- true' 'jobs none' 'cancel none'; do
+  "$command" $wrong >"$work/said.2" 2>&1 && fail "rankview $wrong is accepted"
+done
 
 # The same without a batch system.
 "$command" submit -n 2 --name rehearsal --fake-walltime 3s --until-done -- "$campaign" "$work/rehearsed" >"$work/said.1" 2>&1 || fail "the rehearsal failed"
