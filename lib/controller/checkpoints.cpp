@@ -36,11 +36,13 @@ std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& dir
   if (const auto known = open_.find(name); known != open_.end()) return named_[directory] = known->second;
   checkpoint::Checkpoint::Settings settings;
   settings.origin = this_process();
-  settings.clock = clock_;
-  settings.now = [clock = clock_] { return std::chrono::nanoseconds(clock.now()); };
+  settings.clock = settings_.clock;
+  settings.lease = settings_.lease;
+  settings.attend = settings_.attend;
+  settings.now = [clock = settings_.clock] { return std::chrono::nanoseconds(clock.now()); };
   settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
   try {
-    auto opened = std::make_shared<checkpoint::Checkpoint>(disk_, directory, std::move(settings));
+    auto opened = std::make_shared<checkpoint::Checkpoint>(settings_.disk, directory, std::move(settings));
     open_.emplace(name, opened);
     return named_[directory] = std::move(opened);
   } catch (const std::system_error& error) {
@@ -56,6 +58,13 @@ void Checkpoints::flush(std::optional<std::chrono::milliseconds> limit) {
   }
   // Whatever could not be written is told when they go.
   for (const auto& checkpoint : all) checkpoint->flush(limit);
+}
+
+void Checkpoints::stop_sharing() {
+  const std::lock_guard guard(mutex_);
+  for (const auto& [directory, checkpoint] : open_) {
+    if (checkpoint->sharing() != nullptr) checkpoint->sharing()->stop();
+  }
 }
 
 void Checkpoints::tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function) {

@@ -5,6 +5,7 @@
 #include "checkpoint/checkpoint.hpp"
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,18 +19,27 @@ namespace rankview::controller {
 // The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
 class Checkpoints {
  public:
-  Checkpoints(checkpoint::Disk& disk, const transport::Clock& clock) : disk_(disk), clock_(clock) {}
+  // For all of them; see Checkpoint::Settings.
+  struct Settings {
+    checkpoint::Disk& disk;
+    transport::Clock clock;
+    std::chrono::milliseconds lease{0};
+    std::function<void()> attend;
+  };
+
+  explicit Checkpoints(const Settings& settings) : settings_(settings) {}
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
   // Waits until all that was added is on disk, or the disk takes no more, or for so long each.
   void flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
+  // From here on nobody is called.
+  void stop_sharing();
   // Throws UsageError if something else of that name and version was called in this run.
   void tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function);
 
  private:
-  checkpoint::Disk& disk_;
-  const transport::Clock clock_;
+  const Settings settings_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them

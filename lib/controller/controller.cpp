@@ -64,7 +64,8 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      keeper_(ledger_, work_, *settings.disk, settings.driver.clock, settings.recorder),
+      keeper_(ledger_, work_, {*settings.disk, settings.driver.clock, settings.lease, [this] { attend_to_shares(); }}, settings.recorder),
+      shares_(calls_),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
       driver_(*this, work_, settings.driver) {
@@ -173,7 +174,11 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   if (gives_back(call)) {
     give_back(call, total - added.count, total);
   } else if (controller::enqueued_as_they_come(call) && !call.life().waits) {
-    enqueue(call, &added);
+    if (call.life().checkpointed && shares_.splits(call)) {
+      enqueue_ours(call, added.first, total);
+    } else {
+      enqueue(call, &added);
+    }
   }
 }
 

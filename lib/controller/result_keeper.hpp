@@ -21,8 +21,8 @@ namespace rankview::controller {
 class ResultKeeper {
  public:
   // `recorder`: hears of values, null for nobody.
-  ResultKeeper(ItemLedger& ledger, UserWork& work, checkpoint::Disk& disk, const transport::Clock& clock, Recorder* recorder = nullptr)
-      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(disk, clock) {}
+  ResultKeeper(ItemLedger& ledger, UserWork& work, const Checkpoints::Settings& settings, Recorder* recorder = nullptr)
+      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(settings) {}
 
   // The directories that they are kept in; has a lock of its own.
   [[nodiscard]] Checkpoints& checkpoints() { return checkpoints_; }

@@ -5,9 +5,11 @@
 #include "../memory_disk.hpp"
 #include "world.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -30,6 +32,10 @@ class SimDisk final : public rankview::checkpoint::Disk {
   void remove(const std::string& path) override { files_.remove(path); }
   void rename(const std::string& from, const std::string& to) override { files_.rename(from, to); }
   std::unique_ptr<rankview::checkpoint::Hold> hold(const std::string& path, bool alone) override { return files_.hold(path, alone); }
+  bool is_held(const std::string& path) override { return files_.is_held(path); }
+  bool link(const std::string& from, const std::string& to) override { return files_.link(from, to); }
+  std::chrono::nanoseconds touch(const std::string& path) override { return files_.touch(path); }
+  std::optional<std::chrono::nanoseconds> touched(const std::string& path) override { return files_.touched(path); }
 
   // Whether it may fail from here on.
   void set_faulty(bool faulty) { faulty_ = faulty; }
