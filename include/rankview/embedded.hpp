@@ -650,14 +650,14 @@ class Sharing {
     // Has what was finished here put on disk; called before a bucket is given back.
     std::function<void()> flush;
     std::function<void(const std::string&)> warn;
-    // Called after each look, so that what has changed is attended to also where nobody asks.
+    // Called after a look where there is news that nobody has asked for yet, and as long as the work is split, so that others who wait for
+    // this job get what it does not need, whatever its client does.
     std::function<void()> attend;
   };
 
   Sharing(Disk& disk, const std::string& directory, Settings settings);
   Sharing(const Sharing&) = delete;
   Sharing& operator=(const Sharing&) = delete;
-  // Gives nothing back; that goes with the leases, when all is on disk.
   ~Sharing();
 
   struct News {
@@ -668,26 +668,31 @@ class Sharing {
     std::vector<std::uint32_t> lost;
   };
   [[nodiscard]] bool any_news() const { return any_news_.load(std::memory_order_acquire); }
+  // Whether what is not held here waits, as of now; what is news remains so.
+  [[nodiscard]] bool splits() const;
   // What has changed since it was asked before.
   News take_news();
 
   // Gets some of these, in that order, until it has `most`; tries until it has one. Replaces what was wanted before.
   void want(std::vector<std::uint32_t> order, std::size_t most);
-  // What has begun, when asked.
+  // What has begun, when asked; otherwise, what has begun of what may be another's: it is this job's if it is nobody's.
   void share(std::vector<std::uint32_t> begun);
   void give_back(std::vector<std::uint32_t> buckets);
   // From here on nothing changes, and nothing is renewed.
   void stop();
+  // Likewise, and others may have what was this job's at once.
+  void leave();
 
  private:
   void run();
   void step(std::unique_lock<std::mutex>& guard, bool looks);
+  void note_changes(const Leases::Changes& changes);
   [[nodiscard]] static bool splits(Leases::Mode mode) { return mode == Leases::Mode::waiting || mode == Leases::Mode::sharing; }
 
   const Settings settings_;
-  Leases leases_;  // the thread's
+  std::optional<Leases> leases_;  // the thread's
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool quitting_ = false;
   bool kicked_ = false;
@@ -884,7 +889,9 @@ Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
   sharing.look = std::min<std::chrono::milliseconds>(std::chrono::seconds(1), settings_.lease / 10);
   sharing.clock = settings_.clock;
   sharing.read_on = [this] { read_on(); };
-  sharing.flush = [this] { flush(std::chrono::seconds(10)); };
+  // No longer than leases last that are not renewed meanwhile.
+  const auto patience = std::min<std::chrono::milliseconds>(std::chrono::seconds(10), settings_.lease / 3);
+  sharing.flush = [this, patience] { flush(patience); };
   sharing.warn = settings_.warn;
   sharing.attend = settings_.attend;
   sharing_ = std::make_unique<Sharing>(disk_, directory_, std::move(sharing));
@@ -2048,7 +2055,7 @@ void append(std::vector<std::uint32_t>& to, const std::vector<std::uint32_t>& fr
 }  // namespace
 
 Sharing::Sharing(Disk& disk, const std::string& directory, Settings settings)
-    : settings_(std::move(settings)), leases_(disk, directory, settings_.job, settings_.stale, settings_.clock) {
+    : settings_(std::move(settings)), leases_(std::in_place, disk, directory, settings_.job, settings_.stale, settings_.clock) {
   // Whoever submits something right away knows how things are.
   std::unique_lock guard(mutex_);
   step(guard, true);
@@ -2065,6 +2072,16 @@ void Sharing::stop() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
+}
+
+void Sharing::leave() {
+  stop();
+  leases_.reset();
+}
+
+bool Sharing::splits() const {
+  const std::lock_guard guard(mutex_);
+  return news_.splits;
 }
 
 Sharing::News Sharing::take_news() {
@@ -2116,7 +2133,7 @@ void Sharing::run() {
     const bool looks = clock.steady_now() >= next_look;
     if (looks) next_look = clock.steady_now() + settings_.look;
     step(guard, looks);
-    if (!looks || !settings_.attend) continue;
+    if (!looks || !settings_.attend || !(any_news() || news_.splits)) continue;
     guard.unlock();
     settings_.attend();
     guard.lock();
@@ -2131,33 +2148,33 @@ void Sharing::step(std::unique_lock<std::mutex>& guard, bool looks) {
   const bool says_begun = std::exchange(says_begun_, false);
   const std::vector<std::uint32_t> wanted = wanted_;
   const std::size_t most = most_;
-  const Leases::Mode before = leases_.mode();
+  const Leases::Mode before = leases_->mode();
   guard.unlock();
   Leases::Changes changes;
   const auto add = [&changes](const Leases::Changes& more) {
     append(changes.gained, more.gained);
     append(changes.lost, more.lost);
   };
-  if (looks) add(leases_.look());
+  if (looks) add(leases_->look());
   // What has ended here, and others may look for from here on, is where they find it.
   if ((says_begun || !given_back.empty()) && settings_.flush) settings_.flush();
-  if (says_begun) add(leases_.share(begun));
-  for (const std::uint32_t bucket : given_back) leases_.give_back(bucket);
-  const Leases::Changes got = leases_.get(wanted, most);
+  if (says_begun) add(leases_->mode() == Leases::Mode::asked ? leases_->share(begun) : leases_->get(begun, begun.size()));
+  for (const std::uint32_t bucket : given_back) leases_->give_back(bucket);
+  const Leases::Changes got = leases_->get(wanted, most);
   add(got);
-  const Leases::Mode mode = leases_.mode();
+  const Leases::Mode mode = leases_->mode();
   // What others have finished before they gave it back is found now. Who was not alone before may have missed something.
   const bool opens = splits(before) && !splits(mode);
   if ((!got.gained.empty() || opens) && settings_.read_on) settings_.read_on();
   if (mode == Leases::Mode::off && before != Leases::Mode::off && settings_.warn)
-    settings_.warn("jobs that use one checkpoint at the same time do not split the work, since leases cannot be had: " + leases_.trouble());
+    settings_.warn("jobs that use one checkpoint at the same time do not split the work, since leases cannot be had: " +
+                   leases_->trouble());
   const bool had_all = before == Leases::Mode::alone || (before == Leases::Mode::asked && !says_begun);
   if ((!changes.lost.empty() || (had_all && splits(mode))) && settings_.warn)
     settings_.warn("other jobs have taken over tasks of this one, which gave no sign of life for " +
                    std::to_string(settings_.stale.count()) + " ms (RANKVIEW_LEASE_MS); some may be done twice");
   guard.lock();
-  append(news_.gained, changes.gained);
-  append(news_.lost, changes.lost);
+  note_changes(changes);
   const bool answers = !news_.answered && wanted == wanted_ && (!got.gained.empty() || !splits(mode));
   if (answers) {
     news_.answered = true;
@@ -2168,6 +2185,13 @@ void Sharing::step(std::unique_lock<std::mutex>& guard, bool looks) {
   news_.splits = splits(mode);
   news_.asked = mode == Leases::Mode::asked;
   if (news) any_news_.store(true, std::memory_order_release);
+}
+
+// What was lost and gained again is gained; what was gained and lost before anybody heard of it is only lost.
+void Sharing::note_changes(const Leases::Changes& changes) {
+  for (const std::uint32_t bucket : changes.lost) std::erase(news_.gained, bucket);
+  append(news_.lost, changes.lost);
+  append(news_.gained, changes.gained);
 }
 
 }  // namespace rankview::checkpoint
@@ -5740,12 +5764,19 @@ class Checkpoints {
   void flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
   // From here on nobody is called.
   void stop_sharing();
+  // The run has ended: other jobs may have at once what was this one's.
+  void leave();
   // Throws UsageError if something else of that name and version was called in this run.
   void tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function);
 
  private:
+  [[nodiscard]] std::vector<std::shared_ptr<checkpoint::Checkpoint>> all();
+  [[nodiscard]] std::shared_ptr<checkpoint::Checkpoint> read(const std::string& directory) const;
+
   const Settings settings_;
   std::mutex mutex_;
+  std::condition_variable opened_;
+  std::set<std::string> opening_;  // those that somebody reads just now
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them
   std::map<std::pair<std::string, std::string>, std::pair<const std::type_info*, const void*>> callables_;  // by name and version
@@ -5974,12 +6005,15 @@ class Shares {
  public:
   explicit Shares(const CallRegistry& calls) : calls_(calls) {}
 
-  // Whether any checkpoint is open that may be split.
-  [[nodiscard]] bool empty() const { return shares_.empty(); }
+  // From here on it may be split, whether or not anything of it is to be run: others may have to wait until this job says so. Only one that
+  // has a Sharing.
+  void add(const std::shared_ptr<checkpoint::Checkpoint>& in);
+  // Whether look() may have anything to say; asked in each round.
+  [[nodiscard]] bool any_to_look_at() const;
   // How many items wait for other jobs, or for this one to have less to do; of some it may not be known yet that they have been given up.
   [[nodiscard]] std::size_t waiting() const;
   // Whether items of the call have to be asked for here before they are enqueued. Of calls with a checkpoint.
-  [[nodiscard]] bool splits(const detail::Call& call);
+  [[nodiscard]] bool splits(const detail::Call& call) const;
   // Keeps those of the items [begin, end) that wait and are not this job's now. Gives the others.
   std::vector<std::uint64_t> withhold(const detail::Call& call, std::uint64_t begin, std::uint64_t end);
   // Forgets all items of a checkpoint, which are told anew.
@@ -5996,7 +6030,8 @@ class Shares {
   };
   // These are looked for, or enqueued; until then they are not withheld.
   void note_released(const detail::Call& call, const std::vector<std::uint64_t>& items);
-  [[nodiscard]] Round look(std::int64_t now, std::size_t waiting, std::size_t engines);
+  // `needs`: the engines will soon have nothing else.
+  [[nodiscard]] Round look(std::int64_t now, bool needs, std::size_t engines);
   void tell_begun(const checkpoint::Checkpoint* in);
 
  private:
@@ -6100,6 +6135,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
   // Or of items whose results were found, and are not to be run.
   void recall(Call& call, Recalled&& found);
+  // A call is about to be made that has this checkpoint, which other jobs may use, too.
+  void share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
   // All three for a call of one block.
@@ -10624,6 +10661,7 @@ void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
       checkpointed.as,
       checkpointed.key ? "tasks whose key is of type " + engine::type_name(checkpointed.key.function().result()) : checkpointed.as.shown);
   if (checkpointed.strict) checkpointed.in->hurry();
+  if (checkpointed.in->sharing() != nullptr) call.controller->share(checkpointed.in);
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
   call.life().checkpointed = true;
   call.life().saves = true;
@@ -10724,12 +10762,36 @@ checkpoint::Origin this_process() {
 }  // namespace
 
 std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& directory) {
-  const std::lock_guard guard(mutex_);
+  std::unique_lock guard(mutex_);
   std::error_code unknown;
   if (const auto known = named_.find(directory); known != named_.end()) return known->second;
+  // The client may go elsewhere, and what is to be written is still to be found.
   const std::string path = std::filesystem::weakly_canonical(std::filesystem::absolute(directory, unknown), unknown);
   const std::string& name = unknown ? directory : path;
+  const auto not_being_opened = [this, &name] { return !opening_.contains(name); };
+  while (!settings_.clock.wait_for(opened_, guard, std::chrono::hours(1), not_being_opened)) continue;
   if (const auto known = open_.find(name); known != open_.end()) return named_[directory] = known->second;
+  opening_.insert(name);
+  guard.unlock();
+  std::shared_ptr<checkpoint::Checkpoint> opened;
+  std::exception_ptr error;
+  try {
+    opened = read(name);
+  } catch (const std::system_error& refused) {
+    error = std::make_exception_ptr(UsageError("the checkpoint " + directory + " cannot be used: " + refused.what()));
+  } catch (...) {
+    error = std::current_exception();
+  }
+  guard.lock();
+  opening_.erase(name);
+  opened_.notify_all();
+  if (error) std::rethrow_exception(error);
+  open_.emplace(name, opened);
+  return named_[directory] = std::move(opened);
+}
+
+// It takes its time, so it is done without the lock.
+std::shared_ptr<checkpoint::Checkpoint> Checkpoints::read(const std::string& directory) const {
   checkpoint::Checkpoint::Settings settings;
   settings.origin = this_process();
   settings.clock = settings_.clock;
@@ -10737,30 +10799,31 @@ std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& dir
   settings.attend = settings_.attend;
   settings.now = [clock = settings_.clock] { return std::chrono::nanoseconds(clock.now()); };
   settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
-  try {
-    auto opened = std::make_shared<checkpoint::Checkpoint>(settings_.disk, directory, std::move(settings));
-    open_.emplace(name, opened);
-    return named_[directory] = std::move(opened);
-  } catch (const std::system_error& error) {
-    throw UsageError("the checkpoint " + directory + " cannot be used: " + error.what());
-  }
+  return std::make_shared<checkpoint::Checkpoint>(settings_.disk, directory, std::move(settings));
 }
 
 void Checkpoints::flush(std::optional<std::chrono::milliseconds> limit) {
-  std::vector<std::shared_ptr<checkpoint::Checkpoint>> all;
-  {
-    const std::lock_guard guard(mutex_);
-    for (const auto& [directory, checkpoint] : open_) all.push_back(checkpoint);
-  }
   // Whatever could not be written is told when they go.
-  for (const auto& checkpoint : all) checkpoint->flush(limit);
+  for (const auto& checkpoint : all()) checkpoint->flush(limit);
 }
 
 void Checkpoints::stop_sharing() {
-  const std::lock_guard guard(mutex_);
-  for (const auto& [directory, checkpoint] : open_) {
+  for (const auto& checkpoint : all()) {
     if (checkpoint->sharing() != nullptr) checkpoint->sharing()->stop();
   }
+}
+
+void Checkpoints::leave() {
+  for (const auto& checkpoint : all()) {
+    if (checkpoint->sharing() != nullptr) checkpoint->sharing()->leave();
+  }
+}
+
+std::vector<std::shared_ptr<checkpoint::Checkpoint>> Checkpoints::all() {
+  const std::lock_guard guard(mutex_);
+  std::vector<std::shared_ptr<checkpoint::Checkpoint>> all;
+  for (const auto& [directory, checkpoint] : open_) all.push_back(checkpoint);
+  return all;
 }
 
 void Checkpoints::tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function) {
@@ -10887,6 +10950,10 @@ void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const check
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
   if (driver_.may_drive()) round();
+}
+
+void Controller::share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint) {
+  locked([this, &checkpoint] { shares_.add(checkpoint); });
 }
 
 void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
@@ -11157,6 +11224,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   visit.unlock();
   driver_.stop_progress_thread();
   keeper_.checkpoints().flush();
+  keeper_.checkpoints().leave();
 }
 
 }  // namespace rankview::detail
@@ -14014,7 +14082,7 @@ bool Controller::round() {
   if (!queue_.timers().empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
-  if (!shares_.empty()) any = look_at_shares() || any;
+  if (shares_.any_to_look_at()) any = look_at_shares() || any;
   if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();
@@ -14272,18 +14340,25 @@ std::uint32_t bucket_of(const Call& call, std::uint64_t item) { return Leases::b
 
 }  // namespace
 
-Shares::Share& Shares::share_of(const Call& call) {
-  const auto& in = kept_of(call).in;
-  Share& share = shares_[in.get()];
-  if (share.in == nullptr) {
-    share.in = in;
-    Round ignored;
-    hear(share, ignored);
-  }
-  return share;
+Shares::Share& Shares::share_of(const Call& call) { return shares_.at(kept_of(call).in.get()); }
+
+void Shares::add(const std::shared_ptr<checkpoint::Checkpoint>& in) {
+  const auto [added, first] = shares_.try_emplace(in.get());
+  if (!first) return;
+  added->second.in = in;
+  // The rest of what there is to know is heard in the next look, which can act on it.
+  added->second.splits = in->sharing()->splits();
 }
 
-bool Shares::splits(const Call& call) { return kept_of(call).in->sharing() != nullptr && share_of(call).splits; }
+bool Shares::any_to_look_at() const {
+  return std::any_of(shares_.begin(), shares_.end(),
+                     [](const auto& each) { return each.second.splits || each.first->sharing()->any_news(); });
+}
+
+bool Shares::splits(const Call& call) const {
+  const auto found = shares_.find(kept_of(call).in.get());
+  return found != shares_.end() && found->second.splits;
+}
 
 std::size_t Shares::waiting() const {
   std::size_t count = 0;
@@ -14297,11 +14372,12 @@ std::vector<std::uint64_t> Shares::withhold(const Call& call, std::uint64_t begi
   Share& share = share_of(call);
   std::vector<std::uint64_t> ours;
   for (std::uint64_t item = begin; item < end; ++item) {
-    if (call.life().items[item].status != Status::waiting || releasing_.contains({call.id, item})) continue;
+    if (call.life().items[item].status != Status::waiting) continue;
     const std::uint32_t bucket = bucket_of(call, item);
-    if (share.held[bucket]) {
+    const bool releasing = releasing_.contains({call.id, item});
+    if (releasing || share.held[bucket]) {
       share.begun[bucket].push_back({call.id, item});
-      ours.push_back(item);
+      if (!releasing) ours.push_back(item);
     } else {
       share.withheld[bucket].push_back({call.id, item});
     }
@@ -14310,7 +14386,7 @@ std::vector<std::uint64_t> Shares::withhold(const Call& call, std::uint64_t begi
 }
 
 void Shares::forget(const checkpoint::Checkpoint* in) {
-  Share& share = shares_[in];
+  Share& share = shares_.at(in);
   for (auto& withheld : share.withheld) withheld.clear();
   for (auto& begun : share.begun) begun.clear();
 }
@@ -14322,7 +14398,7 @@ void Shares::note_released(const Call& call, const std::vector<std::uint64_t>& i
 void Shares::note_begun(const Call& call, std::uint64_t item) { share_of(call).begun[bucket_of(call, item)].push_back({call.id, item}); }
 
 void Shares::tell_begun(const checkpoint::Checkpoint* in) {
-  Share& share = shares_[in];
+  Share& share = shares_.at(in);
   std::vector<std::uint32_t> begun;
   for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
     if (!share.begun[bucket].empty()) begun.push_back(bucket);
@@ -14330,32 +14406,31 @@ void Shares::tell_begun(const checkpoint::Checkpoint* in) {
   share.in->sharing()->share(std::move(begun));
 }
 
-Shares::Round Shares::look(std::int64_t now, std::size_t waiting, std::size_t engines) {
+Shares::Round Shares::look(std::int64_t now, bool needs, std::size_t engines) {
   constexpr std::int64_t period = 50'000'000;     // nanoseconds between two looks at what has ended
   constexpr std::int64_t patience = 500'000'000;  // likewise, between two wishes
   Round round;
   const bool looks = now >= next_look_;
   if (looks) next_look_ = now + period;
   for (auto& [in, share] : shares_) {
-    if (in->sharing() == nullptr) continue;
     if (in->sharing()->any_news()) hear(share, round);
     if (!share.splits) continue;
     if (looks) give_back_idle(share);
     // Others may have come to wait since.
-    if (waiting < 2 * engines && (!share.wants || now >= share.wanted_at + patience)) want_more(share, now, engines);
+    if (needs && (!share.wants || now >= share.wanted_at + patience)) want_more(share, now, engines);
   }
   return round;
 }
 
 void Shares::hear(Share& share, Round& round) {
-  if (share.in->sharing() == nullptr) return;
   const checkpoint::Sharing::News news = share.in->sharing()->take_news();
   for (const std::uint32_t bucket : news.lost) share.held.reset(bucket);
   for (const std::uint32_t bucket : news.gained) share.held.set(bucket);
   if (news.answered) share.wants = false;
   const bool did = share.splits;
   share.splits = news.splits || news.asked;
-  if (share.splits && (!did || !news.lost.empty())) round.to_split.push_back(share.in.get());
+  // Who is asked has to answer, also if it has only just come to have all of it, and had waited before.
+  if (news.asked || (share.splits && (!did || !news.lost.empty()))) round.to_split.push_back(share.in.get());
   const bool ends = did && !share.splits;
   for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
     if (ends || share.held[bucket]) release(share, bucket, round);
@@ -14438,11 +14513,16 @@ class Controller::Release final : public controller::UserWork::Piece {
   }
 
   void run() noexcept override {
-    for (const checkpoint::Key& key : keys_) {
-      Recalled& recalled = found_.emplace_back();
-      const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
-      if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed))
-        recalled.parts.push_back({key, recalled.bytes.size(), found == checkpoint::Found::failure});
+    try {
+      for (const checkpoint::Key& key : keys_) {
+        Recalled& recalled = found_.emplace_back();
+        const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
+        if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed))
+          recalled.parts.push_back({key, recalled.bytes.size(), found == checkpoint::Found::failure});
+      }
+    } catch (...) {
+      // There is no memory for what was found: it is done again.
+      found_.clear();
     }
   }
   void finish() override {
@@ -14453,7 +14533,7 @@ class Controller::Release final : public controller::UserWork::Piece {
       const std::uint64_t item = items_[i];
       // It may have been given up.
       if (!life.in_flight || life.items[item].status != Status::waiting) continue;
-      if (found_[i].parts.empty()) {
+      if (i >= found_.size() || found_[i].parts.empty()) {
         rest.push_back(item);
         continue;
       }
@@ -14489,21 +14569,29 @@ void Controller::enqueue_runs(Call& call, const std::vector<std::uint64_t>& item
 
 // Whether anything has to be done about it.
 bool Controller::look_at_shares() {
-  controller::Shares::Round round =
-      shares_.look(now(), static_cast<std::size_t>(queue_.scheduler().waiting()), static_cast<std::size_t>(engines_.count()));
+  constexpr std::size_t together = 1024;  // items that are looked for before others get their turn
+  const auto engines = static_cast<std::size_t>(engines_.count());
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
+  // What waits may be for some engines only.
+  const bool needs = scheduler.waiting() < 2 * engines || scheduler.any_idle();
+  controller::Shares::Round round = shares_.look(now(), needs, engines);
   for (const checkpoint::Checkpoint* const in : round.to_split) split(in);
   for (auto& [number, items] : round.released) {
     Call* const call = calls_.find(number);
     if (call == nullptr) continue;
     std::sort(items.begin(), items.end());
-    work_.add(std::make_unique<Release>(*this, *call, std::move(items)));
+    for (std::size_t first = 0; first < items.size(); first += together) {
+      const auto begin = items.begin() + static_cast<std::ptrdiff_t>(first);
+      const auto end = items.begin() + static_cast<std::ptrdiff_t>(std::min(items.size(), first + together));
+      work_.add(std::make_unique<Release>(*this, *call, std::vector(begin, end)));
+    }
   }
   return !round.to_split.empty() || !round.released.empty();
 }
 
 // The client may be busy otherwise, and others wait for what this job has.
 void Controller::attend_to_shares() {
-  if (locked([this] { return !shares_.empty() && look_at_shares(); })) driver_.wake_progress_thread();
+  if (locked([this] { return shares_.any_to_look_at() && look_at_shares(); })) driver_.wake_progress_thread();
 }
 
 // Another job has come, or has taken over what was this job's: it may do all that has not been handed out.

@@ -49,7 +49,9 @@ Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
   sharing.look = std::min<std::chrono::milliseconds>(std::chrono::seconds(1), settings_.lease / 10);
   sharing.clock = settings_.clock;
   sharing.read_on = [this] { read_on(); };
-  sharing.flush = [this] { flush(std::chrono::seconds(10)); };
+  // No longer than leases last that are not renewed meanwhile.
+  const auto patience = std::min<std::chrono::milliseconds>(std::chrono::seconds(10), settings_.lease / 3);
+  sharing.flush = [this, patience] { flush(patience); };
   sharing.warn = settings_.warn;
   sharing.attend = settings_.attend;
   sharing_ = std::make_unique<Sharing>(disk_, directory_, std::move(sharing));

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,14 +32,14 @@ class Sharing {
     // Has what was finished here put on disk; called before a bucket is given back.
     std::function<void()> flush;
     std::function<void(const std::string&)> warn;
-    // Called after each look, so that what has changed is attended to also where nobody asks.
+    // Called after a look where there is news that nobody has asked for yet, and as long as the work is split, so that others who wait for
+    // this job get what it does not need, whatever its client does.
     std::function<void()> attend;
   };
 
   Sharing(Disk& disk, const std::string& directory, Settings settings);
   Sharing(const Sharing&) = delete;
   Sharing& operator=(const Sharing&) = delete;
-  // Gives nothing back; that goes with the leases, when all is on disk.
   ~Sharing();
 
   struct News {
@@ -49,26 +50,31 @@ class Sharing {
     std::vector<std::uint32_t> lost;
   };
   [[nodiscard]] bool any_news() const { return any_news_.load(std::memory_order_acquire); }
+  // Whether what is not held here waits, as of now; what is news remains so.
+  [[nodiscard]] bool splits() const;
   // What has changed since it was asked before.
   News take_news();
 
   // Gets some of these, in that order, until it has `most`; tries until it has one. Replaces what was wanted before.
   void want(std::vector<std::uint32_t> order, std::size_t most);
-  // What has begun, when asked.
+  // What has begun, when asked; otherwise, what has begun of what may be another's: it is this job's if it is nobody's.
   void share(std::vector<std::uint32_t> begun);
   void give_back(std::vector<std::uint32_t> buckets);
   // From here on nothing changes, and nothing is renewed.
   void stop();
+  // Likewise, and others may have what was this job's at once.
+  void leave();
 
  private:
   void run();
   void step(std::unique_lock<std::mutex>& guard, bool looks);
+  void note_changes(const Leases::Changes& changes);
   [[nodiscard]] static bool splits(Leases::Mode mode) { return mode == Leases::Mode::waiting || mode == Leases::Mode::sharing; }
 
   const Settings settings_;
-  Leases leases_;  // the thread's
+  std::optional<Leases> leases_;  // the thread's
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool quitting_ = false;
   bool kicked_ = false;

@@ -127,6 +127,7 @@ void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
       checkpointed.as,
       checkpointed.key ? "tasks whose key is of type " + engine::type_name(checkpointed.key.function().result()) : checkpointed.as.shown);
   if (checkpointed.strict) checkpointed.in->hurry();
+  if (checkpointed.in->sharing() != nullptr) call.controller->share(checkpointed.in);
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
   call.life().checkpointed = true;
   call.life().saves = true;

@@ -92,6 +92,10 @@ void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const check
   if (driver_.may_drive()) round();
 }
 
+void Controller::share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint) {
+  locked([this, &checkpoint] { shares_.add(checkpoint); });
+}
+
 void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
   auto& known = call.life().more.edit().checkpointed.edit().keys;
   known.insert(known.end(), keys.begin(), keys.end());
@@ -360,6 +364,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   visit.unlock();
   driver_.stop_progress_thread();
   keeper_.checkpoints().flush();
+  keeper_.checkpoints().leave();
 }
 
 }  // namespace rankview::detail

@@ -79,6 +79,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
   // Or of items whose results were found, and are not to be run.
   void recall(Call& call, Recalled&& found);
+  // A call is about to be made that has this checkpoint, which other jobs may use, too.
+  void share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
   // All three for a call of one block.

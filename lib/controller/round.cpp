@@ -27,7 +27,7 @@ bool Controller::round() {
   if (!queue_.timers().empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
-  if (!shares_.empty()) any = look_at_shares() || any;
+  if (shares_.any_to_look_at()) any = look_at_shares() || any;
   if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();

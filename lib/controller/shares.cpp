@@ -22,18 +22,25 @@ std::uint32_t bucket_of(const Call& call, std::uint64_t item) { return Leases::b
 
 }  // namespace
 
-Shares::Share& Shares::share_of(const Call& call) {
-  const auto& in = kept_of(call).in;
-  Share& share = shares_[in.get()];
-  if (share.in == nullptr) {
-    share.in = in;
-    Round ignored;
-    hear(share, ignored);
-  }
-  return share;
+Shares::Share& Shares::share_of(const Call& call) { return shares_.at(kept_of(call).in.get()); }
+
+void Shares::add(const std::shared_ptr<checkpoint::Checkpoint>& in) {
+  const auto [added, first] = shares_.try_emplace(in.get());
+  if (!first) return;
+  added->second.in = in;
+  // The rest of what there is to know is heard in the next look, which can act on it.
+  added->second.splits = in->sharing()->splits();
 }
 
-bool Shares::splits(const Call& call) { return kept_of(call).in->sharing() != nullptr && share_of(call).splits; }
+bool Shares::any_to_look_at() const {
+  return std::any_of(shares_.begin(), shares_.end(),
+                     [](const auto& each) { return each.second.splits || each.first->sharing()->any_news(); });
+}
+
+bool Shares::splits(const Call& call) const {
+  const auto found = shares_.find(kept_of(call).in.get());
+  return found != shares_.end() && found->second.splits;
+}
 
 std::size_t Shares::waiting() const {
   std::size_t count = 0;
@@ -47,11 +54,12 @@ std::vector<std::uint64_t> Shares::withhold(const Call& call, std::uint64_t begi
   Share& share = share_of(call);
   std::vector<std::uint64_t> ours;
   for (std::uint64_t item = begin; item < end; ++item) {
-    if (call.life().items[item].status != Status::waiting || releasing_.contains({call.id, item})) continue;
+    if (call.life().items[item].status != Status::waiting) continue;
     const std::uint32_t bucket = bucket_of(call, item);
-    if (share.held[bucket]) {
+    const bool releasing = releasing_.contains({call.id, item});
+    if (releasing || share.held[bucket]) {
       share.begun[bucket].push_back({call.id, item});
-      ours.push_back(item);
+      if (!releasing) ours.push_back(item);
     } else {
       share.withheld[bucket].push_back({call.id, item});
     }
@@ -60,7 +68,7 @@ std::vector<std::uint64_t> Shares::withhold(const Call& call, std::uint64_t begi
 }
 
 void Shares::forget(const checkpoint::Checkpoint* in) {
-  Share& share = shares_[in];
+  Share& share = shares_.at(in);
   for (auto& withheld : share.withheld) withheld.clear();
   for (auto& begun : share.begun) begun.clear();
 }
@@ -72,7 +80,7 @@ void Shares::note_released(const Call& call, const std::vector<std::uint64_t>& i
 void Shares::note_begun(const Call& call, std::uint64_t item) { share_of(call).begun[bucket_of(call, item)].push_back({call.id, item}); }
 
 void Shares::tell_begun(const checkpoint::Checkpoint* in) {
-  Share& share = shares_[in];
+  Share& share = shares_.at(in);
   std::vector<std::uint32_t> begun;
   for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
     if (!share.begun[bucket].empty()) begun.push_back(bucket);
@@ -80,32 +88,31 @@ void Shares::tell_begun(const checkpoint::Checkpoint* in) {
   share.in->sharing()->share(std::move(begun));
 }
 
-Shares::Round Shares::look(std::int64_t now, std::size_t waiting, std::size_t engines) {
+Shares::Round Shares::look(std::int64_t now, bool needs, std::size_t engines) {
   constexpr std::int64_t period = 50'000'000;     // nanoseconds between two looks at what has ended
   constexpr std::int64_t patience = 500'000'000;  // likewise, between two wishes
   Round round;
   const bool looks = now >= next_look_;
   if (looks) next_look_ = now + period;
   for (auto& [in, share] : shares_) {
-    if (in->sharing() == nullptr) continue;
     if (in->sharing()->any_news()) hear(share, round);
     if (!share.splits) continue;
     if (looks) give_back_idle(share);
     // Others may have come to wait since.
-    if (waiting < 2 * engines && (!share.wants || now >= share.wanted_at + patience)) want_more(share, now, engines);
+    if (needs && (!share.wants || now >= share.wanted_at + patience)) want_more(share, now, engines);
   }
   return round;
 }
 
 void Shares::hear(Share& share, Round& round) {
-  if (share.in->sharing() == nullptr) return;
   const checkpoint::Sharing::News news = share.in->sharing()->take_news();
   for (const std::uint32_t bucket : news.lost) share.held.reset(bucket);
   for (const std::uint32_t bucket : news.gained) share.held.set(bucket);
   if (news.answered) share.wants = false;
   const bool did = share.splits;
   share.splits = news.splits || news.asked;
-  if (share.splits && (!did || !news.lost.empty())) round.to_split.push_back(share.in.get());
+  // Who is asked has to answer, also if it has only just come to have all of it, and had waited before.
+  if (news.asked || (share.splits && (!did || !news.lost.empty()))) round.to_split.push_back(share.in.get());
   const bool ends = did && !share.splits;
   for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
     if (ends || share.held[bucket]) release(share, bucket, round);

@@ -28,12 +28,15 @@ class Shares {
  public:
   explicit Shares(const CallRegistry& calls) : calls_(calls) {}
 
-  // Whether any checkpoint is open that may be split.
-  [[nodiscard]] bool empty() const { return shares_.empty(); }
+  // From here on it may be split, whether or not anything of it is to be run: others may have to wait until this job says so. Only one that
+  // has a Sharing.
+  void add(const std::shared_ptr<checkpoint::Checkpoint>& in);
+  // Whether look() may have anything to say; asked in each round.
+  [[nodiscard]] bool any_to_look_at() const;
   // How many items wait for other jobs, or for this one to have less to do; of some it may not be known yet that they have been given up.
   [[nodiscard]] std::size_t waiting() const;
   // Whether items of the call have to be asked for here before they are enqueued. Of calls with a checkpoint.
-  [[nodiscard]] bool splits(const detail::Call& call);
+  [[nodiscard]] bool splits(const detail::Call& call) const;
   // Keeps those of the items [begin, end) that wait and are not this job's now. Gives the others.
   std::vector<std::uint64_t> withhold(const detail::Call& call, std::uint64_t begin, std::uint64_t end);
   // Forgets all items of a checkpoint, which are told anew.
@@ -50,7 +53,8 @@ class Shares {
   };
   // These are looked for, or enqueued; until then they are not withheld.
   void note_released(const detail::Call& call, const std::vector<std::uint64_t>& items);
-  [[nodiscard]] Round look(std::int64_t now, std::size_t waiting, std::size_t engines);
+  // `needs`: the engines will soon have nothing else.
+  [[nodiscard]] Round look(std::int64_t now, bool needs, std::size_t engines);
   void tell_begun(const checkpoint::Checkpoint* in);
 
  private:

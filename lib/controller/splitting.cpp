@@ -22,11 +22,16 @@ class Controller::Release final : public controller::UserWork::Piece {
   }
 
   void run() noexcept override {
-    for (const checkpoint::Key& key : keys_) {
-      Recalled& recalled = found_.emplace_back();
-      const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
-      if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed))
-        recalled.parts.push_back({key, recalled.bytes.size(), found == checkpoint::Found::failure});
+    try {
+      for (const checkpoint::Key& key : keys_) {
+        Recalled& recalled = found_.emplace_back();
+        const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
+        if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed))
+          recalled.parts.push_back({key, recalled.bytes.size(), found == checkpoint::Found::failure});
+      }
+    } catch (...) {
+      // There is no memory for what was found: it is done again.
+      found_.clear();
     }
   }
   void finish() override {
@@ -37,7 +42,7 @@ class Controller::Release final : public controller::UserWork::Piece {
       const std::uint64_t item = items_[i];
       // It may have been given up.
       if (!life.in_flight || life.items[item].status != Status::waiting) continue;
-      if (found_[i].parts.empty()) {
+      if (i >= found_.size() || found_[i].parts.empty()) {
         rest.push_back(item);
         continue;
       }
@@ -73,21 +78,29 @@ void Controller::enqueue_runs(Call& call, const std::vector<std::uint64_t>& item
 
 // Whether anything has to be done about it.
 bool Controller::look_at_shares() {
-  controller::Shares::Round round =
-      shares_.look(now(), static_cast<std::size_t>(queue_.scheduler().waiting()), static_cast<std::size_t>(engines_.count()));
+  constexpr std::size_t together = 1024;  // items that are looked for before others get their turn
+  const auto engines = static_cast<std::size_t>(engines_.count());
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
+  // What waits may be for some engines only.
+  const bool needs = scheduler.waiting() < 2 * engines || scheduler.any_idle();
+  controller::Shares::Round round = shares_.look(now(), needs, engines);
   for (const checkpoint::Checkpoint* const in : round.to_split) split(in);
   for (auto& [number, items] : round.released) {
     Call* const call = calls_.find(number);
     if (call == nullptr) continue;
     std::sort(items.begin(), items.end());
-    work_.add(std::make_unique<Release>(*this, *call, std::move(items)));
+    for (std::size_t first = 0; first < items.size(); first += together) {
+      const auto begin = items.begin() + static_cast<std::ptrdiff_t>(first);
+      const auto end = items.begin() + static_cast<std::ptrdiff_t>(std::min(items.size(), first + together));
+      work_.add(std::make_unique<Release>(*this, *call, std::vector(begin, end)));
+    }
   }
   return !round.to_split.empty() || !round.released.empty();
 }
 
 // The client may be busy otherwise, and others wait for what this job has.
 void Controller::attend_to_shares() {
-  if (locked([this] { return !shares_.empty() && look_at_shares(); })) driver_.wake_progress_thread();
+  if (locked([this] { return shares_.any_to_look_at() && look_at_shares(); })) driver_.wake_progress_thread();
 }
 
 // Another job has come, or has taken over what was this job's: it may do all that has not been handed out.

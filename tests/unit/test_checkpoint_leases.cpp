@@ -284,13 +284,67 @@ TEST_CASE("Leases are got and given back by a thread, which reads and writes bef
   first->sharing.want({5}, 1);
   first->await([&] { return first->held.contains(5); });
   first->sharing.stop();
-  disk.now += stale;
+  disk.pass(stale);
   second.sharing.want({5}, 1);
   second.await([&] { return second.held.contains(5); });
   const int attended = second.attended;
   second.await([&] { return second.attended > attended; });
   first.reset();
   second.sharing.stop();
+}
+
+TEST_CASE("A job that is alone is not called when there is no news", "[checkpoint_leases]") {
+  MemoryDisk disk;
+  Job job(disk, "a");
+  const auto looked = [&] { return disk.touched("d/job-a"); };
+  const auto await_looks = [&] {
+    for (int look = 0; look < 3; ++look) {
+      disk.pass(std::chrono::nanoseconds(1));
+      const auto before = looked();
+      job.await([&] { return looked() != before; });
+    }
+  };
+  await_looks();
+  CHECK(job.attended == 0);
+  // News that nobody asks for is told until somebody does.
+  Job other(disk, "b");
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (job.attended < 3 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  CHECK(job.attended >= 3);
+}
+
+TEST_CASE("What was gained and is lost before anybody hears of it is lost", "[checkpoint_leases]") {
+  MemoryDisk disk;
+  Job first(disk, "a");
+  Job second(disk, "b");
+  first.await([&] { return first.asked; });
+  first.sharing.share({1});
+  // It is not asked meanwhile.
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto await_change = [&](const auto& of) {
+    const auto before = of();
+    disk.pass(std::chrono::nanoseconds(1));
+    while (of() == before && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  };
+  while (!disk.touched("d/lease-256-1-0") && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  REQUIRE(disk.link("d/job-b", "d/lease-256-1-1"));
+  // When the second look has begun the first is over.
+  const auto looked = [&] { return disk.touched("d/job-a"); };
+  await_change(looked);
+  await_change(looked);
+  const cp::Sharing::News news = first.sharing.take_news();
+  CHECK(news.gained.empty());
+  CHECK(news.lost == std::vector<std::uint32_t>{1});
+}
+
+TEST_CASE("A job that has left has nothing any more", "[checkpoint_leases]") {
+  MemoryDisk disk;
+  Job first(disk, "a");
+  CHECK(leases_on(disk) == 1);
+  first.sharing.leave();
+  CHECK(disk.files.empty());
+  Job second(disk, "b");
+  CHECK(!second.sharing.splits());
 }
 
 TEST_CASE("Where there are no links there are no leases", "[checkpoint_leases]") {
