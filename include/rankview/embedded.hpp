@@ -554,11 +554,11 @@ inline constexpr std::string_view lease_beginning = "lease-";
 // How the jobs that use a directory split its work: keys fall into buckets, and each bucket is leased by one job at a time. Who is alone
 // has all of them by one lease, until it sees another job.
 //
-// A job has a file of its own, which it holds, and touches now and then. A lease is another name of that file, a hard link, which is made
-// or not in one step, on network file systems, too; so it is renewed with the file. It is stale when the job has not touched that for a
-// while, by the time of the file server, or, which is known sooner, does not hold it any more. A stale lease is taken over under a name
-// with a higher number, so that of several who try one has it. A job that was stopped for long, and goes on, sees that it has lost what it
-// had. Whatever goes wrong, work may be done twice; no result is wrong.
+// A job has a file of its own, in which its name stands; it holds that, and touches it now and then. A lease is another name of that file,
+// a hard link, which is made or not in one step, on network file systems, too; so it is renewed with the file. It is stale when the job has
+// not touched that for a while, by the time of the file server, or, which is known sooner on the same host, does not hold it any more. A
+// stale lease is taken over under a name with a higher number, so that of several who try one has it. A job that was stopped for long, and
+// goes on, sees that it has lost what it had. Whatever goes wrong, work may be done twice; no result is wrong.
 //
 // For one thread at a time.
 class Leases {
@@ -609,6 +609,7 @@ class Leases {
   void hold(const transport::Clock& clock);
   [[nodiscard]] Seen list() const;
   [[nodiscard]] bool is_fresh(const std::string& name) const;
+  [[nodiscard]] bool is_of_this_host(const std::string& name) const;
   // The highest lease of that, if it is another's and fresh.
   [[nodiscard]] bool is_others(const Seen& seen, std::uint32_t of) const;
   [[nodiscard]] bool any_bucket_of_others(const Seen& seen) const;
@@ -620,6 +621,7 @@ class Leases {
   [[nodiscard]] static std::string lease_name(std::uint32_t of, std::uint64_t number);
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
+  static constexpr std::size_t most_of_name = 512;
   static constexpr std::uint32_t all = buckets;  // the lease of everything
 
   Disk& disk_;
@@ -1650,6 +1652,12 @@ bool take_number(std::string_view& text, std::uint64_t& number) {
   return true;
 }
 
+// The host of a job that is called HOST-PROCESS-BEGAN.
+std::string_view host_of(std::string_view job) {
+  for (int parts = 0; parts < 2; ++parts) job = job.substr(0, std::min(job.size(), job.rfind('-')));
+  return job;
+}
+
 // Somebody else may have done so.
 void remove_if_there(Disk& disk, const std::string& path) {
   try {
@@ -1664,7 +1672,7 @@ void remove_if_there(Disk& disk, const std::string& path) {
 Leases::Leases(Disk& disk, std::string directory, const std::string& job, std::chrono::nanoseconds stale, const transport::Clock& clock)
     : disk_(disk), directory_(std::move(directory)), job_(std::string(job_beginning) + job), stale_(stale) {
   try {
-    disk_.create(path(job_));
+    disk_.create(path(job_))->append(std::as_bytes(std::span(job_)));
     hold(clock);
   } catch (const std::exception& error) {
     switch_off(error.what());
@@ -1717,7 +1725,19 @@ Leases::Seen Leases::list() const {
 
 bool Leases::is_fresh(const std::string& name) const {
   const std::optional<std::chrono::nanoseconds> touched = disk_.touched(path(name));
-  return touched && now_ - *touched < stale_ && disk_.is_held(path(name));
+  return touched && now_ - *touched < stale_ && (disk_.is_held(path(name)) || !is_of_this_host(name));
+}
+
+// A file system may have locks that are seen on the host only that has them.
+bool Leases::is_of_this_host(const std::string& name) const {
+  std::string job(most_of_name, '\0');
+  try {
+    job.resize(disk_.open(path(name))->read(0, std::as_writable_bytes(std::span(job))));
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+    return true;
+  }
+  return host_of(job) == host_of(job_);
 }
 
 bool Leases::is_others(const Seen& seen, std::uint32_t of) const {

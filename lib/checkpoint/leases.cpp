@@ -2,8 +2,10 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "checkpoint/leases.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <exception>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -22,6 +24,12 @@ bool take_number(std::string_view& text, std::uint64_t& number) {
   return true;
 }
 
+// The host of a job that is called HOST-PROCESS-BEGAN.
+std::string_view host_of(std::string_view job) {
+  for (int parts = 0; parts < 2; ++parts) job = job.substr(0, std::min(job.size(), job.rfind('-')));
+  return job;
+}
+
 // Somebody else may have done so.
 void remove_if_there(Disk& disk, const std::string& path) {
   try {
@@ -36,7 +44,7 @@ void remove_if_there(Disk& disk, const std::string& path) {
 Leases::Leases(Disk& disk, std::string directory, const std::string& job, std::chrono::nanoseconds stale, const transport::Clock& clock)
     : disk_(disk), directory_(std::move(directory)), job_(std::string(job_beginning) + job), stale_(stale) {
   try {
-    disk_.create(path(job_));
+    disk_.create(path(job_))->append(std::as_bytes(std::span(job_)));
     hold(clock);
   } catch (const std::exception& error) {
     switch_off(error.what());
@@ -89,7 +97,19 @@ Leases::Seen Leases::list() const {
 
 bool Leases::is_fresh(const std::string& name) const {
   const std::optional<std::chrono::nanoseconds> touched = disk_.touched(path(name));
-  return touched && now_ - *touched < stale_ && disk_.is_held(path(name));
+  return touched && now_ - *touched < stale_ && (disk_.is_held(path(name)) || !is_of_this_host(name));
+}
+
+// A file system may have locks that are seen on the host only that has them.
+bool Leases::is_of_this_host(const std::string& name) const {
+  std::string job(most_of_name, '\0');
+  try {
+    job.resize(disk_.open(path(name))->read(0, std::as_writable_bytes(std::span(job))));
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+    return true;
+  }
+  return host_of(job) == host_of(job_);
 }
 
 bool Leases::is_others(const Seen& seen, std::uint32_t of) const {

@@ -7,6 +7,7 @@
 #include "transport/clock.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -24,11 +25,11 @@ inline constexpr std::string_view lease_beginning = "lease-";
 // How the jobs that use a directory split its work: keys fall into buckets, and each bucket is leased by one job at a time. Who is alone
 // has all of them by one lease, until it sees another job.
 //
-// A job has a file of its own, which it holds, and touches now and then. A lease is another name of that file, a hard link, which is made
-// or not in one step, on network file systems, too; so it is renewed with the file. It is stale when the job has not touched that for a
-// while, by the time of the file server, or, which is known sooner, does not hold it any more. A stale lease is taken over under a name
-// with a higher number, so that of several who try one has it. A job that was stopped for long, and goes on, sees that it has lost what it
-// had. Whatever goes wrong, work may be done twice; no result is wrong.
+// A job has a file of its own, in which its name stands; it holds that, and touches it now and then. A lease is another name of that file,
+// a hard link, which is made or not in one step, on network file systems, too; so it is renewed with the file. It is stale when the job has
+// not touched that for a while, by the time of the file server, or, which is known sooner on the same host, does not hold it any more. A
+// stale lease is taken over under a name with a higher number, so that of several who try one has it. A job that was stopped for long, and
+// goes on, sees that it has lost what it had. Whatever goes wrong, work may be done twice; no result is wrong.
 //
 // For one thread at a time.
 class Leases {
@@ -79,6 +80,7 @@ class Leases {
   void hold(const transport::Clock& clock);
   [[nodiscard]] Seen list() const;
   [[nodiscard]] bool is_fresh(const std::string& name) const;
+  [[nodiscard]] bool is_of_this_host(const std::string& name) const;
   // The highest lease of that, if it is another's and fresh.
   [[nodiscard]] bool is_others(const Seen& seen, std::uint32_t of) const;
   [[nodiscard]] bool any_bucket_of_others(const Seen& seen) const;
@@ -90,6 +92,7 @@ class Leases {
   [[nodiscard]] static std::string lease_name(std::uint32_t of, std::uint64_t number);
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
+  static constexpr std::size_t most_of_name = 512;
   static constexpr std::uint32_t all = buckets;  // the lease of everything
 
   Disk& disk_;

@@ -164,6 +164,18 @@ TEST_CASE("What a job had that has died is taken over when it is stale", "[check
     next.look();
     CHECK(next.mode() == Mode::alone);
   }
+  SECTION("not at once, where locks may not be seen") {
+    MemoryDisk served;
+    Leases far(served, "d", "far-1-1", stale);
+    far.look();
+    Leases next(served, "d", "near-1-1", stale);
+    served.release("d/job-far-1-1");
+    next.look();
+    CHECK(next.mode() == Mode::waiting);
+    served.now += stale;
+    next.look();
+    CHECK(next.mode() == Mode::alone);
+  }
   SECTION("some") {
     Leases next(disk, "d", "b", stale);
     next.look();
@@ -366,7 +378,8 @@ TEST_CASE("Whatever fails, a job goes on, with or without leases", "[checkpoint_
     bool failed = false;
     disk.fault = [&](std::size_t, std::size_t bytes) {
       failed = failed || operations == faulty;
-      return operations++ == faulty ? MemoryDisk::none : bytes;
+      // What is written fails if it is too little.
+      return operations++ == faulty ? (bytes == 0 ? MemoryDisk::none : 0) : bytes;
     };
     {
       Leases first(disk, "d", "a", stale);
