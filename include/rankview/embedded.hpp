@@ -5776,7 +5776,7 @@ class Checkpoints {
     std::function<void()> attend;
   };
 
-  explicit Checkpoints(const Settings& settings) : settings_(settings) {}
+  explicit Checkpoints(Settings settings) : settings_(std::move(settings)) {}
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
@@ -5811,8 +5811,8 @@ namespace rankview::controller {
 class ResultKeeper {
  public:
   // `recorder`: hears of values, null for nobody.
-  ResultKeeper(ItemLedger& ledger, UserWork& work, const Checkpoints::Settings& settings, Recorder* recorder = nullptr)
-      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(settings) {}
+  ResultKeeper(ItemLedger& ledger, UserWork& work, Checkpoints::Settings settings, Recorder* recorder = nullptr)
+      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(std::move(settings)) {}
 
   // The directories that they are kept in; has a lock of its own.
   [[nodiscard]] Checkpoints& checkpoints() { return checkpoints_; }

@@ -30,7 +30,7 @@ class Checkpoints {
     std::function<void()> attend;
   };
 
-  explicit Checkpoints(const Settings& settings) : settings_(settings) {}
+  explicit Checkpoints(Settings settings) : settings_(std::move(settings)) {}
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);

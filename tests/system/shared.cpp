@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 //
-// rankview_shared DIRECTORY LOG COUNT JOB: one of several jobs that use one checkpoint. Writes into LOG "run N JOB" when a task ends.
+// rankview_shared DIRECTORY LOG COUNT JOB: one of several jobs that use one checkpoint. Writes into LOG "run N JOB" when a task ends. With
+// SHARED_JOBS=N a job that has run one waits with the next until N jobs have.
 #include <rankview/rankview.hpp>
 
 #include <fcntl.h>
@@ -9,7 +10,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -28,8 +31,24 @@ void note(const std::string& log, int n, int job) {
   close(file);
 }
 
+void await_others(const std::string& log, int job) {
+  const char* const jobs = std::getenv("SHARED_JOBS");
+  if (jobs == nullptr) return;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(100);
+  for (;;) {
+    std::set<int> have;
+    std::ifstream in(log);
+    std::string run;
+    for (int n = 0, by = 0; in >> run >> n >> by;) have.insert(by);
+    if (!have.contains(job) || have.size() >= static_cast<std::size_t>(std::atoi(jobs))) return;
+    if (std::chrono::steady_clock::now() > limit) throw std::runtime_error("the other jobs have come to run none");
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
 struct Cube {
   std::vector<int> operator()(int n, const std::string& log, int job) const {
+    await_others(log, job);
     std::this_thread::sleep_for(std::chrono::milliseconds(1 + n % 7));
     note(log, n, job);
     return std::vector<int>(n % 100 == 0 ? 20'000U : 3U, n * n * n);

@@ -19,7 +19,11 @@ trap 'for s in $sessions; do pkill -9 -s "$s"; done; rm -rf "$top"' EXIT
 : >"$log"
 # What MPI leaves behind goes with the rest.
 export OMPI_MCA_btl_vader_backing_directory="$top" OMPI_MCA_orte_tmpdir_base="$top"
-[ "$rounds" -eq 0 ] || export RANKVIEW_LEASE_MS=1000
+if [ "$rounds" -eq 0 ]; then
+  export SHARED_JOBS=3
+else
+  export RANKVIEW_LEASE_MS=1000
+fi
 lines() { wc -l <"$log"; }
 number=0
 # Starts a job in place $1; its session is in $session_$1, its number in $job_$1.
