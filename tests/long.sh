@@ -6,12 +6,13 @@
 # Does many times what the tests do once, with the tests of the preset debug, and prints how often it went well and how long it took, at the end of
 # several as a table: engines that die while this or that is under way (map, two, large, arguments, subtasks, collective, team, team_making,
 # team_large, team_of_rests, team_crashes, team_stopped, start, shutdown, stopped, stopped_for_ever, poison, crashes, views, once, at_rest,
-# side_by_side), isolated tasks that end badly (isolated), how soon after a death its task runs elsewhere (latency), and the simulator (sim).
+# side_by_side), isolated tasks that end badly (isolated), how soon after a death its task runs elsewhere (latency), three jobs on one checkpoint
+# that are killed and stopped (shared), and the simulator (sim).
 # Without names: all of them. LONG_TIMES says how often instead of what stands below, LONG_SEED the first seed (1).
 
 . "$(dirname "$0")/../.ci/setup.sh"
 need catch2 ccache || exit 1
-parts="rankview_deaths rankview_command rankview_sim" build debug >/dev/null || exit 1
+parts="rankview_deaths rankview_command rankview_shared rankview_sim" build debug >/dev/null || exit 1
 program=build/debug/tests/system/rankview_deaths
 command=build/debug/lib/rankview
 first=${LONG_SEED:-1}
@@ -50,7 +51,26 @@ deaths() {
   tell "$name" "$good of $times right" "$(($(date +%s) - began))"
 }
 
-all="map two stopped stopped_for_ever large arguments subtasks collective team team_making team_large team_of_rests team_crashes team_stopped start shutdown poison crashes once views at_rest side_by_side isolated latency sim"
+# shared TIMES
+shared() {
+  times=${LONG_TIMES:-$1}
+  good=0
+  began=$(date +%s)
+  seed=$first
+  while [ "$seed" -lt $((first + times)) ]; do
+    if sh tests/system/shared.sh build/debug/tests/system/rankview_shared $((1 + seed % 2)) 2000 15 "$seed" >"$said" 2>&1; then
+      good=$((good + 1))
+    else
+      echo "shared, seed $seed:"
+      cat "$said"
+      failed=1
+    fi
+    seed=$((seed + 1))
+  done
+  tell shared "$good of $times right" "$(($(date +%s) - began))"
+}
+
+all="map two stopped stopped_for_ever large arguments subtasks collective team team_making team_large team_of_rests team_crashes team_stopped start shutdown poison crashes once views at_rest side_by_side isolated latency shared sim"
 for name in ${*:-$all}; do
   case $name in
     map) deaths map 200 ;;
@@ -58,6 +78,7 @@ for name in ${*:-$all}; do
     two | stopped | stopped_for_ever | large | arguments | subtasks | collective | team | team_* | shutdown) deaths "$name" 50 ;;
     poison | crashes | once | views | at_rest) deaths "$name" 20 ;;
     side_by_side) deaths side_by_side 50 ;;
+    shared) shared 50 ;;
     isolated)
       engines=2
       deaths isolated 100

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -29,6 +31,7 @@ class MemoryDisk final : public rankview::checkpoint::Disk {
   struct Kept {
     Content bytes;
     std::size_t synced = 0;
+    std::chrono::nanoseconds touched{0};
   };
 
   // Before each write, sync, creation, removal and renaming, with its number: gives how many bytes are written, or `none` to have it fail.
@@ -36,6 +39,10 @@ class MemoryDisk final : public rankview::checkpoint::Disk {
   std::map<std::string, std::shared_ptr<Kept>> files;
   std::string unreadable;   // the file that cannot be read beyond some point
   bool unholdable = false;  // there are no locks
+  bool unlinkable = false;  // no file has two names
+  // What time it is by whoever keeps the files.
+  std::function<std::chrono::nanoseconds()> clock;
+  std::chrono::nanoseconds now{1'000'000'000'000};  // where there is no clock
 
   // What there is when the machine has gone down: of files what was synced; of names those of now, or those of the last time when the
   // directory was synced.
@@ -71,6 +78,7 @@ class MemoryDisk final : public rankview::checkpoint::Disk {
     if (!happens(0)) fail(ENOSPC, path);
     const auto [at, made] = files.try_emplace(path, std::make_shared<Kept>());
     if (!made) fail(EEXIST, path);
+    at->second->touched = time();
     return std::make_unique<Open>(*this, at->second, path);
   }
   std::unique_ptr<rankview::checkpoint::File> open(const std::string& path) override {
@@ -85,6 +93,7 @@ class MemoryDisk final : public rankview::checkpoint::Disk {
   }
   void remove(const std::string& path) override {
     const std::lock_guard guard(mutex_);
+    if (!files.contains(path)) fail(ENOENT, path);
     if (!happens(0)) fail(EIO, path);
     files.erase(path);
   }
@@ -98,25 +107,66 @@ class MemoryDisk final : public rankview::checkpoint::Disk {
   std::unique_ptr<rankview::checkpoint::Hold> hold(const std::string& path, bool alone) override {
     const std::lock_guard guard(mutex_);
     if (unholdable) fail(ENOLCK, path);
-    int& holders = holders_[path];
+    int& holders = holders_[name_of(path)];
     if (alone ? holders != 0 : holders < 0) return nullptr;
     holders = alone ? -1 : holders + 1;
-    return std::make_unique<Held>(*this, path);
+    const auto found = files.find(path);
+    return std::make_unique<Held>(*this, name_of(path), found == files.end() ? nullptr : found->second);
+  }
+  bool is_held(const std::string& path) override {
+    const std::lock_guard guard(mutex_);
+    return unholdable || holders_[name_of(path)] != 0;
+  }
+  // So much time passes, whoever else looks.
+  void pass(std::chrono::nanoseconds some) {
+    const std::lock_guard guard(mutex_);
+    now += some;
+  }
+  // Whoever holds the file has died.
+  void release(const std::string& path) {
+    const std::lock_guard guard(mutex_);
+    holders_[name_of(path)] = 0;
+  }
+  bool link(const std::string& from, const std::string& to) override {
+    const std::lock_guard guard(mutex_);
+    if (unlinkable) fail(EPERM, from);
+    if (!files.contains(from)) fail(ENOENT, from);
+    if (!happens(0)) fail(EIO, from);
+    return files.try_emplace(to, files.at(from)).second;
+  }
+  std::chrono::nanoseconds touch(const std::string& path) override {
+    const std::lock_guard guard(mutex_);
+    if (!files.contains(path)) fail(ENOENT, path);
+    if (!happens(0)) fail(EIO, path);
+    return files.at(path)->touched = time();
+  }
+  std::optional<std::chrono::nanoseconds> touched(const std::string& path) override {
+    const std::lock_guard guard(mutex_);
+    const auto found = files.find(path);
+    return found == files.end() ? std::nullopt : std::optional(found->second->touched);
   }
 
  private:
+  [[nodiscard]] std::chrono::nanoseconds time() const { return clock ? clock() : now; }
+  // A file has one, whatever it is called.
+  [[nodiscard]] std::string name_of(const std::string& path) const {
+    const auto found = files.find(path);
+    if (found == files.end()) return path;
+    return std::to_string(reinterpret_cast<std::uintptr_t>(found->second.get()));
+  }
   class Held final : public rankview::checkpoint::Hold {
    public:
-    Held(MemoryDisk& disk, std::string path) : disk_(disk), path_(std::move(path)) {}
+    Held(MemoryDisk& disk, std::string name, std::shared_ptr<Kept> kept) : disk_(disk), name_(std::move(name)), kept_(std::move(kept)) {}
     ~Held() override {
       const std::lock_guard guard(disk_.mutex_);
-      int& holders = disk_.holders_[path_];
-      holders = holders < 0 ? 0 : holders - 1;
+      int& holders = disk_.holders_[name_];
+      holders = std::max(0, holders < 0 ? 0 : holders - 1);
     }
 
    private:
     MemoryDisk& disk_;
-    const std::string path_;
+    const std::string name_;
+    const std::shared_ptr<Kept> kept_;  // so that no other file gets its name
   };
   class Open final : public rankview::checkpoint::File {
    public:

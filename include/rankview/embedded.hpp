@@ -5,9 +5,11 @@
 // Boost.MPI and Boost.Serialization. Made from lib/ by lib/embed.sh.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,6 +67,15 @@ class Disk {
   virtual void rename(const std::string& from, const std::string& to) = 0;
   // Holds a file, which is made if it is not there, alone or together with others who do not want it alone. Null if it is held otherwise.
   virtual std::unique_ptr<Hold> hold(const std::string& path, bool alone) = 0;
+  // Whether somebody holds it, by this name or another: false where nobody does, and only then.
+  virtual bool is_held(const std::string& path) = 0;
+
+  // Makes `to` another name of the file `from`, in one step; false if there is a file of that name that is another.
+  virtual bool link(const std::string& from, const std::string& to) = 0;
+  // Notes that the file is used, and gives when that was by the clock of whoever keeps the files.
+  virtual std::chrono::nanoseconds touch(const std::string& path) = 0;
+  // When it was touched, by that clock; nothing if it is not there.
+  virtual std::optional<std::chrono::nanoseconds> touched(const std::string& path) = 0;
 };
 
 // The one that the operating system has.
@@ -315,7 +326,6 @@ struct Contents {
 }  // namespace rankview::checkpoint
 
 #include <algorithm>
-#include <chrono>
 #include <thread>
 
 namespace rankview::transport {
@@ -534,8 +544,173 @@ class Thread {
 
 }  // namespace rankview::transport
 
+#include <set>
+
+namespace rankview::checkpoint {
+
+inline constexpr std::string_view job_beginning = "job-";
+inline constexpr std::string_view lease_beginning = "lease-";
+
+// How the jobs that use a directory split its work: keys fall into buckets, and each bucket is leased by one job at a time. Who is alone
+// has all of them by one lease, until it sees another job.
+//
+// A job has a file of its own, in which its name stands; it holds that, and touches it now and then. A lease is another name of that file,
+// a hard link, which is made or not in one step, on network file systems, too; so it is renewed with the file. It is stale when the job has
+// not touched that for a while, by the time of the file server, or, which is known sooner on the same host, does not hold it any more. A
+// stale lease is taken over under a name with a higher number, so that of several who try one has it. A job that was stopped for long, and
+// goes on, sees that it has lost what it had. Whatever goes wrong, work may be done twice; no result is wrong.
+//
+// For one thread at a time.
+class Leases {
+ public:
+  static constexpr std::uint32_t buckets = 256;
+  [[nodiscard]] static std::uint32_t bucket_of(const Key& key) { return static_cast<std::uint32_t>(key.high % buckets); }
+
+  enum class Mode {
+    waiting,  // another job has all of it, and does not know of this one yet, or has died
+    alone,    // all is this job's
+    asked,    // likewise, and another job is there: it is to say what it has begun, by share()
+    sharing,  // what it holds is its own
+    off,      // there are no leases here: all is everybody's
+  };
+
+  // `stale`: after so long without a sign of its holder a lease is nobody's. `clock`: by which it waits, not what leases are judged by.
+  Leases(Disk& disk, std::string directory, const std::string& job, std::chrono::nanoseconds stale, const transport::Clock& clock = {});
+  Leases(const Leases&) = delete;
+  Leases& operator=(const Leases&) = delete;
+  // Gives back what it holds.
+  ~Leases();
+
+  // What a look at the directory has changed.
+  struct Changes {
+    std::vector<std::uint32_t> gained;
+    std::vector<std::uint32_t> lost;
+  };
+  // Renews what is held, and sees what has become of others. Throws nothing: what the disk refuses is the end of leases here.
+  Changes look();
+  // Tries to get some of these, in that order, until it has `most` of them. While sharing.
+  Changes get(const std::vector<std::uint32_t>& wanted, std::size_t most);
+  // When asked to: keeps these, and gives others back.
+  Changes share(const std::vector<std::uint32_t>& begun);
+  void give_back(std::uint32_t bucket);
+
+  [[nodiscard]] Mode mode() const { return mode_; }
+  [[nodiscard]] bool holds(std::uint32_t bucket) const { return held_.contains(bucket); }
+  [[nodiscard]] const std::string& trouble() const { return trouble_; }
+
+ private:
+  // Of each lease, by what it is of, the numbers that there are.
+  using Listed = std::map<std::uint32_t, std::set<std::uint64_t>>;
+  struct Seen {
+    Listed leases;
+    std::vector<std::string> jobs;  // other than this
+  };
+
+  void hold(const transport::Clock& clock);
+  [[nodiscard]] Seen list() const;
+  [[nodiscard]] bool is_fresh(const std::string& name) const;
+  [[nodiscard]] bool is_of_this_host(const std::string& name) const;
+  // The highest lease of that, if it is another's and fresh.
+  [[nodiscard]] bool is_others(const Seen& seen, std::uint32_t of) const;
+  [[nodiscard]] bool any_bucket_of_others(const Seen& seen) const;
+  bool take(const Seen& seen, std::uint32_t of);
+  void drop(std::uint32_t of);
+  void find_place(const Seen& seen);
+  void note_lost(const Seen& seen, Changes& changes);
+  void switch_off(const std::string& why);
+  [[nodiscard]] static std::string lease_name(std::uint32_t of, std::uint64_t number);
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+
+  static constexpr std::size_t most_of_name = 512;
+  static constexpr std::uint32_t all = buckets;  // the lease of everything
+
+  Disk& disk_;
+  const std::string directory_;
+  const std::string job_;  // the name of its file
+  const std::chrono::nanoseconds stale_;
+  std::unique_ptr<Hold> hold_;       // of its file, by which others know that it lives
+  std::chrono::nanoseconds now_{0};  // by the file server, when the file was touched last
+  Mode mode_ = Mode::waiting;
+  std::map<std::uint32_t, std::uint64_t> held_;  // the number of each lease
+  std::string trouble_;
+};
+
+}  // namespace rankview::checkpoint
+
+namespace rankview::checkpoint {
+
+// Leases of a directory, in a thread of its own: renews them, gets those that are wanted, and tells what has changed. Thread-safe.
+class Sharing {
+ public:
+  struct Settings {
+    std::string job;                          // its name among others
+    std::chrono::milliseconds look{1000};     // how often to look at the directory
+    std::chrono::milliseconds stale{30'000};  // see Leases
+    transport::Clock clock;                   // by which it waits
+    // Reads what others have finished; called before a bucket that was another's counts as gained.
+    std::function<void()> read_on;
+    // Has what was finished here put on disk; called before a bucket is given back.
+    std::function<void()> flush;
+    std::function<void(const std::string&)> warn;
+    // Called after a look where there is news that nobody has asked for yet, and as long as the work is split, so that others who wait for
+    // this job get what it does not need, whatever its client does.
+    std::function<void()> attend;
+  };
+
+  Sharing(Disk& disk, const std::string& directory, Settings settings);
+  Sharing(const Sharing&) = delete;
+  Sharing& operator=(const Sharing&) = delete;
+  ~Sharing();
+
+  struct News {
+    bool splits = false;   // what is not held here waits
+    bool asked = false;    // share() is waited for
+    bool answered = true;  // nothing is wanted any more
+    std::vector<std::uint32_t> gained;
+    std::vector<std::uint32_t> lost;
+  };
+  [[nodiscard]] bool any_news() const { return any_news_.load(std::memory_order_acquire); }
+  // Whether what is not held here waits, as of now; what is news remains so.
+  [[nodiscard]] bool splits() const;
+  // What has changed since it was asked before.
+  News take_news();
+
+  // Gets some of these, in that order, until it has `most`; tries until it has one. Replaces what was wanted before.
+  void want(std::vector<std::uint32_t> order, std::size_t most);
+  // What has begun, when asked; otherwise, what has begun of what may be another's: it is this job's if it is nobody's.
+  void share(std::vector<std::uint32_t> begun);
+  void give_back(std::vector<std::uint32_t> buckets);
+  // From here on nothing changes, and nothing is renewed.
+  void stop();
+  // Likewise, and others may have what was this job's at once.
+  void leave();
+
+ private:
+  void run();
+  void step(std::unique_lock<std::mutex>& guard, bool looks);
+  void note_changes(const Leases::Changes& changes);
+  [[nodiscard]] static bool splits(Leases::Mode mode) { return mode == Leases::Mode::waiting || mode == Leases::Mode::sharing; }
+
+  const Settings settings_;
+  std::optional<Leases> leases_;  // the thread's
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool quitting_ = false;
+  bool kicked_ = false;
+  std::vector<std::uint32_t> wanted_;
+  std::size_t most_ = 0;
+  std::vector<std::uint32_t> begun_;
+  bool says_begun_ = false;
+  std::vector<std::uint32_t> given_back_;
+  News news_;
+  std::atomic<bool> any_news_{false};
+  transport::Thread thread_;
+};
+
+}  // namespace rankview::checkpoint
+
 #include <deque>
-#include <optional>
 
 namespace rankview::checkpoint {
 
@@ -558,6 +733,9 @@ class Checkpoint {
     std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
     std::function<void(const std::string&)> warn;  // is told a line; from any thread
     transport::Clock clock;                        // by which it waits
+    // Whether to split the work with other jobs that use it, and how long one of them may be silent; zero: not at all.
+    std::chrono::milliseconds lease{0};
+    std::function<void()> attend;  // see Sharing::Settings
     // What is noted of results, since the epoch.
     std::function<std::chrono::nanoseconds()> now = [] { return std::chrono::system_clock::now().time_since_epoch(); };
   };
@@ -569,8 +747,10 @@ class Checkpoint {
   // Writes what is left.
   ~Checkpoint();
 
-  // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type.
-  std::uint32_t enlist(const Callable& callable);
+  // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type; `what`
+  // says of what.
+  std::uint32_t enlist(const Callable& callable, const std::string& what);
+  std::uint32_t enlist(const Callable& callable) { return enlist(callable, callable.shown); }
   // Adds the value, or the text of the failure, to `into`. `on_disk`: finds only what is on disk, and waits for it to come there.
   Found find(const Key& key, detail::Buffer& into, bool on_disk = false);
   // Adds what has been finished, and gives the number of the addition, or not_added if there is no room, since the disk takes nothing.
@@ -589,6 +769,11 @@ class Checkpoint {
   // Versions under which results of a name are there.
   [[nodiscard]] std::vector<std::string> versions(const std::string& name) const;
 
+  // Finds from here on what other jobs have put on disk meanwhile.
+  void read_on();
+  // How the work is split with other jobs; null if it is not.
+  [[nodiscard]] Sharing* sharing() const { return sharing_.get(); }
+
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] std::size_t size() const;
 
@@ -596,11 +781,16 @@ class Checkpoint {
   struct Journal {
     std::string name;
     std::unique_ptr<File> file;  // of ours, once there is anything in it
+    ReadSoFar read;              // of others'
+    bool grows = true;           // as far as is known, since its job is there
   };
 
   void begin_use();
   void read_all();
+  void read_new(const std::string& name);
   void read(const std::string& name);
+  void read_on(std::size_t number);
+  [[nodiscard]] std::string job_name() const;
   void tell_damage(const std::string& name, const Damage& damage) const;
   [[nodiscard]] bool is_on_disk(const Key& key) const;
   bool read_entry_at(Place place, const Key& key, detail::Buffer& into);
@@ -614,7 +804,7 @@ class Checkpoint {
   [[nodiscard]] std::uint32_t age() const;
   void write_now_and_then();
   void write(std::unique_lock<std::mutex>& guard);
-  std::string write_ours(const std::string& name);
+  std::string write_ours(const std::string& name, File* file);
   void write_elsewhere();
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
@@ -653,6 +843,7 @@ class Checkpoint {
   static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
 
   transport::Thread thread_;
+  std::unique_ptr<Sharing> sharing_;
 };
 
 }  // namespace rankview::checkpoint
@@ -693,9 +884,23 @@ Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
   begin_use();
   read_all();
   thread_ = transport::Thread(settings_.clock, [this] { write_now_and_then(); });
+  if (settings_.lease.count() == 0) return;
+  Sharing::Settings sharing;
+  sharing.job = job_name();
+  sharing.stale = settings_.lease;
+  sharing.look = std::min<std::chrono::milliseconds>(std::chrono::seconds(1), settings_.lease / 10);
+  sharing.clock = settings_.clock;
+  sharing.read_on = [this] { read_on(); };
+  // No longer than leases last that are not renewed meanwhile.
+  const auto patience = std::min<std::chrono::milliseconds>(std::chrono::seconds(10), settings_.lease / 3);
+  sharing.flush = [this, patience] { flush(patience); };
+  sharing.warn = settings_.warn;
+  sharing.attend = settings_.attend;
+  sharing_ = std::make_unique<Sharing>(disk_, directory_, std::move(sharing));
 }
 
 Checkpoint::~Checkpoint() {
+  if (sharing_ != nullptr) sharing_->stop();
   {
     const std::lock_guard guard(mutex_);
     quitting_ = true;
@@ -705,6 +910,8 @@ Checkpoint::~Checkpoint() {
   if (additions_ != durable_ || dropped_ != 0)
     settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
                    " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+  // What others may do now is on disk.
+  sharing_.reset();
 }
 
 // Lets it be known that a job uses it. Who rewrites the journals is waited for.
@@ -725,15 +932,18 @@ void Checkpoint::begin_use() {
 
 void Checkpoint::read_all() {
   for (const std::string& name : disk_.list(directory_)) {
-    if (!name.ends_with(journal_ending)) continue;
-    try {
-      read(name);
-    } catch (const OfLaterVersion& later) {
-      settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
-                     std::to_string(format_version) + "; what it says is left out");
-    } catch (const std::exception& error) {
-      settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
-    }
+    if (name.ends_with(journal_ending)) read_new(name);
+  }
+}
+
+void Checkpoint::read_new(const std::string& name) {
+  try {
+    read(name);
+  } catch (const OfLaterVersion& later) {
+    settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
+                   std::to_string(format_version) + "; what it says is left out");
+  } catch (const std::exception& error) {
+    settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
   }
 }
 
@@ -742,11 +952,56 @@ void Checkpoint::read(const std::string& name) {
   const auto file = disk_.open(path(name));
   // Should reading fail halfway, what was read of it is there.
   const auto journal = static_cast<std::uint32_t>(journals_.size());
-  journals_.push_back({name, nullptr});
-  ReadSoFar so_far;
+  journals_.push_back({name, nullptr, {}, true});
   Damage damage;
-  contents_.read(*file, journal, so_far, damage);
+  contents_.read(*file, journal, journals_[journal].read, damage);
   tell_damage(name, damage);
+}
+
+// A job's journals and what says that it lives begin alike.
+std::string Checkpoint::job_name() const {
+  const Origin& origin = settings_.origin;
+  return origin.host + "-" + std::to_string(origin.process) + "-" + std::to_string(origin.began);
+}
+
+void Checkpoint::read_on() {
+  try {
+    const std::vector<std::string> names = disk_.list(directory_);
+    const std::lock_guard guard(mutex_);
+    std::set<std::string_view> known;
+    for (const Journal& journal : journals_) known.insert(journal.name);
+    const std::string mine = job_name() + "-";
+    std::set<std::string_view> jobs;
+    std::vector<std::string> added;
+    for (const std::string& name : names) {
+      if (name.starts_with(job_beginning)) jobs.insert(std::string_view(name).substr(job_beginning.size()));
+      if (name.ends_with(journal_ending) && !name.starts_with(mine) && !known.contains(name)) added.push_back(name);
+    }
+    for (std::size_t number = 0; number < journals_.size(); ++number) {
+      Journal& journal = journals_[number];
+      if (number == ours_ || journal.name.starts_with(mine)) continue;
+      // Of a job that has gone this is the last time.
+      const bool lives = jobs.contains(std::string_view(journal.name).substr(0, journal.name.rfind('-')));
+      if (journal.grows || lives) read_on(number);
+      journal.grows = lives;
+    }
+    for (const std::string& name : added) read_new(name);
+  } catch (const std::exception& error) {
+    settings_.warn("the checkpoint " + directory_ + ": what other jobs have finished cannot be read: " + error.what());
+  }
+}
+
+void Checkpoint::read_on(std::size_t number) {
+  Journal& journal = journals_[number];
+  try {
+    const auto file = disk_.open(path(journal.name));
+    if (file->size() <= journal.read.end) return;
+    Damage damage;
+    contents_.read(*file, static_cast<std::uint32_t>(number), journal.read, damage);
+    tell_damage(journal.name, damage);
+  } catch (const OfLaterVersion&) {
+    // That was told when it was met.
+  }
 }
 
 void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
@@ -758,14 +1013,14 @@ void Checkpoint::tell_damage(const std::string& name, const Damage& damage) cons
                    " records that only a later rankview knows; they are left out");
 }
 
-std::uint32_t Checkpoint::enlist(const Callable& callable) {
+std::uint32_t Checkpoint::enlist(const Callable& callable, const std::string& what) {
   const std::lock_guard guard(mutex_);
   const auto number = std::find(callables_.begin(), callables_.end(), callable);
   if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
   const auto [type, first] = contents_.result_types.try_emplace({callable.name, callable.version}, callable.result);
   if (type->second != callable.result)
-    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.shown + " that are " + type->second +
-                     ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
+    throw UsageError("the checkpoint " + directory_ + " has results of " + what + " that are " + type->second + ", and now " +
+                     callable.shown + " gives " + callable.result + ": give it another Flags::version, or another directory");
   const auto next = static_cast<std::uint32_t>(callables_.size());
   callables_.push_back(callable);
   if (ours_ != none) {
@@ -913,12 +1168,9 @@ bool Checkpoint::begin_journal() {
     return false;
   }
   ours_ = static_cast<std::uint32_t>(journals_.size());
-  const Origin& origin = settings_.origin;
-  journals_.push_back({origin.host + "-" + std::to_string(origin.process) + "-" + std::to_string(origin.began) + "-" +
-                           std::to_string(journals_begun_++) + std::string(journal_ending),
-                       nullptr});
+  journals_.push_back({job_name() + "-" + std::to_string(journals_begun_++) + std::string(journal_ending), nullptr, {}, false});
   written_ = 0;
-  checkpoint::write(tail_, origin);
+  checkpoint::write(tail_, settings_.origin);
   for (std::uint32_t number = 0; number < callables_.size(); ++number) checkpoint::write(tail_, number, callables_[number]);
   return true;
 }
@@ -981,8 +1233,9 @@ void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
   writing_ = std::exchange(tail_, {});
   const std::uint64_t number = additions_;
   const std::string name = journals_[ours_].name;
+  File* const file = journals_[ours_].file.get();
   guard.unlock();
-  std::string why = write_ours(name);
+  std::string why = write_ours(name, file);
   guard.lock();
   if (why.empty()) {
     written_ += writing_.size();
@@ -995,9 +1248,8 @@ void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
 }
 
 // Without the lock: nobody else changes what is being written. Gives why it cannot be, or nothing.
-std::string Checkpoint::write_ours(const std::string& name) {
+std::string Checkpoint::write_ours(const std::string& name, File* file) {
   try {
-    File* file = journals_[ours_].file.get();
     if (file == nullptr) {
       auto made = disk_.create(path(name));
       file = made.get();
@@ -1028,7 +1280,8 @@ void Checkpoint::write_elsewhere() {
       settings_.warn("the checkpoint " + directory_ + ": " + error.what());
     }
   }
-  if (useless) journals_.pop_back();
+  // Others' may have come behind it; then its place stays, and nothing is there.
+  if (useless && ours_ + 1 == journals_.size()) journals_.pop_back();
   begin_journal();
   MemoryFile memory(again.bytes());
   const auto add = [&](const Finished& finished) {
@@ -1382,6 +1635,255 @@ std::uint64_t checksum(std::span<const std::byte>, std::uint64_t) { refuse_to_ha
 
 }  // namespace rankview::checkpoint
 
+#include <charconv>
+
+namespace rankview::checkpoint {
+namespace {
+
+// Reads the number that stands there, and what separates it from the next. False if that is none.
+bool take_number(std::string_view& text, std::uint64_t& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc()) return false;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  if (!text.empty()) {
+    if (text.front() != '-') return false;
+    text.remove_prefix(1);
+  }
+  return true;
+}
+
+// The host of a job that is called HOST-PROCESS-BEGAN.
+std::string_view host_of(std::string_view job) {
+  for (int parts = 0; parts < 2; ++parts) job = job.substr(0, std::min(job.size(), job.rfind('-')));
+  return job;
+}
+
+// Somebody else may have done so.
+void remove_if_there(Disk& disk, const std::string& path) {
+  try {
+    disk.remove(path);
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+  }
+}
+
+}  // namespace
+
+Leases::Leases(Disk& disk, std::string directory, const std::string& job, std::chrono::nanoseconds stale, const transport::Clock& clock)
+    : disk_(disk), directory_(std::move(directory)), job_(std::string(job_beginning) + job), stale_(stale) {
+  try {
+    disk_.create(path(job_))->append(std::as_bytes(std::span(job_)));
+    hold(clock);
+  } catch (const std::exception& error) {
+    switch_off(error.what());
+  }
+}
+
+void Leases::hold(const transport::Clock& clock) {
+  constexpr int most = 100;
+  try {
+    // Somebody who asks whether it is held may hold it for a moment.
+    for (int tries = 0; tries < most && (hold_ = disk_.hold(path(job_), true)) == nullptr; ++tries)
+      clock.sleep(std::chrono::milliseconds(10));
+  } catch (const std::system_error&) {
+    // Where files cannot be held the time alone has to do.
+    return;
+  }
+  if (hold_ == nullptr) throw std::system_error(std::make_error_code(std::errc::device_or_resource_busy), path(job_));
+}
+
+Leases::~Leases() {
+  try {
+    while (!held_.empty()) drop(held_.begin()->first);
+    disk_.remove(path(job_));
+  } catch (const std::exception&) {
+    // They will be stale.
+  }
+}
+
+std::string Leases::lease_name(std::uint32_t of, std::uint64_t number) {
+  return std::string(lease_beginning) + std::to_string(buckets) + "-" + std::to_string(of) + "-" + std::to_string(number);
+}
+
+Leases::Seen Leases::list() const {
+  Seen seen;
+  for (std::string& name : disk_.list(directory_)) {
+    if (name.starts_with(job_beginning)) {
+      if (name != job_) seen.jobs.push_back(std::move(name));
+      continue;
+    }
+    if (!name.starts_with(lease_beginning)) continue;
+    std::string_view rest = std::string_view(name).substr(lease_beginning.size());
+    std::uint64_t of_so_many = 0;
+    std::uint64_t of = 0;
+    std::uint64_t number = 0;
+    if (take_number(rest, of_so_many) && take_number(rest, of) && take_number(rest, number) && of_so_many == buckets && of <= all)
+      seen.leases[static_cast<std::uint32_t>(of)].insert(number);
+  }
+  return seen;
+}
+
+bool Leases::is_fresh(const std::string& name) const {
+  const std::optional<std::chrono::nanoseconds> touched = disk_.touched(path(name));
+  return touched && now_ - *touched < stale_ && (disk_.is_held(path(name)) || !is_of_this_host(name));
+}
+
+// A file system may have locks that are seen on the host only that has them.
+bool Leases::is_of_this_host(const std::string& name) const {
+  std::string job(most_of_name, '\0');
+  try {
+    job.resize(disk_.open(path(name))->read(0, std::as_writable_bytes(std::span(job))));
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+    return true;
+  }
+  return host_of(job) == host_of(job_);
+}
+
+bool Leases::is_others(const Seen& seen, std::uint32_t of) const {
+  const auto found = seen.leases.find(of);
+  if (found == seen.leases.end()) return false;
+  const std::uint64_t highest = *found->second.rbegin();
+  const auto ours = held_.find(of);
+  if (ours != held_.end() && ours->second >= highest) return false;
+  return is_fresh(lease_name(of, highest));
+}
+
+bool Leases::any_bucket_of_others(const Seen& seen) const {
+  for (const auto& [of, numbers] : seen.leases) {
+    if (of != all && is_others(seen, of)) return true;
+  }
+  return false;
+}
+
+// Of several who try, one has it. What is below it is stale, and goes.
+bool Leases::take(const Seen& seen, std::uint32_t of) {
+  const auto found = seen.leases.find(of);
+  const std::uint64_t number = found == seen.leases.end() ? 0 : *found->second.rbegin() + 1;
+  if (!disk_.link(path(job_), path(lease_name(of, number)))) return false;
+  held_[of] = number;
+  if (found != seen.leases.end()) {
+    for (const std::uint64_t lower : found->second) remove_if_there(disk_, path(lease_name(of, lower)));
+  }
+  return true;
+}
+
+void Leases::drop(std::uint32_t of) {
+  const auto found = held_.find(of);
+  if (found == held_.end()) return;
+  const std::string name = lease_name(of, found->second);
+  held_.erase(found);
+  remove_if_there(disk_, path(name));
+}
+
+void Leases::switch_off(const std::string& why) {
+  mode_ = Mode::off;
+  trouble_ = why;
+  held_.clear();
+}
+
+// Where this job belongs that has nothing yet.
+void Leases::find_place(const Seen& seen) {
+  if (any_bucket_of_others(seen)) {
+    // What somebody had who was alone, and has died, is taken from there by whoever wants it.
+    if (!is_others(seen, all)) mode_ = Mode::sharing;
+    return;
+  }
+  if (is_others(seen, all) || !take(seen, all)) return;
+  // Somebody may have taken a bucket meanwhile.
+  if (any_bucket_of_others(list())) {
+    drop(all);
+    mode_ = Mode::sharing;
+  } else {
+    mode_ = Mode::alone;
+  }
+}
+
+void Leases::note_lost(const Seen& seen, Changes& changes) {
+  for (auto at = held_.begin(); at != held_.end();) {
+    const auto found = seen.leases.find(at->first);
+    if (found != seen.leases.end() && *found->second.rbegin() == at->second) {
+      ++at;
+      continue;
+    }
+    if (at->first == all) {
+      mode_ = Mode::waiting;
+    } else {
+      changes.lost.push_back(at->first);
+    }
+    at = held_.erase(at);
+  }
+}
+
+Leases::Changes Leases::look() {
+  Changes changes;
+  if (mode_ == Mode::off) return changes;
+  try {
+    now_ = disk_.touch(path(job_));
+    const Seen seen = list();
+    note_lost(seen, changes);
+    if (mode_ == Mode::waiting) find_place(seen);
+    if (mode_ == Mode::alone) {
+      for (const std::string& job : seen.jobs) {
+        if (is_fresh(job)) mode_ = Mode::asked;
+      }
+    }
+  } catch (const std::exception& error) {
+    switch_off(error.what());
+  }
+  return changes;
+}
+
+Leases::Changes Leases::get(const std::vector<std::uint32_t>& wanted, std::size_t most) {
+  Changes changes;
+  if (mode_ != Mode::sharing || wanted.empty()) return changes;
+  try {
+    const Seen seen = list();
+    // Who has just come, and thinks that it is alone, will see this job.
+    if (is_others(seen, all)) return changes;
+    for (const std::uint32_t bucket : wanted) {
+      if (changes.gained.size() == most) break;
+      if (held_.contains(bucket) || is_others(seen, bucket) || !take(seen, bucket)) continue;
+      changes.gained.push_back(bucket);
+    }
+    if (!changes.gained.empty() && is_others(list(), all)) {
+      for (const std::uint32_t bucket : changes.gained) drop(bucket);
+      changes.gained.clear();
+    }
+  } catch (const std::exception& error) {
+    switch_off(error.what());
+    changes = {};
+  }
+  return changes;
+}
+
+Leases::Changes Leases::share(const std::vector<std::uint32_t>& begun) {
+  Changes changes;
+  if (mode_ != Mode::asked) return changes;
+  try {
+    const Seen seen = list();
+    for (const std::uint32_t bucket : begun) {
+      if (!held_.contains(bucket) && !is_others(seen, bucket) && take(seen, bucket)) changes.gained.push_back(bucket);
+    }
+    drop(all);
+    mode_ = Mode::sharing;
+  } catch (const std::exception& error) {
+    switch_off(error.what());
+    changes = {};
+  }
+  return changes;
+}
+
+void Leases::give_back(std::uint32_t bucket) {
+  try {
+    drop(bucket);
+  } catch (const std::exception& error) {
+    switch_off(error.what());
+  }
+}
+
+}  // namespace rankview::checkpoint
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -1435,6 +1937,11 @@ class PosixFile final : public File {
   }
   void sync() override {
     if (::fdatasync(descriptor_) != 0) refuse(errno, "syncing " + path_);
+  }
+  std::chrono::nanoseconds touched() {
+    struct stat is {};
+    if (::fstat(descriptor_, &is) != 0) refuse(errno, "looking at " + path_);
+    return std::chrono::seconds(is.st_mtim.tv_sec) + std::chrono::nanoseconds(is.st_mtim.tv_nsec);
   }
   // For as long as it is open, here or in a child. False if others have locked it otherwise.
   bool lock(bool alone) {
@@ -1506,6 +2013,36 @@ class PosixDisk final : public Disk {
     auto file = open(path, O_RDWR | O_CREAT, "opening ");
     return file->lock(alone) ? std::make_unique<PosixHold>(std::move(file)) : nullptr;
   }
+  bool is_held(const std::string& path) override {
+    try {
+      // What is locked here goes with the opening.
+      return !open(path, O_RDONLY, "opening ")->lock(false);
+    } catch (const std::system_error& error) {
+      return error.code() != std::errc::no_such_file_or_directory;
+    }
+  }
+  bool link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) == 0) return true;
+    if (errno != EEXIST) refuse(errno, "linking " + from);
+    // Over a network it may have been made, and the answer been lost.
+    struct stat one {};
+    struct stat other {};
+    return ::lstat(from.c_str(), &one) == 0 && ::lstat(to.c_str(), &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+  }
+  std::chrono::nanoseconds touch(const std::string& path) override {
+    // Without a time it is that of the file server.
+    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) refuse(errno, "touching " + path);
+    return open(path, O_RDONLY, "opening ")->touched();
+  }
+  std::optional<std::chrono::nanoseconds> touched(const std::string& path) override {
+    try {
+      // What is opened is not what was known of it a while ago.
+      return open(path, O_RDONLY, "opening ")->touched();
+    } catch (const std::system_error& error) {
+      if (error.code() == std::errc::no_such_file_or_directory) return std::nullopt;
+      throw;
+    }
+  }
 
  private:
   static std::unique_ptr<PosixFile> open(const std::string& path, int flags, const char* doing) {
@@ -1526,6 +2063,155 @@ class PosixDisk final : public Disk {
 Disk& posix_disk() {
   static PosixDisk disk;
   return disk;
+}
+
+}  // namespace rankview::checkpoint
+
+namespace rankview::checkpoint {
+namespace {
+
+void append(std::vector<std::uint32_t>& to, const std::vector<std::uint32_t>& from) { to.insert(to.end(), from.begin(), from.end()); }
+
+}  // namespace
+
+Sharing::Sharing(Disk& disk, const std::string& directory, Settings settings)
+    : settings_(std::move(settings)), leases_(std::in_place, disk, directory, settings_.job, settings_.stale, settings_.clock) {
+  // Whoever submits something right away knows how things are.
+  std::unique_lock guard(mutex_);
+  step(guard, true);
+  guard.unlock();
+  thread_ = transport::Thread(settings_.clock, [this] { run(); });
+}
+
+Sharing::~Sharing() { stop(); }
+
+void Sharing::stop() {
+  {
+    const std::lock_guard guard(mutex_);
+    quitting_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Sharing::leave() {
+  stop();
+  leases_.reset();
+}
+
+bool Sharing::splits() const {
+  const std::lock_guard guard(mutex_);
+  return news_.splits;
+}
+
+Sharing::News Sharing::take_news() {
+  const std::lock_guard guard(mutex_);
+  any_news_.store(false, std::memory_order_relaxed);
+  News news = news_;
+  news_.gained.clear();
+  news_.lost.clear();
+  return news;
+}
+
+void Sharing::want(std::vector<std::uint32_t> order, std::size_t most) {
+  {
+    const std::lock_guard guard(mutex_);
+    wanted_ = std::move(order);
+    most_ = most;
+    news_.answered = wanted_.empty();
+    kicked_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Sharing::share(std::vector<std::uint32_t> begun) {
+  {
+    const std::lock_guard guard(mutex_);
+    begun_ = std::move(begun);
+    says_begun_ = true;
+    kicked_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Sharing::give_back(std::vector<std::uint32_t> buckets) {
+  {
+    const std::lock_guard guard(mutex_);
+    append(given_back_, buckets);
+    kicked_ = true;
+  }
+  changed_.notify_all();
+}
+
+void Sharing::run() {
+  std::unique_lock guard(mutex_);
+  const transport::Clock& clock = settings_.clock;
+  auto next_look = clock.steady_now() + settings_.look;
+  while (!quitting_) {
+    clock.wait_for(changed_, guard, next_look - clock.steady_now(), [this] { return quitting_ || kicked_; });
+    if (quitting_) return;
+    const bool looks = clock.steady_now() >= next_look;
+    if (looks) next_look = clock.steady_now() + settings_.look;
+    step(guard, looks);
+    if (!looks || !settings_.attend || !(any_news() || news_.splits)) continue;
+    guard.unlock();
+    settings_.attend();
+    guard.lock();
+  }
+}
+
+// Does what was asked for, without the lock meanwhile.
+void Sharing::step(std::unique_lock<std::mutex>& guard, bool looks) {
+  kicked_ = false;
+  const std::vector<std::uint32_t> given_back = std::exchange(given_back_, {});
+  const std::vector<std::uint32_t> begun = std::exchange(begun_, {});
+  const bool says_begun = std::exchange(says_begun_, false);
+  const std::vector<std::uint32_t> wanted = wanted_;
+  const std::size_t most = most_;
+  const Leases::Mode before = leases_->mode();
+  guard.unlock();
+  Leases::Changes changes;
+  const auto add = [&changes](const Leases::Changes& more) {
+    append(changes.gained, more.gained);
+    append(changes.lost, more.lost);
+  };
+  if (looks) add(leases_->look());
+  // What has ended here, and others may look for from here on, is where they find it.
+  if ((says_begun || !given_back.empty()) && settings_.flush) settings_.flush();
+  if (says_begun) add(leases_->mode() == Leases::Mode::asked ? leases_->share(begun) : leases_->get(begun, begun.size()));
+  for (const std::uint32_t bucket : given_back) leases_->give_back(bucket);
+  const Leases::Changes got = leases_->get(wanted, most);
+  add(got);
+  const Leases::Mode mode = leases_->mode();
+  // What others have finished before they gave it back is found now. Who was not alone before may have missed something.
+  const bool opens = splits(before) && !splits(mode);
+  if ((!got.gained.empty() || opens) && settings_.read_on) settings_.read_on();
+  if (mode == Leases::Mode::off && before != Leases::Mode::off && settings_.warn)
+    settings_.warn("jobs that use one checkpoint at the same time do not split the work, since leases cannot be had: " +
+                   leases_->trouble());
+  const bool had_all = before == Leases::Mode::alone || (before == Leases::Mode::asked && !says_begun);
+  if ((!changes.lost.empty() || (had_all && splits(mode))) && settings_.warn)
+    settings_.warn("other jobs have taken over tasks of this one, which gave no sign of life for " +
+                   std::to_string(settings_.stale.count()) + " ms (RANKVIEW_LEASE_MS); some may be done twice");
+  guard.lock();
+  note_changes(changes);
+  const bool answers = !news_.answered && wanted == wanted_ && (!got.gained.empty() || !splits(mode));
+  if (answers) {
+    news_.answered = true;
+    wanted_.clear();
+  }
+  const bool news = answers || !changes.gained.empty() || !changes.lost.empty() || news_.splits != splits(mode) ||
+                    (mode == Leases::Mode::asked) != news_.asked;
+  news_.splits = splits(mode);
+  news_.asked = mode == Leases::Mode::asked;
+  if (news) any_news_.store(true, std::memory_order_release);
+}
+
+// What was lost and gained again is gained; what was gained and lost before anybody heard of it is only lost.
+void Sharing::note_changes(const Leases::Changes& changes) {
+  for (const std::uint32_t bucket : changes.lost) std::erase(news_.gained, bucket);
+  append(news_.lost, changes.lost);
+  append(news_.gained, changes.gained);
 }
 
 }  // namespace rankview::checkpoint
@@ -1576,6 +2262,7 @@ struct Effective {
   bool status_signal = true;
   bool detection = true;
   std::chrono::milliseconds silence{2000};
+  std::chrono::milliseconds lease{30'000};
   std::chrono::seconds start_limit{300};
   bool drain_signals = true;
   std::chrono::seconds walltime{0};
@@ -1708,8 +2395,6 @@ class Keys {
 }  // namespace rankview::detail
 
 #include <rankview/detail/call.hpp>
-
-#include <set>
 
 // What the controller knows of few calls.
 namespace rankview::inline abi_0_1::detail {
@@ -4744,6 +5429,8 @@ class TaskQueue {
   void enqueue(const detail::Call& call, Grants* at_once = nullptr);
   // Those of one block, of a call whose items may begin as they come.
   void enqueue(const detail::Call& call, const detail::ArgumentBlock& block, Grants* at_once = nullptr);
+  // Some of a block.
+  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block, std::uint64_t first, std::uint64_t count);
   // One item once more, and not on these engines if that can be helped. `alone`: its engine should have nothing else meanwhile. False if
   // nobody may run it.
   bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone);
@@ -5081,19 +5768,35 @@ namespace rankview::controller {
 // The checkpoints that a run has opened, by directory, until it ends. Thread-safe.
 class Checkpoints {
  public:
-  Checkpoints(checkpoint::Disk& disk, const transport::Clock& clock) : disk_(disk), clock_(clock) {}
+  // For all of them; see Checkpoint::Settings.
+  struct Settings {
+    checkpoint::Disk& disk;
+    transport::Clock clock;
+    std::chrono::milliseconds lease{0};
+    std::function<void()> attend;
+  };
+
+  explicit Checkpoints(Settings settings) : settings_(std::move(settings)) {}
 
   // Throws UsageError if the directory cannot be used. Reads what there is the first time.
   std::shared_ptr<checkpoint::Checkpoint> open(const std::string& directory);
   // Waits until all that was added is on disk, or the disk takes no more, or for so long each.
   void flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
+  // From here on nobody is called.
+  void stop_sharing();
+  // The run has ended: other jobs may have at once what was this one's.
+  void leave();
   // Throws UsageError if something else of that name and version was called in this run.
   void tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function);
 
  private:
-  checkpoint::Disk& disk_;
-  const transport::Clock clock_;
+  [[nodiscard]] std::vector<std::shared_ptr<checkpoint::Checkpoint>> all();
+  [[nodiscard]] std::shared_ptr<checkpoint::Checkpoint> read(const std::string& directory) const;
+
+  const Settings settings_;
   std::mutex mutex_;
+  std::condition_variable opened_;
+  std::set<std::string> opening_;  // those that somebody reads just now
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> open_;
   std::map<std::string, std::shared_ptr<checkpoint::Checkpoint>> named_;  // the same, as callers name them
   std::map<std::pair<std::string, std::string>, std::pair<const std::type_info*, const void*>> callables_;  // by name and version
@@ -5108,8 +5811,8 @@ namespace rankview::controller {
 class ResultKeeper {
  public:
   // `recorder`: hears of values, null for nobody.
-  ResultKeeper(ItemLedger& ledger, UserWork& work, checkpoint::Disk& disk, const transport::Clock& clock, Recorder* recorder = nullptr)
-      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(disk, clock) {}
+  ResultKeeper(ItemLedger& ledger, UserWork& work, Checkpoints::Settings settings, Recorder* recorder = nullptr)
+      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(std::move(settings)) {}
 
   // The directories that they are kept in; has a lock of its own.
   [[nodiscard]] Checkpoints& checkpoints() { return checkpoints_; }
@@ -5311,6 +6014,75 @@ class RetryPolicy {
 
 }  // namespace rankview::controller
 
+#include <bitset>
+
+namespace rankview::controller {
+
+// Items that wait for a lease, since other jobs use their checkpoint, too: they stand in no queue until this job has the bucket that they
+// fall into. Buckets are got one after the other, when the engines will soon have nothing else, and given back when all that had begun of
+// them has ended.
+class Shares {
+ public:
+  explicit Shares(const CallRegistry& calls) : calls_(calls) {}
+
+  // From here on it may be split, whether or not anything of it is to be run: others may have to wait until this job says so. Only one that
+  // has a Sharing.
+  void add(const std::shared_ptr<checkpoint::Checkpoint>& in);
+  // Whether look() may have anything to say; asked in each round.
+  [[nodiscard]] bool any_to_look_at() const;
+  // How many items wait for other jobs, or for this one to have less to do; of some it may not be known yet that they have been given up.
+  [[nodiscard]] std::size_t waiting() const;
+  // Whether items of the call have to be asked for here before they are enqueued. Of calls with a checkpoint.
+  [[nodiscard]] bool splits(const detail::Call& call) const;
+  // Keeps those of the items [begin, end) that wait and are not this job's now. Gives the others.
+  std::vector<std::uint64_t> withhold(const detail::Call& call, std::uint64_t begin, std::uint64_t end);
+  // Forgets all items of a checkpoint, which are told anew.
+  void forget(const checkpoint::Checkpoint* in);
+  // Items that are with engines.
+  void note_begun(const detail::Call& call, std::uint64_t item);
+
+  // What is to be done about it, after a look at what has changed.
+  struct Round {
+    // Of these, what waits is to be withheld, and what has been handed out noted as begun; then tell_begun().
+    std::vector<const checkpoint::Checkpoint*> to_split;
+    // May be found now, or run, by call.
+    std::map<std::uint64_t, std::vector<std::uint64_t>> released;
+  };
+  // These are looked for, or enqueued; until then they are not withheld.
+  void note_released(const detail::Call& call, const std::vector<std::uint64_t>& items);
+  // `needs`: the engines will soon have nothing else.
+  [[nodiscard]] Round look(std::int64_t now, bool needs, std::size_t engines);
+  void tell_begun(const checkpoint::Checkpoint* in);
+
+ private:
+  static constexpr std::uint32_t buckets = checkpoint::Leases::buckets;
+
+  struct Share {
+    std::shared_ptr<checkpoint::Checkpoint> in;
+    bool splits = false;
+    bool wants = false;
+    std::int64_t wanted_at = 0;
+    std::bitset<buckets> held;
+    std::array<std::vector<TaskId>, buckets> withheld;
+    std::array<std::vector<TaskId>, buckets> begun;
+  };
+
+  Share& share_of(const detail::Call& call);
+  void hear(Share& share, Round& round);
+  void release(Share& share, std::uint32_t bucket, Round& round);
+  void give_back_idle(Share& share);
+  void want_more(Share& share, std::int64_t now, std::size_t engines);
+  [[nodiscard]] bool waits(const TaskId& task) const;
+  [[nodiscard]] bool runs(const TaskId& task) const;
+
+  const CallRegistry& calls_;
+  std::map<const checkpoint::Checkpoint*, Share> shares_;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> releasing_;  // by call
+  std::int64_t next_look_ = 0;
+};
+
+}  // namespace rankview::controller
+
 namespace rankview::controller {
 
 // Tasks that several engines run together and that have thrown on one of them, while others have not ended them: those may wait in MPI for
@@ -5351,6 +6123,7 @@ struct ControllerSettings {
   std::vector<controller::EngineInfo> engines;  // engine k is the k-th
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
+  std::chrono::milliseconds lease{0};  // how long a job may be silent that has tasks of a checkpoint; 0: jobs do not split them
   controller::Forwarding forwarding;
   controller::Teams* teams = nullptr;                  // outlives the controller, for the next run's
   controller::Recorder* recorder = nullptr;            // likewise; null where nobody wants to hear
@@ -5371,7 +6144,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   Controller(transport::Endpoint& endpoint, const ControllerSettings& settings);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
-  ~Controller() = default;
+  // Behind it no thread of a checkpoint comes here.
+  ~Controller() { keeper_.checkpoints().stop_sharing(); }
 
   // ---- for clients; each takes the lock ----
 
@@ -5381,6 +6155,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
   // Or of items whose results were found, and are not to be run.
   void recall(Call& call, Recalled&& found);
+  // A call is about to be made that has this checkpoint, which other jobs may use, too.
+  void share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
   // All three for a call of one block.
@@ -5472,6 +6248,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
 
  private:
   class FirstEncoding;
+  class Release;
   using MakeError = controller::ItemLedger::MakeError;
 
   // Calls, from their submission to their end.
@@ -5479,6 +6256,11 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void add(Call& call, ArgumentBlock&& block);
   void enqueue(Call& call, const ArgumentBlock* block);
   void enqueue_rest(Call& call);
+  void enqueue_ours(Call& call, std::uint64_t begin, std::uint64_t end);
+  void enqueue_runs(Call& call, const std::vector<std::uint64_t>& items);
+  bool look_at_shares();
+  void attend_to_shares();
+  void split(const checkpoint::Checkpoint* in);
   void note_keys(Call& call, std::span<const checkpoint::Key> keys);
   void lay_out(Call& call);
   void make_room(Call& call);
@@ -5559,6 +6341,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::Dispatcher dispatcher_;
   controller::RetryPolicy retries_;
   controller::ResultKeeper keeper_;
+  controller::Shares shares_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   mutable controller::Driver driver_;  // goes first, and its thread with it
@@ -7883,6 +8666,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.driver.clock = clock;
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
+  settings.lease = options.lease;
   settings.teams = &teams;
   settings.recorder = recorders.get();
   settings.keeps_all = hub != nullptr && options.keep == Keep::all;
@@ -8568,7 +9352,6 @@ void HubRecorder::run_ends(bool failed, const std::string& reason) { database_->
 
 }  // namespace rankview
 
-#include <charconv>
 #include <type_traits>
 
 namespace rankview::inline abi_0_1::detail {
@@ -8639,6 +9422,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
     Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
+    Described{"RANKVIEW_LEASE_MS", &Options::lease, &Effective::lease, hour_in_us},
     Described{"RANKVIEW_START_LIMIT_S", &Options::start_limit, &Effective::start_limit, 1'000'000},
     Described{"RANKVIEW_DRAIN_SIGNALS", &Options::drain_signals, &Effective::drain_signals, 1},
     Described{"RANKVIEW_WALLTIME", &Options::walltime, &Effective::walltime, most_seconds},
@@ -9915,8 +10699,11 @@ void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
   checkpointed.retry_failed = flags.retry_failed;
   if (!checkpointed.key) call.controller->checkpoints().tell_apart(checkpointed.as, as.callable, call.function.code);
   checkpointed.in = call.controller->checkpoints().open(flags.checkpoint);
-  checkpointed.callable = checkpointed.in->enlist(checkpointed.as);
+  checkpointed.callable = checkpointed.in->enlist(
+      checkpointed.as,
+      checkpointed.key ? "tasks whose key is of type " + engine::type_name(checkpointed.key.function().result()) : checkpointed.as.shown);
   if (checkpointed.strict) checkpointed.in->hurry();
+  if (checkpointed.in->sharing() != nullptr) call.controller->share(checkpointed.in);
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
   call.life().checkpointed = true;
   call.life().saves = true;
@@ -10017,34 +10804,68 @@ checkpoint::Origin this_process() {
 }  // namespace
 
 std::shared_ptr<checkpoint::Checkpoint> Checkpoints::open(const std::string& directory) {
-  const std::lock_guard guard(mutex_);
+  std::unique_lock guard(mutex_);
   std::error_code unknown;
   if (const auto known = named_.find(directory); known != named_.end()) return known->second;
+  // The client may go elsewhere, and what is to be written is still to be found.
   const std::string path = std::filesystem::weakly_canonical(std::filesystem::absolute(directory, unknown), unknown);
   const std::string& name = unknown ? directory : path;
+  const auto not_being_opened = [this, &name] { return !opening_.contains(name); };
+  while (!settings_.clock.wait_for(opened_, guard, std::chrono::hours(1), not_being_opened)) continue;
   if (const auto known = open_.find(name); known != open_.end()) return named_[directory] = known->second;
+  opening_.insert(name);
+  guard.unlock();
+  std::shared_ptr<checkpoint::Checkpoint> opened;
+  std::exception_ptr error;
+  try {
+    opened = read(name);
+  } catch (const std::system_error& refused) {
+    error = std::make_exception_ptr(UsageError("the checkpoint " + directory + " cannot be used: " + refused.what()));
+  } catch (...) {
+    error = std::current_exception();
+  }
+  guard.lock();
+  opening_.erase(name);
+  opened_.notify_all();
+  if (error) std::rethrow_exception(error);
+  open_.emplace(name, opened);
+  return named_[directory] = std::move(opened);
+}
+
+// It takes its time, so it is done without the lock.
+std::shared_ptr<checkpoint::Checkpoint> Checkpoints::read(const std::string& directory) const {
   checkpoint::Checkpoint::Settings settings;
   settings.origin = this_process();
-  settings.clock = clock_;
-  settings.now = [clock = clock_] { return std::chrono::nanoseconds(clock.now()); };
+  settings.clock = settings_.clock;
+  settings.lease = settings_.lease;
+  settings.attend = settings_.attend;
+  settings.now = [clock = settings_.clock] { return std::chrono::nanoseconds(clock.now()); };
   settings.warn = [](const std::string& what) { std::fprintf(stderr, "rankview: %s\n", what.c_str()); };
-  try {
-    auto opened = std::make_shared<checkpoint::Checkpoint>(disk_, directory, std::move(settings));
-    open_.emplace(name, opened);
-    return named_[directory] = std::move(opened);
-  } catch (const std::system_error& error) {
-    throw UsageError("the checkpoint " + directory + " cannot be used: " + error.what());
-  }
+  return std::make_shared<checkpoint::Checkpoint>(settings_.disk, directory, std::move(settings));
 }
 
 void Checkpoints::flush(std::optional<std::chrono::milliseconds> limit) {
-  std::vector<std::shared_ptr<checkpoint::Checkpoint>> all;
-  {
-    const std::lock_guard guard(mutex_);
-    for (const auto& [directory, checkpoint] : open_) all.push_back(checkpoint);
-  }
   // Whatever could not be written is told when they go.
-  for (const auto& checkpoint : all) checkpoint->flush(limit);
+  for (const auto& checkpoint : all()) checkpoint->flush(limit);
+}
+
+void Checkpoints::stop_sharing() {
+  for (const auto& checkpoint : all()) {
+    if (checkpoint->sharing() != nullptr) checkpoint->sharing()->stop();
+  }
+}
+
+void Checkpoints::leave() {
+  for (const auto& checkpoint : all()) {
+    if (checkpoint->sharing() != nullptr) checkpoint->sharing()->leave();
+  }
+}
+
+std::vector<std::shared_ptr<checkpoint::Checkpoint>> Checkpoints::all() {
+  const std::lock_guard guard(mutex_);
+  std::vector<std::shared_ptr<checkpoint::Checkpoint>> all;
+  for (const auto& [directory, checkpoint] : open_) all.push_back(checkpoint);
+  return all;
 }
 
 void Checkpoints::tell_apart(const checkpoint::Callable& callable, const std::type_info& type, const void* function) {
@@ -10145,7 +10966,8 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      keeper_(ledger_, work_, *settings.disk, settings.driver.clock, settings.recorder),
+      keeper_(ledger_, work_, {*settings.disk, settings.driver.clock, settings.lease, [this] { attend_to_shares(); }}, settings.recorder),
+      shares_(calls_),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
       driver_(*this, work_, settings.driver) {
@@ -10170,6 +10992,10 @@ void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const check
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
   if (driver_.may_drive()) round();
+}
+
+void Controller::share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint) {
+  locked([this, &checkpoint] { shares_.add(checkpoint); });
 }
 
 void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
@@ -10254,7 +11080,11 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   if (gives_back(call)) {
     give_back(call, total - added.count, total);
   } else if (controller::enqueued_as_they_come(call) && !call.life().waits) {
-    enqueue(call, &added);
+    if (call.life().checkpointed && shares_.splits(call)) {
+      enqueue_ours(call, added.first, total);
+    } else {
+      enqueue(call, &added);
+    }
   }
 }
 
@@ -10444,6 +11274,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   visit.unlock();
   driver_.stop_progress_thread();
   keeper_.checkpoints().flush();
+  keeper_.checkpoints().leave();
 }
 
 }  // namespace rankview::detail
@@ -10642,6 +11473,8 @@ std::string Controller::describe() {
     text = calls.empty() ? "nothing is under way\n" : std::to_string(calls.size()) + " calls are under way\n";
     for (std::size_t i = 0; i < calls.size() && i < most_calls; ++i) text += line_of(*calls[i], now());
     if (calls.size() > most_calls) text += "  and " + std::to_string(calls.size() - most_calls) + " more\n";
+    if (const std::size_t withheld = shares_.waiting(); withheld != 0)
+      text += "  " + std::to_string(withheld) + " tasks may be done by other jobs that use their checkpoint\n";
     if (work_.busy()) text += "  code of the program's reads, encodes or folds values\n";
     if (work_.continuations().busy()) text += "  continuations run, or are to run\n";
   });
@@ -13299,6 +14132,7 @@ bool Controller::round() {
   if (!queue_.timers().empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
+  if (shares_.any_to_look_at()) any = look_at_shares() || any;
   if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();
@@ -13474,6 +14308,10 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
 
 // Those that were not given up, or found in a checkpoint.
 void Controller::enqueue_rest(Call& call) {
+  if (call.life().checkpointed && shares_.splits(call)) {
+    enqueue_ours(call, 0, call.life().items.size());
+    return;
+  }
   queue_.enqueue(call);
   for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
     if (call.life().items[item].status != Status::waiting) queue_.withdraw(call, item);
@@ -13536,6 +14374,291 @@ void Controller::leave_teams(const Call& call) {
     if (const auto number = life.more->team_numbers->find(team.front()); number != life.more->team_numbers->end())
       teams_.leave(number->second);
   }
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::controller {
+
+using checkpoint::Leases;
+using detail::Call;
+
+namespace {
+
+const detail::Checkpointed& kept_of(const Call& call) { return *call.life().more->checkpointed; }
+std::uint32_t bucket_of(const Call& call, std::uint64_t item) { return Leases::bucket_of(kept_of(call).keys[item]); }
+
+}  // namespace
+
+Shares::Share& Shares::share_of(const Call& call) { return shares_.at(kept_of(call).in.get()); }
+
+void Shares::add(const std::shared_ptr<checkpoint::Checkpoint>& in) {
+  const auto [added, first] = shares_.try_emplace(in.get());
+  if (!first) return;
+  added->second.in = in;
+  // The rest of what there is to know is heard in the next look, which can act on it.
+  added->second.splits = in->sharing()->splits();
+}
+
+bool Shares::any_to_look_at() const {
+  return std::any_of(shares_.begin(), shares_.end(),
+                     [](const auto& each) { return each.second.splits || each.first->sharing()->any_news(); });
+}
+
+bool Shares::splits(const Call& call) const {
+  const auto found = shares_.find(kept_of(call).in.get());
+  return found != shares_.end() && found->second.splits;
+}
+
+std::size_t Shares::waiting() const {
+  std::size_t count = 0;
+  for (const auto& [in, share] : shares_) {
+    for (const auto& withheld : share.withheld) count += withheld.size();
+  }
+  return count;
+}
+
+std::vector<std::uint64_t> Shares::withhold(const Call& call, std::uint64_t begin, std::uint64_t end) {
+  Share& share = share_of(call);
+  std::vector<std::uint64_t> ours;
+  for (std::uint64_t item = begin; item < end; ++item) {
+    if (call.life().items[item].status != Status::waiting) continue;
+    const std::uint32_t bucket = bucket_of(call, item);
+    const bool releasing = releasing_.contains({call.id, item});
+    if (releasing || share.held[bucket]) {
+      share.begun[bucket].push_back({call.id, item});
+      if (!releasing) ours.push_back(item);
+    } else {
+      share.withheld[bucket].push_back({call.id, item});
+    }
+  }
+  return ours;
+}
+
+void Shares::forget(const checkpoint::Checkpoint* in) {
+  Share& share = shares_.at(in);
+  for (auto& withheld : share.withheld) withheld.clear();
+  for (auto& begun : share.begun) begun.clear();
+}
+
+void Shares::note_released(const Call& call, const std::vector<std::uint64_t>& items) {
+  for (const std::uint64_t item : items) releasing_.erase({call.id, item});
+}
+
+void Shares::note_begun(const Call& call, std::uint64_t item) { share_of(call).begun[bucket_of(call, item)].push_back({call.id, item}); }
+
+void Shares::tell_begun(const checkpoint::Checkpoint* in) {
+  Share& share = shares_.at(in);
+  std::vector<std::uint32_t> begun;
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+    if (!share.begun[bucket].empty()) begun.push_back(bucket);
+  }
+  share.in->sharing()->share(std::move(begun));
+}
+
+Shares::Round Shares::look(std::int64_t now, bool needs, std::size_t engines) {
+  constexpr std::int64_t period = 50'000'000;     // nanoseconds between two looks at what has ended
+  constexpr std::int64_t patience = 500'000'000;  // likewise, between two wishes
+  Round round;
+  const bool looks = now >= next_look_;
+  if (looks) next_look_ = now + period;
+  for (auto& [in, share] : shares_) {
+    if (in->sharing()->any_news()) hear(share, round);
+    if (!share.splits) continue;
+    if (looks) give_back_idle(share);
+    // Others may have come to wait since.
+    if (needs && (!share.wants || now >= share.wanted_at + patience)) want_more(share, now, engines);
+  }
+  return round;
+}
+
+void Shares::hear(Share& share, Round& round) {
+  const checkpoint::Sharing::News news = share.in->sharing()->take_news();
+  for (const std::uint32_t bucket : news.lost) share.held.reset(bucket);
+  for (const std::uint32_t bucket : news.gained) share.held.set(bucket);
+  if (news.answered) share.wants = false;
+  const bool did = share.splits;
+  share.splits = news.splits || news.asked;
+  // Who is asked has to answer, also if it has only just come to have all of it, and had waited before.
+  if (news.asked || (share.splits && (!did || !news.lost.empty()))) round.to_split.push_back(share.in.get());
+  const bool ends = did && !share.splits;
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+    if (ends || share.held[bucket]) release(share, bucket, round);
+  }
+  if (!ends) return;
+  // All is this job's now.
+  share.held.reset();
+  for (auto& begun : share.begun) begun.clear();
+}
+
+void Shares::release(Share& share, std::uint32_t bucket, Round& round) {
+  std::vector<TaskId>& begun = share.begun[bucket];
+  for (const TaskId& task : std::exchange(share.withheld[bucket], {})) {
+    if (!waits(task)) continue;
+    begun.push_back(task);
+    releasing_.emplace(task.call, task.item);
+    round.released[task.call].push_back(task.item);
+  }
+}
+
+void Shares::give_back_idle(Share& share) {
+  std::vector<std::uint32_t> idle;
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+    if (!share.held[bucket]) continue;
+    std::vector<TaskId>& begun = share.begun[bucket];
+    while (!begun.empty() && !runs(begun.back())) begun.pop_back();
+    if (!begun.empty()) continue;
+    idle.push_back(bucket);
+    share.held.reset(bucket);
+  }
+  if (!idle.empty()) share.in->sharing()->give_back(std::move(idle));
+}
+
+// Whoever was submitted first goes first, as far as there are enough.
+void Shares::want_more(Share& share, std::int64_t now, std::size_t engines) {
+  std::vector<std::tuple<std::uint64_t, std::uint64_t, std::uint32_t>> first;
+  for (std::uint32_t bucket = 0; bucket < buckets; ++bucket) {
+    std::vector<TaskId>& withheld = share.withheld[bucket];
+    if (withheld.empty()) continue;
+    if (!waits(withheld.front())) std::erase_if(withheld, [this](const TaskId& task) { return !waits(task); });
+    if (!withheld.empty()) first.emplace_back(withheld.front().call, withheld.front().item, bucket);
+  }
+  if (first.empty()) return;
+  std::sort(first.begin(), first.end());
+  std::vector<std::uint32_t> order;
+  std::size_t most = 0;
+  std::size_t items = 0;
+  for (const auto& [call, item, bucket] : first) {
+    order.push_back(bucket);
+    if (items < 2 * engines) ++most;
+    items += share.withheld[bucket].size();
+  }
+  share.wants = true;
+  share.wanted_at = now;
+  share.in->sharing()->want(std::move(order), most);
+}
+
+// Whether it waits for an engine, or for this.
+bool Shares::waits(const TaskId& task) const {
+  const Call* const call = calls_.find(task.call);
+  return call != nullptr && !call->life().aborted && call->life().items[task.item].status == Status::waiting;
+}
+
+bool Shares::runs(const TaskId& task) const {
+  const Call* const call = calls_.find(task.call);
+  return call != nullptr && !detail::has_ended(call->life().items[task.item].status);
+}
+
+}  // namespace rankview::controller
+
+// Several jobs that use one checkpoint split its tasks: what is not this job's waits, and may have been done when it becomes so.
+namespace rankview::inline abi_0_1::detail {
+
+// Items that are this job's now: looks whether another has done them meanwhile, which takes the disk, and enqueues the others.
+class Controller::Release final : public controller::UserWork::Piece {
+ public:
+  Release(Controller& controller, Call& call, std::vector<std::uint64_t>&& items)
+      : Piece(call.life().self), controller_(controller), in_(*call.life().more->checkpointed), items_(std::move(items)) {
+    for (const std::uint64_t item : items_) keys_.push_back(in_.keys[item]);
+  }
+
+  void run() noexcept override {
+    try {
+      for (const checkpoint::Key& key : keys_) {
+        Recalled& recalled = found_.emplace_back();
+        const checkpoint::Found found = in_.in->find(key, recalled.bytes, in_.strict);
+        if (found == checkpoint::Found::result || (found == checkpoint::Found::failure && !in_.retry_failed))
+          recalled.parts.push_back({key, recalled.bytes.size(), found == checkpoint::Found::failure});
+      }
+    } catch (...) {
+      // There is no memory for what was found: it is done again.
+      found_.clear();
+    }
+  }
+  void finish() override {
+    CallLife& life = call().life();
+    std::vector<std::uint64_t> rest;
+    controller_.shares_.note_released(call(), items_);
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      const std::uint64_t item = items_[i];
+      // It may have been given up.
+      if (!life.in_flight || life.items[item].status != Status::waiting) continue;
+      if (i >= found_.size() || found_[i].parts.empty()) {
+        rest.push_back(item);
+        continue;
+      }
+      controller_.ledger_.granted(call(), item, item + 1, -1);
+      controller_.keeper_.recall(call(), item, std::move(found_[i]));
+    }
+    controller_.enqueue_runs(call(), rest);
+  }
+
+ private:
+  Controller& controller_;
+  const Checkpointed& in_;
+  std::vector<std::uint64_t> items_;
+  std::vector<checkpoint::Key> keys_;
+  std::vector<Recalled> found_;
+};
+
+void Controller::enqueue_ours(Call& call, std::uint64_t begin, std::uint64_t end) {
+  enqueue_runs(call, shares_.withhold(call, begin, end));
+}
+
+// Items that wait and stand in no queue, in order: those behind each other together.
+void Controller::enqueue_runs(Call& call, const std::vector<std::uint64_t>& items) {
+  for (std::size_t i = 0; i < items.size();) {
+    const ArgumentBlock& block = *block_of(call, items[i]);
+    const std::uint64_t block_end = block.first + block.count;
+    std::uint64_t count = 1;
+    while (i + count < items.size() && items[i + count] == items[i] + count && items[i + count] < block_end) ++count;
+    queue_.enqueue(call, block, items[i], count);
+    i += count;
+  }
+}
+
+// Whether anything has to be done about it.
+bool Controller::look_at_shares() {
+  constexpr std::size_t together = 1024;  // items that are looked for before others get their turn
+  const auto engines = static_cast<std::size_t>(engines_.count());
+  const scheduler::Scheduler& scheduler = queue_.scheduler();
+  // What waits may be for some engines only.
+  const bool needs = scheduler.waiting() < 2 * engines || scheduler.any_idle();
+  controller::Shares::Round round = shares_.look(now(), needs, engines);
+  for (const checkpoint::Checkpoint* const in : round.to_split) split(in);
+  for (auto& [number, items] : round.released) {
+    Call* const call = calls_.find(number);
+    if (call == nullptr) continue;
+    std::sort(items.begin(), items.end());
+    for (std::size_t first = 0; first < items.size(); first += together) {
+      const auto begin = items.begin() + static_cast<std::ptrdiff_t>(first);
+      const auto end = items.begin() + static_cast<std::ptrdiff_t>(std::min(items.size(), first + together));
+      work_.add(std::make_unique<Release>(*this, *call, std::vector(begin, end)));
+    }
+  }
+  return !round.to_split.empty() || !round.released.empty();
+}
+
+// The client may be busy otherwise, and others wait for what this job has.
+void Controller::attend_to_shares() {
+  if (locked([this] { return shares_.any_to_look_at() && look_at_shares(); })) driver_.wake_progress_thread();
+}
+
+// Another job has come, or has taken over what was this job's: it may do all that has not been handed out.
+void Controller::split(const checkpoint::Checkpoint* in) {
+  shares_.forget(in);
+  for (const auto& call : calls_.unfinished()) {
+    const CallLife& life = call->life();
+    if (!life.checkpointed || life.more->checkpointed->in.get() != in || !in_pool(*call) || life.waits) continue;
+    const std::uint64_t count = life.items.size();
+    for (std::uint64_t item = 0; item < count; ++item) {
+      if (life.items[item].status == Status::handed_out) shares_.note_begun(*call, item);
+    }
+    if (!life.laid_out && !controller::enqueued_as_they_come(*call)) continue;
+    queue_.withdraw(*call);
+    enqueue_ours(*call, 0, count);
+  }
+  shares_.tell_begun(in);
 }
 
 }  // namespace rankview::detail
@@ -14041,6 +15164,10 @@ scheduler::Work TaskQueue::work_for(const Call& call, std::uint64_t first, std::
 
 void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, Grants* at_once) {
   submit(work_for(call, block.first, block.count, block), placement(call, block.first), at_once);
+}
+
+void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, std::uint64_t first, std::uint64_t count) {
+  submit(work_for(call, first, count, block), placement(call, first), nullptr);
 }
 
 void TaskQueue::enqueue(const Call& call, Grants* at_once) {

@@ -64,6 +64,9 @@ struct Options {
   /// `RANKVIEW_SILENCE_MS` (2000): an engine that has given no sign of life for so long is set aside: it is handed nothing until it
   /// answers.
   std::optional<std::chrono::milliseconds> silence{};
+  /// `RANKVIEW_LEASE_MS` (30000): of jobs that use one checkpoint at the same time, each takes tasks that the others leave to it; what one
+  /// had that gives no sign of life for so long others do. 0: they do not split the work.
+  std::optional<std::chrono::milliseconds> lease{};
   /// `RANKVIEW_START_LIMIT_S` (300): MPI_Init and the making of a cluster take all ranks, and wait for ever for one that has died; after so
   /// many seconds a rank ends with an error instead. 0 for no limit. Not without detection.
   std::optional<std::chrono::seconds> start_limit{};

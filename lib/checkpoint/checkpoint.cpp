@@ -8,6 +8,8 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <set>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -40,9 +42,23 @@ Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
   begin_use();
   read_all();
   thread_ = transport::Thread(settings_.clock, [this] { write_now_and_then(); });
+  if (settings_.lease.count() == 0) return;
+  Sharing::Settings sharing;
+  sharing.job = job_name();
+  sharing.stale = settings_.lease;
+  sharing.look = std::min<std::chrono::milliseconds>(std::chrono::seconds(1), settings_.lease / 10);
+  sharing.clock = settings_.clock;
+  sharing.read_on = [this] { read_on(); };
+  // No longer than leases last that are not renewed meanwhile.
+  const auto patience = std::min<std::chrono::milliseconds>(std::chrono::seconds(10), settings_.lease / 3);
+  sharing.flush = [this, patience] { flush(patience); };
+  sharing.warn = settings_.warn;
+  sharing.attend = settings_.attend;
+  sharing_ = std::make_unique<Sharing>(disk_, directory_, std::move(sharing));
 }
 
 Checkpoint::~Checkpoint() {
+  if (sharing_ != nullptr) sharing_->stop();
   {
     const std::lock_guard guard(mutex_);
     quitting_ = true;
@@ -52,6 +68,8 @@ Checkpoint::~Checkpoint() {
   if (additions_ != durable_ || dropped_ != 0)
     settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
                    " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+  // What others may do now is on disk.
+  sharing_.reset();
 }
 
 // Lets it be known that a job uses it. Who rewrites the journals is waited for.
@@ -72,15 +90,18 @@ void Checkpoint::begin_use() {
 
 void Checkpoint::read_all() {
   for (const std::string& name : disk_.list(directory_)) {
-    if (!name.ends_with(journal_ending)) continue;
-    try {
-      read(name);
-    } catch (const OfLaterVersion& later) {
-      settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
-                     std::to_string(format_version) + "; what it says is left out");
-    } catch (const std::exception& error) {
-      settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
-    }
+    if (name.ends_with(journal_ending)) read_new(name);
+  }
+}
+
+void Checkpoint::read_new(const std::string& name) {
+  try {
+    read(name);
+  } catch (const OfLaterVersion& later) {
+    settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
+                   std::to_string(format_version) + "; what it says is left out");
+  } catch (const std::exception& error) {
+    settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
   }
 }
 
@@ -89,11 +110,56 @@ void Checkpoint::read(const std::string& name) {
   const auto file = disk_.open(path(name));
   // Should reading fail halfway, what was read of it is there.
   const auto journal = static_cast<std::uint32_t>(journals_.size());
-  journals_.push_back({name, nullptr});
-  ReadSoFar so_far;
+  journals_.push_back({name, nullptr, {}, true});
   Damage damage;
-  contents_.read(*file, journal, so_far, damage);
+  contents_.read(*file, journal, journals_[journal].read, damage);
   tell_damage(name, damage);
+}
+
+// A job's journals and what says that it lives begin alike.
+std::string Checkpoint::job_name() const {
+  const Origin& origin = settings_.origin;
+  return origin.host + "-" + std::to_string(origin.process) + "-" + std::to_string(origin.began);
+}
+
+void Checkpoint::read_on() {
+  try {
+    const std::vector<std::string> names = disk_.list(directory_);
+    const std::lock_guard guard(mutex_);
+    std::set<std::string_view> known;
+    for (const Journal& journal : journals_) known.insert(journal.name);
+    const std::string mine = job_name() + "-";
+    std::set<std::string_view> jobs;
+    std::vector<std::string> added;
+    for (const std::string& name : names) {
+      if (name.starts_with(job_beginning)) jobs.insert(std::string_view(name).substr(job_beginning.size()));
+      if (name.ends_with(journal_ending) && !name.starts_with(mine) && !known.contains(name)) added.push_back(name);
+    }
+    for (std::size_t number = 0; number < journals_.size(); ++number) {
+      Journal& journal = journals_[number];
+      if (number == ours_ || journal.name.starts_with(mine)) continue;
+      // Of a job that has gone this is the last time.
+      const bool lives = jobs.contains(std::string_view(journal.name).substr(0, journal.name.rfind('-')));
+      if (journal.grows || lives) read_on(number);
+      journal.grows = lives;
+    }
+    for (const std::string& name : added) read_new(name);
+  } catch (const std::exception& error) {
+    settings_.warn("the checkpoint " + directory_ + ": what other jobs have finished cannot be read: " + error.what());
+  }
+}
+
+void Checkpoint::read_on(std::size_t number) {
+  Journal& journal = journals_[number];
+  try {
+    const auto file = disk_.open(path(journal.name));
+    if (file->size() <= journal.read.end) return;
+    Damage damage;
+    contents_.read(*file, static_cast<std::uint32_t>(number), journal.read, damage);
+    tell_damage(journal.name, damage);
+  } catch (const OfLaterVersion&) {
+    // That was told when it was met.
+  }
 }
 
 void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
@@ -105,14 +171,14 @@ void Checkpoint::tell_damage(const std::string& name, const Damage& damage) cons
                    " records that only a later rankview knows; they are left out");
 }
 
-std::uint32_t Checkpoint::enlist(const Callable& callable) {
+std::uint32_t Checkpoint::enlist(const Callable& callable, const std::string& what) {
   const std::lock_guard guard(mutex_);
   const auto number = std::find(callables_.begin(), callables_.end(), callable);
   if (number != callables_.end()) return static_cast<std::uint32_t>(number - callables_.begin());
   const auto [type, first] = contents_.result_types.try_emplace({callable.name, callable.version}, callable.result);
   if (type->second != callable.result)
-    throw UsageError("the checkpoint " + directory_ + " has results of " + callable.shown + " that are " + type->second +
-                     ", and now it gives " + callable.result + ": give it another Flags::version, or another directory");
+    throw UsageError("the checkpoint " + directory_ + " has results of " + what + " that are " + type->second + ", and now " +
+                     callable.shown + " gives " + callable.result + ": give it another Flags::version, or another directory");
   const auto next = static_cast<std::uint32_t>(callables_.size());
   callables_.push_back(callable);
   if (ours_ != none) {
@@ -260,12 +326,9 @@ bool Checkpoint::begin_journal() {
     return false;
   }
   ours_ = static_cast<std::uint32_t>(journals_.size());
-  const Origin& origin = settings_.origin;
-  journals_.push_back({origin.host + "-" + std::to_string(origin.process) + "-" + std::to_string(origin.began) + "-" +
-                           std::to_string(journals_begun_++) + std::string(journal_ending),
-                       nullptr});
+  journals_.push_back({job_name() + "-" + std::to_string(journals_begun_++) + std::string(journal_ending), nullptr, {}, false});
   written_ = 0;
-  checkpoint::write(tail_, origin);
+  checkpoint::write(tail_, settings_.origin);
   for (std::uint32_t number = 0; number < callables_.size(); ++number) checkpoint::write(tail_, number, callables_[number]);
   return true;
 }
@@ -328,8 +391,9 @@ void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
   writing_ = std::exchange(tail_, {});
   const std::uint64_t number = additions_;
   const std::string name = journals_[ours_].name;
+  File* const file = journals_[ours_].file.get();
   guard.unlock();
-  std::string why = write_ours(name);
+  std::string why = write_ours(name, file);
   guard.lock();
   if (why.empty()) {
     written_ += writing_.size();
@@ -342,9 +406,8 @@ void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
 }
 
 // Without the lock: nobody else changes what is being written. Gives why it cannot be, or nothing.
-std::string Checkpoint::write_ours(const std::string& name) {
+std::string Checkpoint::write_ours(const std::string& name, File* file) {
   try {
-    File* file = journals_[ours_].file.get();
     if (file == nullptr) {
       auto made = disk_.create(path(name));
       file = made.get();
@@ -375,7 +438,8 @@ void Checkpoint::write_elsewhere() {
       settings_.warn("the checkpoint " + directory_ + ": " + error.what());
     }
   }
-  if (useless) journals_.pop_back();
+  // Others' may have come behind it; then its place stays, and nothing is there.
+  if (useless && ours_ + 1 == journals_.size()) journals_.pop_back();
   begin_journal();
   MemoryFile memory(again.bytes());
   const auto add = [&](const Finished& finished) {

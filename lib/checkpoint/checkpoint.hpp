@@ -6,6 +6,7 @@
 #include "checkpoint/disk.hpp"
 #include "checkpoint/frames.hpp"
 #include "checkpoint/key.hpp"
+#include "checkpoint/sharing.hpp"
 #include "transport/clock.hpp"
 
 #include <rankview/detail/buffer.hpp>
@@ -46,6 +47,9 @@ class Checkpoint {
     std::size_t most_unwritten = 256U << 20U;      // bytes; beyond that results are not kept
     std::function<void(const std::string&)> warn;  // is told a line; from any thread
     transport::Clock clock;                        // by which it waits
+    // Whether to split the work with other jobs that use it, and how long one of them may be silent; zero: not at all.
+    std::chrono::milliseconds lease{0};
+    std::function<void()> attend;  // see Sharing::Settings
     // What is noted of results, since the epoch.
     std::function<std::chrono::nanoseconds()> now = [] { return std::chrono::system_clock::now().time_since_epoch(); };
   };
@@ -57,8 +61,10 @@ class Checkpoint {
   // Writes what is left.
   ~Checkpoint();
 
-  // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type.
-  std::uint32_t enlist(const Callable& callable);
+  // A number for what is called, here. Throws UsageError if results of that name and version are there that are of another type; `what`
+  // says of what.
+  std::uint32_t enlist(const Callable& callable, const std::string& what);
+  std::uint32_t enlist(const Callable& callable) { return enlist(callable, callable.shown); }
   // Adds the value, or the text of the failure, to `into`. `on_disk`: finds only what is on disk, and waits for it to come there.
   Found find(const Key& key, detail::Buffer& into, bool on_disk = false);
   // Adds what has been finished, and gives the number of the addition, or not_added if there is no room, since the disk takes nothing.
@@ -77,6 +83,11 @@ class Checkpoint {
   // Versions under which results of a name are there.
   [[nodiscard]] std::vector<std::string> versions(const std::string& name) const;
 
+  // Finds from here on what other jobs have put on disk meanwhile.
+  void read_on();
+  // How the work is split with other jobs; null if it is not.
+  [[nodiscard]] Sharing* sharing() const { return sharing_.get(); }
+
   [[nodiscard]] const std::string& directory() const { return directory_; }
   [[nodiscard]] std::size_t size() const;
 
@@ -84,11 +95,16 @@ class Checkpoint {
   struct Journal {
     std::string name;
     std::unique_ptr<File> file;  // of ours, once there is anything in it
+    ReadSoFar read;              // of others'
+    bool grows = true;           // as far as is known, since its job is there
   };
 
   void begin_use();
   void read_all();
+  void read_new(const std::string& name);
   void read(const std::string& name);
+  void read_on(std::size_t number);
+  [[nodiscard]] std::string job_name() const;
   void tell_damage(const std::string& name, const Damage& damage) const;
   [[nodiscard]] bool is_on_disk(const Key& key) const;
   bool read_entry_at(Place place, const Key& key, detail::Buffer& into);
@@ -102,7 +118,7 @@ class Checkpoint {
   [[nodiscard]] std::uint32_t age() const;
   void write_now_and_then();
   void write(std::unique_lock<std::mutex>& guard);
-  std::string write_ours(const std::string& name);
+  std::string write_ours(const std::string& name, File* file);
   void write_elsewhere();
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
@@ -141,6 +157,7 @@ class Checkpoint {
   static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
 
   transport::Thread thread_;
+  std::unique_ptr<Sharing> sharing_;
 };
 
 }  // namespace rankview::checkpoint

@@ -2,9 +2,11 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -62,6 +64,15 @@ class Disk {
   virtual void rename(const std::string& from, const std::string& to) = 0;
   // Holds a file, which is made if it is not there, alone or together with others who do not want it alone. Null if it is held otherwise.
   virtual std::unique_ptr<Hold> hold(const std::string& path, bool alone) = 0;
+  // Whether somebody holds it, by this name or another: false where nobody does, and only then.
+  virtual bool is_held(const std::string& path) = 0;
+
+  // Makes `to` another name of the file `from`, in one step; false if there is a file of that name that is another.
+  virtual bool link(const std::string& from, const std::string& to) = 0;
+  // Notes that the file is used, and gives when that was by the clock of whoever keeps the files.
+  virtual std::chrono::nanoseconds touch(const std::string& path) = 0;
+  // When it was touched, by that clock; nothing if it is not there.
+  virtual std::optional<std::chrono::nanoseconds> touched(const std::string& path) = 0;
 };
 
 // The one that the operating system has.

@@ -58,6 +58,11 @@ class PosixFile final : public File {
   void sync() override {
     if (::fdatasync(descriptor_) != 0) refuse(errno, "syncing " + path_);
   }
+  std::chrono::nanoseconds touched() {
+    struct stat is {};
+    if (::fstat(descriptor_, &is) != 0) refuse(errno, "looking at " + path_);
+    return std::chrono::seconds(is.st_mtim.tv_sec) + std::chrono::nanoseconds(is.st_mtim.tv_nsec);
+  }
   // For as long as it is open, here or in a child. False if others have locked it otherwise.
   bool lock(bool alone) {
     while (::flock(descriptor_, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
@@ -127,6 +132,36 @@ class PosixDisk final : public Disk {
   std::unique_ptr<Hold> hold(const std::string& path, bool alone) override {
     auto file = open(path, O_RDWR | O_CREAT, "opening ");
     return file->lock(alone) ? std::make_unique<PosixHold>(std::move(file)) : nullptr;
+  }
+  bool is_held(const std::string& path) override {
+    try {
+      // What is locked here goes with the opening.
+      return !open(path, O_RDONLY, "opening ")->lock(false);
+    } catch (const std::system_error& error) {
+      return error.code() != std::errc::no_such_file_or_directory;
+    }
+  }
+  bool link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) == 0) return true;
+    if (errno != EEXIST) refuse(errno, "linking " + from);
+    // Over a network it may have been made, and the answer been lost.
+    struct stat one {};
+    struct stat other {};
+    return ::lstat(from.c_str(), &one) == 0 && ::lstat(to.c_str(), &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+  }
+  std::chrono::nanoseconds touch(const std::string& path) override {
+    // Without a time it is that of the file server.
+    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) != 0) refuse(errno, "touching " + path);
+    return open(path, O_RDONLY, "opening ")->touched();
+  }
+  std::optional<std::chrono::nanoseconds> touched(const std::string& path) override {
+    try {
+      // What is opened is not what was known of it a while ago.
+      return open(path, O_RDONLY, "opening ")->touched();
+    } catch (const std::system_error& error) {
+      if (error.code() == std::errc::no_such_file_or_directory) return std::nullopt;
+      throw;
+    }
   }
 
  private:

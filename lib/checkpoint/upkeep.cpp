@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "checkpoint/upkeep.hpp"
 
+#include "checkpoint/leases.hpp"
 #include "checkpoint/survey.hpp"
 
 #include <rankview/detail/buffer.hpp>
@@ -38,9 +39,10 @@ class Alone {
     hold_ = disk.hold(directory + "/" + std::string(used_name), true);
     if (hold_ == nullptr)
       throw UsageError("a job uses the checkpoint " + directory + ", or somebody else rewrites it: wait until that has ended");
-    // Somebody who did this was stopped halfway.
+    // Somebody who did this was stopped halfway, or jobs have died that had leases.
     for (const std::string& name : names) {
-      if (name.ends_with(unfinished_ending)) disk.remove(directory + "/" + name);
+      if (name.ends_with(unfinished_ending) || name.starts_with(job_beginning) || name.starts_with(lease_beginning))
+        disk.remove(directory + "/" + name);
     }
   }
 

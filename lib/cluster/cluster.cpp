@@ -201,6 +201,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.driver.clock = clock;
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
+  settings.lease = options.lease;
   settings.teams = &teams;
   settings.recorder = recorders.get();
   settings.keeps_all = hub != nullptr && options.keep == Keep::all;

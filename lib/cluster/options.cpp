@@ -83,6 +83,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_STATUS_SIGNAL", &Options::status_signal, &Effective::status_signal, 1},
     Described{"RANKVIEW_DETECTION", &Options::detection, &Effective::detection, 1},
     Described{"RANKVIEW_SILENCE_MS", &Options::silence, &Effective::silence, hour_in_us},
+    Described{"RANKVIEW_LEASE_MS", &Options::lease, &Effective::lease, hour_in_us},
     Described{"RANKVIEW_START_LIMIT_S", &Options::start_limit, &Effective::start_limit, 1'000'000},
     Described{"RANKVIEW_DRAIN_SIGNALS", &Options::drain_signals, &Effective::drain_signals, 1},
     Described{"RANKVIEW_WALLTIME", &Options::walltime, &Effective::walltime, most_seconds},

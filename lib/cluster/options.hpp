@@ -26,6 +26,7 @@ struct Effective {
   bool status_signal = true;
   bool detection = true;
   std::chrono::milliseconds silence{2000};
+  std::chrono::milliseconds lease{30'000};
   std::chrono::seconds start_limit{300};
   bool drain_signals = true;
   std::chrono::seconds walltime{0};

@@ -123,8 +123,11 @@ void set_checkpoint(Call& call, const Flags& flags, const CalledAs& as) {
   checkpointed.retry_failed = flags.retry_failed;
   if (!checkpointed.key) call.controller->checkpoints().tell_apart(checkpointed.as, as.callable, call.function.code);
   checkpointed.in = call.controller->checkpoints().open(flags.checkpoint);
-  checkpointed.callable = checkpointed.in->enlist(checkpointed.as);
+  checkpointed.callable = checkpointed.in->enlist(
+      checkpointed.as,
+      checkpointed.key ? "tasks whose key is of type " + engine::type_name(checkpointed.key.function().result()) : checkpointed.as.shown);
   if (checkpointed.strict) checkpointed.in->hurry();
+  if (checkpointed.in->sharing() != nullptr) call.controller->share(checkpointed.in);
   call.life().more.edit().checkpointed.edit() = std::move(checkpointed);
   call.life().checkpointed = true;
   call.life().saves = true;

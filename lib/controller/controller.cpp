@@ -64,7 +64,8 @@ Controller::Controller(transport::Endpoint& endpoint, const ControllerSettings& 
       teams_(*settings.teams),
       dispatcher_(calls_, queue_, engines_, ledger_, work_, teams_, settings.forwarding),
       retries_(run_),
-      keeper_(ledger_, work_, *settings.disk, settings.driver.clock, settings.recorder),
+      keeper_(ledger_, work_, {*settings.disk, settings.driver.clock, settings.lease, [this] { attend_to_shares(); }}, settings.recorder),
+      shares_(calls_),
       transfers_(endpoint, settings_.driver.clock, ledger_, work_, keeper_),
       stuck_teams_(calls_, settings.team_grace),
       driver_(*this, work_, settings.driver) {
@@ -89,6 +90,10 @@ void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const check
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
   if (driver_.may_drive()) round();
+}
+
+void Controller::share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint) {
+  locked([this, &checkpoint] { shares_.add(checkpoint); });
 }
 
 void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
@@ -173,7 +178,11 @@ void Controller::add(Call& call, ArgumentBlock&& block) {
   if (gives_back(call)) {
     give_back(call, total - added.count, total);
   } else if (controller::enqueued_as_they_come(call) && !call.life().waits) {
-    enqueue(call, &added);
+    if (call.life().checkpointed && shares_.splits(call)) {
+      enqueue_ours(call, added.first, total);
+    } else {
+      enqueue(call, &added);
+    }
   }
 }
 
@@ -363,6 +372,7 @@ void Controller::close(wire::Ending ending, int exit_code, const std::string& re
   visit.unlock();
   driver_.stop_progress_thread();
   keeper_.checkpoints().flush();
+  keeper_.checkpoints().leave();
 }
 
 }  // namespace rankview::detail

@@ -12,6 +12,7 @@
 #include "controller/result_transfers.hpp"
 #include "controller/retry_policy.hpp"
 #include "controller/run_state.hpp"
+#include "controller/shares.hpp"
 #include "controller/stuck_teams.hpp"
 #include "controller/task_archive.hpp"
 #include "controller/task_queue.hpp"
@@ -46,6 +47,7 @@ struct ControllerSettings {
   std::vector<controller::EngineInfo> engines;  // engine k is the k-th
   std::chrono::milliseconds grace{10'000};
   std::chrono::milliseconds team_grace{60'000};
+  std::chrono::milliseconds lease{0};  // how long a job may be silent that has tasks of a checkpoint; 0: jobs do not split them
   controller::Forwarding forwarding;
   controller::Teams* teams = nullptr;                  // outlives the controller, for the next run's
   controller::Recorder* recorder = nullptr;            // likewise; null where nobody wants to hear
@@ -66,7 +68,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   Controller(transport::Endpoint& endpoint, const ControllerSettings& settings);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
-  ~Controller() = default;
+  // Behind it no thread of a checkpoint comes here.
+  ~Controller() { keeper_.checkpoints().stop_sharing(); }
 
   // ---- for clients; each takes the lock ----
 
@@ -76,6 +79,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
   // Or of items whose results were found, and are not to be run.
   void recall(Call& call, Recalled&& found);
+  // A call is about to be made that has this checkpoint, which other jobs may use, too.
+  void share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
   void seal(Call& call, bool unattended);
   // All three for a call of one block.
@@ -167,6 +172,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
 
  private:
   class FirstEncoding;
+  class Release;
   using MakeError = controller::ItemLedger::MakeError;
 
   // Calls, from their submission to their end.
@@ -174,6 +180,11 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void add(Call& call, ArgumentBlock&& block);
   void enqueue(Call& call, const ArgumentBlock* block);
   void enqueue_rest(Call& call);
+  void enqueue_ours(Call& call, std::uint64_t begin, std::uint64_t end);
+  void enqueue_runs(Call& call, const std::vector<std::uint64_t>& items);
+  bool look_at_shares();
+  void attend_to_shares();
+  void split(const checkpoint::Checkpoint* in);
   void note_keys(Call& call, std::span<const checkpoint::Key> keys);
   void lay_out(Call& call);
   void make_room(Call& call);
@@ -254,6 +265,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   controller::Dispatcher dispatcher_;
   controller::RetryPolicy retries_;
   controller::ResultKeeper keeper_;
+  controller::Shares shares_;
   controller::ResultTransfers transfers_;
   controller::StuckTeams stuck_teams_;
   mutable controller::Driver driver_;  // goes first, and its thread with it

@@ -52,6 +52,8 @@ std::string Controller::describe() {
     text = calls.empty() ? "nothing is under way\n" : std::to_string(calls.size()) + " calls are under way\n";
     for (std::size_t i = 0; i < calls.size() && i < most_calls; ++i) text += line_of(*calls[i], now());
     if (calls.size() > most_calls) text += "  and " + std::to_string(calls.size() - most_calls) + " more\n";
+    if (const std::size_t withheld = shares_.waiting(); withheld != 0)
+      text += "  " + std::to_string(withheld) + " tasks may be done by other jobs that use their checkpoint\n";
     if (work_.busy()) text += "  code of the program's reads, encodes or folds values\n";
     if (work_.continuations().busy()) text += "  continuations run, or are to run\n";
   });

@@ -13,6 +13,7 @@
 #include <deque>
 #include <exception>
 #include <memory>
+#include <utility>
 
 namespace rankview::controller {
 
@@ -21,8 +22,8 @@ namespace rankview::controller {
 class ResultKeeper {
  public:
   // `recorder`: hears of values, null for nobody.
-  ResultKeeper(ItemLedger& ledger, UserWork& work, checkpoint::Disk& disk, const transport::Clock& clock, Recorder* recorder = nullptr)
-      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(disk, clock) {}
+  ResultKeeper(ItemLedger& ledger, UserWork& work, Checkpoints::Settings settings, Recorder* recorder = nullptr)
+      : ledger_(ledger), work_(work), recorder_(recorder), checkpoints_(std::move(settings)) {}
 
   // The directories that they are kept in; has a lock of its own.
   [[nodiscard]] Checkpoints& checkpoints() { return checkpoints_; }

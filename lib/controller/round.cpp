@@ -27,6 +27,7 @@ bool Controller::round() {
   if (!queue_.timers().empty()) check_timers();
   if (!stuck_teams_.empty()) stuck_teams_.check(now());
   if (settings_.signs != nullptr && settings_.signs->any()) hear_signs();
+  if (shares_.any_to_look_at()) any = look_at_shares() || any;
   if (any_strays() || gate_.decided() || ledger_.any_over() || queue_.scheduler().waiting() != 0 || engines_.anything_to_send()) advance();
   // What could be handed out instead has been.
   if (queue_.scheduler().unbalanced()) recall();
@@ -202,6 +203,10 @@ void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
 
 // Those that were not given up, or found in a checkpoint.
 void Controller::enqueue_rest(Call& call) {
+  if (call.life().checkpointed && shares_.splits(call)) {
+    enqueue_ours(call, 0, call.life().items.size());
+    return;
+  }
   queue_.enqueue(call);
   for (std::uint64_t item = 0; item < call.life().items.size(); ++item) {
     if (call.life().items[item].status != Status::waiting) queue_.withdraw(call, item);

@@ -88,6 +88,10 @@ void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, Grants* at
   submit(work_for(call, block.first, block.count, block), placement(call, block.first), at_once);
 }
 
+void TaskQueue::enqueue(const Call& call, const ArgumentBlock& block, std::uint64_t first, std::uint64_t count) {
+  submit(work_for(call, first, count, block), placement(call, first), nullptr);
+}
+
 void TaskQueue::enqueue(const Call& call, Grants* at_once) {
   const std::uint64_t count = call.life().items.size();
   const std::uint64_t engines = call.engines.size();

@@ -29,6 +29,8 @@ class TaskQueue {
   void enqueue(const detail::Call& call, Grants* at_once = nullptr);
   // Those of one block, of a call whose items may begin as they come.
   void enqueue(const detail::Call& call, const detail::ArgumentBlock& block, Grants* at_once = nullptr);
+  // Some of a block.
+  void enqueue(const detail::Call& call, const detail::ArgumentBlock& block, std::uint64_t first, std::uint64_t count);
   // One item once more, and not on these engines if that can be helped. `alone`: its engine should have nothing else meanwhile. False if
   // nobody may run it.
   bool enqueue_again(detail::Call& call, std::uint64_t item, scheduler::Avoid avoid, bool alone);

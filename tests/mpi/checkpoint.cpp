@@ -2,20 +2,27 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "fixture.hpp"
 
+#include "checkpoint/disk.hpp"
+#include "checkpoint/leases.hpp"
+
 #include <unistd.h>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <complex>
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
+using rv::checkpoint::Leases;
 using test::balanced;
 using test::client;
 using test::contains;
@@ -117,6 +124,18 @@ Gappy gappy(int n, int other) {
   value.parts = {1, 2, static_cast<short>(n)};
   value.precise = n;
   return value;
+}
+
+// Another job, here in the same process, looks until that is how it stands.
+void look_until(Leases& job, Leases::Mode mode) {
+  const auto limit = std::chrono::steady_clock::now() + test::limit;
+  while (job.mode() != mode) {
+    REQUIRE(std::chrono::steady_clock::now() < limit);
+    static_cast<void>(job.look());
+    // Nobody else had begun anything, so this one was the first to come to have all of it.
+    if (job.mode() == Leases::Mode::asked && mode == Leases::Mode::sharing) static_cast<void>(job.share({}));
+    std::this_thread::yield();
+  }
 }
 
 }  // namespace
@@ -493,6 +512,44 @@ TEST_CASE("found items after others, and aborted ones", "[checkpoint]") {
   aborted.abort();
   REQUIRE(aborted.wait(test::limit));
   CHECK(aborted[3] == 9);
+}
+
+TEST_CASE("a job that has found all of its tasks lets another have those that are left", "[checkpoint]") {
+  const Directory directory;
+  const auto view = balanced().with({.checkpoint = directory.path()});
+  runs_since_last();
+  view.map_sync(Square(), numbers(10));
+  CHECK(view.map_sync(Square(), numbers(10)) == squares(numbers(10)));
+  CHECK(runs_since_last() == 10);
+  Leases other(rv::checkpoint::posix_disk(), directory.path(), "other", test::limit);
+  // Whatever this client does meanwhile.
+  look_until(other, Leases::Mode::sharing);
+  CHECK(other.get({1, 2, 3}, 2).gained == std::vector<std::uint32_t>{1, 2});
+  other.give_back(1);
+  other.give_back(2);
+}
+
+TEST_CASE("tasks that another job has are waited for, and done when it does not", "[checkpoint]") {
+  const Directory directory;
+  auto other = std::make_unique<Leases>(rv::checkpoint::posix_disk(), directory.path(), "other", test::limit);
+  look_until(*other, Leases::Mode::alone);
+  runs_since_last();
+  const auto chunks = GENERATE(1, 7);
+  const auto result = balanced().with({.chunksize = chunks, .checkpoint = directory.path()}).map(Square(), numbers(200));
+  look_until(*other, Leases::Mode::asked);
+  CHECK(!result.ready());
+  CHECK(runs_since_last() == 0);
+  // What it has begun stays with it.
+  std::vector<std::uint32_t> begun(Leases::buckets / 2);
+  std::iota(begun.begin(), begun.end(), 0U);
+  CHECK(other->share(begun).gained == begun);
+  const auto limit = std::chrono::steady_clock::now() + test::limit;
+  while (result.progress() == 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  CHECK(result.progress() != 0);
+  CHECK(!result.ready());
+  other.reset();
+  CHECK(result.get(test::limit) == squares(numbers(200)));
+  CHECK(runs_since_last() == 200);
 }
 
 TEST_CASE("a checkpoint that cannot be used is refused", "[checkpoint]") {

@@ -40,6 +40,20 @@ class SimDisk::Open final : public rankview::checkpoint::File {
   std::unique_ptr<File> file_;
 };
 
+SimDisk::SimDisk() {
+  files_.clock = [] { return std::chrono::nanoseconds(world().now()); };
+}
+
+bool SimDisk::link(const std::string& from, const std::string& to) {
+  pass_time();
+  return files_.link(from, to);
+}
+
+std::chrono::nanoseconds SimDisk::touch(const std::string& path) {
+  pass_time();
+  return files_.touch(path);
+}
+
 void SimDisk::pass_time() {
   world().sleep(std::chrono::nanoseconds(world().draw(world().chance(10) ? 3'000'000 : 100'000)));
   if (faulty_ && world().chance(10)) throw std::system_error(EIO, std::generic_category(), "the world has drawn it");

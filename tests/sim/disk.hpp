@@ -5,9 +5,13 @@
 #include "../memory_disk.hpp"
 #include "world.hpp"
 
+#include "checkpoint/leases.hpp"
+
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -19,7 +23,7 @@ namespace sim {
 // power is cut is there in part, or spoilt, or not at all.
 class SimDisk final : public rankview::checkpoint::Disk {
  public:
-  SimDisk() = default;
+  SimDisk();
 
   void make_directory(const std::string& path) override { files_.make_directory(path); }
   std::vector<std::string> list(const std::string& directory) override { return files_.list(directory); }
@@ -30,6 +34,10 @@ class SimDisk final : public rankview::checkpoint::Disk {
   void remove(const std::string& path) override { files_.remove(path); }
   void rename(const std::string& from, const std::string& to) override { files_.rename(from, to); }
   std::unique_ptr<rankview::checkpoint::Hold> hold(const std::string& path, bool alone) override { return files_.hold(path, alone); }
+  bool is_held(const std::string& path) override { return files_.is_held(path); }
+  bool link(const std::string& from, const std::string& to) override;
+  std::chrono::nanoseconds touch(const std::string& path) override;
+  std::optional<std::chrono::nanoseconds> touched(const std::string& path) override { return files_.touched(path); }
 
   // Whether it may fail from here on.
   void set_faulty(bool faulty) { faulty_ = faulty; }
@@ -58,6 +66,7 @@ struct Kept {
   std::unique_ptr<SimDisk> after_cut;
   std::function<void()> cut;  // cuts the power, where that is to happen at some time
   bool second_run = false;
+  std::vector<std::unique_ptr<rankview::checkpoint::Leases>> dead;  // what other jobs had that gave no sign of life any more
 };
 
 // Of the history that runs.

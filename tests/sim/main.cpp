@@ -10,6 +10,7 @@
 #include "workload.hpp"
 #include "world.hpp"
 
+#include "checkpoint/leases.hpp"
 #include "controller/controller.hpp"
 #include "controller/local_calls.hpp"
 #include "engine/engine.hpp"
@@ -29,6 +30,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <thread>
@@ -40,6 +42,8 @@ namespace rv = rankview;
 
 // No wait depends on how long this machine takes.
 constexpr rv::transport::IdleLimits by_world{.spin = {}, .sleep = {}};
+// After so long without a sign of life another may have what a job had of a checkpoint.
+constexpr std::chrono::nanoseconds lease{20'000'000};
 constexpr std::uint64_t most_steps = 400'000;
 
 // A run: a controller with some clients, and some engines.
@@ -76,6 +80,33 @@ class Run {
     });
   }
 
+  // Another job, of that name, uses the checkpoint at the same time: it takes tasks that it does not do, and gives them back, or stops for
+  // a while, or for ever. Meanwhile this one has to wait, and no longer.
+  void compete(const std::string& name) {
+    world_.start(0, name, [this, name] {
+      using rv::checkpoint::Leases;
+      world_.sleep(std::chrono::nanoseconds(world_.draw(4'000'000)));
+      auto leases = std::make_unique<Leases>(*sim::kept().disk, sim::Kept::directory, name, lease, clock_);
+      const auto some = [this] {
+        std::vector<std::uint32_t> buckets(Leases::buckets);
+        std::iota(buckets.begin(), buckets.end(), 0U);
+        buckets.resize(world_.draw(buckets.size() + 1));
+        return buckets;
+      };
+      for (std::uint64_t looks = 2 + world_.draw(20); looks > 0; --looks) {
+        world_.sleep(world_.chance(5) ? 2 * lease : std::chrono::nanoseconds(world_.draw(static_cast<std::uint64_t>(lease.count()) / 8)));
+        static_cast<void>(leases->look());
+        if (leases->mode() == Leases::Mode::asked) static_cast<void>(leases->share(some()));
+        static_cast<void>(leases->get(some(), world_.draw(200)));
+        for (const std::uint32_t bucket : some()) leases->give_back(bucket);
+      }
+      if (world_.chance(50)) {
+        world_.say(name + " stops for ever");
+        sim::kept().dead.push_back(std::move(leases));
+      }
+    });
+  }
+
   // Whether all is there that was on disk when the power was cut.
   void expect_kept() {
     if (sim::kept().durable == 0) return;
@@ -103,6 +134,7 @@ class Run {
     settings.recorder = &observer_;
     settings.signs = &signs_;
     settings.disk = sim::kept().disk.get();
+    if (world_.chance(50)) settings.lease = std::chrono::duration_cast<std::chrono::milliseconds>(lease);
     settings.put_down = [this](int rank) { world_.kill(rank); };
     settings.forwarding.when = world_.chance(50) ? rv::ForwardResults::always : rv::ForwardResults::never;
     for (int id = 0; id < engines_; ++id) {
@@ -231,11 +263,14 @@ std::uint64_t run_history(std::uint64_t seed, bool trace) {
     kept.disk->set_faulty(world.chance(20));
     Run run(world);
     if (world.chance(30)) run.cut_power();
+    if (world.chance(30)) run.compete("another job");
+    if (world.chance(10)) run.compete("a third job");
     run.finish();
     steps = world.steps();
   }
   if (kept.after_cut == nullptr) return steps;
   kept.cut = nullptr;
+  kept.dead.clear();
   kept.disk = std::move(kept.after_cut);
   kept.second_run = true;
   sim::World world(seed, trace, 1);

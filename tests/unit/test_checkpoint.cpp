@@ -60,6 +60,69 @@ TEST_CASE("Journals of several jobs are read together", "[checkpoint]") {
   CHECK(count_found(checkpoint, 200) == 150);
 }
 
+TEST_CASE("What other jobs finish is found while they go on", "[checkpoint]") {
+  MemoryDisk disk;
+  Warnings warnings;
+  const auto job = [&warnings] {
+    cp::Checkpoint::Settings set = settings(warnings);
+    set.lease = std::chrono::hours(1);
+    return set;
+  };
+  auto first = std::make_unique<cp::Checkpoint>(disk, "d", job());
+  cp::Checkpoint second(disk, "d", job());
+  const std::uint32_t callable = first->enlist(squares);
+  const auto add = [&](cp::Checkpoint& to, std::uint64_t number) { to.add(callable, key(number), bytes_of(value(number))); };
+  second.enlist(squares);
+  for (std::uint64_t i = 0; i < 100; i += 2) {
+    add(*first, i);
+    add(second, i + 1);
+    if (i % 10 == 0) {
+      CHECK(first->flush());
+      CHECK(second.flush());
+      first->read_on();
+      second.read_on();
+      // All of both, but for what the other has not written.
+      CHECK(count_found(*first, 100) == i + 2);
+      CHECK(count_found(second, 100) == i + 2);
+    }
+  }
+  // Half of a record is not there yet.
+  std::shared_ptr<MemoryDisk::Kept> journal;
+  CHECK(first->flush());
+  for (const auto& [path, kept] : disk.files) {
+    if (journal == nullptr && path.ends_with(cp::journal_ending)) journal = kept;
+  }
+  const Content whole = journal->bytes;
+  add(*first, 200);
+  CHECK(first->flush());
+  const Content longer = journal->bytes;
+  REQUIRE(longer.size() > whole.size());
+  for (std::size_t size = whole.size(); size + 8 < longer.size(); size += 7) {
+    journal->bytes.assign(longer.begin(), longer.begin() + static_cast<std::ptrdiff_t>(size));
+    second.read_on();
+    rankview::detail::Buffer into;
+    CHECK(second.find(key(200), into) == cp::Found::nothing);
+  }
+  journal->bytes = longer;
+  first.reset();
+  second.read_on();
+  CHECK(count_found(second, 201) == 101);
+  // A disk that fails meanwhile makes a journal anew, though others have come behind it.
+  add(second, 300);
+  disk.fault = [](std::size_t, std::size_t bytes) { return bytes == 0 ? MemoryDisk::none : 0; };
+  CHECK(!second.flush());
+  disk.fault = nullptr;
+  fill(disk, 10, 400);
+  second.read_on();
+  while (!second.flush()) {
+  }
+  CHECK(count_found(second, 410) == 112);
+  Warnings none;
+  cp::Checkpoint third(disk, "d", settings(none));
+  CHECK(count_found(third, 410) == 112);
+  CHECK(none.lines.empty());
+}
+
 TEST_CASE("A failure is found as one, until there is a result", "[checkpoint]") {
   MemoryDisk disk;
   Warnings warnings;

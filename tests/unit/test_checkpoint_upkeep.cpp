@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "checkpoint/leases.hpp"
 #include "checkpoint/survey.hpp"
 #include "checkpoint/upkeep.hpp"
 #include "cli/checkpoint.hpp"
@@ -368,6 +369,15 @@ TEST_CASE("Journals are not rewritten while a job uses them, and the other way r
   CHECK_THROWS_AS(cp::compact(disk, "d", tool), std::system_error);
   disk.unholdable = false;
   CHECK(cp::compact(disk, "d", tool).journals == 2);
+  // What jobs leave behind that have died goes.
+  {
+    cp::Leases dead(disk, "d", "dead", std::chrono::seconds(30));
+    dead.look();
+    CHECK(disk.files.size() == 3);
+    cp::compact(disk, "d", tool);
+    CHECK(disk.files.size() == 1);
+  }
+  check_filled(disk);
 }
 
 TEST_CASE("What is no checkpoint is refused", "[checkpoint_upkeep]") {

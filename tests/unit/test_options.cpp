@@ -115,6 +115,7 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_STATUS_SIGNAL=1\n"
         "  RANKVIEW_DETECTION=1\n"
         "  RANKVIEW_SILENCE_MS=2000\n"
+        "  RANKVIEW_LEASE_MS=30000\n"
         "  RANKVIEW_START_LIMIT_S=300\n"
         "  RANKVIEW_DRAIN_SIGNALS=1\n"
         "  RANKVIEW_WALLTIME=0\n"
