@@ -325,6 +325,103 @@ struct Contents {
 
 }  // namespace rankview::checkpoint
 
+#include <deque>
+
+namespace rankview::checkpoint {
+
+// The journals of a directory by number, and their bytes by place. Not thread-safe.
+class Journals {
+ public:
+  struct Journal {
+    std::string name;
+    std::unique_ptr<File> file;  // of ours, once there is anything in it
+    ReadSoFar read;              // of others'
+    bool grows = true;           // as far as is known, since its job is there
+  };
+
+  Journals(Disk& disk, std::string directory) : disk_(disk), directory_(std::move(directory)) {}
+
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::size_t size() const { return all_.size(); }
+  Journal& operator[](std::size_t number) { return all_[number]; }
+  // Whether there can be no further one.
+  [[nodiscard]] bool full() const { return all_.size() >> Place::journal_bits != 0; }
+  // Gives its number.
+  std::uint32_t add(std::string name, bool grows);
+  // The one that was added last is not needed.
+  void remove_last() { all_.pop_back(); }
+  [[nodiscard]] auto begin() const { return all_.begin(); }
+  [[nodiscard]] auto end() const { return all_.end(); }
+
+  // What is on disk from a place on; gives how much of that there is. Throws std::system_error.
+  std::size_t read(const Place& place, std::span<std::byte> into);
+  // What was read may have changed.
+  void forget();
+
+ private:
+  File& opened(std::uint32_t journal);
+
+  Disk& disk_;
+  const std::string directory_;
+  std::vector<Journal> all_;
+  std::deque<std::pair<std::uint32_t, std::unique_ptr<File>>> reading_;  // of others' the latest, by number
+  std::vector<std::byte> cache_;                                         // what lies at cached_
+  Place cached_;
+};
+
+}  // namespace rankview::checkpoint
+
+namespace rankview::checkpoint {
+
+// The bytes of the journal that this job writes: what is on disk is followed by what is being written, and that by what was added since.
+// Not thread-safe, but that nobody changes what is being written.
+class OwnJournal {
+ public:
+  // Whether there is one, and its number among all.
+  [[nodiscard]] bool begun() const { return number_ != none; }
+  [[nodiscard]] std::uint32_t number() const { return number_; }
+  // How many there have been, for their names.
+  [[nodiscard]] std::uint64_t count() const { return count_; }
+  // One of that number from here on, of which nothing is on disk.
+  void begin(std::uint32_t number, const Origin& origin, const std::vector<Callable>& callables);
+
+  void add(std::uint32_t number, const Callable& callable);
+  // Give where the entry lies.
+  Place add(std::uint32_t callable, const Key& key, Bytes value);
+  Place add_failure(std::uint32_t callable, const Key& key, std::string_view why);
+  // When what is added from here on was finished, in seconds since the journal's beginning.
+  void set_age(std::uint32_t age) { frames_.set_age(age); }
+
+  [[nodiscard]] bool on_disk(const Place& place) const { return place.journal != number_ || place.offset < written_; }
+  // Whether any of it is.
+  [[nodiscard]] bool any_on_disk() const { return written_ != 0; }
+  [[nodiscard]] std::size_t unwritten() const { return writing_.size() + tail_.size(); }
+  // What is not on disk, from a place on; gives how much of that there is.
+  std::size_t read(const Place& place, std::span<std::byte> into) const;
+
+  // What was added is to be written.
+  void begin_writing();
+  [[nodiscard]] Bytes writing() const { return writing_.bytes(); }
+  // It is on disk.
+  void end_writing();
+  // It may be, or not: all that is not known to be is taken out of this journal, to be added to another.
+  detail::Buffer give_up();
+  // Adds what was given up; `moved` is told the place of each.
+  void add_again(const detail::Buffer& given_up, const std::function<void(const Key&, const Place&)>& moved);
+
+ private:
+  static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
+
+  std::uint32_t number_ = none;
+  std::uint64_t count_ = 0;
+  std::uint64_t written_ = 0;
+  detail::Buffer writing_;
+  detail::Buffer tail_;
+  ResultFrames frames_;  // of the tail
+};
+
+}  // namespace rankview::checkpoint
+
 #include <algorithm>
 #include <thread>
 
@@ -710,8 +807,6 @@ class Sharing {
 
 }  // namespace rankview::checkpoint
 
-#include <deque>
-
 namespace rankview::checkpoint {
 
 // What was found of a key: a value, or why the item failed.
@@ -757,13 +852,13 @@ class Checkpoint {
   std::uint64_t add(std::uint32_t callable, const Key& key, Bytes value);
   std::uint64_t add_failure(std::uint32_t callable, const Key& key, std::string_view why);
   // The latest addition that is on disk, with all before it.
-  [[nodiscard]] std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t durable() const { return progress_.durable.load(std::memory_order_acquire); }
   // From here on nothing that was added waits for company.
   void hurry();
   // Waits until all that was added by now is on disk; false if the disk does not take it, or not within the limit.
   bool flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
   // Whether the disk does not take what is added.
-  [[nodiscard]] bool troubled() const { return troubled_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool troubled() const { return progress_.troubled.load(std::memory_order_acquire); }
   // Why the disk does not take what is added, or nothing.
   [[nodiscard]] std::string trouble() const;
   // Versions under which results of a name are there.
@@ -778,11 +873,17 @@ class Checkpoint {
   [[nodiscard]] std::size_t size() const;
 
  private:
-  struct Journal {
-    std::string name;
-    std::unique_ptr<File> file;  // of ours, once there is anything in it
-    ReadSoFar read;              // of others'
-    bool grows = true;           // as far as is known, since its job is there
+  // How far the thread that writes has come, and what it is to do.
+  struct Progress {
+    std::uint64_t additions = 0;
+    std::uint64_t dropped = 0;  // which there was no room for
+    std::uint64_t rounds = 0;   // of writing, whatever came of it
+    bool hurried = false;       // nothing is to wait for company
+    int flushes = 0;            // that are waited for
+    bool quitting = false;
+    std::string trouble;
+    std::atomic<std::uint64_t> durable{0};
+    std::atomic<bool> troubled{false};
   };
 
   void begin_use();
@@ -794,11 +895,9 @@ class Checkpoint {
   void tell_damage(const std::string& name, const Damage& damage) const;
   [[nodiscard]] bool is_on_disk(const Key& key) const;
   bool read_entry_at(Place place, const Key& key, detail::Buffer& into);
-  File& opened(std::uint32_t journal);
   std::size_t read_at(const Place& place, std::span<std::byte> into);
-  std::size_t read_file(const Place& place, std::span<std::byte> into);
-  detail::Buffer* tail_for_addition(std::size_t bytes);
-  std::uint64_t note_addition(const Key& key, std::size_t entry, bool failed);
+  [[nodiscard]] bool has_room(std::size_t bytes);
+  std::uint64_t note_addition(const Key& key, const Place& place);
   bool begin_journal();
   void set_trouble(std::string why);
   [[nodiscard]] std::uint32_t age() const;
@@ -806,7 +905,6 @@ class Checkpoint {
   void write(std::unique_lock<std::mutex>& guard);
   std::string write_ours(const std::string& name, File* file);
   void write_elsewhere();
-  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
   Disk& disk_;
   const std::string directory_;
@@ -816,31 +914,11 @@ class Checkpoint {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Journal> journals_;
-  std::deque<std::pair<std::uint32_t, std::unique_ptr<File>>> reading_;  // of others' journals the latest, by number
+  Journals journals_;
+  OwnJournal ours_;
   Contents contents_;
   std::vector<Callable> callables_;  // that this job calls, by number
-  std::vector<std::byte> cache_;     // what lies at cached_
-  Place cached_;
-
-  // Of our journal what is on disk is followed by what is being written, and that by the tail.
-  std::uint32_t ours_ = none;
-  std::uint64_t journals_begun_ = 0;
-  std::uint64_t written_ = 0;
-  detail::Buffer writing_;
-  detail::Buffer tail_;
-  ResultFrames frames_;  // of the tail
-  std::uint64_t additions_ = 0;
-  std::uint64_t dropped_ = 0;  // of these, which there was no room for
-  bool hurried_ = false;       // nothing is to wait for company
-  int flushes_ = 0;            // that are waited for
-  bool quitting_ = false;
-  std::string trouble_;
-  std::uint64_t rounds_ = 0;  // of writing, whatever came of it
-  std::atomic<std::uint64_t> durable_{0};
-  std::atomic<bool> troubled_{false};
-
-  static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
+  Progress progress_;
 
   transport::Thread thread_;
   std::unique_ptr<Sharing> sharing_;
@@ -856,30 +934,8 @@ class Checkpoint {
 #include <system_error>
 
 namespace rankview::checkpoint {
-namespace {
-
-// What is in memory, read as if it were a file.
-class MemoryFile final : public File {
- public:
-  explicit MemoryFile(Bytes bytes) : bytes_(bytes) {}
-  std::uint64_t size() override { return bytes_.size(); }
-  std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
-    const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(offset, bytes_.size()));
-    const std::size_t count = std::min(into.size(), bytes_.size() - from);
-    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
-    return count;
-  }
-  void append(Bytes) override {}
-  void sync() override {}
-
- private:
-  Bytes bytes_;
-};
-
-}  // namespace
-
 Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
-    : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)) {
+    : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)), journals_(disk, directory_) {
   disk_.make_directory(directory_);
   begin_use();
   read_all();
@@ -903,13 +959,14 @@ Checkpoint::~Checkpoint() {
   if (sharing_ != nullptr) sharing_->stop();
   {
     const std::lock_guard guard(mutex_);
-    quitting_ = true;
+    progress_.quitting = true;
   }
   changed_.notify_all();
   thread_.join();
-  if (additions_ != durable_ || dropped_ != 0)
-    settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
-                   " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+  if (progress_.additions != progress_.durable || progress_.dropped != 0)
+    settings_.warn("the checkpoint " + directory_ + " lacks " +
+                   std::to_string(progress_.additions - progress_.durable + progress_.dropped) +
+                   " tasks that have ended, which the next run does again" + (progress_.trouble.empty() ? "" : ": " + progress_.trouble));
   // What others may do now is on disk.
   sharing_.reset();
 }
@@ -918,7 +975,7 @@ Checkpoint::~Checkpoint() {
 void Checkpoint::begin_use() {
   const auto limit = settings_.clock.steady_now() + settings_.patience;
   try {
-    while ((used_ = disk_.hold(path(std::string(used_name)), false)) == nullptr) {
+    while ((used_ = disk_.hold(journals_.path(std::string(used_name)), false)) == nullptr) {
       if (settings_.clock.steady_now() >= limit)
         throw UsageError("the checkpoint " + directory_ + " is being rewritten (rankview checkpoint); start again when that is over");
       settings_.clock.sleep(std::chrono::milliseconds(20));
@@ -940,19 +997,18 @@ void Checkpoint::read_new(const std::string& name) {
   try {
     read(name);
   } catch (const OfLaterVersion& later) {
-    settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
-                   std::to_string(format_version) + "; what it says is left out");
+    settings_.warn("the checkpoint's " + journals_.path(name) + " is of format " + std::to_string(later.format) +
+                   ", and this rankview knows " + std::to_string(format_version) + "; what it says is left out");
   } catch (const std::exception& error) {
-    settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
+    settings_.warn("the checkpoint's " + journals_.path(name) + " cannot be read, and what it says is left out: " + error.what());
   }
 }
 
 void Checkpoint::read(const std::string& name) {
-  if (journals_.size() >> Place::journal_bits != 0) throw UsageError("there are too many journals");
-  const auto file = disk_.open(path(name));
+  if (journals_.full()) throw UsageError("there are too many journals");
+  const auto file = disk_.open(journals_.path(name));
   // Should reading fail halfway, what was read of it is there.
-  const auto journal = static_cast<std::uint32_t>(journals_.size());
-  journals_.push_back({name, nullptr, {}, true});
+  const std::uint32_t journal = journals_.add(name, true);
   Damage damage;
   contents_.read(*file, journal, journals_[journal].read, damage);
   tell_damage(name, damage);
@@ -969,7 +1025,7 @@ void Checkpoint::read_on() {
     const std::vector<std::string> names = disk_.list(directory_);
     const std::lock_guard guard(mutex_);
     std::set<std::string_view> known;
-    for (const Journal& journal : journals_) known.insert(journal.name);
+    for (const Journals::Journal& journal : journals_) known.insert(journal.name);
     const std::string mine = job_name() + "-";
     std::set<std::string_view> jobs;
     std::vector<std::string> added;
@@ -978,8 +1034,8 @@ void Checkpoint::read_on() {
       if (name.ends_with(journal_ending) && !name.starts_with(mine) && !known.contains(name)) added.push_back(name);
     }
     for (std::size_t number = 0; number < journals_.size(); ++number) {
-      Journal& journal = journals_[number];
-      if (number == ours_ || journal.name.starts_with(mine)) continue;
+      Journals::Journal& journal = journals_[number];
+      if ((ours_.begun() && number == ours_.number()) || journal.name.starts_with(mine)) continue;
       // Of a job that has gone this is the last time.
       const bool lives = jobs.contains(std::string_view(journal.name).substr(0, journal.name.rfind('-')));
       if (journal.grows || lives) read_on(number);
@@ -992,9 +1048,9 @@ void Checkpoint::read_on() {
 }
 
 void Checkpoint::read_on(std::size_t number) {
-  Journal& journal = journals_[number];
+  Journals::Journal& journal = journals_[number];
   try {
-    const auto file = disk_.open(path(journal.name));
+    const auto file = disk_.open(journals_.path(journal.name));
     if (file->size() <= journal.read.end) return;
     Damage damage;
     contents_.read(*file, static_cast<std::uint32_t>(number), journal.read, damage);
@@ -1006,10 +1062,10 @@ void Checkpoint::read_on(std::size_t number) {
 
 void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
   if (damage.bytes != 0)
-    settings_.warn("the checkpoint's " + path(name) + " is damaged: " + std::to_string(damage.bytes) + " bytes, the first at " +
+    settings_.warn("the checkpoint's " + journals_.path(name) + " is damaged: " + std::to_string(damage.bytes) + " bytes, the first at " +
                    std::to_string(damage.first) + ", say nothing; what they were about is done again");
   if (damage.later != 0)
-    settings_.warn("the checkpoint's " + path(name) + " has " + std::to_string(damage.later) +
+    settings_.warn("the checkpoint's " + journals_.path(name) + " has " + std::to_string(damage.later) +
                    " records that only a later rankview knows; they are left out");
 }
 
@@ -1023,10 +1079,7 @@ std::uint32_t Checkpoint::enlist(const Callable& callable, const std::string& wh
                      callable.shown + " gives " + callable.result + ": give it another Flags::version, or another directory");
   const auto next = static_cast<std::uint32_t>(callables_.size());
   callables_.push_back(callable);
-  if (ours_ != none) {
-    frames_.close(tail_);
-    checkpoint::write(tail_, next, callable);
-  }
+  if (ours_.begun()) ours_.add(next, callable);
   return next;
 }
 
@@ -1053,8 +1106,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
   } catch (const std::system_error& error) {
     // It was there when this began.
     settings_.warn("the checkpoint " + directory_ + ": what was kept cannot be read, and is done again: " + error.what());
-    cache_.clear();
-    reading_.clear();
+    journals_.forget();
   }
   into.truncate(before);
   return Found::nothing;
@@ -1064,7 +1116,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
 bool Checkpoint::is_on_disk(const Key& key) const {
   const std::lock_guard guard(mutex_);
   Place place;
-  return !contents_.index.find(key, place) || place.journal != ours_ || place.offset < written_;
+  return !contents_.index.find(key, place) || ours_.on_disk(place);
 }
 
 // Adds what the entry holds, if it is the key's.
@@ -1079,131 +1131,76 @@ bool Checkpoint::read_entry_at(Place place, const Key& key, detail::Buffer& into
 }
 
 std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
-  if (place.journal != ours_ || place.offset < written_) return read_file(place, into);
-  std::uint64_t begin = written_;
-  for (const detail::Buffer* part : {&writing_, &tail_}) {
-    if (place.offset - begin < part->size()) {
-      MemoryFile memory(part->bytes());
-      return memory.read(place.offset - begin, into);
-    }
-    begin += part->size();
-  }
-  return 0;
-}
-
-// Whoever looks for what was done in the order in which it was done finds the next ones read already.
-std::size_t Checkpoint::read_file(const Place& place, std::span<std::byte> into) {
-  constexpr std::size_t much = 256 * 1024;
-  constexpr std::size_t little = 4096;
-  File& file = opened(place.journal);
-  if (into.size() > little) return file.read(place.offset, into);
-  const std::uint64_t behind = cached_.offset + cache_.size();
-  const bool same = place.journal == cached_.journal && place.offset >= cached_.offset;
-  if (!same || place.offset + into.size() > behind) {
-    const bool goes_on = same && place.offset <= behind + much;
-    cached_ = place;
-    cache_.resize(goes_on ? much : little);
-    cache_.resize(file.read(place.offset, cache_));
-  }
-  const auto from = static_cast<std::size_t>(place.offset - cached_.offset);
-  const std::size_t count = std::min(into.size(), cache_.size() - from);
-  std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
-  return count;
-}
-
-// A campaign may have more journals than a process may have open files.
-File& Checkpoint::opened(std::uint32_t journal) {
-  constexpr std::size_t most = 16;
-  if (journals_[journal].file != nullptr) return *journals_[journal].file;
-  for (const auto& [number, file] : reading_) {
-    if (number == journal) return *file;
-  }
-  auto file = disk_.open(path(journals_[journal].name));
-  if (reading_.size() == most) reading_.pop_front();
-  return *reading_.emplace_back(journal, std::move(file)).second;
+  return ours_.on_disk(place) ? journals_.read(place, into) : ours_.read(place, into);
 }
 
 // ---- what is added -----------------------------------------------------------------------------------------------------------
 
 std::uint64_t Checkpoint::add(std::uint32_t callable, const Key& key, Bytes value) {
   const std::lock_guard guard(mutex_);
-  detail::Buffer* const tail = tail_for_addition(value.size());
-  return tail == nullptr ? not_added : note_addition(key, frames_.add(*tail, callable, key, value), false);
+  return has_room(value.size()) ? note_addition(key, ours_.add(callable, key, value)) : not_added;
 }
 
 std::uint64_t Checkpoint::add_failure(std::uint32_t callable, const Key& key, std::string_view why) {
   const std::lock_guard guard(mutex_);
-  detail::Buffer* const tail = tail_for_addition(why.size());
-  if (tail == nullptr) return not_added;
-  frames_.close(*tail);
-  const std::size_t before = tail->size();
-  write_failure(*tail, callable, key, why, frames_.age());
-  return note_addition(key, before + failure_entry, true);
+  return has_room(why.size()) ? note_addition(key, ours_.add_failure(callable, key, why)) : not_added;
 }
 
-// Where it goes; null where there is no room, since the disk takes nothing.
-detail::Buffer* Checkpoint::tail_for_addition(std::size_t bytes) {
-  if (!trouble_.empty() && writing_.size() + tail_.size() + bytes > settings_.most_unwritten) {
-    ++dropped_;
-    return nullptr;
-  }
-  if (ours_ == none && !begin_journal()) {
-    ++dropped_;
-    return nullptr;
-  }
-  return &tail_;
+// Whether so much more can be added; there is a journal for it then. There is no room where the disk takes nothing.
+bool Checkpoint::has_room(std::size_t bytes) {
+  const bool full = !progress_.trouble.empty() && ours_.unwritten() + bytes > settings_.most_unwritten;
+  if (!full && (ours_.begun() || begin_journal())) return true;
+  ++progress_.dropped;
+  return false;
 }
 
-std::uint64_t Checkpoint::note_addition(const Key& key, std::size_t entry, bool failed) {
-  contents_.index.add(key, {ours_, written_ + writing_.size() + entry, failed});
-  ++additions_;
-  if (hurried_) changed_.notify_all();
-  return additions_;
+std::uint64_t Checkpoint::note_addition(const Key& key, const Place& place) {
+  contents_.index.add(key, place);
+  ++progress_.additions;
+  if (progress_.hurried) changed_.notify_all();
+  return progress_.additions;
 }
 
 // In memory; the file is made when there is something to be written.
 bool Checkpoint::begin_journal() {
-  if (journals_.size() >> Place::journal_bits != 0) {
+  if (journals_.full()) {
     set_trouble("there are too many journals");
     return false;
   }
-  ours_ = static_cast<std::uint32_t>(journals_.size());
-  journals_.push_back({job_name() + "-" + std::to_string(journals_begun_++) + std::string(journal_ending), nullptr, {}, false});
-  written_ = 0;
-  checkpoint::write(tail_, settings_.origin);
-  for (std::uint32_t number = 0; number < callables_.size(); ++number) checkpoint::write(tail_, number, callables_[number]);
+  const std::string name = job_name() + "-" + std::to_string(ours_.count()) + std::string(journal_ending);
+  ours_.begin(journals_.add(name, false), settings_.origin, callables_);
   return true;
 }
 
 void Checkpoint::set_trouble(std::string why) {
-  if (trouble_.empty() != why.empty())
+  if (progress_.trouble.empty() != why.empty())
     settings_.warn("the checkpoint " + directory_ + (why.empty() ? " is written again" : " cannot be written, and is tried again: " + why));
-  trouble_ = std::move(why);
-  troubled_.store(!trouble_.empty(), std::memory_order_release);
+  progress_.trouble = std::move(why);
+  progress_.troubled.store(!progress_.trouble.empty(), std::memory_order_release);
 }
 
 void Checkpoint::hurry() {
   const std::lock_guard guard(mutex_);
-  hurried_ = true;
+  progress_.hurried = true;
   changed_.notify_all();
 }
 
 bool Checkpoint::flush(std::optional<std::chrono::milliseconds> limit) {
   std::unique_lock guard(mutex_);
-  const std::uint64_t wanted = additions_;
+  const std::uint64_t wanted = progress_.additions;
   // A round that is under way may have begun before.
-  const std::uint64_t enough = rounds_ + 2;
-  const auto over = [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); };
-  ++flushes_;
+  const std::uint64_t enough = progress_.rounds + 2;
+  const auto over = [&] { return progress_.durable >= wanted || (progress_.rounds >= enough && !progress_.trouble.empty()); };
+  ++progress_.flushes;
   changed_.notify_all();
   while (!settings_.clock.wait_for(changed_, guard, limit.value_or(std::chrono::hours(1)), over) && !limit) continue;
-  --flushes_;
-  return durable_ >= wanted;
+  --progress_.flushes;
+  return progress_.durable >= wanted;
 }
 
 std::string Checkpoint::trouble() const {
   const std::lock_guard guard(mutex_);
-  return trouble_;
+  return progress_.trouble;
 }
 
 // ---- the thread that writes --------------------------------------------------------------------------------------------------
@@ -1211,12 +1208,15 @@ std::string Checkpoint::trouble() const {
 void Checkpoint::write_now_and_then() {
   std::unique_lock guard(mutex_);
   for (bool last = false; !last;) {
-    const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
-    settings_.clock.wait_for(changed_, guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
-    last = quitting_;
-    frames_.set_age(age());
-    if (additions_ != durable_) write(guard);
-    ++rounds_;
+    const auto wanted = [this] {
+      return progress_.quitting ||
+             ((progress_.hurried || progress_.flushes != 0) && progress_.additions != progress_.durable && progress_.trouble.empty());
+    };
+    settings_.clock.wait_for(changed_, guard, progress_.trouble.empty() ? settings_.delay : settings_.retry, wanted);
+    last = progress_.quitting;
+    ours_.set_age(age());
+    if (progress_.additions != progress_.durable) write(guard);
+    ++progress_.rounds;
     changed_.notify_all();
   }
 }
@@ -1229,18 +1229,16 @@ std::uint32_t Checkpoint::age() const {
 }
 
 void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
-  frames_.close(tail_);
-  writing_ = std::exchange(tail_, {});
-  const std::uint64_t number = additions_;
-  const std::string name = journals_[ours_].name;
-  File* const file = journals_[ours_].file.get();
+  ours_.begin_writing();
+  const std::uint64_t number = progress_.additions;
+  const std::string name = journals_[ours_.number()].name;
+  File* const file = journals_[ours_.number()].file.get();
   guard.unlock();
   std::string why = write_ours(name, file);
   guard.lock();
   if (why.empty()) {
-    written_ += writing_.size();
-    writing_ = {};
-    durable_.store(number, std::memory_order_release);
+    ours_.end_writing();
+    progress_.durable.store(number, std::memory_order_release);
   } else {
     write_elsewhere();
   }
@@ -1251,14 +1249,14 @@ void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
 std::string Checkpoint::write_ours(const std::string& name, File* file) {
   try {
     if (file == nullptr) {
-      auto made = disk_.create(path(name));
+      auto made = disk_.create(journals_.path(name));
       file = made.get();
       const std::lock_guard guard(mutex_);
-      journals_[ours_].file = std::move(made);
+      journals_[ours_.number()].file = std::move(made);
     }
-    file->append(writing_.bytes());
+    file->append(ours_.writing());
     file->sync();
-    if (written_ == 0) disk_.sync_directory(directory_);
+    if (!ours_.any_on_disk()) disk_.sync_directory(directory_);
     return {};
   } catch (const std::exception& error) {
     return error.what();
@@ -1267,44 +1265,21 @@ std::string Checkpoint::write_ours(const std::string& name, File* file) {
 
 // Nobody knows what of it is on disk, so all of it goes into another journal, as the first that is in it.
 void Checkpoint::write_elsewhere() {
-  frames_.close(tail_);
-  detail::Buffer again = std::exchange(writing_, {});
-  again.append(tail_.data(), tail_.size());
-  tail_ = {};
-  const bool useless = written_ == 0;
-  if (useless && journals_[ours_].file != nullptr) {
+  const detail::Buffer given_up = ours_.give_up();
+  const std::uint32_t before = ours_.number();
+  const bool useless = !ours_.any_on_disk();
+  if (useless && journals_[before].file != nullptr) {
     // Whatever there is of it is also in the other one; that it stays does no harm.
     try {
-      disk_.remove(path(journals_[ours_].name));
+      disk_.remove(journals_.path(journals_[before].name));
     } catch (const std::exception& error) {
       settings_.warn("the checkpoint " + directory_ + ": " + error.what());
     }
   }
   // Others' may have come behind it; then its place stays, and nothing is there.
-  if (useless && ours_ + 1 == journals_.size()) journals_.pop_back();
+  if (useless && before + 1 == journals_.size()) journals_.remove_last();
   begin_journal();
-  MemoryFile memory(again.bytes());
-  const auto add = [&](const Finished& finished) {
-    const auto at = again.bytes().subspan(static_cast<std::size_t>(finished.entry));
-    const Entry head = read_entry(at.first<entry_head>());
-    const Bytes value = at.subspan(entry_head, static_cast<std::size_t>(head.size));
-    std::size_t place = 0;
-    frames_.set_age(finished.age);
-    if (finished.failed) {
-      frames_.close(tail_);
-      place = tail_.size() + failure_entry;
-      write_failure(tail_, finished.callable, finished.key, {reinterpret_cast<const char*>(value.data()), value.size()}, finished.age);
-    } else {
-      place = frames_.add(tail_, finished.callable, finished.key, value);
-    }
-    contents_.index.move(finished.key, {ours_, place, finished.failed});
-  };
-  Reading reading;
-  reading.origin = [](const Origin&) {};
-  reading.callable = [](std::uint32_t, const Callable&) {};
-  reading.finished = add;
-  Damage damage;
-  read_frames(memory, 0, reading, damage);
+  ours_.add_again(given_up, [this](const Key& key, const Place& place) { contents_.index.move(key, place); });
 }
 
 }  // namespace rankview::checkpoint
@@ -1596,6 +1571,52 @@ Entry read_entry(std::span<const std::byte, entry_head> bytes) {
 
 }  // namespace rankview::checkpoint
 
+namespace rankview::checkpoint {
+
+std::uint32_t Journals::add(std::string name, bool grows) {
+  all_.push_back({std::move(name), nullptr, {}, grows});
+  return static_cast<std::uint32_t>(all_.size() - 1);
+}
+
+// Whoever looks for what was done in the order in which it was done finds the next ones read already.
+std::size_t Journals::read(const Place& place, std::span<std::byte> into) {
+  constexpr std::size_t much = 256 * 1024;
+  constexpr std::size_t little = 4096;
+  File& file = opened(place.journal);
+  if (into.size() > little) return file.read(place.offset, into);
+  const std::uint64_t behind = cached_.offset + cache_.size();
+  const bool same = place.journal == cached_.journal && place.offset >= cached_.offset;
+  if (!same || place.offset + into.size() > behind) {
+    const bool goes_on = same && place.offset <= behind + much;
+    cached_ = place;
+    cache_.resize(goes_on ? much : little);
+    cache_.resize(file.read(place.offset, cache_));
+  }
+  const auto from = static_cast<std::size_t>(place.offset - cached_.offset);
+  const std::size_t count = std::min(into.size(), cache_.size() - from);
+  std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
+  return count;
+}
+
+void Journals::forget() {
+  cache_.clear();
+  reading_.clear();
+}
+
+// A campaign may have more journals than a process may have open files.
+File& Journals::opened(std::uint32_t journal) {
+  constexpr std::size_t most = 16;
+  if (all_[journal].file != nullptr) return *all_[journal].file;
+  for (const auto& [number, file] : reading_) {
+    if (number == journal) return *file;
+  }
+  auto file = disk_.open(path(all_[journal].name));
+  if (reading_.size() == most) reading_.pop_front();
+  return *reading_.emplace_back(journal, std::move(file)).second;
+}
+
+}  // namespace rankview::checkpoint
+
 #if __has_include(<xxhash.h>)
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -1880,6 +1901,104 @@ void Leases::give_back(std::uint32_t bucket) {
   } catch (const std::exception& error) {
     switch_off(error.what());
   }
+}
+
+}  // namespace rankview::checkpoint
+
+namespace rankview::checkpoint {
+namespace {
+
+// What is in memory, read as if it were a file.
+class MemoryFile final : public File {
+ public:
+  explicit MemoryFile(Bytes bytes) : bytes_(bytes) {}
+  std::uint64_t size() override { return bytes_.size(); }
+  std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
+    const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(offset, bytes_.size()));
+    const std::size_t count = std::min(into.size(), bytes_.size() - from);
+    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
+    return count;
+  }
+  void append(Bytes) override {}
+  void sync() override {}
+
+ private:
+  Bytes bytes_;
+};
+
+}  // namespace
+
+void OwnJournal::begin(std::uint32_t number, const Origin& origin, const std::vector<Callable>& callables) {
+  number_ = number;
+  ++count_;
+  written_ = 0;
+  checkpoint::write(tail_, origin);
+  for (std::uint32_t callable = 0; callable < callables.size(); ++callable) checkpoint::write(tail_, callable, callables[callable]);
+}
+
+void OwnJournal::add(std::uint32_t number, const Callable& callable) {
+  frames_.close(tail_);
+  checkpoint::write(tail_, number, callable);
+}
+
+Place OwnJournal::add(std::uint32_t callable, const Key& key, Bytes value) {
+  const std::size_t entry = frames_.add(tail_, callable, key, value);
+  return {number_, written_ + writing_.size() + entry, false};
+}
+
+Place OwnJournal::add_failure(std::uint32_t callable, const Key& key, std::string_view why) {
+  frames_.close(tail_);
+  const std::size_t entry = tail_.size() + failure_entry;
+  write_failure(tail_, callable, key, why, frames_.age());
+  return {number_, written_ + writing_.size() + entry, true};
+}
+
+std::size_t OwnJournal::read(const Place& place, std::span<std::byte> into) const {
+  std::uint64_t begin = written_;
+  for (const detail::Buffer* part : {&writing_, &tail_}) {
+    if (place.offset - begin < part->size()) {
+      MemoryFile memory(part->bytes());
+      return memory.read(place.offset - begin, into);
+    }
+    begin += part->size();
+  }
+  return 0;
+}
+
+void OwnJournal::begin_writing() {
+  frames_.close(tail_);
+  writing_ = std::exchange(tail_, {});
+}
+
+void OwnJournal::end_writing() {
+  written_ += writing_.size();
+  writing_ = {};
+}
+
+detail::Buffer OwnJournal::give_up() {
+  frames_.close(tail_);
+  detail::Buffer all = std::exchange(writing_, {});
+  all.append(tail_.data(), tail_.size());
+  tail_ = {};
+  return all;
+}
+
+void OwnJournal::add_again(const detail::Buffer& given_up, const std::function<void(const Key&, const Place&)>& moved) {
+  MemoryFile memory(given_up.bytes());
+  Reading reading;
+  reading.origin = [](const Origin&) {};
+  reading.callable = [](std::uint32_t, const Callable&) {};
+  reading.finished = [&](const Finished& finished) {
+    const auto at = given_up.bytes().subspan(static_cast<std::size_t>(finished.entry));
+    const Entry head = read_entry(at.first<entry_head>());
+    const Bytes value = at.subspan(entry_head, static_cast<std::size_t>(head.size));
+    frames_.set_age(finished.age);
+    moved(finished.key, finished.failed
+                            ? add_failure(finished.callable, finished.key, {reinterpret_cast<const char*>(value.data()), value.size()})
+                            : add(finished.callable, finished.key, value));
+  };
+  Damage damage;
+  read_frames(memory, 0, reading, damage);
 }
 
 }  // namespace rankview::checkpoint

@@ -14,30 +14,8 @@
 #include <utility>
 
 namespace rankview::checkpoint {
-namespace {
-
-// What is in memory, read as if it were a file.
-class MemoryFile final : public File {
- public:
-  explicit MemoryFile(Bytes bytes) : bytes_(bytes) {}
-  std::uint64_t size() override { return bytes_.size(); }
-  std::size_t read(std::uint64_t offset, std::span<std::byte> into) override {
-    const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(offset, bytes_.size()));
-    const std::size_t count = std::min(into.size(), bytes_.size() - from);
-    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
-    return count;
-  }
-  void append(Bytes) override {}
-  void sync() override {}
-
- private:
-  Bytes bytes_;
-};
-
-}  // namespace
-
 Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
-    : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)) {
+    : disk_(disk), directory_(std::move(directory)), settings_(std::move(settings)), journals_(disk, directory_) {
   disk_.make_directory(directory_);
   begin_use();
   read_all();
@@ -61,13 +39,14 @@ Checkpoint::~Checkpoint() {
   if (sharing_ != nullptr) sharing_->stop();
   {
     const std::lock_guard guard(mutex_);
-    quitting_ = true;
+    progress_.quitting = true;
   }
   changed_.notify_all();
   thread_.join();
-  if (additions_ != durable_ || dropped_ != 0)
-    settings_.warn("the checkpoint " + directory_ + " lacks " + std::to_string(additions_ - durable_ + dropped_) +
-                   " tasks that have ended, which the next run does again" + (trouble_.empty() ? "" : ": " + trouble_));
+  if (progress_.additions != progress_.durable || progress_.dropped != 0)
+    settings_.warn("the checkpoint " + directory_ + " lacks " +
+                   std::to_string(progress_.additions - progress_.durable + progress_.dropped) +
+                   " tasks that have ended, which the next run does again" + (progress_.trouble.empty() ? "" : ": " + progress_.trouble));
   // What others may do now is on disk.
   sharing_.reset();
 }
@@ -76,7 +55,7 @@ Checkpoint::~Checkpoint() {
 void Checkpoint::begin_use() {
   const auto limit = settings_.clock.steady_now() + settings_.patience;
   try {
-    while ((used_ = disk_.hold(path(std::string(used_name)), false)) == nullptr) {
+    while ((used_ = disk_.hold(journals_.path(std::string(used_name)), false)) == nullptr) {
       if (settings_.clock.steady_now() >= limit)
         throw UsageError("the checkpoint " + directory_ + " is being rewritten (rankview checkpoint); start again when that is over");
       settings_.clock.sleep(std::chrono::milliseconds(20));
@@ -98,19 +77,18 @@ void Checkpoint::read_new(const std::string& name) {
   try {
     read(name);
   } catch (const OfLaterVersion& later) {
-    settings_.warn("the checkpoint's " + path(name) + " is of format " + std::to_string(later.format) + ", and this rankview knows " +
-                   std::to_string(format_version) + "; what it says is left out");
+    settings_.warn("the checkpoint's " + journals_.path(name) + " is of format " + std::to_string(later.format) +
+                   ", and this rankview knows " + std::to_string(format_version) + "; what it says is left out");
   } catch (const std::exception& error) {
-    settings_.warn("the checkpoint's " + path(name) + " cannot be read, and what it says is left out: " + error.what());
+    settings_.warn("the checkpoint's " + journals_.path(name) + " cannot be read, and what it says is left out: " + error.what());
   }
 }
 
 void Checkpoint::read(const std::string& name) {
-  if (journals_.size() >> Place::journal_bits != 0) throw UsageError("there are too many journals");
-  const auto file = disk_.open(path(name));
+  if (journals_.full()) throw UsageError("there are too many journals");
+  const auto file = disk_.open(journals_.path(name));
   // Should reading fail halfway, what was read of it is there.
-  const auto journal = static_cast<std::uint32_t>(journals_.size());
-  journals_.push_back({name, nullptr, {}, true});
+  const std::uint32_t journal = journals_.add(name, true);
   Damage damage;
   contents_.read(*file, journal, journals_[journal].read, damage);
   tell_damage(name, damage);
@@ -127,7 +105,7 @@ void Checkpoint::read_on() {
     const std::vector<std::string> names = disk_.list(directory_);
     const std::lock_guard guard(mutex_);
     std::set<std::string_view> known;
-    for (const Journal& journal : journals_) known.insert(journal.name);
+    for (const Journals::Journal& journal : journals_) known.insert(journal.name);
     const std::string mine = job_name() + "-";
     std::set<std::string_view> jobs;
     std::vector<std::string> added;
@@ -136,8 +114,8 @@ void Checkpoint::read_on() {
       if (name.ends_with(journal_ending) && !name.starts_with(mine) && !known.contains(name)) added.push_back(name);
     }
     for (std::size_t number = 0; number < journals_.size(); ++number) {
-      Journal& journal = journals_[number];
-      if (number == ours_ || journal.name.starts_with(mine)) continue;
+      Journals::Journal& journal = journals_[number];
+      if ((ours_.begun() && number == ours_.number()) || journal.name.starts_with(mine)) continue;
       // Of a job that has gone this is the last time.
       const bool lives = jobs.contains(std::string_view(journal.name).substr(0, journal.name.rfind('-')));
       if (journal.grows || lives) read_on(number);
@@ -150,9 +128,9 @@ void Checkpoint::read_on() {
 }
 
 void Checkpoint::read_on(std::size_t number) {
-  Journal& journal = journals_[number];
+  Journals::Journal& journal = journals_[number];
   try {
-    const auto file = disk_.open(path(journal.name));
+    const auto file = disk_.open(journals_.path(journal.name));
     if (file->size() <= journal.read.end) return;
     Damage damage;
     contents_.read(*file, static_cast<std::uint32_t>(number), journal.read, damage);
@@ -164,10 +142,10 @@ void Checkpoint::read_on(std::size_t number) {
 
 void Checkpoint::tell_damage(const std::string& name, const Damage& damage) const {
   if (damage.bytes != 0)
-    settings_.warn("the checkpoint's " + path(name) + " is damaged: " + std::to_string(damage.bytes) + " bytes, the first at " +
+    settings_.warn("the checkpoint's " + journals_.path(name) + " is damaged: " + std::to_string(damage.bytes) + " bytes, the first at " +
                    std::to_string(damage.first) + ", say nothing; what they were about is done again");
   if (damage.later != 0)
-    settings_.warn("the checkpoint's " + path(name) + " has " + std::to_string(damage.later) +
+    settings_.warn("the checkpoint's " + journals_.path(name) + " has " + std::to_string(damage.later) +
                    " records that only a later rankview knows; they are left out");
 }
 
@@ -181,10 +159,7 @@ std::uint32_t Checkpoint::enlist(const Callable& callable, const std::string& wh
                      callable.shown + " gives " + callable.result + ": give it another Flags::version, or another directory");
   const auto next = static_cast<std::uint32_t>(callables_.size());
   callables_.push_back(callable);
-  if (ours_ != none) {
-    frames_.close(tail_);
-    checkpoint::write(tail_, next, callable);
-  }
+  if (ours_.begun()) ours_.add(next, callable);
   return next;
 }
 
@@ -211,8 +186,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
   } catch (const std::system_error& error) {
     // It was there when this began.
     settings_.warn("the checkpoint " + directory_ + ": what was kept cannot be read, and is done again: " + error.what());
-    cache_.clear();
-    reading_.clear();
+    journals_.forget();
   }
   into.truncate(before);
   return Found::nothing;
@@ -222,7 +196,7 @@ Found Checkpoint::find(const Key& key, detail::Buffer& into, bool on_disk) {
 bool Checkpoint::is_on_disk(const Key& key) const {
   const std::lock_guard guard(mutex_);
   Place place;
-  return !contents_.index.find(key, place) || place.journal != ours_ || place.offset < written_;
+  return !contents_.index.find(key, place) || ours_.on_disk(place);
 }
 
 // Adds what the entry holds, if it is the key's.
@@ -237,131 +211,76 @@ bool Checkpoint::read_entry_at(Place place, const Key& key, detail::Buffer& into
 }
 
 std::size_t Checkpoint::read_at(const Place& place, std::span<std::byte> into) {
-  if (place.journal != ours_ || place.offset < written_) return read_file(place, into);
-  std::uint64_t begin = written_;
-  for (const detail::Buffer* part : {&writing_, &tail_}) {
-    if (place.offset - begin < part->size()) {
-      MemoryFile memory(part->bytes());
-      return memory.read(place.offset - begin, into);
-    }
-    begin += part->size();
-  }
-  return 0;
-}
-
-// Whoever looks for what was done in the order in which it was done finds the next ones read already.
-std::size_t Checkpoint::read_file(const Place& place, std::span<std::byte> into) {
-  constexpr std::size_t much = 256 * 1024;
-  constexpr std::size_t little = 4096;
-  File& file = opened(place.journal);
-  if (into.size() > little) return file.read(place.offset, into);
-  const std::uint64_t behind = cached_.offset + cache_.size();
-  const bool same = place.journal == cached_.journal && place.offset >= cached_.offset;
-  if (!same || place.offset + into.size() > behind) {
-    const bool goes_on = same && place.offset <= behind + much;
-    cached_ = place;
-    cache_.resize(goes_on ? much : little);
-    cache_.resize(file.read(place.offset, cache_));
-  }
-  const auto from = static_cast<std::size_t>(place.offset - cached_.offset);
-  const std::size_t count = std::min(into.size(), cache_.size() - from);
-  std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(from), count, into.begin());
-  return count;
-}
-
-// A campaign may have more journals than a process may have open files.
-File& Checkpoint::opened(std::uint32_t journal) {
-  constexpr std::size_t most = 16;
-  if (journals_[journal].file != nullptr) return *journals_[journal].file;
-  for (const auto& [number, file] : reading_) {
-    if (number == journal) return *file;
-  }
-  auto file = disk_.open(path(journals_[journal].name));
-  if (reading_.size() == most) reading_.pop_front();
-  return *reading_.emplace_back(journal, std::move(file)).second;
+  return ours_.on_disk(place) ? journals_.read(place, into) : ours_.read(place, into);
 }
 
 // ---- what is added -----------------------------------------------------------------------------------------------------------
 
 std::uint64_t Checkpoint::add(std::uint32_t callable, const Key& key, Bytes value) {
   const std::lock_guard guard(mutex_);
-  detail::Buffer* const tail = tail_for_addition(value.size());
-  return tail == nullptr ? not_added : note_addition(key, frames_.add(*tail, callable, key, value), false);
+  return has_room(value.size()) ? note_addition(key, ours_.add(callable, key, value)) : not_added;
 }
 
 std::uint64_t Checkpoint::add_failure(std::uint32_t callable, const Key& key, std::string_view why) {
   const std::lock_guard guard(mutex_);
-  detail::Buffer* const tail = tail_for_addition(why.size());
-  if (tail == nullptr) return not_added;
-  frames_.close(*tail);
-  const std::size_t before = tail->size();
-  write_failure(*tail, callable, key, why, frames_.age());
-  return note_addition(key, before + failure_entry, true);
+  return has_room(why.size()) ? note_addition(key, ours_.add_failure(callable, key, why)) : not_added;
 }
 
-// Where it goes; null where there is no room, since the disk takes nothing.
-detail::Buffer* Checkpoint::tail_for_addition(std::size_t bytes) {
-  if (!trouble_.empty() && writing_.size() + tail_.size() + bytes > settings_.most_unwritten) {
-    ++dropped_;
-    return nullptr;
-  }
-  if (ours_ == none && !begin_journal()) {
-    ++dropped_;
-    return nullptr;
-  }
-  return &tail_;
+// Whether so much more can be added; there is a journal for it then. There is no room where the disk takes nothing.
+bool Checkpoint::has_room(std::size_t bytes) {
+  const bool full = !progress_.trouble.empty() && ours_.unwritten() + bytes > settings_.most_unwritten;
+  if (!full && (ours_.begun() || begin_journal())) return true;
+  ++progress_.dropped;
+  return false;
 }
 
-std::uint64_t Checkpoint::note_addition(const Key& key, std::size_t entry, bool failed) {
-  contents_.index.add(key, {ours_, written_ + writing_.size() + entry, failed});
-  ++additions_;
-  if (hurried_) changed_.notify_all();
-  return additions_;
+std::uint64_t Checkpoint::note_addition(const Key& key, const Place& place) {
+  contents_.index.add(key, place);
+  ++progress_.additions;
+  if (progress_.hurried) changed_.notify_all();
+  return progress_.additions;
 }
 
 // In memory; the file is made when there is something to be written.
 bool Checkpoint::begin_journal() {
-  if (journals_.size() >> Place::journal_bits != 0) {
+  if (journals_.full()) {
     set_trouble("there are too many journals");
     return false;
   }
-  ours_ = static_cast<std::uint32_t>(journals_.size());
-  journals_.push_back({job_name() + "-" + std::to_string(journals_begun_++) + std::string(journal_ending), nullptr, {}, false});
-  written_ = 0;
-  checkpoint::write(tail_, settings_.origin);
-  for (std::uint32_t number = 0; number < callables_.size(); ++number) checkpoint::write(tail_, number, callables_[number]);
+  const std::string name = job_name() + "-" + std::to_string(ours_.count()) + std::string(journal_ending);
+  ours_.begin(journals_.add(name, false), settings_.origin, callables_);
   return true;
 }
 
 void Checkpoint::set_trouble(std::string why) {
-  if (trouble_.empty() != why.empty())
+  if (progress_.trouble.empty() != why.empty())
     settings_.warn("the checkpoint " + directory_ + (why.empty() ? " is written again" : " cannot be written, and is tried again: " + why));
-  trouble_ = std::move(why);
-  troubled_.store(!trouble_.empty(), std::memory_order_release);
+  progress_.trouble = std::move(why);
+  progress_.troubled.store(!progress_.trouble.empty(), std::memory_order_release);
 }
 
 void Checkpoint::hurry() {
   const std::lock_guard guard(mutex_);
-  hurried_ = true;
+  progress_.hurried = true;
   changed_.notify_all();
 }
 
 bool Checkpoint::flush(std::optional<std::chrono::milliseconds> limit) {
   std::unique_lock guard(mutex_);
-  const std::uint64_t wanted = additions_;
+  const std::uint64_t wanted = progress_.additions;
   // A round that is under way may have begun before.
-  const std::uint64_t enough = rounds_ + 2;
-  const auto over = [&] { return durable_ >= wanted || (rounds_ >= enough && !trouble_.empty()); };
-  ++flushes_;
+  const std::uint64_t enough = progress_.rounds + 2;
+  const auto over = [&] { return progress_.durable >= wanted || (progress_.rounds >= enough && !progress_.trouble.empty()); };
+  ++progress_.flushes;
   changed_.notify_all();
   while (!settings_.clock.wait_for(changed_, guard, limit.value_or(std::chrono::hours(1)), over) && !limit) continue;
-  --flushes_;
-  return durable_ >= wanted;
+  --progress_.flushes;
+  return progress_.durable >= wanted;
 }
 
 std::string Checkpoint::trouble() const {
   const std::lock_guard guard(mutex_);
-  return trouble_;
+  return progress_.trouble;
 }
 
 // ---- the thread that writes --------------------------------------------------------------------------------------------------
@@ -369,12 +288,15 @@ std::string Checkpoint::trouble() const {
 void Checkpoint::write_now_and_then() {
   std::unique_lock guard(mutex_);
   for (bool last = false; !last;) {
-    const auto wanted = [this] { return quitting_ || ((hurried_ || flushes_ != 0) && additions_ != durable_ && trouble_.empty()); };
-    settings_.clock.wait_for(changed_, guard, trouble_.empty() ? settings_.delay : settings_.retry, wanted);
-    last = quitting_;
-    frames_.set_age(age());
-    if (additions_ != durable_) write(guard);
-    ++rounds_;
+    const auto wanted = [this] {
+      return progress_.quitting ||
+             ((progress_.hurried || progress_.flushes != 0) && progress_.additions != progress_.durable && progress_.trouble.empty());
+    };
+    settings_.clock.wait_for(changed_, guard, progress_.trouble.empty() ? settings_.delay : settings_.retry, wanted);
+    last = progress_.quitting;
+    ours_.set_age(age());
+    if (progress_.additions != progress_.durable) write(guard);
+    ++progress_.rounds;
     changed_.notify_all();
   }
 }
@@ -387,18 +309,16 @@ std::uint32_t Checkpoint::age() const {
 }
 
 void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
-  frames_.close(tail_);
-  writing_ = std::exchange(tail_, {});
-  const std::uint64_t number = additions_;
-  const std::string name = journals_[ours_].name;
-  File* const file = journals_[ours_].file.get();
+  ours_.begin_writing();
+  const std::uint64_t number = progress_.additions;
+  const std::string name = journals_[ours_.number()].name;
+  File* const file = journals_[ours_.number()].file.get();
   guard.unlock();
   std::string why = write_ours(name, file);
   guard.lock();
   if (why.empty()) {
-    written_ += writing_.size();
-    writing_ = {};
-    durable_.store(number, std::memory_order_release);
+    ours_.end_writing();
+    progress_.durable.store(number, std::memory_order_release);
   } else {
     write_elsewhere();
   }
@@ -409,14 +329,14 @@ void Checkpoint::write(std::unique_lock<std::mutex>& guard) {
 std::string Checkpoint::write_ours(const std::string& name, File* file) {
   try {
     if (file == nullptr) {
-      auto made = disk_.create(path(name));
+      auto made = disk_.create(journals_.path(name));
       file = made.get();
       const std::lock_guard guard(mutex_);
-      journals_[ours_].file = std::move(made);
+      journals_[ours_.number()].file = std::move(made);
     }
-    file->append(writing_.bytes());
+    file->append(ours_.writing());
     file->sync();
-    if (written_ == 0) disk_.sync_directory(directory_);
+    if (!ours_.any_on_disk()) disk_.sync_directory(directory_);
     return {};
   } catch (const std::exception& error) {
     return error.what();
@@ -425,44 +345,21 @@ std::string Checkpoint::write_ours(const std::string& name, File* file) {
 
 // Nobody knows what of it is on disk, so all of it goes into another journal, as the first that is in it.
 void Checkpoint::write_elsewhere() {
-  frames_.close(tail_);
-  detail::Buffer again = std::exchange(writing_, {});
-  again.append(tail_.data(), tail_.size());
-  tail_ = {};
-  const bool useless = written_ == 0;
-  if (useless && journals_[ours_].file != nullptr) {
+  const detail::Buffer given_up = ours_.give_up();
+  const std::uint32_t before = ours_.number();
+  const bool useless = !ours_.any_on_disk();
+  if (useless && journals_[before].file != nullptr) {
     // Whatever there is of it is also in the other one; that it stays does no harm.
     try {
-      disk_.remove(path(journals_[ours_].name));
+      disk_.remove(journals_.path(journals_[before].name));
     } catch (const std::exception& error) {
       settings_.warn("the checkpoint " + directory_ + ": " + error.what());
     }
   }
   // Others' may have come behind it; then its place stays, and nothing is there.
-  if (useless && ours_ + 1 == journals_.size()) journals_.pop_back();
+  if (useless && before + 1 == journals_.size()) journals_.remove_last();
   begin_journal();
-  MemoryFile memory(again.bytes());
-  const auto add = [&](const Finished& finished) {
-    const auto at = again.bytes().subspan(static_cast<std::size_t>(finished.entry));
-    const Entry head = read_entry(at.first<entry_head>());
-    const Bytes value = at.subspan(entry_head, static_cast<std::size_t>(head.size));
-    std::size_t place = 0;
-    frames_.set_age(finished.age);
-    if (finished.failed) {
-      frames_.close(tail_);
-      place = tail_.size() + failure_entry;
-      write_failure(tail_, finished.callable, finished.key, {reinterpret_cast<const char*>(value.data()), value.size()}, finished.age);
-    } else {
-      place = frames_.add(tail_, finished.callable, finished.key, value);
-    }
-    contents_.index.move(finished.key, {ours_, place, finished.failed});
-  };
-  Reading reading;
-  reading.origin = [](const Origin&) {};
-  reading.callable = [](std::uint32_t, const Callable&) {};
-  reading.finished = add;
-  Damage damage;
-  read_frames(memory, 0, reading, damage);
+  ours_.add_again(given_up, [this](const Key& key, const Place& place) { contents_.index.move(key, place); });
 }
 
 }  // namespace rankview::checkpoint

@@ -5,7 +5,9 @@
 #include "checkpoint/contents.hpp"
 #include "checkpoint/disk.hpp"
 #include "checkpoint/frames.hpp"
+#include "checkpoint/journals.hpp"
 #include "checkpoint/key.hpp"
+#include "checkpoint/own_journal.hpp"
 #include "checkpoint/sharing.hpp"
 #include "transport/clock.hpp"
 
@@ -16,7 +18,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -71,13 +72,13 @@ class Checkpoint {
   std::uint64_t add(std::uint32_t callable, const Key& key, Bytes value);
   std::uint64_t add_failure(std::uint32_t callable, const Key& key, std::string_view why);
   // The latest addition that is on disk, with all before it.
-  [[nodiscard]] std::uint64_t durable() const { return durable_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t durable() const { return progress_.durable.load(std::memory_order_acquire); }
   // From here on nothing that was added waits for company.
   void hurry();
   // Waits until all that was added by now is on disk; false if the disk does not take it, or not within the limit.
   bool flush(std::optional<std::chrono::milliseconds> limit = std::nullopt);
   // Whether the disk does not take what is added.
-  [[nodiscard]] bool troubled() const { return troubled_.load(std::memory_order_acquire); }
+  [[nodiscard]] bool troubled() const { return progress_.troubled.load(std::memory_order_acquire); }
   // Why the disk does not take what is added, or nothing.
   [[nodiscard]] std::string trouble() const;
   // Versions under which results of a name are there.
@@ -92,11 +93,17 @@ class Checkpoint {
   [[nodiscard]] std::size_t size() const;
 
  private:
-  struct Journal {
-    std::string name;
-    std::unique_ptr<File> file;  // of ours, once there is anything in it
-    ReadSoFar read;              // of others'
-    bool grows = true;           // as far as is known, since its job is there
+  // How far the thread that writes has come, and what it is to do.
+  struct Progress {
+    std::uint64_t additions = 0;
+    std::uint64_t dropped = 0;  // which there was no room for
+    std::uint64_t rounds = 0;   // of writing, whatever came of it
+    bool hurried = false;       // nothing is to wait for company
+    int flushes = 0;            // that are waited for
+    bool quitting = false;
+    std::string trouble;
+    std::atomic<std::uint64_t> durable{0};
+    std::atomic<bool> troubled{false};
   };
 
   void begin_use();
@@ -108,11 +115,9 @@ class Checkpoint {
   void tell_damage(const std::string& name, const Damage& damage) const;
   [[nodiscard]] bool is_on_disk(const Key& key) const;
   bool read_entry_at(Place place, const Key& key, detail::Buffer& into);
-  File& opened(std::uint32_t journal);
   std::size_t read_at(const Place& place, std::span<std::byte> into);
-  std::size_t read_file(const Place& place, std::span<std::byte> into);
-  detail::Buffer* tail_for_addition(std::size_t bytes);
-  std::uint64_t note_addition(const Key& key, std::size_t entry, bool failed);
+  [[nodiscard]] bool has_room(std::size_t bytes);
+  std::uint64_t note_addition(const Key& key, const Place& place);
   bool begin_journal();
   void set_trouble(std::string why);
   [[nodiscard]] std::uint32_t age() const;
@@ -120,7 +125,6 @@ class Checkpoint {
   void write(std::unique_lock<std::mutex>& guard);
   std::string write_ours(const std::string& name, File* file);
   void write_elsewhere();
-  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
 
   Disk& disk_;
   const std::string directory_;
@@ -130,31 +134,11 @@ class Checkpoint {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Journal> journals_;
-  std::deque<std::pair<std::uint32_t, std::unique_ptr<File>>> reading_;  // of others' journals the latest, by number
+  Journals journals_;
+  OwnJournal ours_;
   Contents contents_;
   std::vector<Callable> callables_;  // that this job calls, by number
-  std::vector<std::byte> cache_;     // what lies at cached_
-  Place cached_;
-
-  // Of our journal what is on disk is followed by what is being written, and that by the tail.
-  std::uint32_t ours_ = none;
-  std::uint64_t journals_begun_ = 0;
-  std::uint64_t written_ = 0;
-  detail::Buffer writing_;
-  detail::Buffer tail_;
-  ResultFrames frames_;  // of the tail
-  std::uint64_t additions_ = 0;
-  std::uint64_t dropped_ = 0;  // of these, which there was no room for
-  bool hurried_ = false;       // nothing is to wait for company
-  int flushes_ = 0;            // that are waited for
-  bool quitting_ = false;
-  std::string trouble_;
-  std::uint64_t rounds_ = 0;  // of writing, whatever came of it
-  std::atomic<std::uint64_t> durable_{0};
-  std::atomic<bool> troubled_{false};
-
-  static constexpr std::uint32_t none = static_cast<std::uint32_t>(-1);
+  Progress progress_;
 
   transport::Thread thread_;
   std::unique_ptr<Sharing> sharing_;
