@@ -54,11 +54,11 @@ class Run {
   }
 
   [[nodiscard]] bool chosen() const { return command_->parsed(); }
-  // What stands behind --, at which CLI11 is not to look.
-  std::vector<std::string>& program() { return wanted_.program; }
+  // What stands at --, and behind it, at which CLI11 is not to look.
+  std::vector<std::string>& behind() { return behind_; }
 
   int operator()() {
-    if (wanted_.program.empty()) wanted_.program = command_->remaining();
+    wanted_.program = cli::program_of(command_->remaining(), behind_);
     if (engines_ != 0) wanted_.engines = engines_;
     if (wanted_.program.empty()) {
       std::fputs("rankview run: which program? For example: rankview run -n 4 ./app\n", stderr);
@@ -75,6 +75,7 @@ class Run {
 
  private:
   CLI::App* command_;
+  std::vector<std::string> behind_;
   cli::Wanted wanted_;
   int engines_ = 0;
   bool prints_ = false;
@@ -180,17 +181,17 @@ class Checkpoint {
   cli::CheckpointWish wish_;
 };
 
-// Takes off what stands behind the first --, if the command is one of those that start a program.
-std::vector<std::string> take_program(std::vector<std::string>& words) {
+// Takes off what stands at the first --, and behind it, if the command is one of those that start a program.
+std::vector<std::string> take_behind_dashes(std::vector<std::string>& words) {
   auto command = words.begin();
   while (command != words.end() && command->rfind("--config", 0) == 0)
     command += *command == "--config" && words.end() - command > 1 ? 2 : 1;
   if (command == words.end() || (*command != "run" && *command != "submit")) return {};
   const auto dashes = std::find(command, words.end(), "--");
   if (dashes == words.end()) return {};
-  std::vector<std::string> program(dashes + 1, words.end());
+  std::vector<std::string> behind(dashes, words.end());
   words.erase(dashes, words.end());
-  return program;
+  return behind;
 }
 
 }  // namespace
@@ -215,7 +216,7 @@ int main(int argc, char** argv) {
       cli::split_farm_words(words, farm.wish());
       cli::refuse_unoffered(words);
     }
-    run.program() = submit.program() = take_program(words);
+    run.behind() = submit.behind() = take_behind_dashes(words);
     // As CLI11 wants them.
     std::reverse(words.begin(), words.end());
     try {

@@ -68,4 +68,9 @@ std::string to_string(const Command& command) {
   return text + launch::quoted(command.words);
 }
 
+std::vector<std::string> program_of(std::vector<std::string> words, const std::vector<std::string>& at_dashes) {
+  if (!at_dashes.empty()) words.insert(words.end(), at_dashes.begin() + (words.empty() ? 1 : 0), at_dashes.end());
+  return words;
+}
+
 }  // namespace rankview::cli

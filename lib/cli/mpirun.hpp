@@ -38,4 +38,8 @@ Command mpirun_command(const Wanted& wanted, const Surroundings& here, const std
 // As it can be typed into a shell.
 std::string to_string(const Command& command);
 
+// The program that is to be started, with its arguments: what stands behind options, and what stands at -- and behind it. That -- belongs
+// to the program where that comes before it.
+std::vector<std::string> program_of(std::vector<std::string> words, const std::vector<std::string>& at_dashes);
+
 }  // namespace rankview::cli

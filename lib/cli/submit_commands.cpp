@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cli/submit_commands.hpp"
 
+#include "cli/mpirun.hpp"
 #include "launch/quoted.hpp"
 
 #include <CLI/CLI.hpp>
@@ -103,7 +104,7 @@ int SubmitCommands::operator()(int argc, char** argv) {
   if (jobs_->parsed()) return list_jobs(which_, json_, place, commands, std::cout);
   if (cancel_->parsed()) return cancel_jobs(which_, place, commands, std::cout);
   if (note_->parsed()) return note_job(which_, noted_, code_, place, commands, std::cerr);
-  if (wish_.program.empty()) wish_.program = submit_->remaining();
+  wish_.program = program_of(submit_->remaining(), behind_);
   return submit_job(wish_, place, commands, std::cout);
 }
 

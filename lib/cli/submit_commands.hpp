@@ -23,8 +23,8 @@ class SubmitCommands {
   ~SubmitCommands();
 
   [[nodiscard]] bool chosen() const;
-  // What stands behind --, at which CLI11 is not to look.
-  std::vector<std::string>& program() { return wish_.program; }
+  // What stands at --, and behind it, at which CLI11 is not to look.
+  std::vector<std::string>& behind() { return behind_; }
   // Gives the exit code; throws what the functions of submit.hpp do.
   int operator()(int argc, char** argv);
 
@@ -35,6 +35,7 @@ class SubmitCommands {
   CLI::App* jobs_ = nullptr;
   CLI::App* cancel_ = nullptr;
   CLI::App* note_ = nullptr;
+  std::vector<std::string> behind_;
   SubmitWish wish_;
   std::string which_;  // campaign or job
   bool json_ = false;

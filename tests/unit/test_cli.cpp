@@ -54,6 +54,15 @@ int run(const std::string& script, const ExitFile& exit_file) {
 
 }  // namespace
 
+TEST_CASE("dashes before a program are the command's, and others the program's", "[cli]") {
+  using Words = std::vector<std::string>;
+  CHECK(program_of({"./app", "x"}, {}) == Words{"./app", "x"});
+  CHECK(program_of({}, {"--", "./app", "--", "x"}) == Words{"./app", "--", "x"});
+  CHECK(program_of({"rankview", "farm", "-j1"}, {"--", "echo"}) == Words{"rankview", "farm", "-j1", "--", "echo"});
+  CHECK(program_of({"./app"}, {"--"}) == Words{"./app", "--"});
+  CHECK(program_of({}, {"--"}).empty());
+}
+
 TEST_CASE("as many ranks as engines, and rank 0", "[cli]") {
   const Surroundings here{8, false, ""};
   CHECK(words_of(mpirun_command(program(4), here, "")) == "mpirun --enable-recovery -np 5 ./app input.dat");
