@@ -36,6 +36,19 @@ class MpiTeam::Requests final : public Transfer {
   }
   MPI_Request* next() { return &requests.emplace_back(MPI_REQUEST_NULL); }
 
+  // What parts of an array are counted in: bytes where an int can count those of all, elements otherwise. Two ranks need not agree.
+  struct Unit {
+    MPI_Datatype type;
+    std::uint64_t in_element;
+
+    [[nodiscard]] int count(std::uint64_t elements) const { return static_cast<int>(elements * in_element); }
+  };
+  Unit unit(std::uint64_t total, std::uint64_t element_bytes) {
+    if (element_bytes == 0 || total <= most_at_once / element_bytes) return {MPI_BYTE, element_bytes};
+    types.push_back(Datatype::element(element_bytes));
+    return {types.back().get(), 1};
+  }
+
   std::vector<MPI_Request> requests;
   std::vector<Datatype> types;
   std::vector<int> counts, offsets;
@@ -178,19 +191,17 @@ Team::Begun MpiTeam::scatter(const std::byte* from, std::byte* to, const Deal& d
     own = detail::part_size(deal.total, parts, static_cast<std::size_t>(member_) - 1);
   }
   if (plain(deal)) {
-    r.types.push_back(Datatype::element(deal.element_bytes));
-    MPI_Datatype element = r.types.back().get();
+    const Requests::Unit unit = r.unit(deal.total, deal.element_bytes);
     if (member_ == 0) {
       r.counts.push_back(0);
       r.offsets.push_back(0);
       for (std::size_t i = 0; i < parts; ++i) {
-        r.counts.push_back(static_cast<int>(counts[i]));
-        r.offsets.push_back(static_cast<int>(detail::part_begin(deal.total, parts, i)));
+        r.counts.push_back(unit.count(counts[i]));
+        r.offsets.push_back(unit.count(detail::part_begin(deal.total, parts, i)));
       }
     }
-    check(
-        MPI_Iscatterv(from, r.counts.data(), r.offsets.data(), element, to, static_cast<int>(own), element, 0, with_root_.get(), r.next()),
-        "MPI_Iscatterv");
+    check(MPI_Iscatterv(from, r.counts.data(), r.offsets.data(), unit.type, to, unit.count(own), unit.type, 0, with_root_.get(), r.next()),
+          "MPI_Iscatterv");
     return requests;
   }
   begin_exchange(member_ == 0 ? writable(from) : to, member_ == 0, own, counts, deal, r);
@@ -202,17 +213,16 @@ Team::Begun MpiTeam::gather(const std::byte* from, std::byte* to, std::uint64_t 
   auto requests = std::make_unique<Requests>();
   Requests& r = *requests;
   if (plain(deal)) {
-    r.types.push_back(Datatype::element(deal.element_bytes));
-    MPI_Datatype element = r.types.back().get();
+    const Requests::Unit unit = r.unit(member_ == 0 ? deal.total : own, deal.element_bytes);
     if (member_ == 0) {
       r.counts.push_back(0);
       r.offsets.push_back(0);
       for (const std::uint64_t count : counts) {
         r.offsets.push_back(r.offsets.back() + r.counts.back());
-        r.counts.push_back(static_cast<int>(count));
+        r.counts.push_back(unit.count(count));
       }
     }
-    check(MPI_Igatherv(from, static_cast<int>(own), element, to, r.counts.data(), r.offsets.data(), element, 0, with_root_.get(), r.next()),
+    check(MPI_Igatherv(from, unit.count(own), unit.type, to, r.counts.data(), r.offsets.data(), unit.type, 0, with_root_.get(), r.next()),
           "MPI_Igatherv");
     return requests;
   }
@@ -285,15 +295,14 @@ Team::Begun MpiTeam::allgather(const std::byte* from, std::byte* to, std::size_t
   Requests& r = *requests;
   const std::uint64_t total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
   if (total <= most_at_once) {
-    r.types.push_back(Datatype::element(element_bytes));
-    MPI_Datatype element = r.types.back().get();
+    const Requests::Unit unit = r.unit(total, element_bytes);
     int begin = 0;
     for (const std::uint64_t count : counts) {
-      r.counts.push_back(static_cast<int>(count));
+      r.counts.push_back(unit.count(count));
       r.offsets.push_back(begin);
-      begin += static_cast<int>(count);
+      begin += r.counts.back();
     }
-    check(MPI_Iallgatherv(from, r.counts[place], element, to, r.counts.data(), r.offsets.data(), element, engines_.get(), r.next()),
+    check(MPI_Iallgatherv(from, r.counts[place], unit.type, to, r.counts.data(), r.offsets.data(), unit.type, engines_.get(), r.next()),
           "MPI_Iallgatherv");
     return requests;
   }
