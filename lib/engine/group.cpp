@@ -20,30 +20,32 @@ std::byte* bytes(void* data) { return static_cast<std::byte*>(data); }
 
 // Before the vote others may be late by any time, so who waits sleeps in the end. After it all are there, and looking is what moves the
 // data.
-void Group::wait(transport::Team::Begun transfer, const std::function<void()>& late) {
+void Group::wait(transport::Team::Begun transfer, std::uint64_t bytes, const std::function<void()>& late) {
   constexpr unsigned looks_between = 256;
   if (broken_) throw detail::TeamBroken();
   transport::Idle idle(spin_);
   bool told = false;
   for (unsigned looks = 1; !transfer->done(); ++looks) {
     if (agreed_) {
-      if (looks % looks_between == 0 && is_broken_()) give_up(std::move(transfer));
+      if (looks % looks_between == 0 && is_broken_()) give_up(std::move(transfer), bytes);
       clock_.spin();
       continue;
     }
     const auto pause = idle.pause();
     if (pause.count() == 0) continue;
-    if (is_broken_()) give_up(std::move(transfer));
+    if (is_broken_()) give_up(std::move(transfer), bytes);
     if (late && !std::exchange(told, true)) late();
     clock_.nap(pause);
   }
   idle.reset();
 }
 
-// What is on its way between those that live arrives in the meantime. MPI may go on with the rest for ever, so all that it may look at is
-// never freed.
-void Group::give_up(transport::Team::Begun transfer) {
-  constexpr std::int64_t patience = 200'000'000;  // nanoseconds
+// What is on its way between those that live arrives in the meantime: rank 0's call ends when all of them are here, and then the client may
+// free the array that they read or write. MPI may go on with the rest for ever, so all that it may look at on this engine is never freed.
+void Group::give_up(transport::Team::Begun transfer, std::uint64_t bytes) {
+  constexpr std::int64_t at_least = 200'000'000;  // nanoseconds
+  constexpr std::int64_t slowest = 10;            // nanoseconds a byte
+  const std::int64_t patience = at_least + slowest * static_cast<std::int64_t>(bytes);
   static auto& for_ever = *new std::vector<std::shared_ptr<const void>>;
   RANKVIEW_MARK(team_given_up_in_collective);
   broken_ = true;
@@ -67,7 +69,7 @@ void Group::settle(bool failed, const std::function<void()>& late) {
   keep(count);
   std::int64_t& ill = *count;
   try {
-    wait(team_.count_ill(ill), late);
+    wait(team_.count_ill(ill), 0, late);
   } catch (const detail::TeamBroken&) {
     return;
   }
@@ -107,16 +109,16 @@ void Group::refuse() {
   }
 }
 
-void Group::broadcast(void* to, std::uint64_t size) { wait(team_.broadcast(bytes(to), size)); }
+void Group::broadcast(void* to, std::uint64_t size) { wait(team_.broadcast(bytes(to), size), size); }
 
-void Group::scatter(void* to, const detail::Deal& deal) { wait(team_.scatter(nullptr, bytes(to), deal)); }
+void Group::scatter(void* to, const detail::Deal& deal) { wait(team_.scatter(nullptr, bytes(to), deal), deal.total * deal.element_bytes); }
 
 void Group::gather(const void* from, std::uint64_t count, const detail::Deal& deal) {
-  wait(team_.gather(bytes(from), nullptr, count, {}, deal));
+  wait(team_.gather(bytes(from), nullptr, count, {}, deal), count * deal.element_bytes);
 }
 
 void Group::reduce(const void* from, std::uint64_t count, detail::Element element, detail::Operation operation) {
-  wait(team_.reduce(const_cast<std::byte*>(bytes(from)), count, element, operation));
+  wait(team_.reduce(const_cast<std::byte*>(bytes(from)), count, element, operation), count * detail::size_of(element));
 }
 
 void Group::barrier() { wait(team_.barrier()); }

@@ -62,9 +62,9 @@ class Group final : public detail::Group {
 
  private:
   transport::Verdict vote(const transport::Vote& own);
-  void wait(transport::Team::Begun transfer, const std::function<void()>& late = {});
-
-  [[noreturn]] void give_up(transport::Team::Begun transfer);
+  // `bytes`: how much the transfer moves of rank 0's.
+  void wait(transport::Team::Begun transfer, std::uint64_t bytes = 0, const std::function<void()>& late = {});
+  [[noreturn]] void give_up(transport::Team::Begun transfer, std::uint64_t bytes);
 
   std::shared_ptr<transport::Team> owner_;
   transport::Team& team_;
