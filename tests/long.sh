@@ -7,12 +7,13 @@
 # several as a table: engines that die while this or that is under way (map, two, large, arguments, subtasks, collective, team, team_making,
 # team_large, team_of_rests, team_crashes, team_stopped, start, shutdown, stopped, stopped_for_ever, poison, crashes, views, once, at_rest,
 # side_by_side), isolated tasks that end badly (isolated), how soon after a death its task runs elsewhere (latency), three jobs on one checkpoint
-# that are killed and stopped (shared), and the simulator (sim).
+# that are killed and stopped (shared), engines on hosts that are lost (killed_elsewhere, powered_off, cut, cut_for_ever; as root), and the simulator
+# (sim).
 # Without names: all of them. LONG_TIMES says how often instead of what stands below, LONG_SEED the first seed (1).
 
 . "$(dirname "$0")/../.ci/setup.sh"
 need catch2 ccache || exit 1
-parts="rankview_deaths rankview_command rankview_shared rankview_sim" build debug >/dev/null || exit 1
+parts="rankview_deaths rankview_hosts rankview_command rankview_shared rankview_sim" build debug >/dev/null || exit 1
 program=build/debug/tests/system/rankview_deaths
 command=build/debug/lib/rankview
 first=${LONG_SEED:-1}
@@ -70,7 +71,37 @@ shared() {
   tell shared "$good of $times right" "$(($(date +%s) - began))"
 }
 
-all="map two stopped stopped_for_ever large arguments subtasks collective team team_making team_large team_of_rests team_crashes team_stopped start shutdown poison crashes once views at_rest side_by_side isolated latency shared sim"
+# elsewhere NAME TIMES WHAT EXPECTED [TASKS]
+elsewhere() {
+  name=$1
+  times=${LONG_TIMES:-$2}
+  shift 2
+  good=0
+  began=$(date +%s)
+  : >"$latencies"
+  seed=0
+  while [ "$seed" -lt "$times" ]; do
+    sh tests/system/lost_host.sh "$PWD/$command" "$PWD/build/debug/tests/system/rankview_hosts" "$@" >"$said" 2>&1
+    case $? in
+      0) good=$((good + 1)) ;;
+      *)
+        cat "$said"
+        failed=1
+        ;;
+    esac
+    sed -n 's/^elsewhere after/latency/p' "$said" >>"$latencies"
+    seed=$((seed + 1))
+  done
+  tell "$name" "$good of $times right; $(soon)" "$(($(date +%s) - began))"
+}
+
+# soon: what the latencies say.
+soon() {
+  sort -k 2 -n "$latencies" |
+    awk '{ all[NR] = $2 } END { if (NR) printf "its task elsewhere: median %.1f ms, worst %.1f ms of %d", all[int((NR + 1) / 2)], all[NR], NR }'
+}
+
+all="map two stopped stopped_for_ever large arguments subtasks collective team team_making team_large team_of_rests team_crashes team_stopped start shutdown poison crashes once views at_rest side_by_side isolated latency shared killed_elsewhere powered_off cut cut_for_ever sim"
 for name in ${*:-$all}; do
   case $name in
     map) deaths map 200 ;;
@@ -79,6 +110,9 @@ for name in ${*:-$all}; do
     poison | crashes | once | views | at_rest) deaths "$name" 20 ;;
     side_by_side) deaths side_by_side 50 ;;
     shared) shared 50 ;;
+    killed_elsewhere) elsewhere "$name" 20 killed '5 of 6 engines' ;;
+    powered_off | cut_for_ever) elsewhere "$name" 10 "$name" '4 of 6 engines' ;;
+    cut) elsewhere cut 10 cut '6 of 6 engines' 1500 ;;
     isolated)
       engines=2
       deaths isolated 100
@@ -86,7 +120,7 @@ for name in ${*:-$all}; do
       ;;
     latency)
       deaths latency 10
-      tell latency "$(sort -k 2 -n "$latencies" | awk '{ all[NR] = $2 } END { printf "its task elsewhere: median %.1f ms, worst %.1f ms of %d", all[int((NR + 1) / 2)], all[NR], NR }')" 0
+      tell latency "$(soon)" 0
       ;;
     sim)
       began=$(date +%s)

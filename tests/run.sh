@@ -27,7 +27,7 @@ case $wanted in *benchmarks*) need libbenchmark-dev python3 || exit 1 ;; esac
 case $wanted in *debug* | *asan* | *tsan*) need clang-19 || exit 1 ;; esac
 case $wanted in *asan* | *tsan*) need libclang-rt-19-dev || exit 1 ;; esac
 # What rankview farm is compared with.
-case $wanted in *debug*) need parallel || exit 1 ;; esac
+case $wanted in *debug*) need parallel iproute2 || exit 1 ;; esac
 case $wanted in *format*) need clang-format git || exit 1 ;; esac
 case $wanted in *tidy*) need clang-tidy || exit 1 ;; esac
 

@@ -7,6 +7,7 @@
 #include "cli/farm.hpp"
 #include "cli/launch.hpp"
 #include "cli/mpirun.hpp"
+#include "cli/remote_shell.hpp"
 #include "cli/submit_commands.hpp"
 
 #include <rankview/errors.hpp>
@@ -15,10 +16,12 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -36,20 +39,24 @@ class Run {
   explicit Run(CLI::App& app) {
     command_ = app.add_subcommand("run", "Starts a program on engines and rank 0, with what mpirun needs here");
     command_
-        ->add_option(
-            "-n,--engines", engines_,
-            "How many engines, rank 0 not counted; as many as there are cores, or slots in the allocation of a batch system, if not given")
+        ->add_option("-n,--engines", engines_,
+                     "How many engines, rank 0 not counted; as many as there are cores, or slots on the hosts, if not given")
         ->check(CLI::Range(1, 1'000'000));
+    command_->add_option("-H,--host", hosts_, "Hosts and their slots, as in node1:9,node2:8; not in an allocation, whose hosts are taken")
+        ->type_name("HOSTS");
+    command_->add_option("--hostfile", hostfile_, "The same in a file: a line each, as in node1 slots=9")
+        ->type_name("FILE")
+        ->excludes("--host");
     command_
         ->add_option("--mpirun", wanted_.mpirun,
-                     "A further argument for mpirun; may be given several times, as in --mpirun=--host --mpirun=a,b")
+                     "A further argument for mpirun; may be given several times, as in --mpirun=--map-by --mpirun=node")
         ->take_all()
         ->allow_extra_args(false);
     command_->add_flag("--print", prints_, "Prints the command instead of running it");
     command_->prefix_command();
     command_->footer(
         "The program and its arguments come last: rankview run -n 4 ./app input.dat\n"
-        "When an engine dies, the others go on, and the tasks that it had are run by them. The exit code is the program's own,\n"
+        "When an engine dies, or a host, the others go on, and the tasks that it had are run by them. The exit code is the program's own,\n"
         "which mpirun alone does not give in that case.");
   }
 
@@ -60,6 +67,9 @@ class Run {
   int operator()() {
     wanted_.program = cli::program_of(command_->remaining(), behind_);
     if (engines_ != 0) wanted_.engines = engines_;
+    for (const auto& [option, value] : {std::pair{"--host", &hosts_}, std::pair{"--hostfile", &hostfile_}}) {
+      if (!value->empty()) wanted_.mpirun.insert(wanted_.mpirun.begin(), {option, *value});
+    }
     if (wanted_.program.empty()) {
       std::fputs("rankview run: which program? For example: rankview run -n 4 ./app\n", stderr);
       return misused;
@@ -77,6 +87,8 @@ class Run {
   CLI::App* command_;
   std::vector<std::string> behind_;
   cli::Wanted wanted_;
+  std::string hosts_;
+  std::string hostfile_;
   int engines_ = 0;
   bool prints_ = false;
 };
@@ -194,6 +206,12 @@ std::vector<std::string> take_behind_dashes(std::vector<std::string>& words) {
   return behind;
 }
 
+// What mpirun_command() has mpirun call.
+int remote_shell(const std::vector<std::string>& words) {
+  const char* const shell = std::getenv("RANKVIEW_REMOTE_SHELL");
+  return cli::run_remote_shell(shell != nullptr ? shell : "ssh -x", {words.begin() + 1, words.end()});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -207,11 +225,13 @@ int main(int argc, char** argv) {
   const bool is_farm = !words.empty() && words.front() == "farm";
   const auto all = app.get_subcommands([](const CLI::App*) { return true; });
   const auto is_first = [&words](const CLI::App* command) { return command->get_name() == words.front(); };
-  if (!words.empty() && words.front().rfind('-', 0) != 0 && std::none_of(all.begin(), all.end(), is_first)) {
+  if (!words.empty() && words.front().rfind('-', 0) != 0 && words.front() != "remote-shell" &&
+      std::none_of(all.begin(), all.end(), is_first)) {
     std::fprintf(stderr, "rankview: there is no command %s; rankview --help lists those that there are\n", words.front().c_str());
     return misused;
   }
   try {
+    if (words.size() > 1 && words.front() == "remote-shell") return remote_shell(words);
     if (is_farm) {
       cli::split_farm_words(words, farm.wish());
       cli::refuse_unoffered(words);

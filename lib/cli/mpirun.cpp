@@ -7,7 +7,10 @@
 #include <sched.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace rankview::cli {
 namespace {
@@ -15,6 +18,19 @@ namespace {
 // What batch systems set in the jobs that they start.
 constexpr std::pair<const char*, const char*> allocations[] = {
     {"SLURM_JOB_ID", "Slurm"}, {"PBS_JOBID", "PBS"}, {"PE_HOSTFILE", "Grid Engine"}, {"LSB_JOBID", "LSF"}};
+
+// Whether it says which hosts.
+bool names_hosts(const Wanted& wanted) {
+  static constexpr std::array hosts{"-H",         "-host",        "--host",        "-hostfile",
+                                    "--hostfile", "-machinefile", "--machinefile", "--default-hostfile"};
+  return std::any_of(wanted.mpirun.begin(), wanted.mpirun.end(),
+                     [](const std::string& word) { return std::find(hosts.begin(), hosts.end(), word) != hosts.end(); });
+}
+
+// Whether mpirun goes to other hosts, and by a remote shell that it is told of. Slurm, Grid Engine and LSF have means of their own.
+bool by_remote_shell(const Wanted& wanted, const Surroundings& here) {
+  return here.allocation == "PBS" || (here.allocation.empty() && names_hosts(wanted));
+}
 
 }  // namespace
 
@@ -29,6 +45,11 @@ Surroundings look_around() {
   for (const auto& [variable, name] : allocations) {
     if (here.allocation.empty() && std::getenv(variable) != nullptr) here.allocation = name;
   }
+  std::error_code none;
+  here.self = std::filesystem::read_symlink("/proc/self/exe", none).string();
+  for (const char* const variable : {"OMPI_MCA_plm_rsh_agent", "OMPI_MCA_orte_rsh_agent"}) {
+    if (const char* const shell = std::getenv(variable); shell != nullptr && *shell != '\0') here.remote_shell = shell;
+  }
   return here;
 }
 
@@ -36,15 +57,22 @@ Command mpirun_command(const Wanted& wanted, const Surroundings& here, const std
   Command command;
   // Without that the death of one process ends them all.
   command.words = {"mpirun", "--enable-recovery"};
-  const bool sized = wanted.engines || here.allocation.empty();
+  const bool elsewhere = !here.allocation.empty() || names_hosts(wanted);
+  const bool sized = wanted.engines || !elsewhere;
   const int ranks = wanted.engines.value_or(static_cast<int>(here.cores)) + 1;
   if (sized) {
     command.words.emplace_back("-np");
     command.words.push_back(std::to_string(ranks));
   }
-  // Within an allocation its limits hold.
-  if (here.allocation.empty() && ranks > static_cast<int>(here.cores)) {
+  // Within an allocation, and on hosts that are named, their limits hold.
+  if (!elsewhere && ranks > static_cast<int>(here.cores)) {
     for (const char* const word : {"--oversubscribe", "--bind-to", "none"}) command.words.emplace_back(word);
+  }
+  // The loss of a host would end them as well.
+  if (by_remote_shell(wanted, here) && !here.self.empty() && here.self.find(' ') == std::string::npos) {
+    for (const char* const word : {"--mca", "plm_rsh_no_tree_spawn", "1", "--mca", "plm_rsh_agent"}) command.words.emplace_back(word);
+    command.words.push_back(here.self + " remote-shell");
+    command.environment.emplace_back("RANKVIEW_REMOTE_SHELL", here.remote_shell);
   }
   if (!exit_file.empty()) {
     command.words.emplace_back("-x");

@@ -15,6 +15,9 @@ struct Surroundings {
   bool root = false;
   // The allocation of a batch system that this is in, by its name; empty for none.
   std::string allocation;
+  // This executable, and what the user wants other hosts reached with.
+  std::string self{};
+  std::string remote_shell{"ssh -x"};
 };
 Surroundings look_around();
 

@@ -2,9 +2,11 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cli/launch.hpp"
 #include "cli/mpirun.hpp"
+#include "cli/remote_shell.hpp"
 #include "environment.hpp"
 #include "support.hpp"
 
+#include <unistd.h>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -90,6 +92,58 @@ TEST_CASE("further arguments stand before the program", "[cli]") {
   Wanted wanted = program(1);
   wanted.mpirun = {"--host", "a,b"};
   CHECK(words_of(mpirun_command(wanted, {8, false, ""}, "")) == "mpirun --enable-recovery -np 2 --host a,b ./app input.dat");
+}
+
+TEST_CASE("on hosts that are named there are as many ranks as slots", "[cli]") {
+  Wanted wanted = program({});
+  wanted.mpirun = {"--hostfile", "hosts"};
+  CHECK(words_of(mpirun_command(wanted, {2, false, ""}, "")) == "mpirun --enable-recovery --hostfile hosts ./app input.dat");
+  wanted.engines = 100;
+  CHECK(words_of(mpirun_command(wanted, {2, false, ""}, "")) == "mpirun --enable-recovery -np 101 --hostfile hosts ./app input.dat");
+}
+
+TEST_CASE("other hosts are reached by a shell that keeps their loss from mpirun", "[cli]") {
+  Wanted wanted = program(1);
+  wanted.mpirun = {"--host", "a,b"};
+  Surroundings here{8, false, "", "/opt/bin/rankview", "ssh -F config"};
+  const Command command = mpirun_command(wanted, here, "");
+  CHECK(words_of(command) ==
+        "mpirun --enable-recovery -np 2 --mca plm_rsh_no_tree_spawn 1 --mca plm_rsh_agent /opt/bin/rankview remote-shell --host a,b ./app "
+        "input.dat");
+  CHECK(has(command, "RANKVIEW_REMOTE_SHELL", "ssh -F config"));
+  // These have means of their own.
+  here.allocation = "Slurm";
+  CHECK(words_of(mpirun_command(wanted, here, "")) == "mpirun --enable-recovery -np 2 --host a,b ./app input.dat");
+  here.allocation = "PBS";
+  CHECK_FALSE(words_of(mpirun_command(program(1), here, "")).find("plm_rsh_agent") == std::string::npos);
+  here.allocation = "";
+  CHECK(words_of(mpirun_command(program(1), here, "")) == "mpirun --enable-recovery -np 2 ./app input.dat");
+}
+
+TEST_CASE("a remote shell is given options, the host and one command", "[cli]") {
+  using Words = std::vector<std::string>;
+  CHECK(remote_command("ssh -x", {"-p", "-q", "h1", "orted", "-mca", "x", "\"y z\""}) ==
+        Words{"ssh", "-x", "-p", "-q", "h1", std::string("echo ") + host_reached + "; orted -mca x \"y z\""});
+  CHECK(remote_command("ssh", {}) == Words{"ssh"});
+}
+
+TEST_CASE("a connection that is lost is no failure, and a host that was not reached is", "[cli]") {
+  CHECK(code_for_mpirun(255, true) == 0);
+  CHECK(code_for_mpirun(128 + SIGKILL, true) == 0);
+  CHECK(code_for_mpirun(255, false) == 255);
+  CHECK(code_for_mpirun(127, true) == 127);
+  CHECK(code_for_mpirun(0, true) == 0);
+  const auto script = std::filesystem::temp_directory_path() / ("rankview-shell-" + std::to_string(getpid()));
+  // As ssh, which loses the connection in the end, or does not find the host.
+  std::ofstream(script) << "test $1 != nowhere || exit 255; shift; eval \"$*\"; code=$?; test $code != 3 || exit 255; exit $code\n";
+  const std::string shell = "sh " + script.string();
+  CHECK(run_remote_shell(shell, {"h1", "exit", "3"}) == 3);
+  CHECK(run_remote_shell(shell, {"h1", "sh", "-c", "'exit 3'"}) == 0);
+  CHECK(run_remote_shell(shell, {"h1", "sh", "-c", "'exit 4'"}) == 4);
+  CHECK(run_remote_shell(shell, {"nowhere", "true"}) == 255);
+  CHECK(run_remote_shell("false", {"h1", "true"}) == 1);
+  CHECK(run_remote_shell("/nowhere/ssh", {"h1", "true"}) == 127);
+  std::filesystem::remove(script);
 }
 
 TEST_CASE("a command can be typed into a shell", "[cli]") {
