@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
-// Writes the seeds that the fuzzers begin with: make_corpus DIRECTORY makes DIRECTORY/{messages,codec}/.
+// Writes the seeds that the fuzzers begin with: make_corpus DIRECTORY makes DIRECTORY/{messages,codec,journals,leases}/.
+#include "checkpoint/frames.hpp"
+#include "checkpoint/key.hpp"
 #include "types.hpp"
 #include "wire/messages.hpp"
 
@@ -126,6 +128,56 @@ void values() {
   seed<20>({{1, account}}, "account_map");
 }
 
+void journals() {
+  namespace checkpoint = rankview::checkpoint;
+  const std::vector<std::byte> value(20, std::byte{7});
+  rankview::detail::Buffer journal;
+  checkpoint::write(journal, checkpoint::Origin{.host = "node1", .process = 17, .began = 1'700'000'000'000'000'000, .program = "sweep"});
+  checkpoint::write(journal, 0, {"_Z5twicei", "2", "l", "twice(int)"});
+  checkpoint::ResultFrames results;
+  for (std::uint64_t i = 0; i < 3; ++i) results.add(journal, 0, {i, 5}, value);
+  results.close(journal);
+  checkpoint::write_failure(journal, 0, {7, 7}, "std::runtime_error: no", 3);
+  put("journal", std::string(1, '\0'), journal.bytes());
+  put("two", std::string(1, '\1'), journal.bytes());
+  put("cut", std::string(1, '\0'), journal.bytes().first(journal.size() - 30));
+
+  // What the frames of that say.
+  Writer frames;
+  const auto frame = [&frames](checkpoint::FrameKind kind, const Writer& payload) {
+    const std::size_t size = payload.bytes.size();
+    for (const std::size_t byte : {static_cast<std::size_t>(kind), std::size_t{0}, size % 256, size / 256})
+      frames.value(static_cast<std::uint8_t>(byte));
+    frames.raw(payload.bytes.data(), size);
+  };
+  Writer origin;
+  origin.value(checkpoint::format_version);
+  origin.text("node1");
+  origin.value(std::uint64_t{17});
+  origin.value(std::int64_t{1'700'000'000});
+  origin.text("sweep");
+  frame(checkpoint::FrameKind::begin, origin);
+  Writer callable;
+  callable.value(std::uint32_t{0});
+  for (const char* const text : {"_Z5twicei", "2", "l", "twice(int)"}) callable.text(text);
+  frame(checkpoint::FrameKind::function, callable);
+  Writer finished;
+  finished.value(std::uint32_t{0});
+  finished.value(std::uint32_t{2});
+  for (std::uint64_t i = 0; i < 2; ++i) {
+    finished.value(checkpoint::Key{i, 5});
+    finished.text("a value");
+  }
+  frame(checkpoint::FrameKind::results, finished);
+  put("frames", std::string(1, '\2'), frames.bytes.bytes());
+}
+
+void leases() {
+  const auto text = [](const std::string& name, const std::string& bytes) { put(name, bytes, {}); };
+  text("nobody", "\n\005\015\001\022\007\013");
+  text("left", "job-h3-3-3\nlease-256-4\nlease-7-2\nlease-7\njob-\n\n\005\015\377\001\042\062\207\013\033\016");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -133,7 +185,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
     return 2;
   }
-  for (const auto& [name, make] : {std::pair("messages", &messages), std::pair("codec", &values)}) {
+  for (const auto& [name, make] :
+       {std::pair("messages", &messages), std::pair("codec", &values), std::pair("journals", &journals), std::pair("leases", &leases)}) {
     directory = std::filesystem::path(argv[1]) / name;
     std::filesystem::create_directories(directory);
     make();
