@@ -7,13 +7,13 @@
 # several as a table: engines that die while this or that is under way (map, two, large, arguments, subtasks, collective, team, team_making,
 # team_large, team_of_rests, team_crashes, team_stopped, start, shutdown, stopped, stopped_for_ever, poison, crashes, views, once, at_rest,
 # side_by_side), isolated tasks that end badly (isolated), how soon after a death its task runs elsewhere (latency), three jobs on one checkpoint
-# that are killed and stopped (shared), engines on hosts that are lost (killed_elsewhere, powered_off, cut, cut_for_ever; as root), and the simulator
+# that are killed and stopped (shared), a job that is killed whole and resumed (resumed, resumed_strict), engines on hosts that are lost (killed_elsewhere, powered_off, cut, cut_for_ever; as root), and the simulator
 # (sim).
 # Without names: all of them. LONG_TIMES says how often instead of what stands below, LONG_SEED the first seed (1).
 
 . "$(dirname "$0")/../.ci/setup.sh"
 need catch2 ccache || exit 1
-parts="rankview_deaths rankview_hosts rankview_command rankview_shared rankview_sim" build debug >/dev/null || exit 1
+parts="rankview_deaths rankview_hosts rankview_command rankview_shared rankview_resumed rankview_sim" build debug >/dev/null || exit 1
 program=build/debug/tests/system/rankview_deaths
 command=build/debug/lib/rankview
 first=${LONG_SEED:-1}
@@ -71,6 +71,29 @@ shared() {
   tell shared "$good of $times right" "$(($(date +%s) - began))"
 }
 
+# resumed NAME TIMES soon|strict: five kills of the whole job each time.
+resumed() {
+  name=$1
+  times=${LONG_TIMES:-$2}
+  good=0
+  began=$(date +%s)
+  : >"$latencies"
+  seed=$first
+  while [ "$seed" -lt $((first + times)) ]; do
+    if sh tests/system/resumed.sh build/debug/tests/system/rankview_resumed $((2 + seed % 3)) "$3" 5 "$seed" >"$said" 2>&1; then
+      good=$((good + 1))
+    else
+      echo "$name, seed $seed:"
+      cat "$said"
+      failed=1
+    fi
+    sed -n 's/^killed .* times, \([0-9]*\) tasks run again, the oldest \([0-9.]*\) s .*/\1 \2/p' "$said" >>"$latencies"
+    seed=$((seed + 1))
+  done
+  again=$(awk '{ n += $1; if ($2 > oldest) oldest = $2 } END { printf "%d tasks again, the oldest %.3f s", n, oldest }' "$latencies")
+  tell "$name" "$good of $times right, 5 kills each; $again" "$(($(date +%s) - began))"
+}
+
 # elsewhere NAME TIMES WHAT EXPECTED [TASKS]
 elsewhere() {
   name=$1
@@ -101,7 +124,7 @@ soon() {
     awk '{ all[NR] = $2 } END { if (NR) printf "its task elsewhere: median %.1f ms, worst %.1f ms of %d", all[int((NR + 1) / 2)], all[NR], NR }'
 }
 
-all="map two stopped stopped_for_ever large arguments subtasks collective team team_making team_large team_of_rests team_crashes team_stopped start shutdown poison crashes once views at_rest side_by_side isolated latency shared killed_elsewhere powered_off cut cut_for_ever sim"
+all="map two stopped stopped_for_ever large arguments subtasks collective team team_making team_large team_of_rests team_crashes team_stopped start shutdown poison crashes once views at_rest side_by_side isolated latency shared resumed resumed_strict killed_elsewhere powered_off cut cut_for_ever sim"
 for name in ${*:-$all}; do
   case $name in
     map) deaths map 200 ;;
@@ -110,6 +133,8 @@ for name in ${*:-$all}; do
     poison | crashes | once | views | at_rest) deaths "$name" 20 ;;
     side_by_side) deaths side_by_side 50 ;;
     shared) shared 50 ;;
+    resumed) resumed "$name" 20 soon ;;
+    resumed_strict) resumed "$name" 20 strict ;;
     killed_elsewhere) elsewhere "$name" 20 killed '5 of 6 engines' ;;
     powered_off | cut_for_ever) elsewhere "$name" 10 "$name" '4 of 6 engines' ;;
     cut) elsewhere cut 10 cut '6 of 6 engines' 1500 ;;
