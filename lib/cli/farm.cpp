@@ -59,6 +59,11 @@ bool read_whole(std::string_view text, Number& number, int base = 10) {
   return error == std::errc() && end == text.data() + text.size();
 }
 
+bool read_number(std::string_view text, double& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
 std::size_t slots_possible() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -72,6 +77,27 @@ int attempts_of(const std::string& retries) {
   if (!read_whole(retries, attempts) || attempts < 1)
     throw UsageError("--retries should be how often a command is tried, 1 or more, and is " + retries);
   return attempts;
+}
+
+farm::Needs needs_of(const FarmWish& wish) {
+  std::string said = "#rv";
+  for (const auto& [name, value] : {std::pair("cores", &wish.cores), std::pair("memory", &wish.memory), std::pair("gpus", &wish.gpus)}) {
+    if (!value->empty()) said += std::string(" ") + name + "=" + *value;
+  }
+  if (said.find('=') == std::string::npos) return {};
+  const farm::Needs needs = farm::take_needs(said, {});
+  if (!said.empty()) throw UsageError("--cores and --gpus should be numbers, and --memory as in 2G: " + said);
+  return needs;
+}
+
+double growth_of(const FarmWish& wish) {
+  if (wish.memory_growth.empty()) return 1;
+  double growth = 0;
+  if (!read_number(wish.memory_growth, growth) || !(growth >= 1) || growth > 1000)
+    throw UsageError("--memory-growth should be how many times as much memory a command may have when it is tried again, as in 2, and is " +
+                     wish.memory_growth);
+  if (wish.retries.empty()) throw UsageError("--memory-growth is for commands that are tried again: say how often by --retries");
+  return growth;
 }
 
 farm::Input input_of(const FarmWish& wish) {
@@ -113,6 +139,7 @@ farm::JobTerms job_terms_of(const FarmWish& wish) {
   if (!wish.command.empty()) terms.command = farm::Template(joined(wish.command), farm::Template::Ending::arguments);
   if (wish.tag) terms.tag.emplace("{}", farm::Template::Ending::as_is);
   if (!wish.tagstring.empty()) terms.tag.emplace(wish.tagstring, farm::Template::Ending::as_is);
+  terms.needs = needs_of(wish);
   terms.results = wish.results;
   terms.skip_empty = wish.no_run_if_empty;
   terms.choice = choice_of(wish);
@@ -221,6 +248,7 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, farm::Allotment
   farm::JobTerms job_terms = job_terms_of(wish);
   farm::FarmTerms terms;
   terms.attempts = attempts_of(wish.retries);
+  terms.memory_growth = growth_of(wish);
   terms.halt = farm::Halt(wish.halt.empty() ? "never" : wish.halt);
   if (!wish.timeout.empty()) terms.time_limit = farm::TimeLimit(wish.timeout);
   if (!wish.delay.empty()) terms.delay = farm::duration_of(wish.delay, "--delay");

@@ -50,6 +50,11 @@ struct FarmWish {
   bool failed = false;
   bool explain = false;
 
+  std::string cores;
+  std::string memory;
+  std::string memory_growth;
+  std::string gpus;
+
   std::string retries;
   std::string timeout;
   std::string halt;

@@ -117,6 +117,12 @@ class Farm {
     command_->add_flag("--resume-failed", wish_.resume_failed, "Leaves out what has succeeded");
     command_->add_flag("--failed", wish_.failed, "Runs only what has failed");
     command_->add_flag("--explain", wish_.explain, "Says why each command runs, and how many are left out");
+    command_
+        ->add_option("--cores", wish_.cores, "Cores of each command; a line can say it itself, behind #rv: cores=4 memory=2G timeout=1h")
+        ->type_name("N");
+    command_->add_option("--memory", wish_.memory, "Memory of each; one that has more is killed")->type_name("SIZE");
+    command_->add_option("--memory-growth", wish_.memory_growth, "So many times that when it is tried again")->type_name("X");
+    command_->add_option("--gpus", wish_.gpus, "GPUs of each")->type_name("N");
     command_->add_option("--retries", wish_.retries, "How often a command that fails is tried")->type_name("N");
     command_->add_option("--timeout", wish_.timeout, "How long one may run: 10, 90m, or 300% of the median");
     command_->add_option("--halt", wish_.halt, "Ends it all early: now,fail=1 soon,fail=3 now,success=1 soon,done=9");

@@ -11,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <span>
 #include <system_error>
 
@@ -77,12 +78,25 @@ ChildEnvironment::ChildEnvironment() {
   }
 }
 
+std::vector<std::string>::iterator ChildEnvironment::find(std::string_view name) {
+  return std::find_if(entries_.begin(), entries_.end(), [name](const std::string& entry) {
+    return entry.size() > name.size() && entry[name.size()] == '=' && entry.compare(0, name.size(), name) == 0;
+  });
+}
+
+void ChildEnvironment::restore(std::string_view name) {
+  if (const char* const before = std::getenv(std::string(name).c_str())) {
+    set(name, before);
+  } else if (const auto there = find(name); there != entries_.end()) {
+    entries_.erase(there);
+  }
+}
+
 void ChildEnvironment::set(std::string_view name, std::string_view value) {
   std::string text(name);
   text += '=';
-  const auto there =
-      std::find_if(entries_.begin(), entries_.end(), [&text](const std::string& entry) { return entry.rfind(text, 0) == 0; });
   text += value;
+  const auto there = find(name);
   if (there == entries_.end()) {
     entries_.push_back(std::move(text));
   } else {

@@ -21,10 +21,14 @@ class ChildEnvironment {
   ChildEnvironment();
   // Replaces what there is of that name. Pointers that were given out are not valid any more.
   void set(std::string_view name, std::string_view value);
+  // As it was when this was made.
+  void restore(std::string_view name);
   // For the system. Valid until the next set().
   [[nodiscard]] char* const* pointers();
 
  private:
+  std::vector<std::string>::iterator find(std::string_view name);
+
   std::vector<std::string> entries_;
   std::vector<char*> pointers_;
 };

@@ -39,6 +39,8 @@ struct EngineHost {
   std::string host;
   std::size_t cores = 1;  // that it may use
   bool bound = false;     // which are not all of the host's
+  std::uint64_t memory = 0;
+  std::size_t gpus = 0;
 };
 
 EngineHost describe_engine() {
@@ -52,6 +54,9 @@ EngineHost describe_engine() {
   here.cores = all_cores;
   if (::sched_getaffinity(0, sizeof(allowed), &allowed) == 0) here.cores = static_cast<std::size_t>(std::max(1, CPU_COUNT(&allowed)));
   here.bound = here.cores < all_cores;
+  const Capacity capacity = capacity_here(here.cores);
+  here.memory = capacity.memory;
+  here.gpus = capacity.gpus.size();
   return here;
 }
 
@@ -77,6 +82,7 @@ SentEnd sent_of(End end) {
   sent.trouble = std::move(end.trouble);
   sent.started = end.started;
   sent.took = end.took.count();
+  sent.memory = end.memory;
   sent.slot = end.slot;
   sent.out_size = end.out.size();
   // What lies in files is not printed.
@@ -97,6 +103,7 @@ std::vector<SentEnd> exchange_on_engine(const Exchange& told) {
     job.command.text = sent.text;
     job.command.slots.assign(sent.slots.begin(), sent.slots.end());
     job.results = sent.results;
+    job.needs = {sent.cores, sent.memory, sent.gpus, std::chrono::nanoseconds(sent.timeout)};
     pool.start(std::move(job));
   }
   if (told.kill) pool.kill();
@@ -119,6 +126,9 @@ EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t 
     const auto beside = static_cast<std::size_t>(
         std::count_if(hosts.begin(), hosts.end(), [&here](const EngineHost& other) { return !here.bound && other.host == here.host; }));
     engine.slots = slots_each != 0 ? slots_each : std::max<std::size_t>(1, here.cores / std::max<std::size_t>(1, beside));
+    // Those that share a host share its memory, and each sees all of its GPUs.
+    engine.memory = here.memory / std::max<std::size_t>(1, beside);
+    engine.gpus = here.gpus;
     client_[engine.id].apply_sync(begin_pool, engine.slots, terms.shell, terms.temporary_directory, terms.captured, here.host);
     engines_.push_back(std::move(engine));
   }
@@ -155,7 +165,7 @@ bool EngineWorkers::runs_short_ones() const { return usual_.count() != 0 && usua
 std::size_t EngineWorkers::room(const Engine& engine, bool ahead) const {
   if (!engine.takes_more()) return 0;
   const std::size_t most = ahead && runs_short_ones() ? 3 * engine.slots + 2 : engine.slots;
-  return most - std::min(most, engine.load());
+  return most - std::min(most, engine.load);
 }
 
 std::size_t EngineWorkers::wanted(bool ahead) const {
@@ -170,23 +180,42 @@ void EngineWorkers::start(Job job) {
     end_unsent(std::move(job), Cause::killed, "");
     return;
   }
+  if (const std::string trouble = why_nowhere(job.needs); !trouble.empty()) {
+    end_unsent(std::move(job), Cause::refused, trouble);
+    return;
+  }
   Engine* least = nullptr;
   for (Engine& engine : engines_) {
-    if (engine.takes_more() && (least == nullptr || engine.load() * least->slots < least->load() * engine.slots)) least = &engine;
+    if (!engine.takes_more() || !too_much(job.needs, engine.slots, engine.memory, engine.gpus).empty()) continue;
+    if (least == nullptr || engine.load * least->slots < least->load * engine.slots) least = &engine;
   }
   if (least == nullptr) {
     // Perhaps one of them answers again.
     orphans_.push_back(std::move(job));
     return;
   }
+  least->load += job.needs.cores;
   least->to_send.push_back(std::move(job));
+}
+
+// Nothing if one of the engines could run it, when it has nothing else.
+std::string EngineWorkers::why_nowhere(const Needs& needs) const {
+  std::string trouble;
+  for (const Engine& engine : engines_) {
+    trouble = too_much(needs, engine.slots, engine.memory, engine.gpus);
+    if (trouble.empty()) break;
+  }
+  return trouble;
 }
 
 // What engines have been sent is theirs.
 std::vector<Job> EngineWorkers::recall() {
   std::vector<Job> jobs;
   for (Engine& engine : engines_) {
-    for (Job& job : std::exchange(engine.to_send, {})) jobs.push_back(std::move(job));
+    for (Job& job : std::exchange(engine.to_send, {})) {
+      engine.load -= job.needs.cores;
+      jobs.push_back(std::move(job));
+    }
   }
   return jobs;
 }
@@ -211,13 +240,16 @@ void EngineWorkers::kill() {
   kills_ = true;
   for (Job& job : std::exchange(orphans_, {})) end_unsent(std::move(job), Cause::killed, "");
   for (Engine& engine : engines_) {
-    for (Job& job : std::exchange(engine.to_send, {})) end_unsent(std::move(job), Cause::killed, "");
+    for (Job& job : std::exchange(engine.to_send, {})) {
+      engine.load -= job.needs.cores;
+      end_unsent(std::move(job), Cause::killed, "");
+    }
   }
 }
 
 void EngineWorkers::send() {
   for (Engine& engine : engines_) {
-    if (!engine.exchange && !engine.aside && engine.load() != 0) send(engine);
+    if (!engine.exchange && !engine.aside && engine.has_any()) send(engine);
   }
 }
 
@@ -226,8 +258,16 @@ void EngineWorkers::send(Engine& engine) {
   told.time_limit = time_limit_.count();
   told.kill = kills_ && !std::exchange(engine.kill_told, kills_);
   for (Job& job : std::exchange(engine.to_send, {})) {
-    told.jobs.push_back(
-        {job.number, job.place, job.attempt, job.command.text, {job.command.slots.begin(), job.command.slots.end()}, job.results});
+    told.jobs.push_back({job.number,
+                         job.place,
+                         job.attempt,
+                         job.command.text,
+                         {job.command.slots.begin(), job.command.slots.end()},
+                         job.results,
+                         job.needs.cores,
+                         job.needs.memory,
+                         job.needs.gpus,
+                         job.needs.timeout.count()});
     const std::uint64_t place = job.place;
     engine.in_hand.emplace(place, std::move(job));
   }
@@ -256,7 +296,7 @@ void EngineWorkers::look_for_silent() {
     const auto silent =
         std::find_if(lost.begin(), lost.end(), [&engine](const LostEngine& one) { return one.engine == engine.id && one.aside; });
     engine.aside = silent != lost.end();
-    if (engine.aside && engine.load() != 0) give_away(engine, silent->seen);
+    if (engine.aside && engine.has_any()) give_away(engine, silent->seen);
   }
 }
 
@@ -282,6 +322,8 @@ void EngineWorkers::note(Engine& engine, const SentEnd& sent) {
   End end;
   end.job = std::move(job->second);
   engine.in_hand.erase(job);
+  engine.load -= end.job.needs.cores;
+  end.memory = sent.memory;
   end.cause = static_cast<Cause>(sent.cause);
   end.status = sent.status;
   end.signal = sent.signal;
@@ -303,6 +345,7 @@ void EngineWorkers::lose(Engine& engine, const std::string& why) {
 }
 
 void EngineWorkers::give_away(Engine& engine, const std::string& why) {
+  engine.load = 0;
   for (Job& job : std::exchange(engine.to_send, {})) orphans_.push_back(std::move(job));
   for (auto& [place, job] : std::exchange(engine.in_hand, {})) {
     if (++deaths_[place] == crash_limit) {

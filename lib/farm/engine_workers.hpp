@@ -25,6 +25,10 @@ struct SentJob {
   std::string text;
   std::vector<std::uint64_t> slots;
   std::string results;
+  unsigned cores = 1;
+  std::uint64_t memory = 0;
+  unsigned gpus = 0;
+  std::int64_t timeout = 0;  // nanoseconds
 };
 struct SentEnd {
   std::uint64_t place = 0;
@@ -34,6 +38,7 @@ struct SentEnd {
   std::string trouble;
   std::int64_t started = 0;
   std::int64_t took = 0;
+  std::uint64_t memory = 0;
   unsigned slot = 0;
   std::string out;
   std::string err;
@@ -70,7 +75,10 @@ class EngineWorkers final : public Workers {
   struct Engine {
     int id = 0;
     std::string host;
-    std::size_t slots = 1;  // 0 when it has died
+    std::size_t slots = 1;     // cores; 0 when it has died
+    std::uint64_t memory = 0;  // bytes that its host has, 0 for unknown
+    std::size_t gpus = 0;
+    std::size_t load = 0;  // cores of the jobs that it has, or is to be sent
     std::vector<Job> to_send;
     std::map<std::uint64_t, Job> in_hand;  // that it has, by place
     std::optional<AsyncResult<std::vector<SentEnd>>> exchange;
@@ -78,7 +86,7 @@ class EngineWorkers final : public Workers {
     bool aside = false;  // it does not answer
 
     [[nodiscard]] bool takes_more() const { return slots != 0 && !aside; }
-    [[nodiscard]] std::size_t load() const { return to_send.size() + in_hand.size(); }
+    [[nodiscard]] bool has_any() const { return !to_send.empty() || !in_hand.empty(); }
   };
 
   [[nodiscard]] bool runs_short_ones() const;
@@ -90,6 +98,7 @@ class EngineWorkers final : public Workers {
   void bury();
   void note(Engine& engine, const SentEnd& sent);
   void look_for_silent();
+  [[nodiscard]] std::string why_nowhere(const Needs& needs) const;
   void lose(Engine& engine, const std::string& why);
   void give_away(Engine& engine, const std::string& why);
   void end_unsent(Job job, Cause cause, const std::string& trouble);

@@ -69,15 +69,33 @@ void Farm::hand_out() {
   const bool ahead = !terms_.halt.possible() && terms_.delay.count() == 0 && terms_.attempts == 1;
   std::size_t wanted = phase_ == Phase::open ? rooms_.workers.wanted(ahead) : 0;
   Job job;
-  for (; wanted != 0 && next(job); --wanted) {
+  while (wanted != 0 && next(job)) {
     if (delayed()) {
       again_.push_front(std::move(job));
       return;
     }
+    if (!job.trouble.empty()) {
+      refuse(std::move(job));
+      continue;
+    }
+    wanted -= std::min<std::size_t>(wanted, job.needs.cores);
     rooms_.workers.start(std::move(job));
     ++in_hand_;
     if (terms_.delay.count() != 0) next_start_ = terms_.now() + terms_.delay;
   }
+}
+
+void Farm::refuse(Job job) {
+  End end;
+  end.cause = Cause::refused;
+  end.status = gone_wrong;
+  end.command = with_slot(job.command, 0);
+  end.trouble = job.trouble;
+  end.job = std::move(job);
+  // There is no point in trying it again.
+  end.job.attempt = terms_.attempts;
+  ++in_hand_;
+  take(std::move(end));
 }
 
 bool Farm::delayed() const { return terms_.delay.count() != 0 && terms_.now() < next_start_; }
@@ -121,8 +139,13 @@ void Farm::take(End end) {
     rooms_.complain("command " + std::to_string(end.job.number) + " was killed, since it took longer than " +
                     std::to_string(std::chrono::duration<double>(end.took).count()) + " s: " + end.command);
   if (end.cause == Cause::refused) rooms_.complain("command " + std::to_string(end.job.number) + " cannot be started: " + end.trouble);
+  if (end.cause == Cause::memory)
+    rooms_.complain("command " + std::to_string(end.job.number) + " was killed, since it had " + std::to_string(end.memory >> 20U) +
+                    " MiB of memory, and may have " + std::to_string(end.job.needs.memory >> 20U) + ": " + end.command);
   if (!end.succeeded() && end.job.attempt < terms_.attempts && phase_ == Phase::open) {
     ++end.job.attempt;
+    if (end.cause == Cause::memory)
+      end.job.needs.memory = static_cast<std::uint64_t>(static_cast<double>(end.job.needs.memory) * terms_.memory_growth);
     again_.push_back(std::move(end.job));
     return;
   }

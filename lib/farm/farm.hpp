@@ -21,7 +21,8 @@ namespace rankview::farm {
 
 // How a farm goes about it.
 struct FarmTerms {
-  int attempts = 1;  // of each command, at most
+  int attempts = 1;          // of each command, at most
+  double memory_growth = 1;  // a command that had too much memory may have so many times as much when it is tried again
   Halt halt;
   TimeLimit time_limit;
   std::chrono::nanoseconds delay{0};  // from one start to the next, at least
@@ -73,6 +74,7 @@ class Farm {
   void hand_out();
   bool next(Job& job);
   void wait();
+  void refuse(Job job);
   void take(End end);
   void end_for_good(const End& end);
   void finish();

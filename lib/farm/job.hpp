@@ -4,6 +4,7 @@
 
 #include "checkpoint/key.hpp"
 #include "farm/captured.hpp"
+#include "farm/needs.hpp"
 #include "farm/template.hpp"
 
 #include <chrono>
@@ -19,8 +20,10 @@ struct Job {
   std::uint64_t place = 0;   // among those that are run, from 0
   int attempt = 1;
   Expanded command;
-  std::string tag;                       // that goes before each line of its output
-  std::string results;                   // the directory that gets its output; empty for none
+  std::string tag;      // that goes before each line of its output
+  std::string results;  // the directory that gets its output; empty for none
+  Needs needs;
+  std::string trouble;                   // why it cannot be run, whoever would do so; empty if it can
   std::optional<checkpoint::Key> key{};  // under which it is kept that it is done
 };
 
@@ -28,6 +31,7 @@ struct Job {
 enum class Cause : std::uint8_t {
   itself,
   timeout,  // it was killed, since it took too long
+  memory,   // likewise, since it had more memory than it may have
   killed,   // it was killed, since the farm ends
   refused,  // it could not be started
 };
@@ -41,9 +45,10 @@ struct End {
   std::string trouble;       // why it could not be started
   std::int64_t started = 0;  // nanoseconds since the epoch
   std::chrono::nanoseconds took{0};
-  unsigned slot = 0;    // from 1
-  std::string command;  // as it was run
-  std::string host;     // empty for the one that the farm is on
+  std::uint64_t memory = 0;  // bytes it had at most, as far as that was looked at
+  unsigned slot = 0;         // from 1
+  std::string command;       // as it was run
+  std::string host;          // empty for the one that the farm is on
   Captured out;
   Captured err;
 

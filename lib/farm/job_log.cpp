@@ -39,7 +39,7 @@ JobLog::JobLog(std::string path, Opening opening) : path_(std::move(path)) {
 }
 
 std::string JobLog::line(const End& end) {
-  const bool killed = end.cause == Cause::timeout || end.cause == Cause::killed;
+  const bool killed = end.cause == Cause::timeout || end.cause == Cause::memory || end.cause == Cause::killed;
   const double started = static_cast<double>(end.started) * 1e-9;
   const double took = std::chrono::duration<double>(end.took).count();
   std::array<char, 160> numbers{};

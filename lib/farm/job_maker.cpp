@@ -4,6 +4,8 @@
 
 #include "farm/results_tree.hpp"
 
+#include <rankview/errors.hpp>
+
 #include <algorithm>
 
 namespace rankview::farm {
@@ -22,6 +24,7 @@ Next JobMaker::next(Job& job) {
     job = Job();
     job.number = ++number_;
     job.command = terms_.command.expand(arguments, job.number);
+    take_its_needs(job);
     if (past_ != nullptr) {
       const Was was = past_->find(job);
       if (!is_chosen(terms_.choice, was)) {
@@ -35,6 +38,15 @@ Next JobMaker::next(Job& job) {
     job.place = place_++;
     return next;
   }
+}
+
+void JobMaker::take_its_needs(Job& job) const {
+  try {
+    job.needs = take_needs(job.command.text, terms_.needs);
+  } catch (const UsageError& error) {
+    job.trouble = error.what();
+  }
+  std::erase_if(job.command.slots, [&job](std::size_t at) { return at > job.command.text.size(); });
 }
 
 void JobMaker::explain(const Job& job, Was was) const {

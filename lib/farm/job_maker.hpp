@@ -19,6 +19,7 @@ struct JobTerms {
   Template command = Template::of_lines();
   std::optional<Template> tag;
   std::string results;  // the root of directories for what they write; empty for none
+  Needs needs;          // of commands that say nothing of it
   bool skip_empty = false;
   Choice choice = Choice::all;
   // Is told why a command runs.
@@ -36,6 +37,7 @@ class JobMaker {
   [[nodiscard]] std::uint64_t skipped() const { return skipped_; }
 
  private:
+  void take_its_needs(Job& job) const;
   void explain(const Job& job, Was was) const;
 
   const JobTerms terms_;

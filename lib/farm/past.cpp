@@ -24,6 +24,7 @@ std::span<const std::byte> bytes_of(std::string_view text) { return std::as_byte
 
 std::string outcome_text(const End& end) {
   if (end.cause == Cause::timeout) return "took too long";
+  if (end.cause == Cause::memory) return "had too much memory";
   if (end.cause == Cause::refused) return "could not be started: " + end.trouble;
   if (end.signal != 0) return "signal " + std::to_string(end.signal) + " (" + ::strsignal(end.signal) + ")";
   return "exit status " + std::to_string(end.status);

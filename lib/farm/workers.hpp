@@ -20,9 +20,9 @@ class Workers {
   Workers& operator=(const Workers&) = delete;
   virtual ~Workers() = default;
 
-  // How many run at a time, at most.
+  // How many run at a time, at most, if each has one core.
   [[nodiscard]] virtual std::size_t slots() const = 0;
-  // How many further jobs are wanted now. `ahead`: more than can be run at once, so that none waits for the next.
+  // Jobs for how many cores are wanted now. `ahead`: more than can be run at once, so that none waits for the next.
   [[nodiscard]] virtual std::size_t wanted(bool ahead) const = 0;
   virtual void start(Job job) = 0;
   // Takes back those that were to be started and have not begun.

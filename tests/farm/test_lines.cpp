@@ -4,6 +4,7 @@
 #include "cli/farm.hpp"
 #include "farm/input.hpp"
 #include "farm/interpreter.hpp"
+#include "farm/needs.hpp"
 #include "farm/quoting.hpp"
 #include "farm/template.hpp"
 #include "isolation/fd.hpp"
@@ -254,4 +255,29 @@ TEST_CASE("a delimiter is one character", "[lines]") {
   CHECK(cli::delimiter_of("\\x2c") == ',');
   CHECK(cli::delimiter_of("\\054") == ',');
   CHECK_THROWS_AS(cli::delimiter_of("ab"), rankview::UsageError);
+}
+
+TEST_CASE("a command says at its end what it needs", "[lines]") {
+  const auto taken = [](std::string text) {
+    const Needs needs = take_needs(text, {2, 5, 0, std::chrono::seconds(7)});
+    return text + "|" + std::to_string(needs.cores) + "|" + std::to_string(needs.memory) + "|" + std::to_string(needs.gpus) + "|" +
+           std::to_string(needs.timeout.count() / 1'000'000);
+  };
+  CHECK(taken("./app 3") == "./app 3|2|5|0|7000");
+  CHECK(taken("./app 3  #rv cores=4 memory=2G gpus=1 timeout=1.5s") == "./app 3|4|2147483648|1|1500");
+  CHECK(taken("#rv cores=1") == "|1|5|0|7000");
+  // Just a part of the command.
+  CHECK(taken("echo 'a #rv b'") == "echo 'a #rv b'|2|5|0|7000");
+  CHECK(taken("echo '#rv cores=4'") == "echo '#rv cores=4'|2|5|0|7000");
+  CHECK(taken("echo a#rv cores=4") == "echo a#rv cores=4|2|5|0|7000");
+  for (const char* const wrong :
+       {"a #rv core=4", "a #rv cores=0", "a #rv cores=x", "a #rv memory=12", "a #rv timeout=soon", "a #rv gpus=1.5"}) {
+    std::string text = wrong;
+    CHECK_THROWS_AS(take_needs(text, {}), rankview::UsageError);
+  }
+  CHECK(too_much({4, 0, 0, {}}, 4, 0, 0).empty());
+  CHECK(too_much({5, 0, 0, {}}, 4, 0, 0) == "it wants 5 cores, and there are 4");
+  CHECK(too_much({1, 3ULL << 30U, 0, {}}, 4, 2ULL << 30U, 0) == "it wants 3G of memory, and there are 2G");
+  CHECK(too_much({1, 3, 0, {}}, 4, 0, 0).empty());
+  CHECK(too_much({1, 0, 1, {}}, 4, 0, 0) == "it wants 1 GPUs, and there are 0");
 }

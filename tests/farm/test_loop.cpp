@@ -3,6 +3,7 @@
 #include "catch.hpp"
 #include "farm/farm.hpp"
 #include "farm/halt.hpp"
+#include "farm/stock.hpp"
 #include "farm/termination.hpp"
 #include "farm/time_limit.hpp"
 
@@ -76,6 +77,7 @@ class FakeWorkers final : public Workers {
   std::chrono::steady_clock::time_point now{};
   Commands started;
   std::function<std::pair<milliseconds, int>(const Job&)> fate;
+  static constexpr int has_too_much = -1;  // of these a status
 
  private:
   struct Running {
@@ -92,6 +94,7 @@ class FakeWorkers final : public Workers {
     end.command = run->job.command.text;
     end.took = now - run->begin;
     end.status = run->status;
+    if (run->status == has_too_much) end.cause = Cause::memory;
     end.job = std::move(run->job);
     end.out = Captured(end.command + "\n");
     running_.erase(run);
@@ -142,7 +145,7 @@ struct Trial {
     terms.now = [this] { return workers.now; };
     Input input;
     input.add(std::make_unique<WordRecords>(commands));
-    JobMaker maker({Template::of_lines(), {}, "", false, choice, {}}, std::move(input), &past);
+    JobMaker maker({Template::of_lines(), {}, "", {}, false, choice, {}}, std::move(input), &past);
     Printer printer(Printer::Order::as_they_end, out, err, "/tmp");
     Farm farm(terms,
               {maker, workers, printer, interrupts, nullptr, &past, [this](const std::string& text) { complaints.push_back(text); }, {}});
@@ -188,6 +191,54 @@ TEST_CASE("a command that fails is tried again before others", "[loop]") {
     CHECK(trial.run() == 0);
     CHECK(trial.workers.started == Commands{"5", "5", "0"});
   }
+}
+
+TEST_CASE("a command that had too much memory may have more when it is tried again", "[loop]") {
+  Trial trial({"0 #rv memory=1G", "0"});
+  trial.terms.attempts = 4;
+  trial.terms.memory_growth = 2;
+  std::vector<std::uint64_t> allowed;
+  trial.workers.fate = [&allowed](const Job& job) {
+    if (job.number == 1) allowed.push_back(job.needs.memory >> 30U);
+    return std::pair(milliseconds(1), job.number == 1 && job.attempt < 3 ? FakeWorkers::has_too_much : 0);
+  };
+  CHECK(trial.run() == 0);
+  CHECK(allowed == std::vector<std::uint64_t>{1, 2, 4});
+  CHECK(trial.complaints.size() == 2);
+}
+
+TEST_CASE("a command whose needs mean nothing fails, and others run", "[loop]") {
+  Trial trial({"0 #rv core=2", "0 #rv cores=2", "0"});
+  trial.terms.attempts = 3;
+  CHECK(trial.run() == 1);
+  CHECK(trial.workers.started == Commands{"0", "0"});
+  REQUIRE(trial.complaints.size() == 1);
+  CHECK(trial.complaints[0].find("there is no core; a command can say cores, memory, gpus and timeout") != std::string::npos);
+}
+
+TEST_CASE("commands that do not fit are overtaken, but not for ever", "[loop]") {
+  const auto job = [](unsigned cores, std::uint64_t number) {
+    Job made;
+    made.number = number;
+    made.needs.cores = cores;
+    return made;
+  };
+  Stock stock({4, 100, {"0", "1"}});
+  CHECK(stock.take({3, 60, 1, {}}) == std::vector<std::string>{"1"});
+  CHECK(stock.has({1, 40, 1, {}}));
+  CHECK_FALSE(stock.has({2, 0, 0, {}}));
+  CHECK_FALSE(stock.has({1, 41, 0, {}}));
+  CHECK_FALSE(stock.has({1, 0, 2, {}}));
+  Backlog backlog;
+  backlog.add(job(2, 1));
+  for (std::uint64_t i = 0; i < 100; ++i) backlog.add(job(1, 2 + i));
+  for (std::uint64_t i = 0; i < Backlog::overtaking; ++i) CHECK(backlog.take(stock)->number == 2 + i);
+  CHECK_FALSE(backlog.any_for(stock));
+  CHECK_FALSE(backlog.take(stock));
+  stock.give_back({3, 60, 1, {}}, {"1"});
+  CHECK(backlog.take(stock)->number == 1);
+  CHECK(backlog.take(stock)->number == 2 + Backlog::overtaking);
+  CHECK(backlog.take_all().size() == 99 - Backlog::overtaking);
 }
 
 // What GNU parallel 20221122 does and leaves with, with one command at a time.

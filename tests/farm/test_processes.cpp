@@ -238,3 +238,54 @@ TEST_CASE("what a command has left in the background does not hold it up", "[pro
   CHECK(::kill(left, 0) == 0);
   ::kill(left, SIGKILL);
 }
+
+TEST_CASE("commands have the cores, the GPUs and the memory that they need, and never more than there are", "[processes]") {
+  SlotPool pool(terms(4), {1, 0, {"7", "8"}});
+  // Each is a line as it begins, and one as it ends, in a file that all append to.
+  const std::string log = "/tmp/rankview-cores-" + std::to_string(::getpid());
+  ::unlink(log.c_str());
+  const unsigned cores[] = {1, 2, 4, 1, 3, 2, 1, 4, 1, 1, 2, 3};
+  for (const unsigned each : cores) {
+    Job job = job_of("echo +$RANKVIEW_CORES >>" + log + "; sleep 0.05; echo -$RANKVIEW_CORES >>" + log);
+    job.needs.cores = each;
+    pool.start(std::move(job));
+  }
+  CHECK(ends_of(pool, std::size(cores)).size() == std::size(cores));
+  std::ifstream lines(log);
+  int busy = 0;
+  int sum = 0;
+  for (int change = 0; lines >> change;) {
+    busy += change;
+    sum += std::max(change, 0);
+    CHECK(busy <= 4);
+  }
+  CHECK(busy == 0);
+  CHECK(sum == 25);
+  ::unlink(log.c_str());
+
+  Job with_gpus = job_of("echo $CUDA_VISIBLE_DEVICES");
+  with_gpus.needs.gpus = 2;
+  pool.start(std::move(with_gpus));
+  CHECK(ends_of(pool, 1).front().out.text() == "7,8\n");
+  pool.start(job_of("echo $CUDA_VISIBLE_DEVICES."));
+  CHECK(ends_of(pool, 1).front().out.text() == ".\n");
+
+  Job large = job_of("x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 60");
+  large.needs.memory = 20'000'000;
+  pool.start(std::move(large));
+  const End killed = std::move(ends_of(pool, 1).front());
+  CHECK(killed.cause == Cause::memory);
+  CHECK(killed.memory > 20'000'000);
+
+  Job wide = job_of("true");
+  wide.needs.cores = 5;
+  pool.start(std::move(wide));
+  const End refused = std::move(ends_of(pool, 1).front());
+  CHECK(refused.cause == Cause::refused);
+  CHECK(refused.trouble == "it wants 5 cores, and there are 4");
+
+  Job brief = job_of("sleep 60");
+  brief.needs.timeout = std::chrono::milliseconds(50);
+  pool.start(std::move(brief));
+  CHECK(ends_of(pool, 1).front().cause == Cause::timeout);
+}
