@@ -239,8 +239,9 @@ int run_farm(const FarmWish& wish) {
   if (!wish.dry_run) farm::go_on_minded();
   farm::Allotment allotment = farm::Allotment::take();
   farm::SignalInterrupts interrupts;
-  return run_farm(wish, interrupts, allotment,
-                  [](farm::SlotTerms terms, std::size_t /*each*/) { return std::make_unique<farm::SlotPool>(std::move(terms)); });
+  return run_farm(wish, interrupts, allotment, [](farm::SlotTerms terms, std::size_t /*each*/, const auto& /*complain*/) {
+    return std::make_unique<farm::SlotPool>(std::move(terms));
+  });
 }
 
 int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, farm::Allotment& allotment, const MakeWorkers& make_workers) {
@@ -258,6 +259,8 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, farm::Allotment
   slots.shell = wish.shell;
   slots.temporary_directory = wish.tmpdir.empty() ? farm::temporary_directory() : wish.tmpdir;
   slots.captured = !wish.ungroup;
+  // Who wants to hear of the first failure does not want to wait.
+  slots.suspects_hosts = !terms.halt.possible();
   slots.host = this_host();
   if (!wish.shell.empty() && farm::Interpreter(wish.shell).by_shell("").program.find(wish.shell) == std::string::npos)
     throw UsageError("--shell: there is no program " + wish.shell);
@@ -302,7 +305,7 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, farm::Allotment
   farm::Printer printer(wish.keep_order ? farm::Printer::Order::as_they_stand : farm::Printer::Order::as_they_end, shown_out, shown_err,
                         slots.temporary_directory, wish.results.empty());
   const std::size_t each = wish.jobs.empty() ? 0 : slots.slots;
-  const std::unique_ptr<farm::Workers> workers = make_workers(std::move(slots), each);
+  const std::unique_ptr<farm::Workers> workers = make_workers(std::move(slots), each, complain);
   farm::FarmRooms rooms{maker, *workers, printer, interrupts, log.get(), past.get(), complain, {}};
   if (line) rooms.watch = [&line](const farm::FarmCounts& counts) { line->show(counts, std::chrono::steady_clock::now()); };
   farm::Farm farm(std::move(terms), std::move(rooms));

@@ -72,8 +72,9 @@ std::size_t slots_of(const std::string& jobs, unsigned cores);
 char delimiter_of(const std::string& text);
 
 // Makes who runs commands: `slots` of its terms are those of this host, `each` those that every host is to have, 0 for as many as it has
-// cores.
-using MakeWorkers = std::function<std::unique_ptr<farm::Workers>(farm::SlotTerms terms, std::size_t each)>;
+// cores; `complain` is told a line, and stays.
+using MakeWorkers = std::function<std::unique_ptr<farm::Workers>(farm::SlotTerms terms, std::size_t each,
+                                                                 const std::function<void(const std::string&)>& complain)>;
 
 // Commands run on this host. Gives the exit code. Throws UsageError for wishes that make no sense, and std::system_error.
 int run_farm(const FarmWish& wish);

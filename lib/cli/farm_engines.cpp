@@ -43,8 +43,8 @@ int run_farm_on_engines(const FarmWish& wish, int argc, char** argv) {
       [&wish, &interrupts, &allotment](Client& client) {
         if (!interrupts) interrupts.emplace();
         try {
-          return run_farm(wish, *interrupts, allotment, [&client](const farm::SlotTerms& terms, std::size_t each) {
-            return std::make_unique<farm::EngineWorkers>(client, terms, each);
+          return run_farm(wish, *interrupts, allotment, [&client](const farm::SlotTerms& terms, std::size_t each, const auto& complain) {
+            return std::make_unique<farm::EngineWorkers>(client, terms, each, complain);
           });
         } catch (const std::exception& error) {
           std::fprintf(stderr, "rankview farm: %s\n", error.what());

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -115,7 +116,9 @@ std::vector<SentEnd> exchange_on_engine(const Exchange& told) {
 
 }  // namespace
 
-EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each) : client_(std::move(client)) {
+EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each,
+                             std::function<void(const std::string&)> complain)
+    : client_(std::move(client)), complain_(std::move(complain)) {
   const std::vector<int> ids = client_.ids();
   const std::vector<EngineHost> hosts = client_[all].apply_sync(describe_engine);
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -130,6 +133,7 @@ EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t 
     engine.memory = here.memory / std::max<std::size_t>(1, beside);
     engine.gpus = here.gpus;
     client_[engine.id].apply_sync(begin_pool, engine.slots, terms.shell, terms.temporary_directory, terms.captured, here.host);
+    if (terms.suspects_hosts) quarantine_.add(engine.id);
     engines_.push_back(std::move(engine));
   }
 }
@@ -163,7 +167,7 @@ std::size_t EngineWorkers::slots() const {
 bool EngineWorkers::runs_short_ones() const { return usual_.count() != 0 && usual_ < short_one; }
 
 std::size_t EngineWorkers::room(const Engine& engine, bool ahead) const {
-  if (!engine.takes_more()) return 0;
+  if (!engine.takes_more() || !quarantine_.takes(engine.id, engine.has_any(), std::chrono::steady_clock::now())) return 0;
   const std::size_t most = ahead && runs_short_ones() ? 3 * engine.slots + 2 : engine.slots;
   return most - std::min(most, engine.load);
 }
@@ -184,11 +188,7 @@ void EngineWorkers::start(Job job) {
     end_unsent(std::move(job), Cause::refused, trouble);
     return;
   }
-  Engine* least = nullptr;
-  for (Engine& engine : engines_) {
-    if (!engine.takes_more() || !too_much(job.needs, engine.slots, engine.memory, engine.gpus).empty()) continue;
-    if (least == nullptr || engine.load * least->slots < least->load * engine.slots) least = &engine;
-  }
+  Engine* const least = choose(job);
   if (least == nullptr) {
     // Perhaps one of them answers again.
     orphans_.push_back(std::move(job));
@@ -196,6 +196,25 @@ void EngineWorkers::start(Job job) {
   }
   least->load += job.needs.cores;
   least->to_send.push_back(std::move(job));
+}
+
+// Null if none takes anything just now.
+EngineWorkers::Engine* EngineWorkers::choose(const Job& job) {
+  const auto now = std::chrono::steady_clock::now();
+  // Better one that is not suspected of anything, and has not failed the job.
+  const auto rank = [this, &job, now](const Engine& engine) {
+    return (engine.id == job.failed_on ? 2 : 0) + (quarantine_.takes(engine.id, engine.has_any(), now) ? 0 : 1);
+  };
+  Engine* best = nullptr;
+  int best_rank = 0;
+  for (Engine& engine : engines_) {
+    if (!engine.takes_more() || !too_much(job.needs, engine.slots, engine.memory, engine.gpus).empty()) continue;
+    const int own = rank(engine);
+    if (best != nullptr && (own > best_rank || (own == best_rank && engine.load * best->slots >= best->load * engine.slots))) continue;
+    best = &engine;
+    best_rank = own;
+  }
+  return best;
 }
 
 // Nothing if one of the engines could run it, when it has nothing else.
@@ -231,6 +250,10 @@ void EngineWorkers::wait(std::span<const int> descriptors, std::optional<std::ch
     if (busy != engines_.end())
       busy->exchange->wait(std::min<std::chrono::nanoseconds>(look_every, end - std::chrono::steady_clock::now()));
     receive();
+    if (ended_.empty()) {
+      const bool idle = std::none_of(engines_.begin(), engines_.end(), [](const Engine& engine) { return engine.has_any(); });
+      report(idle ? quarantine_.release() : quarantine_.release(std::chrono::steady_clock::now()));
+    }
     if (::poll(fds.data(), fds.size(), busy == engines_.end() ? static_cast<int>(exchange_limit.count()) : 0) > 0) break;
   }
   send();
@@ -336,11 +359,17 @@ void EngineWorkers::note(Engine& engine, const SentEnd& sent) {
   end.out = end.job.results.empty() ? Captured(sent.out) : Captured::elsewhere(sent.out_size);
   end.err = Captured(sent.err);
   usual_ = usual_.count() == 0 ? end.took : (usual_ * 7 + end.took) / 8;
-  ended_.push_back(std::move(end));
+  Quarantine::Decision decision = quarantine_.ended(engine.id, std::move(end), std::chrono::steady_clock::now());
+  for (const std::string& line : decision.news) complain_(line);
+  report(std::move(decision.reported));
+  for (Job& again : decision.elsewhere) orphans_.push_back(std::move(again));
 }
+
+void EngineWorkers::report(std::vector<End> ends) { std::move(ends.begin(), ends.end(), std::back_inserter(ended_)); }
 
 void EngineWorkers::lose(Engine& engine, const std::string& why) {
   engine.slots = 0;
+  report(quarantine_.forget(engine.id));
   give_away(engine, why);
 }
 

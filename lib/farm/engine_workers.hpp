@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "farm/quarantine.hpp"
 #include "farm/slot_pool.hpp"
 #include "farm/workers.hpp"
 
@@ -10,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -59,7 +61,7 @@ struct Exchange {
 class EngineWorkers final : public Workers {
  public:
   // `slots_each`: 0 for as many as an engine has cores. Throws Error.
-  EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each);
+  EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each, std::function<void(const std::string&)> complain);
   ~EngineWorkers() override;
 
   [[nodiscard]] std::size_t slots() const override;
@@ -91,12 +93,14 @@ class EngineWorkers final : public Workers {
 
   [[nodiscard]] bool runs_short_ones() const;
   [[nodiscard]] std::size_t room(const Engine& engine, bool ahead) const;
+  [[nodiscard]] Engine* choose(const Job& job);
   void send();
   void send(Engine& engine);
   void receive();
   void receive(Engine& engine);
   void bury();
   void note(Engine& engine, const SentEnd& sent);
+  void report(std::vector<End> ends);
   void look_for_silent();
   [[nodiscard]] std::string why_nowhere(const Needs& needs) const;
   void lose(Engine& engine, const std::string& why);
@@ -104,9 +108,11 @@ class EngineWorkers final : public Workers {
   void end_unsent(Job job, Cause cause, const std::string& trouble);
 
   Client client_;
+  std::function<void(const std::string&)> complain_;  // is told a line
   std::vector<Engine> engines_;
   std::map<std::uint64_t, int> deaths_;  // of engines that had a command, by its place
-  std::vector<Job> orphans_;             // whose engine has died
+  Quarantine quarantine_;
+  std::vector<Job> orphans_;  // whose engine has died, or is suspected
   std::vector<End> ended_;
   std::chrono::nanoseconds time_limit_{0};
   std::chrono::nanoseconds usual_{0};  // what commands take

@@ -23,6 +23,7 @@ struct Job {
   std::string tag;      // that goes before each line of its output
   std::string results;  // the directory that gets its output; empty for none
   Needs needs;
+  int failed_on = -1;                    // the engine that is suspected of its failure there, -1 for none
   std::string trouble;                   // why it cannot be run, whoever would do so; empty if it can
   std::optional<checkpoint::Key> key{};  // under which it is kept that it is done
 };

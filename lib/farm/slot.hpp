@@ -26,6 +26,7 @@ struct SlotTerms {
   std::string shell;                // to which every command goes; empty: to /bin/sh if it needs one
   std::string temporary_directory;  // for what they write
   bool captured = true;             // else they write to where this process does
+  bool suspects_hosts = true;       // of several, see Quarantine
   int engine = 0;                   // told to commands, as is the host
   std::string host;
 };

@@ -83,6 +83,25 @@ run 0 mpirun -np 3 $many "$command" farm -j1 --results results -- 'echo {}' ::: 
 run 0 mpirun -np 2 $many "$command" farm -- 'head -c {} /dev/zero' ::: 20000000
 [ "$(wc -c <said)" -eq 20000000 ] || fail "20 MB of output"
 
+# What commands need: two of two cores each do not fit beside each other on one engine, and nobody has three.
+printf 'echo $RANKVIEW_CORES #rv cores=2\necho b\necho c #rv cores=3\necho d #rv cores=2 memory=100M timeout=1m\n' >tasks
+run 1 mpirun -np 3 $many "$command" farm -k -j2 tasks
+[ "$(tr '\n' ' ' <said)" = "2 b d " ] || fail "commands that need more cores"
+complains 'command 3 cannot be started: it wants 3 cores, and there are 2'
+run 0 mpirun -np 2 $many "$command" farm -j2 --memory 20M --memory-growth 20 --retries 2 -- 'x=$(head -c {}000000 /dev/zero | tr "\\0" x); sleep 0.3' ::: 100
+complains 'was killed, since it had'
+
+# Everything fails on one engine, and nothing is lost; one command that fails is no fault of its host's.
+seq 60 >numbers
+run 0 mpirun -np 4 $many "$command" farm -j2 --joblog log -a numbers -- 'sleep 0.02; [ $RANKVIEW_ENGINE != 1 ] # {}'
+complains 'engine 1 is set aside'
+[ "$(wc -l <log)" -eq 61 ] || fail "the job log where a host is broken"
+run 1 mpirun -np 4 $many "$command" farm -j2 --joblog log -a numbers -- 'sleep 0.02; [ {} != 30 ]'
+grep -q "set aside" complaints && fail "a bad input is taken for a bad host"
+# Bad ones only.
+run 60 mpirun -np 3 $many "$command" farm -j2 --joblog log -a numbers -- 'echo {}; false'
+[ "$(wc -l <said)" -eq 60 ] || fail "the output of commands that all fail"
+
 # An engine dies, and with it what it has started; its commands are run by the other, and nothing is lost.
 echo "if [ -e killed ]; then echo again; else touch killed; sleep $long & kill -9 \$PPID; sleep $long; fi" >tasks
 for i in 1 2 3 4 5 6; do echo "sleep 0.1; echo $i"; done >>tasks

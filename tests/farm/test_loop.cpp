@@ -3,6 +3,7 @@
 #include "catch.hpp"
 #include "farm/farm.hpp"
 #include "farm/halt.hpp"
+#include "farm/quarantine.hpp"
 #include "farm/stock.hpp"
 #include "farm/termination.hpp"
 #include "farm/time_limit.hpp"
@@ -379,4 +380,110 @@ TEST_CASE("a command is told to end before it is killed", "[loop]") {
   CHECK(termination.signal(begin + milliseconds(350)) == SIGKILL);
   CHECK_FALSE(termination.due());
   CHECK(termination.signal(begin + seconds(9)) == 0);
+}
+
+namespace {
+
+// Ends of commands on an engine; all at once, unless they took longer.
+struct Watched {
+  Quarantine quarantine;
+  Quarantine::Time now{};
+  std::uint64_t next = 1;
+
+  explicit Watched(int engines) {
+    for (int i = 0; i < engines; ++i) quarantine.add(i);
+  }
+  Quarantine::Decision ends(int engine, bool well, Job job = {}, milliseconds took = milliseconds(10)) {
+    if (job.number == 0) job.number = next++;
+    End end;
+    end.command = "command " + std::to_string(job.number);
+    end.job = std::move(job);
+    end.host = "host" + std::to_string(engine);
+    end.status = well ? 0 : 1;
+    end.took = took;
+    return quarantine.ended(engine, std::move(end), now);
+  }
+  // The jobs that are to be run elsewhere once this engine is suspect.
+  std::vector<Job> suspect(int engine) {
+    CHECK(ends(engine, false).reported.empty());
+    CHECK(ends(engine, false).reported.empty());
+    auto decision = ends(engine, false);
+    CHECK(decision.reported.empty());
+    CHECK(decision.elsewhere.size() == 3);
+    CHECK_FALSE(quarantine.takes(engine, false, now));
+    return std::move(decision.elsewhere);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a bad input is not a bad host", "[loop]") {
+  Watched farm(3);
+  // One that fails, among others.
+  CHECK(farm.ends(0, true).reported.size() == 1);
+  CHECK(farm.ends(0, false).reported.empty());
+  CHECK(farm.ends(0, false).reported.empty());
+  CHECK(farm.ends(0, true).reported.size() == 3);
+  // The same again and again.
+  for (int i = 0; i < 10; ++i) {
+    Job same;
+    same.number = 77;
+    CHECK(farm.ends(0, false, same).elsewhere.empty());
+  }
+  CHECK(farm.quarantine.release().size() == 1);
+  // Nobody waits for long.
+  CHECK(farm.ends(0, false).reported.empty());
+  farm.now += seconds(4);
+  CHECK(farm.quarantine.release(farm.now).empty());
+  farm.now += seconds(2);
+  CHECK(farm.quarantine.release(farm.now).size() == 1);
+  // Those that take their time say nothing of the host.
+  for (int i = 0; i < 10; ++i) CHECK(farm.ends(0, false, {}, seconds(5)).reported.size() == 1);
+  // Many bad ones: they fail elsewhere as well, and the next are believed.
+  for (Job& job : farm.suspect(0)) {
+    CHECK(job.failed_on == 0);
+    CHECK(farm.ends(1, false, std::move(job)).reported.size() == 1);
+  }
+  CHECK(farm.quarantine.takes(0, true, farm.now));
+  for (int i = 0; i < 20; ++i) CHECK(farm.ends(0, false).reported.size() == 1);
+  CHECK(farm.ends(0, false).reported.empty());
+}
+
+TEST_CASE("a host on which everything fails that succeeds elsewhere is set aside, and tried again", "[loop]") {
+  Watched farm(2);
+  std::vector<Job> jobs = farm.suspect(1);
+  const auto decision = farm.ends(0, true, jobs[0]);
+  REQUIRE(decision.news.size() == 1);
+  CHECK(decision.news[0].find("engine 1 is set aside for 60 s") == 0);
+  CHECK(decision.reported.size() == 1);
+  CHECK(farm.ends(0, false, jobs[1]).reported.size() == 1);
+  CHECK(farm.ends(0, true, jobs[2]).reported.size() == 1);
+  // What runs there still does not count.
+  CHECK(farm.ends(1, false).elsewhere.size() == 1);
+  farm.now += seconds(59);
+  CHECK_FALSE(farm.quarantine.takes(1, false, farm.now));
+  farm.now += seconds(2);
+  CHECK(farm.quarantine.takes(1, false, farm.now));
+  CHECK_FALSE(farm.quarantine.takes(1, true, farm.now));
+  // In vain, and for twice as long.
+  CHECK(farm.ends(1, false).elsewhere.size() == 1);
+  farm.now += seconds(119);
+  CHECK_FALSE(farm.quarantine.takes(1, false, farm.now));
+  farm.now += seconds(2);
+  CHECK(farm.ends(1, true).news.size() == 1);
+  CHECK(farm.quarantine.takes(1, true, farm.now));
+}
+
+TEST_CASE("the last host is not set aside", "[loop]") {
+  Watched alone(1);
+  for (int i = 0; i < 10; ++i) CHECK(alone.ends(0, false).reported.size() == 1);
+  // Who is not watched is believed.
+  Watched nobody(0);
+  for (int i = 0; i < 10; ++i) CHECK(nobody.ends(i % 2, false).reported.size() == 1);
+  Watched two(2);
+  two.suspect(0);
+  for (int i = 0; i < 10; ++i) CHECK(two.ends(1, false).reported.size() == 1);
+  CHECK(two.quarantine.takes(1, true, two.now));
+  CHECK(two.quarantine.forget(1).empty());
+  CHECK(two.quarantine.takes(0, true, two.now));
 }
