@@ -53,6 +53,12 @@ std::string this_host() {
   return host.data();
 }
 
+// As no other farm is called.
+std::string name_of_farm(const std::string& host) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return host + "-" + std::to_string(::getpid()) + "-" + std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
 template <class Number>
 bool read_whole(std::string_view text, Number& number, int base = 10) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
@@ -304,9 +310,11 @@ int run_farm(const FarmWish& wish, farm::Interrupts& interrupts, farm::Allotment
   }
   farm::Printer printer(wish.keep_order ? farm::Printer::Order::as_they_stand : farm::Printer::Order::as_they_end, shown_out, shown_err,
                         slots.temporary_directory, wish.results.empty());
+  std::optional<farm::OutputKeeper> outputs;
+  if (!wish.checkpoint.empty() && wish.results.empty() && !wish.ungroup) outputs.emplace(wish.checkpoint, name_of_farm(slots.host));
   const std::size_t each = wish.jobs.empty() ? 0 : slots.slots;
   const std::unique_ptr<farm::Workers> workers = make_workers(std::move(slots), each, complain);
-  farm::FarmRooms rooms{maker, *workers, printer, interrupts, log.get(), past.get(), complain, {}};
+  farm::FarmRooms rooms{maker, *workers, printer, interrupts, log.get(), past.get(), outputs ? &*outputs : nullptr, complain, {}};
   if (line) rooms.watch = [&line](const farm::FarmCounts& counts) { line->show(counts, std::chrono::steady_clock::now()); };
   farm::Farm farm(std::move(terms), std::move(rooms));
   allotment.arm();

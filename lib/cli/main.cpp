@@ -6,6 +6,7 @@
 #include "cli/checkpoint.hpp"
 #include "cli/farm.hpp"
 #include "cli/launch.hpp"
+#include "cli/log.hpp"
 #include "cli/mpirun.hpp"
 #include "cli/remote_shell.hpp"
 #include "cli/submit_commands.hpp"
@@ -199,6 +200,33 @@ class Checkpoint {
   cli::CheckpointWish wish_;
 };
 
+// rankview log: shows what commands of a farm have written.
+class Log {
+ public:
+  explicit Log(CLI::App& app) {
+    command_ = app.add_subcommand("log", "Shows what the commands of a farm have written, as its checkpoint keeps it");
+    command_->add_option("DIR", wish_.directory, "The directory that rankview farm --checkpoint named")->required();
+    command_->add_option("NUMBER", wish_.numbers, "Commands, by their numbers in the list; without, a line of each");
+    command_->add_flag("--failed", wish_.failed, "Only those that have failed");
+    command_->add_flag("-p,--print", wish_.print, "What they have written, instead of lines");
+    command_->footer(
+        "rankview log kept 4711        what command 4711 wrote, to stdout and stderr, when it was run last\n"
+        "rankview log kept --failed    those that have failed, a line each");
+  }
+
+  [[nodiscard]] bool chosen() const { return command_->parsed(); }
+
+  int operator()() {
+    rankview::farm::DescriptorSink out(1);
+    rankview::farm::DescriptorSink err(2);
+    return cli::show_log(wish_, out, err);
+  }
+
+ private:
+  CLI::App* command_;
+  cli::LogWish wish_;
+};
+
 // Takes off what stands at the first --, and behind it, if the command is one of those that start a program.
 std::vector<std::string> take_behind_dashes(std::vector<std::string>& words) {
   auto command = words.begin();
@@ -226,6 +254,7 @@ int main(int argc, char** argv) {
   Run run(app);
   Farm farm(app);
   Checkpoint checkpoint(app);
+  Log log(app);
   cli::SubmitCommands submit(app);
   std::vector<std::string> words(argv + 1, argv + argc);
   const bool is_farm = !words.empty() && words.front() == "farm";
@@ -253,6 +282,7 @@ int main(int argc, char** argv) {
     }
     if (farm.chosen()) return farm(argc, argv);
     if (submit.chosen()) return submit(argc, argv);
+    if (log.chosen()) return log();
     return checkpoint.chosen() ? checkpoint() : run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());

@@ -155,6 +155,7 @@ void Farm::take(End end) {
 void Farm::end_for_good(const End& end) {
   // It is kept that it is done when its output is where it belongs.
   rooms_.printer.add(end);
+  if (rooms_.outputs != nullptr) rooms_.outputs->add(end);
   if (rooms_.log != nullptr) rooms_.log->add(end);
   if (rooms_.past != nullptr) rooms_.past->add(end);
   if (end.succeeded() && terms_.time_limit.moves()) {

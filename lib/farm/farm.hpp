@@ -6,6 +6,7 @@
 #include "farm/interrupts.hpp"
 #include "farm/job_log.hpp"
 #include "farm/job_maker.hpp"
+#include "farm/kept_output.hpp"
 #include "farm/past.hpp"
 #include "farm/printer.hpp"
 #include "farm/time_limit.hpp"
@@ -45,6 +46,7 @@ struct FarmRooms {
   Interrupts& interrupts;
   JobLog* log = nullptr;
   Past* past = nullptr;
+  OutputKeeper* outputs = nullptr;
   std::function<void(const std::string&)> complain;  // is told a line
   std::function<void(const FarmCounts&)> watch;      // is told now and then how far it is
 };

@@ -77,6 +77,20 @@ a"
 "$command" checkpoint kept --failed >said || fail "the checkpoint cannot be looked into"
 grep -q 'exit status 3 on .*: echo b; exit 3' said || fail "the checkpoint does not tell what has failed"
 # A command that has its slot in it is the same in another one.
+# What they wrote is there as well, of each what it wrote last.
+"$command" log kept --failed >said || fail "the log cannot be read"
+grep -q ' 3  .*:  echo b; exit 3' said || fail "the log does not tell what has failed"
+rm -rf written
+farm 1 -j1 --checkpoint written -- 'echo out {}; echo err {} >&2; printf "\0"; exit {}' ::: 0 1
+farm 1 -j1 --checkpoint written --failed -- 'echo out {}; echo err {} >&2; printf "\0"; exit {}' ::: 0 1
+"$command" log written 2 >said 2>complaints || fail "the log of a command"
+[ "$(tr '\0' 0 <said)$(cat complaints)" = "out 1
+0err 1" ] || fail "what a command wrote"
+[ "$("$command" log written -p 2>/dev/null | wc -c)" -eq 14 ] || fail "what all commands wrote"
+"$command" log written 3 2>complaints && fail "there is no command 3"
+complains 'no output of a command 3'
+"$command" log results-of-nobody 2>complaints && fail "there is no such log"
+
 farm 0 -j1 --checkpoint slotted -- 'sleep 0; echo {%}' ::: a b
 farm 0 -j2 --checkpoint slotted --resume -- 'sleep 0; echo {%}' ::: b a
 says ""

@@ -148,8 +148,15 @@ struct Trial {
     input.add(std::make_unique<WordRecords>(commands));
     JobMaker maker({Template::of_lines(), {}, "", {}, false, choice, {}}, std::move(input), &past);
     Printer printer(Printer::Order::as_they_end, out, err, "/tmp");
-    Farm farm(terms,
-              {maker, workers, printer, interrupts, nullptr, &past, [this](const std::string& text) { complaints.push_back(text); }, {}});
+    Farm farm(terms, {maker,
+                      workers,
+                      printer,
+                      interrupts,
+                      nullptr,
+                      &past,
+                      nullptr,
+                      [this](const std::string& text) { complaints.push_back(text); },
+                      {}});
     return farm.run();
   }
 

@@ -3,6 +3,7 @@
 #include "catch.hpp"
 #include "farm/captured.hpp"
 #include "farm/job_log.hpp"
+#include "farm/kept_output.hpp"
 #include "farm/past.hpp"
 #include "farm/printer.hpp"
 #include "farm/progress.hpp"
@@ -16,6 +17,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 using namespace rankview::farm;
@@ -248,6 +250,66 @@ TEST_CASE("results lie where GNU parallel has them", "[output]") {
   CHECK(std::filesystem::exists(path + "/stdout"));
   CHECK(std::filesystem::exists(path + "/stderr"));
   CHECK_THROWS_AS(open_results(path + "/stdout/x", 1), std::system_error);
+}
+
+TEST_CASE("what commands have written is kept in one file, and read from it", "[output]") {
+  const Directory directory;
+  const std::string long_one(300'000, 'x');
+  {
+    OutputKeeper keeper(directory.path, "farm");
+    End first = ended(0, std::string("a\0\nb", 4), "wrong");
+    first.command = "echo 'two\nlines'";
+    first.host = "node1";
+    first.status = 3;
+    first.job.attempt = 2;
+    keeper.add(first);
+    keeper.add(ended(1, ""));
+    keeper.add(ended(2, long_one));
+  }
+  const std::string path = directory.path + "/farm.output";
+  const std::string whole = content(path);
+  const auto read = [](const std::string& from, std::size_t& good) {
+    OutputFile file(from);
+    KeptOutput output;
+    std::vector<KeptOutput> all;
+    while (file.next(output)) all.push_back(output);
+    good = 0;
+    Text out;
+    Text err;
+    for (const KeptOutput& each : all) good += file.copy(each, out, err) ? 1 : 0;
+    return std::tuple(all, out.all, err.all, file.damaged());
+  };
+  std::size_t good = 0;
+  const auto [all, out, err, damaged] = read(path, good);
+  REQUIRE(all.size() == 3);
+  CHECK(good == 3);
+  CHECK_FALSE(damaged);
+  CHECK(out == std::string("a\0\nb", 4) + long_one);
+  CHECK(err == "wrong");
+  CHECK(all[0].number == 1);
+  CHECK(all[0].attempt == 2);
+  CHECK(all[0].status == 3);
+  CHECK(all[0].host == "node1");
+  CHECK(all[0].command == "echo 'two\nlines'");
+  CHECK(all[1].succeeded());
+
+  // Cut anywhere, and with any byte changed, up to the long one: what is whole is read, and the rest is told.
+  const std::size_t second_ends = whole.find("task 3 ");
+  for (std::size_t at = 0; at < second_ends; ++at) {
+    std::ofstream(path, std::ios::binary) << whole.substr(0, at);
+    const auto cut = read(path, good);
+    CHECK(std::get<0>(cut).size() <= 2);
+    CHECK(good == std::get<0>(cut).size());
+    std::string changed = whole.substr(0, second_ends);
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    std::ofstream(path, std::ios::binary) << changed;
+    static_cast<void>(read(path, good));
+  }
+  std::string flipped = whole;
+  flipped[flipped.size() - 1000] = 'y';
+  std::ofstream(path, std::ios::binary) << flipped;
+  CHECK(std::get<0>(read(path, good)).size() == 3);
+  CHECK(good == 2);
 }
 
 TEST_CASE("a line says how far a farm is", "[output]") {
