@@ -4,6 +4,7 @@
 // The command `rankview`.
 #include "checkpoint/disk.hpp"
 #include "cli/checkpoint.hpp"
+#include "cli/doctor.hpp"
 #include "cli/farm.hpp"
 #include "cli/launch.hpp"
 #include "cli/log.hpp"
@@ -227,6 +228,27 @@ class Log {
   cli::LogWish wish_;
 };
 
+// rankview doctor: says what is here, and what to do about it.
+class Doctor {
+ public:
+  explicit Doctor(CLI::App& app) {
+    command_ = app.add_subcommand("doctor", "Says what MPI, memory, limits, compilers and batch systems are here, and what to do about it");
+    command_->add_option("-n,--engines", wish_.engines, "Starts so many, and measures messages, tasks and clocks as well")
+        ->check(CLI::Range(1, 1'000'000));
+    command_->add_flag("--pairs", wish_.pairs, "With -n: how fast data goes between any two engines");
+    command_->add_flag("--json", wish_.json, "Prints a JSON array, an object a line");
+    command_->footer("rankview doctor -n 4 --pairs\nThe exit code is 1 if something does not work.");
+  }
+
+  [[nodiscard]] bool chosen() const { return command_->parsed(); }
+
+  int operator()(int argc, char** argv) { return cli::run_doctor(wish_, argc, argv); }
+
+ private:
+  CLI::App* command_;
+  cli::DoctorWish wish_;
+};
+
 // Takes off what stands at the first --, and behind it, if the command is one of those that start a program.
 std::vector<std::string> take_behind_dashes(std::vector<std::string>& words) {
   auto command = words.begin();
@@ -255,6 +277,7 @@ int main(int argc, char** argv) {
   Farm farm(app);
   Checkpoint checkpoint(app);
   Log log(app);
+  Doctor doctor(app);
   cli::SubmitCommands submit(app);
   std::vector<std::string> words(argv + 1, argv + argc);
   const bool is_farm = !words.empty() && words.front() == "farm";
@@ -283,6 +306,7 @@ int main(int argc, char** argv) {
     if (farm.chosen()) return farm(argc, argv);
     if (submit.chosen()) return submit(argc, argv);
     if (log.chosen()) return log();
+    if (doctor.chosen()) return doctor(argc, argv);
     return checkpoint.chosen() ? checkpoint() : run();
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rankview: %s\n", error.what());
