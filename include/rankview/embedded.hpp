@@ -6270,10 +6270,10 @@ class Controller final : private transport::FrameHandler, private controller::Ro
 
   // Makes a call known, gives it its number and makes room for the items that are expected.
   void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
-  // Adds the next block of its items.
-  void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
+  // Adds the next block of its items. `drives`: engines are seen to as well.
+  void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {}, bool drives = true);
   // Or of items whose results were found, and are not to be run.
-  void recall(Call& call, Recalled&& found);
+  void recall(Call& call, Recalled&& found, bool drives);
   // A call is about to be made that has this checkpoint, which other jobs may use, too.
   void share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.
@@ -10841,6 +10841,14 @@ class CheckpointedItems {
   // with those recalled.
   bool look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped);
 
+  // So many have been handed over: whether it is time to see to the engines. Where what was found and what is new alternate, each is handed
+  // over by itself.
+  bool handed_over(std::size_t items) {
+    constexpr std::size_t many = 256;
+    handed_over_ += items;
+    return handed_over_ >= many && std::exchange(handed_over_, 0) != 0;
+  }
+
   std::vector<checkpoint::Key> keys;  // of the block that is being filled
   Recalled recalled;
 
@@ -10852,6 +10860,7 @@ class CheckpointedItems {
   const Keys keys_;
   const bool explains_;
   std::uint64_t items_ = 0;  // looked for so far
+  std::size_t handed_over_ = 0;
 };
 
 }  // namespace rankview::detail
@@ -11105,12 +11114,12 @@ void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uin
   add(call);
 }
 
-void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys) {
+void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys, bool drives) {
   const auto visit = driver_.visit();
   if (!keys.empty()) note_keys(call, keys);
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
-  if (driver_.may_drive()) round();
+  if (drives && driver_.may_drive()) round();
 }
 
 void Controller::share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint) {
@@ -11123,7 +11132,7 @@ void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
 }
 
 // Rank 0 has what it takes to end them.
-void Controller::recall(Call& call, Recalled&& found) {
+void Controller::recall(Call& call, Recalled&& found, bool drives) {
   const auto visit = driver_.visit();
   if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
   std::vector<checkpoint::Key> keys;
@@ -11140,7 +11149,7 @@ void Controller::recall(Call& call, Recalled&& found) {
   if (call.plain) call.grow(total, call.life().items.capacity());
   ledger_.granted(call, first, total, -1);
   keeper_.recall(call, first, std::move(found));
-  if (driver_.may_drive()) round();
+  if (drives && driver_.may_drive()) round();
 }
 
 void Controller::seal(Call& call, bool unattended) {
@@ -14893,7 +14902,7 @@ void Submission::hand_over() {
   } else {
     std::vector<checkpoint::Key>& keys = checkpointed_->keys;
     const std::size_t count = block_.count;
-    call_->controller->extend(*call_, std::exchange(block_, {}), std::span(keys).first(count));
+    call_->controller->extend(*call_, std::exchange(block_, {}), std::span(keys).first(count), checkpointed_->handed_over(count));
     keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count));
     block_.data.canonical = true;
   }
@@ -14902,7 +14911,8 @@ void Submission::hand_over() {
 
 void Submission::hand_over_recalled() {
   begin();
-  call_->controller->recall(*call_, std::exchange(checkpointed_->recalled, {}));
+  const bool drives = checkpointed_->handed_over(checkpointed_->recalled.parts.size());
+  call_->controller->recall(*call_, std::exchange(checkpointed_->recalled, {}), drives);
   handed_over_ = true;
 }
 

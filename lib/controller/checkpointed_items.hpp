@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rankview::inline abi_0_1::detail {
@@ -22,6 +23,14 @@ class CheckpointedItems {
   // with those recalled.
   bool look_up(const Writer& arguments, const Writer::Mark& mark, std::size_t skipped);
 
+  // So many have been handed over: whether it is time to see to the engines. Where what was found and what is new alternate, each is handed
+  // over by itself.
+  bool handed_over(std::size_t items) {
+    constexpr std::size_t many = 256;
+    handed_over_ += items;
+    return handed_over_ >= many && std::exchange(handed_over_, 0) != 0;
+  }
+
   std::vector<checkpoint::Key> keys;  // of the block that is being filled
   Recalled recalled;
 
@@ -33,6 +42,7 @@ class CheckpointedItems {
   const Keys keys_;
   const bool explains_;
   std::uint64_t items_ = 0;  // looked for so far
+  std::size_t handed_over_ = 0;
 };
 
 }  // namespace rankview::detail

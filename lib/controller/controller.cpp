@@ -84,12 +84,12 @@ void Controller::begin(const std::shared_ptr<Call>& call, std::optional<std::uin
   add(call);
 }
 
-void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys) {
+void Controller::extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys, bool drives) {
   const auto visit = driver_.visit();
   if (!keys.empty()) note_keys(call, keys);
   add(call, std::move(block));
   // Whoever reads a long range also keeps the engines busy.
-  if (driver_.may_drive()) round();
+  if (drives && driver_.may_drive()) round();
 }
 
 void Controller::share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint) {
@@ -102,7 +102,7 @@ void Controller::note_keys(Call& call, std::span<const checkpoint::Key> keys) {
 }
 
 // Rank 0 has what it takes to end them.
-void Controller::recall(Call& call, Recalled&& found) {
+void Controller::recall(Call& call, Recalled&& found, bool drives) {
   const auto visit = driver_.visit();
   if (calls_.find(call.id) == nullptr) return;  // given up while it was being made
   std::vector<checkpoint::Key> keys;
@@ -119,7 +119,7 @@ void Controller::recall(Call& call, Recalled&& found) {
   if (call.plain) call.grow(total, call.life().items.capacity());
   ledger_.granted(call, first, total, -1);
   keeper_.recall(call, first, std::move(found));
-  if (driver_.may_drive()) round();
+  if (drives && driver_.may_drive()) round();
 }
 
 void Controller::seal(Call& call, bool unattended) {

@@ -75,10 +75,10 @@ class Controller final : private transport::FrameHandler, private controller::Ro
 
   // Makes a call known, gives it its number and makes room for the items that are expected.
   void begin(const std::shared_ptr<Call>& call, std::optional<std::uint64_t> expected);
-  // Adds the next block of its items.
-  void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {});
+  // Adds the next block of its items. `drives`: engines are seen to as well.
+  void extend(Call& call, ArgumentBlock&& block, std::span<const checkpoint::Key> keys = {}, bool drives = true);
   // Or of items whose results were found, and are not to be run.
-  void recall(Call& call, Recalled&& found);
+  void recall(Call& call, Recalled&& found, bool drives);
   // A call is about to be made that has this checkpoint, which other jobs may use, too.
   void share(const std::shared_ptr<checkpoint::Checkpoint>& checkpoint);
   // No more items come: those whose place depends on their number get it. `unattended`: nobody is about to wait.

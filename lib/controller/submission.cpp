@@ -97,7 +97,7 @@ void Submission::hand_over() {
   } else {
     std::vector<checkpoint::Key>& keys = checkpointed_->keys;
     const std::size_t count = block_.count;
-    call_->controller->extend(*call_, std::exchange(block_, {}), std::span(keys).first(count));
+    call_->controller->extend(*call_, std::exchange(block_, {}), std::span(keys).first(count), checkpointed_->handed_over(count));
     keys.erase(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(count));
     block_.data.canonical = true;
   }
@@ -106,7 +106,8 @@ void Submission::hand_over() {
 
 void Submission::hand_over_recalled() {
   begin();
-  call_->controller->recall(*call_, std::exchange(checkpointed_->recalled, {}));
+  const bool drives = checkpointed_->handed_over(checkpointed_->recalled.parts.size());
+  call_->controller->recall(*call_, std::exchange(checkpointed_->recalled, {}), drives);
   handed_over_ = true;
 }
 
