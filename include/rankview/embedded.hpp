@@ -4123,6 +4123,8 @@ class Recorder {
   // Asked where an item is about to end that failed, or that has a value and is of a call that keeps these (CallLife::saves): its arguments
   // are still there. `value`: written flat, null where it has none.
   virtual void ending(const detail::Call& /*call*/, std::uint64_t /*item*/, const std::span<const std::byte>* /*value*/) {}
+  // An attempt at an item has printed that on an engine. Before it has ended, or, if it has run out of time, after that.
+  virtual void printed(const detail::Call& /*call*/, std::uint64_t /*item*/, int /*engine*/, const capture::Texts& /*texts*/) {}
   // Items [begin, end) have ended; their records say how.
   virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
   // An engine has died, or does not answer. What its tasks come to is told as of any others.
@@ -4290,6 +4292,16 @@ struct TaskRetried {
   std::string error;
 };
 
+// What an attempt at a task has printed on an engine.
+struct TaskPrinted {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  unsigned attempt = 0;
+  int engine = -1;
+  std::string out;
+  std::string err;
+};
+
 struct EngineLost {
   int engine = -1;
   std::int64_t at = 0;
@@ -4307,7 +4319,8 @@ struct RunEnded {
   std::string reason;
 };
 
-using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
+using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, TaskPrinted, EngineLost,
+                           CallOver, RunEnded>;
 
 }  // namespace rankview::hub
 
@@ -4343,6 +4356,7 @@ class HubRecorder final : public controller::Recorder {
   void granted(const detail::Call& /*call*/, std::uint64_t /*begin*/, std::uint64_t /*end*/, int /*engine*/) override {}
   void retried(const detail::Call& call, std::uint64_t item) override;
   void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override;
+  void printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) override;
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
   void engine_lost(const LostEngine& lost) override;
   void over(const detail::Call& call) override;
@@ -7103,6 +7117,9 @@ class Recorders final : public Recorder {
   }
   void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override {
     for (Recorder* each : all_) each->ending(call, item, value);
+  }
+  void printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) override {
+    for (Recorder* each : all_) each->printed(call, item, engine, texts);
   }
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override {
     for (Recorder* each : all_) each->ended(call, begin, end);
@@ -10019,6 +10036,10 @@ void HubRecorder::tell_of(const detail::Call& call) {
 
 void HubRecorder::flush_kept() {
   if (!kept_.tasks.empty()) database_->add(std::exchange(kept_, {}), 0);
+}
+
+void HubRecorder::printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) {
+  database_->add(hub::TaskPrinted{call.id, item, call.life().items[item].attempts, engine, texts.out, texts.err}, 0);
 }
 
 void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) {
@@ -13322,10 +13343,13 @@ void Controller::on_printed(int engine, const wire::Printed& printed) {
   const ItemRecord& record = call->life().items[printed.item];
   if (call->spread != Spread::teams && record.engine != engine) return;
   if (retries_.expired(engine, printed.call, printed.item) && !has_ended(record.status)) return;
+  const auto text = [](std::span<const std::byte> bytes) { return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
+  capture::Texts texts{text(printed.out), text(printed.err)};
+  if (settings_.recorder != nullptr) settings_.recorder->printed(*call, printed.item, engine, texts);
+  if (call->life().abandoned) return;
   PrintedBy& known = call->life().more.edit().printed.edit()[printed.item];
   if (known.attempt != record.attempts) known = {record.attempts, {}};
-  const auto text = [](std::span<const std::byte> bytes) { return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
-  known.engines[engine] = {text(printed.out), text(printed.err)};
+  known.engines[engine] = std::move(texts);
 }
 
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
@@ -13984,6 +14008,10 @@ std::vector<TaskRecord> find_tasks(Controller& controller, const TaskQuery& quer
   if (query.error) add("instr(t.error, ?)", *query.error);
   if (query.longer_than) add("t.run_time > ?", query.longer_than->count());
   std::string sql = "select t.run, t.call, t.item, t.status, t.engine, t.attempts, t.error, call.label, call.function, engine.host";
+  for (const char* const stream : {"stdout", "stderr"}) {
+    sql += std::string(", (select group_concat(") + stream +
+           ", '') from output where run = t.run and call = t.call and item = t.item and attempt = t.attempts)";
+  }
   for (const char* const time : {"call.submitted", "t.started", "t.completed", "t.received"}) sql += ", " + nanoseconds_of(time);
   sql +=
       " from tasks as t left join call on call.run = t.run and call.id = t.call"
@@ -14007,10 +14035,12 @@ std::vector<TaskRecord> find_tasks(Controller& controller, const TaskQuery& quer
     task.label = row[7].value_or("");
     task.function = row[8].value_or("");
     task.host = row[9].value_or("");
-    task.submitted = time_in(row[10]);
-    task.started = time_in(row[11]);
-    task.completed = time_in(row[12]);
-    task.received = time_in(row[13]);
+    task.stdout_text = row[10].value_or("");
+    task.stderr_text = row[11].value_or("");
+    task.submitted = time_in(row[12]);
+    task.started = time_in(row[13]);
+    task.completed = time_in(row[14]);
+    task.received = time_in(row[15]);
   }
   return tasks;
 }
@@ -14021,7 +14051,7 @@ void purge(Controller& controller, const std::vector<TaskOfRun>& tasks) {
   for (const auto& [call, items] : calls) {
     std::vector<std::string> statements;
     for (const std::string& list : controller::lists_of(items)) {
-      for (const char* const table : {"task", "retry", "kept"})
+      for (const char* const table : {"task", "retry", "kept", "output"})
         statements.push_back(std::string("delete from ") + table + " where run = ?1 and call = ?2 and item in (" + list + ")");
       const std::string number = "pack.first + json_extract(each.value, '$[0]')";
       const std::string each = " from json_each(pack.tasks) as each where " + number;
@@ -14039,7 +14069,7 @@ namespace {
 // Removes the runs of which that is so; `?1` is the value.
 void purge_runs(Controller& controller, const std::string& which, const Hub::Value& value) {
   std::vector<std::string> statements;
-  for (const char* const table : {"engine", "call", "task", "retry", "pack", "code", "kept"})
+  for (const char* const table : {"engine", "call", "task", "retry", "pack", "code", "kept", "output"})
     statements.push_back(std::string("delete from ") + table + " where run in (select id from run where " + which + ")");
   statements.push_back("delete from run where " + which);
   change(controller, statements, {value});

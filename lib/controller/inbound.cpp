@@ -345,10 +345,13 @@ void Controller::on_printed(int engine, const wire::Printed& printed) {
   const ItemRecord& record = call->life().items[printed.item];
   if (call->spread != Spread::teams && record.engine != engine) return;
   if (retries_.expired(engine, printed.call, printed.item) && !has_ended(record.status)) return;
+  const auto text = [](std::span<const std::byte> bytes) { return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
+  capture::Texts texts{text(printed.out), text(printed.err)};
+  if (settings_.recorder != nullptr) settings_.recorder->printed(*call, printed.item, engine, texts);
+  if (call->life().abandoned) return;
   PrintedBy& known = call->life().more.edit().printed.edit()[printed.item];
   if (known.attempt != record.attempts) known = {record.attempts, {}};
-  const auto text = [](std::span<const std::byte> bytes) { return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
-  known.engines[engine] = {text(printed.out), text(printed.err)};
+  known.engines[engine] = std::move(texts);
 }
 
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
