@@ -5,14 +5,627 @@
 // Boost.MPI and Boost.Serialization. Made from lib/ by lib/embed.sh.
 #pragma once
 
-#include <chrono>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace rankview::capture {
+
+// All of it, whatever interrupts, unless nobody takes it any more. Safe in a signal handler.
+void write_all(int fd, std::string_view bytes) noexcept;
+
+// Shows what somebody prints while it comes: whole lines, each behind a prefix that says whose it is. Lines of several processes that write
+// to the same pipe stay whole, unless they are very long.
+class Lines {
+ public:
+  explicit Lines(std::string prefix) : prefix_(std::move(prefix)) {}
+
+  void add(std::string_view bytes, int fd);
+  // No more comes: also shows what is no whole line.
+  void end(int fd);
+
+ private:
+  std::string prefix_;
+  std::string begun_;  // a line of which the end is missing
+};
+
+// As lines of what an engine's tasks print begin; of a stream with that number.
+[[nodiscard]] std::string prefix_of(int fd, int engine);
+
+}  // namespace rankview::capture
+
+#include <poll.h>
+#include <unistd.h>
+#include <cerrno>
+#include <climits>
 #include <cstddef>
+
+namespace rankview::capture {
+namespace {
+
+// Who prints no end of a line for so long has one put there.
+constexpr std::size_t longest_line = std::size_t{64} * 1024;
+
+}  // namespace
+
+void write_all(int fd, std::string_view bytes) noexcept {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written >= 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    } else if (errno == EAGAIN) {
+      pollfd room{fd, POLLOUT, 0};
+      ::poll(&room, 1, -1);
+    } else if (errno != EINTR) {
+      return;
+    }
+  }
+}
+
+void Lines::add(std::string_view bytes, int fd) {
+  std::string text;
+  const auto put = [&](std::string_view line) {
+    if (text.size() + prefix_.size() + line.size() > PIPE_BUF) {
+      write_all(fd, text);
+      text.clear();
+    }
+    text.append(prefix_).append(line);
+  };
+  for (std::size_t end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
+    begun_.append(bytes.substr(0, end + 1));
+    bytes.remove_prefix(end + 1);
+    put(begun_);
+    begun_.clear();
+  }
+  begun_.append(bytes);
+  if (begun_.size() > longest_line) {
+    put(begun_.append(1, '\n'));
+    begun_.clear();
+  }
+  write_all(fd, text);
+}
+
+void Lines::end(int fd) {
+  if (!begun_.empty()) add("\n", fd);
+}
+
+std::string prefix_of(int fd, int engine) {
+  return std::string(fd == STDOUT_FILENO ? "[stdout:" : "[stderr:") + std::to_string(engine) + "] ";
+}
+
+}  // namespace rankview::capture
+
+#include <algorithm>
 #include <cstdint>
+
+namespace rankview::capture {
+
+// The first and the last bytes of something that may be long. Takes no more memory than for these and the last ones once more.
+class Excerpt {
+ public:
+  // Of nothing.
+  Excerpt() = default;
+  // So many bytes of the beginning and of the end.
+  Excerpt(std::size_t first, std::size_t last) : most_first_(first), most_last_(last) {}
+
+  void add(std::string_view bytes) {
+    total_ += bytes.size();
+    const std::size_t room = most_first_ - first_.size();
+    first_.append(bytes.substr(0, room));
+    bytes.remove_prefix(std::min(room, bytes.size()));
+    if (bytes.size() > most_last_) bytes.remove_prefix(bytes.size() - most_last_);
+    last_.append(bytes);
+    if (last_.size() > 2 * most_last_) last_.erase(0, last_.size() - most_last_);
+  }
+  void clear() {
+    first_.clear();
+    last_.clear();
+    total_ = 0;
+  }
+
+  // Whether nothing was added.
+  [[nodiscard]] bool empty() const { return total_ == 0; }
+  [[nodiscard]] std::string_view first() const { return first_; }
+  [[nodiscard]] std::string_view last() const {
+    const std::string_view last = last_;
+    return last.substr(last.size() - std::min(last.size(), most_last_));
+  }
+  // How many bytes that are neither.
+  [[nodiscard]] std::uint64_t left_out() const { return total_ - first().size() - last().size(); }
+
+  // Both, and between them how much is left out, if anything is. Of nothing: nothing.
+  [[nodiscard]] std::string text() const {
+    std::string text(first());
+    if (most_first_ + most_last_ == 0) return text;
+    if (const std::uint64_t count = left_out(); count != 0) text += "\n[" + std::to_string(count) + " bytes are left out here]\n";
+    return text.append(last());
+  }
+
+ private:
+  std::size_t most_first_ = 0;
+  std::size_t most_last_ = 0;
+  std::string first_;
+  std::string last_;  // may be up to twice as long as it has to be, so that little is moved
+  std::uint64_t total_ = 0;
+};
+
+}  // namespace rankview::capture
+
 #include <memory>
+
+// What tasks write to stdout and stderr.
+namespace rankview::capture {
+
+// What becomes of it.
+struct Terms {
+  std::size_t most = 0;  // bytes of either stream that are kept of a task, about; 0: nothing is
+  bool shows = false;    // its lines are shown while it runs
+
+  [[nodiscard]] bool wanted() const { return most != 0 || shows; }
+  // For one stream.
+  [[nodiscard]] Excerpt excerpt() const { return most == 0 ? Excerpt() : Excerpt(most - most / 2, most / 2); }
+};
+
+// What one task has printed by now.
+struct Printed {
+  explicit Printed(const Terms& terms) : out(terms.excerpt()), err(terms.excerpt()) {}
+
+  Excerpt out;
+  Excerpt err;
+
+  [[nodiscard]] bool empty() const { return out.empty() && err.empty(); }
+  void clear() {
+    out.clear();
+    err.clear();
+  }
+};
+
+// The same, when it has ended.
+struct Texts {
+  std::string out{};
+  std::string err{};
+
+  [[nodiscard]] bool empty() const { return out.empty() && err.empty(); }
+};
+
+// Takes what a process writes to stdout and stderr: what it writes while a task runs is that task's, and the rest goes where it went
+// before. For the thread that runs tasks. Interface, since a simulation has several engines in a process, and leaves its own output alone.
+class Outputs {
+ public:
+  Outputs() = default;
+  Outputs(const Outputs&) = delete;
+  Outputs& operator=(const Outputs&) = delete;
+  virtual ~Outputs() = default;
+
+  // From here on it is taken, until restore().
+  virtual void divert() = 0;
+  virtual void restore() = 0;
+
+  // From here on tasks run, one after the other. Gives what is to be given to end(): what the task has printed that waits for these, null
+  // if none does.
+  virtual std::unique_ptr<Printed> begin() = 0;
+  virtual void end(std::unique_ptr<Printed> waiting) = 0;
+
+  // The task that runs has ended: whether there is anything for take(), after which the next task runs.
+  virtual bool any() = 0;
+  virtual Texts take() = 0;
+};
+
+// While it lives, what is printed is taken; null does nothing.
+class Diverted {
+ public:
+  explicit Diverted(Outputs* outputs) : outputs_(outputs) {
+    if (outputs_ != nullptr) outputs_->divert();
+  }
+  Diverted(const Diverted&) = delete;
+  Diverted& operator=(const Diverted&) = delete;
+  ~Diverted() {
+    if (outputs_ != nullptr) outputs_->restore();
+  }
+
+ private:
+  Outputs* outputs_;
+};
+
+}  // namespace rankview::capture
+
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
+
+namespace rankview::isolation {
+
+// Owns a file descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int number) : number_(number) {}
+  Fd(Fd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  ~Fd() { reset(); }
+
+  [[nodiscard]] int get() const { return number_; }
+  explicit operator bool() const { return number_ >= 0; }
+  void reset() {
+    if (number_ >= 0) ::close(std::exchange(number_, -1));
+  }
+
+ private:
+  int number_ = -1;
+};
+
+// Two ends that are connected; both are closed in programs that are started from here. Throws std::system_error.
+std::pair<Fd, Fd> socket_pair(int type);
+std::pair<Fd, Fd> pipe_pair();  // to be read from, and written to
+
+// All of it, whatever interrupts. False if the other end has gone. Never raises SIGPIPE, for which a pipe must not be passed.
+bool send_all(int socket, std::span<const std::byte> bytes);
+bool receive_all(int socket, std::span<std::byte> bytes);
+
+// One message of fixed size with file descriptors beside it, over a SOCK_SEQPACKET socket.
+bool send_message(int socket, const void* message, std::size_t size, std::span<const int> fds);
+// How many bytes there were, nothing if the other end has gone.
+std::optional<std::size_t> receive_message(int socket, void* message, std::size_t size, std::vector<Fd>& fds);
+
+}  // namespace rankview::isolation
+
+#include <sys/types.h>
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+namespace rankview::capture {
+
+// Has the file descriptors 1 and 2 of this process lead into pipes: whatever writes to them, C++ streams, printf, threads, the processes
+// that a task starts. A thread reads these, so that nobody waits for room who prints much. One to a process.
+class Redirection final : public Outputs {
+ public:
+  // `engine`: its number. Throws std::system_error.
+  Redirection(const Terms& terms, int engine);
+  ~Redirection() override;
+
+  void divert() override;
+  void restore() override;
+  std::unique_ptr<Printed> begin() override;
+  void end(std::unique_ptr<Printed> waiting) override;
+  bool any() override;
+  Texts take() override;
+
+  // Where what is written to that descriptor goes in the end.
+  [[nodiscard]] int destination(int fd) const;
+  // See below.
+  void give_back() noexcept;
+
+ private:
+  struct Stream {
+    Stream(int number, int engine);
+
+    int number;          // the descriptor
+    isolation::Fd from;  // the pipe's ends
+    isolation::Fd into;
+    isolation::Fd original;  // where it leads without this
+    Lines lines;
+  };
+
+  // What was printed there.
+  template <class SomePrinted>
+  static auto& of(const Stream& stream, SomePrinted& printed) {
+    return stream.number == STDOUT_FILENO ? printed.out : printed.err;
+  }
+  void pump();
+  void drain();
+  void put(Stream& stream, std::string_view bytes);
+  void pass_on(const Printed& late);
+  void end_lines();
+  void drop_to_original(Stream& stream) noexcept;
+
+  const Terms terms_;
+  std::array<Stream, 2> streams_;
+  isolation::Fd ready_;  // whether there is anything in the pipes
+  isolation::Fd quit_;
+  pid_t process_ = 0;                 // that is diverted
+  std::atomic<bool> taken_{false};    // of the running task, by the thread too
+  std::mutex mutex_;                  // guards what follows, and the reading ends
+  std::unique_ptr<Printed> printed_;  // by the task that runs, null where none does
+  std::unique_ptr<Printed> spare_;
+  std::thread thread_;
+};
+
+// Where what this process writes to that descriptor goes in the end. From any thread.
+[[nodiscard]] int destination(int fd) noexcept;
+// Says something on stderr that is no task's.
+void say(std::string_view text) noexcept;
+// The process is about to end: what it says from here on goes where it would without any of this, and so does what a task has printed that
+// nobody else will see. Safe in a signal handler.
+void give_back() noexcept;
+
+}  // namespace rankview::capture
+
+#include <csignal>
+
+namespace rankview::liveness {
+
+// A thread that gets no signals that are for the program.
+template <class F>
+std::thread quiet_thread(F body) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, crash);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+}  // namespace rankview::liveness
+
+namespace rankview::transport {
+
+// Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang. There is no other way out
+// of the process in this library.
+[[noreturn]] void end_process(int code, const std::string& why);
+
+// What a simulation does instead, where several processes are in one. Must not return.
+using WayOut = void (*)(int code, const std::string& why);
+void set_way_out(WayOut way_out);
+
+// What end_process() is to do before it says why.
+void set_before_end(void (*act)());
+
+}  // namespace rankview::transport
+
+#include <fcntl.h>
+#include <stdio_ext.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <cstdio>
+#include <ctime>
+#include <iostream>
+#include <system_error>
+#include <tuple>
+
+namespace rankview::capture {
+namespace {
+
+std::atomic<Redirection*> diverted{nullptr};
+
+// As much as the system lets anybody have; less will do.
+constexpr int pipe_bytes = 1 << 20;
+
+isolation::Fd checked(int fd, const char* what) {
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), what);
+  return isolation::Fd(fd);
+}
+
+// What lies in buffers of this process.
+void flush_buffers() noexcept {
+  try {
+    std::cout.flush();
+    std::clog.flush();
+  } catch (...) {
+    // The program wants to be told of errors of its streams, and will be, by the next one.
+    static_cast<void>(0);
+  }
+  std::fflush(stdout);
+  std::fflush(stderr);
+}
+
+// Calls `take` with what is there now.
+template <class Take>
+void read_ready(int fd, Take take) {
+  std::array<char, 16 * 1024> part;
+  int left = 0;
+  if (::ioctl(fd, FIONREAD, &left) != 0) return;
+  while (left > 0) {
+    const ssize_t got = ::read(fd, part.data(), std::min(part.size(), static_cast<std::size_t>(left)));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return;
+    take(std::string_view(part.data(), static_cast<std::size_t>(got)));
+    left -= static_cast<int>(got);
+  }
+}
+
+}  // namespace
+
+Redirection::Stream::Stream(int which, int engine) : number(which), lines(prefix_of(which, engine)) {
+  std::tie(from, into) = isolation::pipe_pair();
+  ::fcntl(from.get(), F_SETFL, O_NONBLOCK);
+  ::fcntl(into.get(), F_SETPIPE_SZ, pipe_bytes);
+}
+
+Redirection::Redirection(const Terms& terms, int engine)
+    : terms_(terms),
+      streams_{Stream(STDOUT_FILENO, engine), Stream(STDERR_FILENO, engine)},
+      ready_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
+      quit_(checked(::eventfd(0, EFD_CLOEXEC), "eventfd")) {
+  for (const Stream& stream : streams_) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    ::epoll_ctl(ready_.get(), EPOLL_CTL_ADD, stream.from.get(), &event);
+  }
+  // How stdout is buffered is decided when it is first used, which is not to be in a task.
+  if (terms_.shows || (__fbufsize(stdout) == 0 && ::isatty(STDOUT_FILENO) != 0)) std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  transport::set_before_end(&capture::give_back);
+  thread_ = liveness::quiet_thread([this] { pump(); });
+}
+
+Redirection::~Redirection() {
+  restore();
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const auto written = ::write(quit_.get(), &one, sizeof(one));
+  thread_.join();
+}
+
+void Redirection::divert() {
+  flush_buffers();
+  for (Stream& stream : streams_) {
+    if (!stream.original) {
+      stream.original = isolation::Fd(::fcntl(stream.number, F_DUPFD_CLOEXEC, 10));
+    } else {
+      // At the same number, which others may be writing to.
+      ::dup3(stream.number, stream.original.get(), O_CLOEXEC);
+    }
+    ::dup2(stream.into.get(), stream.number);
+  }
+  process_ = ::getpid();
+  diverted.store(this, std::memory_order_release);
+}
+
+void Redirection::restore() {
+  if (diverted.exchange(nullptr) != this) return;
+  flush_buffers();
+  for (Stream& stream : streams_) {
+    if (stream.original) {
+      ::dup2(stream.original.get(), stream.number);
+    } else {
+      ::close(stream.number);
+    }
+  }
+  const std::lock_guard guard(mutex_);
+  drain();
+}
+
+std::unique_ptr<Printed> Redirection::begin() {
+  flush_buffers();
+  const std::lock_guard guard(mutex_);
+  drain();
+  end_lines();
+  if (spare_ == nullptr) spare_ = std::make_unique<Printed>(terms_);
+  taken_.store(false, std::memory_order_relaxed);
+  return std::exchange(printed_, std::move(spare_));
+}
+
+void Redirection::end(std::unique_ptr<Printed> waiting) {
+  flush_buffers();
+  const std::lock_guard guard(mutex_);
+  drain();
+  end_lines();
+  spare_ = std::exchange(printed_, std::move(waiting));
+  pass_on(*spare_);
+  spare_->clear();
+  taken_.store(printed_ != nullptr && !printed_->empty(), std::memory_order_relaxed);
+}
+
+// The thread says that it has taken something before it does, so one of the two is seen here.
+bool Redirection::any() {
+  flush_buffers();
+  epoll_event event{};
+  return ::epoll_wait(ready_.get(), &event, 1, 0) > 0 || taken_.load(std::memory_order_acquire);
+}
+
+Texts Redirection::take() {
+  const std::lock_guard guard(mutex_);
+  drain();
+  end_lines();
+  Texts texts{printed_->out.text(), printed_->err.text()};
+  printed_->clear();
+  taken_.store(false, std::memory_order_relaxed);
+  return texts;
+}
+
+void Redirection::pump() {
+  for (;;) {
+    std::array<pollfd, 3> fds{{{streams_[0].from.get(), POLLIN, 0}, {streams_[1].from.get(), POLLIN, 0}, {quit_.get(), POLLIN, 0}}};
+    if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
+    if (fds[2].revents != 0) return;
+    const std::lock_guard guard(mutex_);
+    drain();
+  }
+}
+
+// What is there now, so that whoever goes on printing keeps nobody.
+void Redirection::drain() {
+  if (printed_ != nullptr) taken_.store(true);
+  bool any = false;
+  for (Stream& stream : streams_) {
+    read_ready(stream.from.get(), [&](std::string_view bytes) {
+      any = true;
+      put(stream, bytes);
+    });
+  }
+  if (!any && printed_ != nullptr && printed_->empty()) taken_.store(false, std::memory_order_relaxed);
+}
+
+void Redirection::put(Stream& stream, std::string_view bytes) {
+  if (printed_ == nullptr) {
+    write_all(stream.original.get(), bytes);
+    return;
+  }
+  of(stream, *printed_).add(bytes);
+  if (terms_.shows) stream.lines.add(bytes, stream.original.get());
+}
+
+// What came between the end of the last task and now.
+void Redirection::pass_on(const Printed& late) {
+  if (late.empty()) return;
+  for (Stream& stream : streams_) {
+    const std::string text = of(stream, late).text();
+    if (printed_ != nullptr) {
+      of(stream, *printed_).add(text);
+    } else if (!terms_.shows) {
+      write_all(stream.original.get(), text);
+    }
+  }
+}
+
+void Redirection::end_lines() {
+  for (Stream& stream : streams_) stream.lines.end(stream.original.get());
+}
+
+int Redirection::destination(int fd) const { return streams_[fd == STDOUT_FILENO ? 0 : 1].original.get(); }
+
+void Redirection::give_back() noexcept {
+  // A child that was forked has nothing to give.
+  if (process_ != ::getpid()) return;
+  Redirection* own = this;
+  if (!diverted.compare_exchange_strong(own, nullptr)) return;
+  for (const Stream& stream : streams_) ::dup2(stream.original.get(), stream.number);
+  // Who has the lock may be the one that has crashed.
+  constexpr int patience = 100;
+  bool locked = mutex_.try_lock();
+  for (int i = 0; i < patience && !locked; ++i) {
+    const timespec millisecond{0, 1'000'000};
+    ::nanosleep(&millisecond, nullptr);
+    locked = mutex_.try_lock();
+  }
+  if (!locked) return;
+  for (Stream& stream : streams_) drop_to_original(stream);
+  // The thread passes on what comes now. Nothing is freed here.
+  static_cast<void>(printed_.release());
+  mutex_.unlock();
+}
+
+void Redirection::drop_to_original(Stream& stream) noexcept {
+  const int to = stream.original.get();
+  if (printed_ != nullptr && !terms_.shows) {
+    const Excerpt& before = of(stream, *printed_);
+    write_all(to, before.first());
+    if (before.left_out() != 0) write_all(to, "\n[some of it is left out here]\n");
+    write_all(to, before.last());
+  }
+  read_ready(stream.from.get(), [to](std::string_view bytes) { write_all(to, bytes); });
+}
+
+int destination(int fd) noexcept {
+  const Redirection* const here = diverted.load(std::memory_order_acquire);
+  return here == nullptr ? fd : here->destination(fd);
+}
+
+void say(std::string_view text) noexcept { write_all(destination(STDERR_FILENO), text); }
+
+void give_back() noexcept {
+  if (Redirection* const here = diverted.load(std::memory_order_acquire)) here->give_back();
+}
+
+}  // namespace rankview::capture
+
+#include <chrono>
 
 namespace rankview::checkpoint {
 
@@ -103,7 +716,6 @@ struct Key {
 #include <rankview/detail/buffer.hpp>
 
 #include <functional>
-#include <string_view>
 
 // How a journal lies on disk: frames behind each other, each beginning at a multiple of eight bytes with a marker, a kind, a length and a
 // checksum. Whoever reads one goes on at the next marker after a frame that is damaged, and can do so after any byte that is missing.
@@ -209,8 +821,6 @@ struct Entry {
 Entry read_entry(std::span<const std::byte, entry_head> bytes);
 
 }  // namespace rankview::checkpoint
-
-#include <utility>
 
 namespace rankview::checkpoint {
 
@@ -422,9 +1032,6 @@ class OwnJournal {
 
 }  // namespace rankview::checkpoint
 
-#include <algorithm>
-#include <thread>
-
 namespace rankview::transport {
 
 // How to wait for something that only looking will show: spin for a while, then sleep for a sixteenth of the time waited so far, at most
@@ -504,9 +1111,7 @@ using Idle = IdleBy<std::chrono::steady_clock>;
 
 }  // namespace rankview::transport
 
-#include <atomic>
 #include <condition_variable>
-#include <mutex>
 
 namespace rankview::transport {
 
@@ -931,7 +1536,6 @@ class Checkpoint {
 #include <cstring>
 #include <exception>
 #include <limits>
-#include <system_error>
 
 namespace rankview::checkpoint {
 Checkpoint::Checkpoint(Disk& disk, std::string directory, Settings settings)
@@ -2004,11 +2608,8 @@ void OwnJournal::add_again(const detail::Buffer& given_up, const std::function<v
 }  // namespace rankview::checkpoint
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#include <cerrno>
 #include <filesystem>
 
 namespace rankview::checkpoint {
@@ -2335,8 +2936,6 @@ void Sharing::note_changes(const Leases::Changes& changes) {
 
 }  // namespace rankview::checkpoint
 
-#include <csignal>
-
 namespace rankview::inline abi_0_1 {
 
 // While it lives, SIGTERM and SIGUSR1 do nothing to this process but make a descriptor readable, from which a number can be read for each.
@@ -2388,6 +2987,8 @@ struct Effective {
   std::chrono::seconds walltime_margin{60};
   std::string hub;
   Keep keep = Keep::failures;
+  int capture = 0;
+  bool stream_output = false;
   bool banner = false;
 };
 
@@ -2398,8 +2999,6 @@ Effective decide(const Options& options);
 std::string to_string(const Effective& options);
 
 }  // namespace rankview::detail
-
-#include <sys/types.h>
 
 namespace rankview::inline abi_0_1 {
 
@@ -2553,6 +3152,12 @@ struct Deferred {
 
 using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
 
+// What the last attempt at an item has printed that has printed anything.
+struct PrintedBy {
+  unsigned attempt = 0;
+  std::map<int, capture::Texts> engines;  // one, but for teams
+};
+
 // Indices of items in the order in which they end, for whoever reads them so.
 struct CompletionFeed {
   std::deque<std::uint64_t> ended;
@@ -2581,6 +3186,7 @@ struct Uncommon {
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
   Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
+  Rare<std::map<std::uint64_t, PrintedBy>> printed;                  // likewise
   std::vector<int> object_holders;                                   // engines that hold the callable's state
   Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
 };
@@ -3270,14 +3876,22 @@ struct Published {
   std::span<const std::byte> value;
 };
 
+// What an item that has ended there has printed. Comes before its result, if there is anything.
+struct Printed {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  std::span<const std::byte> out;
+  std::span<const std::byte> err;
+};
+
 // The engine's last word.
 struct Bye {};
 
 using Record = std::variant<Batch, CallableState, Stop, Recall, SubtaskResult, DropCallable, Forward, Join, Assemble, Disband, Lost, End,
-                            Delivery, Results, Returned, Subtask, Suspended, Overdue, TeamReady, Memory, Published, Bye>;
+                            Delivery, Results, Returned, Subtask, Suspended, Overdue, TeamReady, Memory, Published, Printed, Bye>;
 
-// Appends a record. A SubtaskResult, Subtask, Batch, Delivery, CallableState, Published or Results refers to bytes that are copied into the
-// message behind it.
+// Appends a record. A SubtaskResult, Subtask, Batch, Delivery, CallableState, Published, Printed or Results refers to bytes that are copied
+// into the message behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const CallableState& record);
 void write(Writer& out, const Stop& record);
@@ -3297,6 +3911,7 @@ void write(Writer& out, const Overdue& record);
 void write(Writer& out, const TeamReady& record);
 void write(Writer& out, const Memory& record);
 void write(Writer& out, const Published& record);
+void write(Writer& out, const Printed& record);
 void write(Writer& out, const End& record);
 void write(Writer& out, const Bye& record);
 
@@ -3508,6 +4123,8 @@ class Recorder {
   // Asked where an item is about to end that failed, or that has a value and is of a call that keeps these (CallLife::saves): its arguments
   // are still there. `value`: written flat, null where it has none.
   virtual void ending(const detail::Call& /*call*/, std::uint64_t /*item*/, const std::span<const std::byte>* /*value*/) {}
+  // An attempt at an item has printed that on an engine. Before it has ended, or, if it has run out of time, after that.
+  virtual void printed(const detail::Call& /*call*/, std::uint64_t /*item*/, int /*engine*/, const capture::Texts& /*texts*/) {}
   // Items [begin, end) have ended; their records say how.
   virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
   // An engine has died, or does not answer. What its tasks come to is told as of any others.
@@ -3519,8 +4136,6 @@ class Recorder {
 };
 
 }  // namespace rankview::controller
-
-#include <cstdio>
 
 namespace rankview::inline abi_0_1 {
 
@@ -3677,6 +4292,16 @@ struct TaskRetried {
   std::string error;
 };
 
+// What an attempt at a task has printed on an engine.
+struct TaskPrinted {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  unsigned attempt = 0;
+  int engine = -1;
+  std::string out;
+  std::string err;
+};
+
 struct EngineLost {
   int engine = -1;
   std::int64_t at = 0;
@@ -3694,7 +4319,8 @@ struct RunEnded {
   std::string reason;
 };
 
-using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
+using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, TaskPrinted, EngineLost,
+                           CallOver, RunEnded>;
 
 }  // namespace rankview::hub
 
@@ -3730,6 +4356,7 @@ class HubRecorder final : public controller::Recorder {
   void granted(const detail::Call& /*call*/, std::uint64_t /*begin*/, std::uint64_t /*end*/, int /*engine*/) override {}
   void retried(const detail::Call& call, std::uint64_t item) override;
   void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override;
+  void printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) override;
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
   void engine_lost(const LostEngine& lost) override;
   void over(const detail::Call& call) override;
@@ -3809,7 +4436,6 @@ Slab new_slab(bool huge);
 
 #include <rankview/detail/handle.hpp>
 
-#include <array>
 #include <unordered_map>
 
 namespace rankview::inline abi_0_1::detail {
@@ -4726,8 +5352,6 @@ struct Load {
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
-
-#include <tuple>
 
 // How work is to be handed out, and how long it takes.
 namespace rankview::scheduler {
@@ -6123,6 +6747,7 @@ class RetryPolicy {
   // An attempt has run out of time.
   void note_expired(int engine, std::uint64_t call, std::uint64_t item) { expired_.emplace(engine, call, item); }
   [[nodiscard]] bool any_expired() const { return !expired_.empty(); }
+  [[nodiscard]] bool expired(int engine, std::uint64_t call, std::uint64_t item) const { return expired_.contains({engine, call, item}); }
   // An attempt has ended on an engine. Whether it had run out of time before.
   bool take_expired(int engine, std::uint64_t call, std::uint64_t item) { return expired_.erase({engine, call, item}) != 0; }
 
@@ -6424,6 +7049,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_late_return(int engine, const wire::Returned& returned);
   void tell_suspended(int engine);
   void on_published(const wire::Published& published);
+  void on_printed(int engine, const wire::Printed& printed);
   void on_subtask(int engine, const wire::Subtask& subtask);
   void on_late_results(transport::Frame& frame, int engine, const wire::Results& results);
   void resubmit(Call& call, std::uint64_t item);
@@ -6491,6 +7117,9 @@ class Recorders final : public Recorder {
   }
   void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override {
     for (Recorder* each : all_) each->ending(call, item, value);
+  }
+  void printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) override {
+    for (Recorder* each : all_) each->printed(call, item, engine, texts);
   }
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override {
     for (Recorder* each : all_) each->ended(call, begin, end);
@@ -7185,6 +7814,7 @@ struct Task {
   int engines = 1;
   std::int64_t timeout = 0;        // nanoseconds, 0 for none
   std::uint64_t memory_limit = 0;  // bytes of the child and what it starts, 0 for none
+  capture::Terms capture;          // what becomes of what it prints
 };
 
 // How it ended.
@@ -7199,6 +7829,7 @@ struct Outcome {
   std::vector<std::byte> bytes{};
   std::vector<std::vector<std::byte>> attachments{};
   wire::Failure failure{};
+  capture::Texts printed{};
 };
 
 // Whoever waits for it.
@@ -7549,6 +8180,9 @@ struct Settings {
   isolation::Runner* in_fork = nullptr;
   // What runs them side by side, null where there is one slot.
   isolation::Slots* slots = nullptr;
+  // What takes what tasks print, null where nobody does, and on what terms, those of isolated ones too.
+  capture::Outputs* outputs = nullptr;
+  capture::Terms capture;
   // Strikes before each task, null where nobody rehearses.
   liveness::Chaos* chaos = nullptr;
 };
@@ -7649,6 +8283,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
                                               std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments);
   static bool take_outcome(isolation::Outcome outcome, detail::Writer& result);
   void fail_run(const wire::Failure& failure);
+  void take_printed(std::uint64_t call, std::uint64_t item);
+  void tell_printed(std::uint64_t call, std::uint64_t item, const capture::Texts& printed);
 
   // Running isolated items side by side.
   [[nodiscard]] bool may_begin(const Inbox::Command& command) const;
@@ -7713,45 +8349,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
 
 }  // namespace rankview::engine
 
-namespace rankview::isolation {
-
-// Owns a file descriptor.
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int number) : number_(number) {}
-  Fd(Fd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Fd& operator=(Fd&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Fd() { reset(); }
-
-  [[nodiscard]] int get() const { return number_; }
-  explicit operator bool() const { return number_ >= 0; }
-  void reset() {
-    if (number_ >= 0) ::close(std::exchange(number_, -1));
-  }
-
- private:
-  int number_ = -1;
-};
-
-// Two ends that are connected; both are closed in programs that are started from here. Throws std::system_error.
-std::pair<Fd, Fd> socket_pair(int type);
-std::pair<Fd, Fd> pipe_pair();  // to be read from, and written to
-
-// All of it, whatever interrupts. False if the other end has gone. Never raises SIGPIPE, for which a pipe must not be passed.
-bool send_all(int socket, std::span<const std::byte> bytes);
-bool receive_all(int socket, std::span<std::byte> bytes);
-
-// One message of fixed size with file descriptors beside it, over a SOCK_SEQPACKET socket.
-bool send_message(int socket, const void* message, std::size_t size, std::span<const int> fds);
-// How many bytes there were, nothing if the other end has gone.
-std::optional<std::size_t> receive_message(int socket, void* message, std::size_t size, std::vector<Fd>& fds);
-
-}  // namespace rankview::isolation
-
 // The executable and the shared libraries of this process; see detail/code_address.hpp.
 namespace rankview::wire {
 
@@ -7789,8 +8386,9 @@ class Forker {
   Forker& operator=(const Forker&) = delete;
   virtual ~Forker() = default;
 
-  // The child runs run_child() with the socket; what it writes to stderr goes to `errors`. Throws Error.
-  virtual pid_t start(int socket, int errors) = 0;
+  // The child runs run_child() with the socket; what it writes to stderr goes to `errors`, and to stdout to `output`, unless that is -1.
+  // Throws Error.
+  virtual pid_t start(int socket, int errors, int output) = 0;
   // What a child does not have of the modules that this process has loaded.
   virtual const std::vector<wire::LoadedModule>& later_modules() {
     static const std::vector<wire::LoadedModule> none;
@@ -7819,7 +8417,7 @@ class DirectForker final : public Forker {
   // Kills a child that has not ended.
   ~DirectForker() override;
 
-  pid_t start(int socket, int errors) override;
+  pid_t start(int socket, int errors, int output) override;
   [[nodiscard]] bool copies_memory() const override { return true; }
   void finish() override { forget(); }
   void kill() override;
@@ -8346,7 +8944,8 @@ struct Cluster::State {
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;
   std::unique_ptr<liveness::SideLine> side_line;
-  std::unique_ptr<liveness::Chaos> chaos;  // where an engine is another rank, and it is wanted
+  std::unique_ptr<liveness::Chaos> chaos;         // where an engine is another rank, and it is wanted
+  std::unique_ptr<capture::Redirection> outputs;  // where an engine is another rank, and what tasks print is wanted
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<isolation::ThreadedSlots> slots;  // the engine's, where there are several; goes before it
   controller::Teams teams;                          // on rank 0
@@ -8358,6 +8957,7 @@ struct Cluster::State {
  private:
   void begin_hub();
   void begin_chaos(const std::string& text);
+  void begin_capture();
   void watch_lives();
   [[nodiscard]] bool near(const transport::Identity& other) const;
   void check_builds() const;
@@ -8373,6 +8973,7 @@ struct Cluster::State {
   std::string describe();
   void set_controller(detail::Controller* controller);
 
+  capture::Terms capture_;
   const long process_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::uint64_t losses_ = 0;
@@ -8593,18 +9194,6 @@ class LocalEndpoint final : public Endpoint {
 
 namespace rankview::transport {
 
-// Ends this process at once, without MPI_Finalize, which makes mpirun end the job. For when going on would hang. There is no other way out
-// of the process in this library.
-[[noreturn]] void end_process(int code, const std::string& why);
-
-// What a simulation does instead, where several processes are in one. Must not return.
-using WayOut = void (*)(int code, const std::string& why);
-void set_way_out(WayOut way_out);
-
-}  // namespace rankview::transport
-
-namespace rankview::transport {
-
 // The MPI function in which a thread of this process waits, for instance "MPI_Barrier". Empty if it does something else, or sleeps, or
 // cannot be asked. It is asked by a signal, SIGURG, if the program leaves that alone, and only while it is on a processor, where no system
 // call of its is cut short.
@@ -8665,6 +9254,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   if (options.slots > 1 && (rank != 0 || size == 1))
     slots = std::make_unique<isolation::ThreadedSlots>(static_cast<std::size_t>(options.slots), task_server(), variables);
   if (const char* const text = std::getenv("RANKVIEW_CHAOS"); text != nullptr && *text != '\0' && size > 1) begin_chaos(text);
+  begin_capture();
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
@@ -8728,6 +9318,15 @@ void Cluster::State::begin_chaos(const std::string& text) {
   } else {
     chaos = std::make_unique<liveness::Chaos>(settings, rank);
   }
+}
+
+void Cluster::State::begin_capture() {
+  capture_ = {static_cast<std::size_t>(options.capture) * 1024, options.stream_output};
+  if (!capture_.wanted()) return;
+  if (rank > 0) outputs = std::make_unique<capture::Redirection>(capture_, rank - 1);
+  if (size == 1)
+    std::fprintf(stderr,
+                 "rankview: with one rank, tasks that are not isolated print where the client does, and what they print is not captured\n");
 }
 
 // Whether its process number means the same here.
@@ -8826,6 +9425,8 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
+  settings.outputs = outputs.get();
+  settings.capture = capture_;
   settings.chaos = chaos.get();
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;
@@ -9026,9 +9627,6 @@ DrainSignals::~DrainSignals() {
 }
 
 }  // namespace rankview
-
-#include <poll.h>
-#include <sys/eventfd.h>
 
 namespace rankview::inline abi_0_1 {
 namespace {
@@ -9440,6 +10038,10 @@ void HubRecorder::flush_kept() {
   if (!kept_.tasks.empty()) database_->add(std::exchange(kept_, {}), 0);
 }
 
+void HubRecorder::printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) {
+  database_->add(hub::TaskPrinted{call.id, item, call.life().items[item].attempts, engine, texts.out, texts.err}, 0);
+}
+
 void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) {
   flush_kept();
   const detail::CallLife& life = call.life();
@@ -9515,6 +10117,7 @@ std::optional<T> named_in_environment(const char* variable) {
 constexpr std::int64_t hour_in_us = 3'600'000'000;
 constexpr std::int64_t most_seconds = 1'000'000'000;
 constexpr int most_engine_slots = 65'535;
+constexpr int most_captured = 1'000'000;
 
 // One option: what is to be known of it but for its default, which Effective has.
 template <class T>
@@ -9548,6 +10151,8 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
+    Described{"RANKVIEW_CAPTURE", &Options::capture, &Effective::capture, most_captured},
+    Described{"RANKVIEW_STREAM_OUTPUT", &Options::stream_output, &Effective::stream_output, 1},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -9587,6 +10192,9 @@ Effective decide(const Options& options) {
   if (effective.slots < 1 || effective.slots > most_engine_slots)
     throw UsageError("an engine has from 1 to " + std::to_string(most_engine_slots) + " slots (Options::slots, RANKVIEW_SLOTS), and not " +
                      std::to_string(effective.slots));
+  if (effective.capture < 0 || effective.capture > most_captured)
+    throw UsageError("of what a task prints from 0 to " + std::to_string(most_captured) +
+                     " KiB are kept (Options::capture, RANKVIEW_CAPTURE), and not " + std::to_string(effective.capture));
   return effective;
 }
 
@@ -9954,23 +10562,6 @@ int run(int argc, char** argv, const std::function<int(Client&)>& client, const 
 
 }  // namespace rankview::detail
 
-namespace rankview::liveness {
-
-// A thread that gets no signals that are for the program.
-template <class F>
-std::thread quiet_thread(F body) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigdelset(&all, crash);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::move(body));
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return thread;
-}
-
-}  // namespace rankview::liveness
-
 namespace rankview::inline abi_0_1 {
 
 StartGuard::StartGuard(std::chrono::seconds limit, std::string what) {
@@ -10059,8 +10650,7 @@ void StatusReport::run() const {
     if (::read(asked_, &wanted, sizeof(wanted)) < 0 && errno != EINTR) return;
     if (wanted >= quit) return;
     if (wanted == 0) continue;
-    std::fputs(describe_().c_str(), stderr);
-    std::fflush(stderr);
+    capture::say(describe_());
   }
 }
 
@@ -12467,6 +13057,8 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
     tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
+  } else if (const auto* printed = std::get_if<wire::Printed>(&record)) {
+    on_printed(engine, *printed);
   } else if (std::holds_alternative<wire::Bye>(record)) {
     engines_.left(engine);
   } else {
@@ -12749,6 +13341,24 @@ void Controller::on_published(const wire::Published& published) {
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
   call->life().more.edit().published.edit()[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
+}
+
+// What has been printed by an attempt that is none any more, since another has been made or may be, is dropped.
+void Controller::on_printed(int engine, const wire::Printed& printed) {
+  Call* const call = calls_.find(printed.call);
+  if (call == nullptr) return;
+  const TaskId task{printed.call, printed.item};
+  if (printed.item >= call->life().items.size()) throw DecodeError("something printed by task " + to_string(task) + ", which there is not");
+  const ItemRecord& record = call->life().items[printed.item];
+  if (call->spread != Spread::teams && record.engine != engine) return;
+  if (retries_.expired(engine, printed.call, printed.item) && !has_ended(record.status)) return;
+  const auto text = [](std::span<const std::byte> bytes) { return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
+  capture::Texts texts{text(printed.out), text(printed.err)};
+  if (settings_.recorder != nullptr) settings_.recorder->printed(*call, printed.item, engine, texts);
+  if (call->life().abandoned) return;
+  PrintedBy& known = call->life().more.edit().printed.edit()[printed.item];
+  if (known.attempt != record.attempts) known = {record.attempts, {}};
+  known.engines[engine] = std::move(texts);
 }
 
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {
@@ -13060,6 +13670,19 @@ void check_item(Call& call, std::uint64_t item) {
                           " tasks");
 }
 
+namespace {
+
+void add_printed(const Call& call, std::uint64_t item, Metadata& metadata) {
+  const auto printed = call.life().more->printed->find(item);
+  if (printed == call.life().more->printed->end() || printed->second.attempt != call.life().items[item].attempts) return;
+  for (const auto& [engine, texts] : printed->second.engines) {
+    metadata.stdout_text += texts.out;
+    metadata.stderr_text += texts.err;
+  }
+}
+
+}  // namespace
+
 Metadata metadata_of(Call& call, std::uint64_t index) {
   return call.controller->locked([&] {
     check_item(call, index);
@@ -13079,6 +13702,7 @@ Metadata metadata_of(Call& call, std::uint64_t index) {
       call.life().error_seen = true;
       metadata.error = text_of(call, error->second);
     }
+    add_printed(call, index, metadata);
     return metadata;
   });
 }
@@ -13393,6 +14017,10 @@ std::vector<TaskRecord> find_tasks(Controller& controller, const TaskQuery& quer
   if (query.error) add("instr(t.error, ?)", *query.error);
   if (query.longer_than) add("t.run_time > ?", query.longer_than->count());
   std::string sql = "select t.run, t.call, t.item, t.status, t.engine, t.attempts, t.error, call.label, call.function, engine.host";
+  for (const char* const stream : {"stdout", "stderr"}) {
+    sql += std::string(", (select group_concat(") + stream +
+           ", '') from output where run = t.run and call = t.call and item = t.item and attempt = t.attempts)";
+  }
   for (const char* const time : {"call.submitted", "t.started", "t.completed", "t.received"}) sql += ", " + nanoseconds_of(time);
   sql +=
       " from tasks as t left join call on call.run = t.run and call.id = t.call"
@@ -13416,10 +14044,12 @@ std::vector<TaskRecord> find_tasks(Controller& controller, const TaskQuery& quer
     task.label = row[7].value_or("");
     task.function = row[8].value_or("");
     task.host = row[9].value_or("");
-    task.submitted = time_in(row[10]);
-    task.started = time_in(row[11]);
-    task.completed = time_in(row[12]);
-    task.received = time_in(row[13]);
+    task.stdout_text = row[10].value_or("");
+    task.stderr_text = row[11].value_or("");
+    task.submitted = time_in(row[12]);
+    task.started = time_in(row[13]);
+    task.completed = time_in(row[14]);
+    task.received = time_in(row[15]);
   }
   return tasks;
 }
@@ -13430,7 +14060,7 @@ void purge(Controller& controller, const std::vector<TaskOfRun>& tasks) {
   for (const auto& [call, items] : calls) {
     std::vector<std::string> statements;
     for (const std::string& list : controller::lists_of(items)) {
-      for (const char* const table : {"task", "retry", "kept"})
+      for (const char* const table : {"task", "retry", "kept", "output"})
         statements.push_back(std::string("delete from ") + table + " where run = ?1 and call = ?2 and item in (" + list + ")");
       const std::string number = "pack.first + json_extract(each.value, '$[0]')";
       const std::string each = " from json_each(pack.tasks) as each where " + number;
@@ -13448,7 +14078,7 @@ namespace {
 // Removes the runs of which that is so; `?1` is the value.
 void purge_runs(Controller& controller, const std::string& which, const Hub::Value& value) {
   std::vector<std::string> statements;
-  for (const char* const table : {"engine", "call", "task", "retry", "pack", "code", "kept"})
+  for (const char* const table : {"engine", "call", "task", "retry", "pack", "code", "kept", "output"})
     statements.push_back(std::string("delete from ") + table + " where run in (select id from run where " + which + ")");
   statements.push_back("delete from run where " + which);
   change(controller, statements, {value});
@@ -16136,6 +16766,7 @@ class Line {
 };
 
 void tell(const Crash& crash, const siginfo_t* info) {
+  capture::give_back();
   const TaskHost* const host = current();
   const TaskId task = host == nullptr ? TaskId{} : host->running();
   liveness::tell_crash(crash.signal, task);
@@ -16424,6 +17055,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   loop_.begin();
   const ServingHere here(*this, settings_.own_process);
   const HandlerStack handler_stack;
+  const capture::Diverted diverted(settings_.outputs);
 
   runs_.forget_stack();
   memory_report_.reset();
@@ -17142,6 +17774,7 @@ isolation::Task Engine::isolated_task(const wire::Batch& batch, InMessage& messa
   task.engines = settings_.size;
   task.timeout = batch.timeout;
   task.memory_limit = batch.memory_limit;
+  task.capture = settings_.capture;
   task.arguments = arguments;
   if (batch.has_object) {
     const CallableStates::State* const state = callables_.find(batch.call);
@@ -17175,6 +17808,7 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     const EngineLock::Lent lent(lock_);
     outcome = runner->run(task, watching);
   }
+  tell_printed(runs_->call, runs_->item, outcome.printed);
   return take_outcome(std::move(outcome), runs_->result);
 }
 
@@ -17317,6 +17951,9 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     outbox_.flush();
   }
   memory_report_.note_tasks();
+  // What an isolated one prints is taken where it runs.
+  capture::Outputs* const outputs = batch.isolated ? nullptr : settings_.outputs;
+  std::unique_ptr<capture::Printed> of_waiting = outputs != nullptr ? outputs->begin() : nullptr;
   ItemRun& run = *runs_;
   // What an item left that ran out of time is of another batch's type.
   if (run.folded != nullptr) left_.push_back(std::move(run.folded));
@@ -17340,6 +17977,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
       continue;
     }
     const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
+    if (outputs != nullptr) take_printed(batch.call, item);
     const std::int64_t completed = settings_.clock.now();
     if (well && code.thunk->fold != nullptr) {
       run.folded_items.push_back({item, started, completed});
@@ -17359,6 +17997,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     started = settings_.clock.now();
   }
   end_fold(batch.call, code);
+  if (outputs != nullptr) outputs->end(std::move(of_waiting));
   run.end = 0;
   run.team = 0;
   if (code.object.use_count() == 1) left_.push_back(std::move(code.object));
@@ -17411,6 +18050,24 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   runs_.end_deadline();
   run.result.flat = false;
   return well;
+}
+
+// Before the result of an item goes what it has printed.
+void Engine::take_printed(std::uint64_t call, std::uint64_t item) {
+  capture::Texts printed;
+  {
+    // Whoever reads what this process prints may be slow.
+    const EngineLock::Lent lent(lock_);
+    if (!settings_.outputs->any()) return;
+    printed = settings_.outputs->take();
+  }
+  tell_printed(call, item, printed);
+}
+
+void Engine::tell_printed(std::uint64_t call, std::uint64_t item, const capture::Texts& printed) {
+  if (printed.empty()) return;
+  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
+  outbox_.write(wire::Printed{call, item, bytes(printed.out), bytes(printed.err)});
 }
 
 // What was to be run together with an engine that has died.
@@ -17637,6 +18294,7 @@ bool Engine::collect() {
     bool well = false;
     try {
       if (run->error != nullptr) std::rethrow_exception(std::exchange(run->error, nullptr));
+      tell_printed(run->batch.call, run->item, run->outcome.printed);
       well = take_outcome(std::move(run->outcome), result);
     } catch (...) {
       result.rewind({0, 0, 0});
@@ -17807,8 +18465,9 @@ void Engine::report_unseen(std::span<const std::byte> value) const {
   detail::Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   if (failure.type_name == "rankview::TaskAborted") return;
-  std::fprintf(stderr, "rankview: a task that a task on engine %d submitted failed, and nobody asked for its result: %s%s%s\n",
-               settings_.id, failure.type_name.c_str(), failure.type_name.empty() ? "" : ": ", failure.message.c_str());
+  capture::say("rankview: a task that a task on engine " + std::to_string(settings_.id) +
+               " submitted failed, and nobody asked for its result: " + failure.type_name + (failure.type_name.empty() ? "" : ": ") +
+               failure.message + "\n");
 }
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {
@@ -18271,7 +18930,16 @@ class Running final : public detail::Invocation {
 };
 
 // What the task has printed. Other files of a copied engine may have what the engine has written to them, which is for the engine to write.
-void flush(const Variables* of_engine) { std::fflush(of_engine == nullptr ? nullptr : stdout); }
+void flush(const Variables* of_engine) {
+  try {
+    std::cout.flush();
+    std::clog.flush();
+  } catch (...) {
+    // The task has been asked for its result, and that is there.
+    static_cast<void>(0);
+  }
+  std::fflush(of_engine == nullptr ? nullptr : stdout);
+}
 
 void send_value(int socket, Host& host, const detail::Writer& result) {
   detail::Writer out;
@@ -18356,8 +19024,118 @@ void run_child(int socket, Variables* variables) noexcept {
 
 namespace rankview::isolation {
 
-// In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`.
-void become_child(int errors);
+// What a child and those that it starts write to stdout and stderr. The latter is always read, so that its end can be told if the child
+// crashes; the former only where it is wanted.
+class ChildOutput {
+ public:
+  // `engine`: whose child it is. Throws std::system_error.
+  ChildOutput(const capture::Terms& terms, int engine);
+
+  // For the child: what its stderr and stdout are to be, -1 for what they are. It has been started, and they are not needed here any more.
+  [[nodiscard]] int errors() const { return errors_.into.get(); }
+  [[nodiscard]] int output() const { return output_.into.get(); }
+  void started();
+  // Readable when there is something for read(), -1 when no more comes.
+  [[nodiscard]] int errors_ready() const { return errors_.from.get(); }
+  [[nodiscard]] int output_ready() const { return output_.from.get(); }
+  // Takes some of what is there, never waiting.
+  void read();
+
+  // The end of what went to stderr, in some lines.
+  [[nodiscard]] std::string end_of_errors() const { return std::string(last_errors_.last()); }
+  // What was printed, after its end.
+  capture::Texts texts();
+
+ private:
+  struct Stream {
+    Fd from;
+    Fd into;
+    capture::Excerpt kept;
+    capture::Lines lines;
+  };
+
+  template <class Take>
+  static void read_some(Fd& from, Take take);
+  void put(Stream& stream, std::string_view bytes, int fd);
+
+  const capture::Terms terms_;
+  Stream errors_;
+  Stream output_;
+  capture::Excerpt last_errors_;
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+namespace {
+
+// So much of the end of what went to stderr is told of a child that has crashed.
+constexpr std::size_t told_of_errors = 2000;
+
+}  // namespace
+
+ChildOutput::ChildOutput(const capture::Terms& terms, int engine)
+    : terms_(terms),
+      errors_{{}, {}, terms.excerpt(), capture::Lines(capture::prefix_of(STDERR_FILENO, engine))},
+      output_{{}, {}, terms.excerpt(), capture::Lines(capture::prefix_of(STDOUT_FILENO, engine))},
+      last_errors_(0, told_of_errors) {
+  std::tie(errors_.from, errors_.into) = pipe_pair();
+  if (terms_.wanted()) std::tie(output_.from, output_.into) = pipe_pair();
+  for (const int own : {errors_.from.get(), output_.from.get()}) {
+    if (own >= 0) ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) | O_NONBLOCK);
+  }
+}
+
+void ChildOutput::started() {
+  errors_.into.reset();
+  output_.into.reset();
+}
+
+template <class Take>
+void ChildOutput::read_some(Fd& from, Take take) {
+  // As much as a pipe holds, since it may never stop.
+  constexpr int pieces = 16;
+  std::array<char, 4096> part;
+  for (int i = 0; i < pieces && from; ++i) {
+    const ssize_t got = ::read(from.get(), part.data(), part.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got == 0) from.reset();
+    if (got <= 0) return;
+    take(std::string_view(part.data(), static_cast<std::size_t>(got)));
+  }
+}
+
+void ChildOutput::read() {
+  read_some(errors_.from, [this](std::string_view bytes) {
+    last_errors_.add(bytes);
+    if (terms_.wanted()) {
+      put(errors_, bytes, STDERR_FILENO);
+    } else {
+      // To where the engine's own goes.
+      std::fwrite(bytes.data(), 1, bytes.size(), stderr);
+    }
+  });
+  read_some(output_.from, [this](std::string_view bytes) { put(output_, bytes, STDOUT_FILENO); });
+}
+
+void ChildOutput::put(Stream& stream, std::string_view bytes, int fd) {
+  stream.kept.add(bytes);
+  if (terms_.shows) stream.lines.add(bytes, capture::destination(fd));
+}
+
+capture::Texts ChildOutput::texts() {
+  output_.lines.end(capture::destination(STDOUT_FILENO));
+  errors_.lines.end(capture::destination(STDERR_FILENO));
+  return {output_.kept.text(), errors_.kept.text()};
+}
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+// In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`, and
+// whose stdout to `output`, line by line, unless that is -1.
+void become_child(int errors, int output);
 
 // Whether it is a child of this process, running or not, for which nobody has waited.
 bool is_child(pid_t child);
@@ -18378,13 +19156,15 @@ namespace rankview::isolation {
 
 DirectForker::~DirectForker() { forget(); }
 
-pid_t DirectForker::start(int socket, int errors) {
+pid_t DirectForker::start(int socket, int errors, int output) {
   forget();
   prime_traces();
+  // What is in buffers would be printed by both.
+  std::cout.flush();
   std::fflush(stdout);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    become_child(errors);
+    become_child(errors, output);
     run_child(socket, &variables_);
   }
   if (pid < 0) throw Error(std::string("an isolated task cannot be started: ") + std::strerror(errno));
@@ -18511,7 +19291,7 @@ std::optional<std::size_t> receive_message(int socket, void* message, std::size_
 
 namespace rankview::isolation {
 
-void become_child(int errors) {
+void become_child(int errors, int output) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (const int nothing = ::open("/dev/null", O_RDONLY); nothing >= 0) {
@@ -18519,6 +19299,10 @@ void become_child(int errors) {
     ::close(nothing);
   }
   ::dup2(errors, STDERR_FILENO);
+  if (output < 0) return;
+  ::dup2(output, STDOUT_FILENO);
+  // What is in a buffer when it crashes is lost.
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
 }
 
 bool is_child(pid_t child) {
@@ -18572,8 +19356,6 @@ constexpr std::chrono::milliseconds stop_grace{1000};
 constexpr std::chrono::seconds gone_within{30};
 // So many pieces are read of what it says before it is looked after again, since it may never stop.
 constexpr int pieces = 16;
-// So much of the end of what it wrote to stderr is told.
-constexpr std::size_t told_of_stderr = 2000;
 
 std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
 
@@ -18583,17 +19365,20 @@ std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 9
 class ProcessRunner::Run {
  public:
   Run(Forker& forker, const Task& task, Watcher& watcher)
-      : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task, forker.later_modules())) {
+      : forker_(forker),
+        task_(task),
+        watcher_(watcher),
+        head_(task_head(task, forker.later_modules())),
+        output_(task.capture, task.engine) {
     auto [mine, its] = socket_pair(SOCK_STREAM);
-    auto [errors, to_errors] = pipe_pair();
-    for (const int own : {mine.get(), errors.get()}) ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) | O_NONBLOCK);
+    ::fcntl(mine.get(), F_SETFL, ::fcntl(mine.get(), F_GETFL) | O_NONBLOCK);
     to_send_.emplace_back(head_);
     to_send_.emplace_back(task.object);
     to_send_.emplace_back(task.arguments);
     for (const auto& attachment : task.attachments) to_send_.push_back(attachment);
-    pid_ = forker_.start(its.get(), to_errors.get());
+    pid_ = forker_.start(its.get(), output_.errors(), output_.output());
+    output_.started();
     socket_ = std::move(mine);
-    errors_ = std::move(errors);
     if (task.memory_limit != 0 && forker.copies_memory()) inherited_ = memory_of(pid_);
   }
   Run(const Run&) = delete;
@@ -18611,7 +19396,8 @@ class ProcessRunner::Run {
     // It may have ended behind its result.
     while (!outcome_ && receive()) continue;
     if (!outcome_) outcome_ = crashed();
-    forward_errors();
+    output_.read();
+    outcome_->printed = output_.texts();
     return std::move(*outcome_);
   }
 
@@ -18624,12 +19410,15 @@ class ProcessRunner::Run {
       pause = std::clamp(left, std::chrono::milliseconds(0), pause);
     }
     const short wanted = to_send_.empty() ? POLLIN : POLLIN | POLLOUT;
-    std::array<pollfd, 3> fds{{{forker_.events(), POLLIN, 0}, {errors_.get(), POLLIN, 0}, {socket_.get(), wanted, 0}}};
+    std::array<pollfd, 4> fds{{{forker_.events(), POLLIN, 0},
+                               {output_.errors_ready(), POLLIN, 0},
+                               {socket_.get(), wanted, 0},
+                               {output_.output_ready(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), static_cast<int>(pause.count())) < 0 && errno != EINTR)
       throw std::system_error(errno, std::generic_category(), "poll");
     if ((fds[2].revents & POLLOUT) != 0) send();
     if (fds[2].revents != 0) receive();
-    if (fds[1].revents != 0) forward_errors();
+    if (fds[1].revents != 0 || fds[3].revents != 0) output_.read();
     if (!outcome_ && (fds[0].revents != 0 || forker_.events() < 0)) end_ = forker_.end();
   }
 
@@ -18671,7 +19460,7 @@ class ProcessRunner::Run {
       ::poll(&events, 1, 100);
     }
     if (!end_) throw Error("a child of an isolated task (process " + std::to_string(pid_) + ") was killed and does not go");
-    forward_errors();
+    output_.read();
     outcome_ = std::move(outcome);
   }
 
@@ -18758,23 +19547,8 @@ class ProcessRunner::Run {
     return true;
   }
 
-  // To where the engine's own goes.
-  void forward_errors() {
-    std::array<char, 4096> part;
-    for (int i = 0; i < pieces && errors_; ++i) {
-      const ssize_t got = ::read(errors_.get(), part.data(), part.size());
-      if (got < 0 && errno == EINTR) continue;
-      if (got == 0) errors_.reset();
-      if (got <= 0) return;
-      const auto size = static_cast<std::size_t>(got);
-      std::fwrite(part.data(), 1, size, stderr);
-      last_errors_.append(part.data(), size);
-      if (last_errors_.size() > 2 * told_of_stderr) last_errors_.erase(0, last_errors_.size() - told_of_stderr);
-    }
-  }
-
   [[nodiscard]] Outcome crashed() {
-    forward_errors();
+    output_.read();
     peak_ = std::max(peak_, end_->peak_bytes);
     std::string how;
     if (!end_->known) {
@@ -18801,10 +19575,9 @@ class ProcessRunner::Run {
     failure.kind = wire::FailureKind::crashed;
     failure.type_name = "rankview::TaskCrashed";
     failure.message = "the task " + how;
-    if (!last_errors_.empty()) {
-      const std::size_t from = last_errors_.size() - std::min(last_errors_.size(), told_of_stderr);
+    if (const std::string errors = output_.end_of_errors(); !errors.empty()) {
       failure.message += "; its stderr ends:";
-      std::istringstream lines(last_errors_.substr(from));
+      std::istringstream lines(errors);
       for (std::string line; std::getline(lines, line);) failure.message += "\n  " + line;
     }
     if (trace_) failure.message += trace_text(*trace_);
@@ -18820,10 +19593,9 @@ class ProcessRunner::Run {
   std::deque<std::span<const std::byte>> to_send_;
   pid_t pid_ = 0;
   Fd socket_;
-  Fd errors_;
+  ChildOutput output_;
   std::vector<std::byte> received_;
   std::size_t taken_ = 0;  // of that
-  std::string last_errors_;
   std::optional<Trace> trace_;
   std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;
@@ -18959,10 +19731,10 @@ class Server {
         ::kill(-pid, SIGKILL);
       }
       connections_.erase(connection);
-    } else if (request.kind == Request::Kind::start && fds.size() != 2) {
+    } else if (request.kind == Request::Kind::start && fds.size() < 2) {
       tell(connection, {Report::Kind::refused, request.number, 0, {EMFILE, true, 0}});
     } else if (request.kind == Request::Kind::start) {
-      start(connection, request.number, fds[0].get(), fds[1].get());
+      start(connection, request.number, fds[0].get(), fds[1].get(), fds.size() > 2 ? fds[2].get() : -1);
     } else if (request.kind == Request::Kind::kill) {
       for (const auto& [pid, child] : children_) {
         if (child.connection == connection && child.number == request.number) ::kill(-pid, SIGKILL);
@@ -18970,7 +19742,7 @@ class Server {
     }
   }
 
-  void start(int connection, std::uint64_t number, int socket, int errors) {
+  void start(int connection, std::uint64_t number, int socket, int errors, int output) {
     // The one before it has given its result, and nobody waits for the rest of it.
     for (const auto& [earlier, child] : children_) {
       if (child.connection == connection) ::kill(-earlier, SIGKILL);
@@ -18983,7 +19755,7 @@ class Server {
       signals_.reset();
       rank_.reset();
       connections_.clear();
-      become_child(errors);
+      become_child(errors, output);
       run_child(socket, nullptr);
     }
     if (pid < 0) {
@@ -19045,10 +19817,10 @@ class Connection final : public Forker {
   // Also where a child that was forked has the descriptor.
   ~Connection() override { ::shutdown(control_.get(), SHUT_RDWR); }
 
-  pid_t start(int socket, int errors) override {
+  pid_t start(int socket, int errors, int output) override {
     const Request request{Request::Kind::start, ++number_};
-    const std::array<int, 2> fds{socket, errors};
-    if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error(gone);
+    const std::array<int, 3> fds{socket, errors, output};
+    if (!send_message(control_.get(), &request, sizeof(request), std::span(fds).first(output < 0 ? 2 : 3))) throw Error(gone);
     for (;;) {
       const Report report = next_report();
       if (report.number != number_) continue;  // the end of an earlier one
@@ -19979,7 +20751,6 @@ void Chaos::strike() {
 }  // namespace rankview::liveness
 
 #include <netinet/in.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 
 namespace rankview::liveness {
@@ -23190,11 +23961,13 @@ namespace rankview::transport {
 namespace {
 
 WayOut simulated = nullptr;
+std::atomic<void (*)()> before_end{nullptr};
 
 }  // namespace
 
 void end_process(int code, const std::string& why) {
   if (simulated != nullptr) simulated(code, why);
+  if (void (*const last_act)() = before_end) last_act();
   std::fprintf(stderr, "rankview: %s\n", why.c_str());
   std::fflush(nullptr);
   tell_exit_code(code == 0 ? 1 : code);
@@ -23202,6 +23975,8 @@ void end_process(int code, const std::string& why) {
 }
 
 void set_way_out(WayOut way_out) { simulated = way_out; }
+
+void set_before_end(void (*act)()) { before_end = act; }
 
 }  // namespace rankview::transport
 #include <rankview/detail/archive.hpp>
@@ -23588,7 +24363,7 @@ namespace {
 
 // A record begins with its kind: the k-th of these is of kind k, from 1 on.
 using Kinds = std::tuple<Batch, CallableState, DropCallable, End, Results, Bye, Join, Assemble, Disband, TeamReady, Memory, Stop, Recall,
-                         Returned, Overdue, Published, SubtaskResult, Subtask, Suspended, Forward, Delivery, Lost>;
+                         Returned, Overdue, Published, SubtaskResult, Subtask, Suspended, Forward, Delivery, Lost, Printed>;
 static_assert(std::tuple_size_v<Kinds> == std::variant_size_v<Record>);
 
 template <class R, std::size_t... I>
@@ -23645,6 +24420,8 @@ template <>
 constexpr std::tuple fields<Memory>{&Memory::variables, &Memory::bytes};
 template <>
 constexpr std::tuple fields<Published>{&Published::call, &Published::item, &Published::name, &Published::type, &Published::value};
+template <>
+constexpr std::tuple fields<Printed>{&Printed::call, &Printed::item, &Printed::out, &Printed::err};
 template <>
 constexpr std::tuple fields<Failure>{&Failure::kind, &Failure::type_name, &Failure::message};
 
@@ -23838,6 +24615,7 @@ void write(Writer& out, const Overdue& record) { write_record(out, record); }
 void write(Writer& out, const TeamReady& record) { write_record(out, record); }
 void write(Writer& out, const Memory& record) { write_record(out, record); }
 void write(Writer& out, const Published& record) { write_record(out, record); }
+void write(Writer& out, const Printed& record) { write_record(out, record); }
 void write(Writer& out, const End& record) { write_record(out, record); }
 void write(Writer& out, const Bye& record) { write_record(out, record); }
 void write(Writer& out, const Failure& failure) { write_fields(out, failure); }

@@ -42,6 +42,10 @@ struct Metadata {
   Time completed;     ///< when the engine had encoded its result
   Time received;      ///< when rank 0 had it
   std::string error;  ///< `what()` of its error, if it failed
+  /// What its last attempt has printed, with Options::capture; there once it has ended. Where that was too long, its beginning and end, and
+  /// between them a line that says how much is left out. Of a task that several engines run together: what these have, one after the other.
+  std::string stdout_text;
+  std::string stderr_text;
 
   /// How long it ran on its engine.
   [[nodiscard]] Seconds run_time() const { return completed - started; }

@@ -88,6 +88,14 @@ struct Options {
   /// results; see Keep. Not of teams, nor of arguments that are results of other tasks and did not travel by way of rank 0. At most 256 MB
   /// wait for the disk; what comes above that is not kept, and counted.
   std::optional<Keep> keep{};
+  /// `RANKVIEW_CAPTURE` (0): how much of what a task prints is kept and sent to rank 0, in KiB: so much of its stdout and of its stderr,
+  /// half of that from the beginning and half from the end. See Metadata::stdout_text. It is then not printed where the engine prints. 0:
+  /// nothing is kept. A task that prints nothing takes some 0.3 µs longer. With one rank, only isolated tasks: the others print where the
+  /// client does.
+  std::optional<int> capture{};
+  /// `RANKVIEW_STREAM_OUTPUT` (0): whether what tasks print is printed by their engines line by line while they run, each line behind
+  /// `[stdout:2] ` or `[stderr:2] ` with the engine's number. With one rank, only isolated tasks.
+  std::optional<bool> stream_output{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

@@ -81,6 +81,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   if (options.slots > 1 && (rank != 0 || size == 1))
     slots = std::make_unique<isolation::ThreadedSlots>(static_cast<std::size_t>(options.slots), task_server(), variables);
   if (const char* const text = std::getenv("RANKVIEW_CHAOS"); text != nullptr && *text != '\0' && size > 1) begin_chaos(text);
+  begin_capture();
   if (size > 1) {
     team_parent = transport::Communicator::duplicate(comm.get());
     endpoint = std::make_unique<transport::MpiEndpoint>(comm.get(), team_parent);
@@ -144,6 +145,15 @@ void Cluster::State::begin_chaos(const std::string& text) {
   } else {
     chaos = std::make_unique<liveness::Chaos>(settings, rank);
   }
+}
+
+void Cluster::State::begin_capture() {
+  capture_ = {static_cast<std::size_t>(options.capture) * 1024, options.stream_output};
+  if (!capture_.wanted()) return;
+  if (rank > 0) outputs = std::make_unique<capture::Redirection>(capture_, rank - 1);
+  if (size == 1)
+    std::fprintf(stderr,
+                 "rankview: with one rank, tasks that are not isolated print where the client does, and what they print is not captured\n");
 }
 
 // Whether its process number means the same here.
@@ -242,6 +252,8 @@ engine::Settings Cluster::State::engine_settings(int id, int engines) {
   settings.progress_thread = options.pulse && (level == transport::ThreadLevel::multiple || size == 1);
   settings.grace = options.shutdown_grace;
   settings.team_grace = options.team_grace;
+  settings.outputs = outputs.get();
+  settings.capture = capture_;
   settings.chaos = chaos.get();
   settings.in_process = in_process.get();
   settings.in_fork = &in_fork;

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "capture/redirection.hpp"
 #include "cluster/drain_watch.hpp"
 #include "cluster/event_log.hpp"
 #include "cluster/hub_recorder.hpp"
@@ -75,7 +76,8 @@ struct Cluster::State {
   liveness::Signs signs;
   std::unique_ptr<liveness::SideChannel> side_channel;
   std::unique_ptr<liveness::SideLine> side_line;
-  std::unique_ptr<liveness::Chaos> chaos;  // where an engine is another rank, and it is wanted
+  std::unique_ptr<liveness::Chaos> chaos;         // where an engine is another rank, and it is wanted
+  std::unique_ptr<capture::Redirection> outputs;  // where an engine is another rank, and what tasks print is wanted
   std::unique_ptr<engine::Engine> engine;
   std::unique_ptr<isolation::ThreadedSlots> slots;  // the engine's, where there are several; goes before it
   controller::Teams teams;                          // on rank 0
@@ -87,6 +89,7 @@ struct Cluster::State {
  private:
   void begin_hub();
   void begin_chaos(const std::string& text);
+  void begin_capture();
   void watch_lives();
   [[nodiscard]] bool near(const transport::Identity& other) const;
   void check_builds() const;
@@ -102,6 +105,7 @@ struct Cluster::State {
   std::string describe();
   void set_controller(detail::Controller* controller);
 
+  capture::Terms capture_;
   const long process_;
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   std::uint64_t losses_ = 0;

@@ -107,6 +107,10 @@ void HubRecorder::flush_kept() {
   if (!kept_.tasks.empty()) database_->add(std::exchange(kept_, {}), 0);
 }
 
+void HubRecorder::printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) {
+  database_->add(hub::TaskPrinted{call.id, item, call.life().items[item].attempts, engine, texts.out, texts.err}, 0);
+}
+
 void HubRecorder::ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) {
   flush_kept();
   const detail::CallLife& life = call.life();

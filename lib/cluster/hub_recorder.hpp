@@ -32,6 +32,7 @@ class HubRecorder final : public controller::Recorder {
   void granted(const detail::Call& /*call*/, std::uint64_t /*begin*/, std::uint64_t /*end*/, int /*engine*/) override {}
   void retried(const detail::Call& call, std::uint64_t item) override;
   void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override;
+  void printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) override;
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override;
   void engine_lost(const LostEngine& lost) override;
   void over(const detail::Call& call) override;

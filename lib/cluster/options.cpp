@@ -57,6 +57,7 @@ std::optional<T> named_in_environment(const char* variable) {
 constexpr std::int64_t hour_in_us = 3'600'000'000;
 constexpr std::int64_t most_seconds = 1'000'000'000;
 constexpr int most_engine_slots = 65'535;
+constexpr int most_captured = 1'000'000;
 
 // One option: what is to be known of it but for its default, which Effective has.
 template <class T>
@@ -90,6 +91,8 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
+    Described{"RANKVIEW_CAPTURE", &Options::capture, &Effective::capture, most_captured},
+    Described{"RANKVIEW_STREAM_OUTPUT", &Options::stream_output, &Effective::stream_output, 1},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -129,6 +132,9 @@ Effective decide(const Options& options) {
   if (effective.slots < 1 || effective.slots > most_engine_slots)
     throw UsageError("an engine has from 1 to " + std::to_string(most_engine_slots) + " slots (Options::slots, RANKVIEW_SLOTS), and not " +
                      std::to_string(effective.slots));
+  if (effective.capture < 0 || effective.capture > most_captured)
+    throw UsageError("of what a task prints from 0 to " + std::to_string(most_captured) +
+                     " KiB are kept (Options::capture, RANKVIEW_CAPTURE), and not " + std::to_string(effective.capture));
   return effective;
 }
 

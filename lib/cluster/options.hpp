@@ -33,6 +33,8 @@ struct Effective {
   std::chrono::seconds walltime_margin{60};
   std::string hub;
   Keep keep = Keep::failures;
+  int capture = 0;
+  bool stream_output = false;
   bool banner = false;
 };
 

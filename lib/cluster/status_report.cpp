@@ -2,13 +2,14 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cluster/status_report.hpp"
 
+#include "capture/redirection.hpp"
+
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
-#include <cstdio>
 #include <utility>
 
 namespace rankview::inline abi_0_1 {
@@ -76,8 +77,7 @@ void StatusReport::run() const {
     if (::read(asked_, &wanted, sizeof(wanted)) < 0 && errno != EINTR) return;
     if (wanted >= quit) return;
     if (wanted == 0) continue;
-    std::fputs(describe_().c_str(), stderr);
-    std::fflush(stderr);
+    capture::say(describe_());
   }
 }
 

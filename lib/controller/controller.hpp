@@ -229,6 +229,7 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   void on_late_return(int engine, const wire::Returned& returned);
   void tell_suspended(int engine);
   void on_published(const wire::Published& published);
+  void on_printed(int engine, const wire::Printed& printed);
   void on_subtask(int engine, const wire::Subtask& subtask);
   void on_late_results(transport::Frame& frame, int engine, const wire::Results& results);
   void resubmit(Call& call, std::uint64_t item);

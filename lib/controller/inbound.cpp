@@ -50,6 +50,8 @@ void Controller::on_record(transport::Frame& frame, int engine, const wire::Reco
     tell_suspended(engine);
   } else if (const auto* published = std::get_if<wire::Published>(&record)) {
     on_published(*published);
+  } else if (const auto* printed = std::get_if<wire::Printed>(&record)) {
+    on_printed(engine, *printed);
   } else if (std::holds_alternative<wire::Bye>(record)) {
     engines_.left(engine);
   } else {
@@ -332,6 +334,24 @@ void Controller::on_published(const wire::Published& published) {
     throw DecodeError("a value of task " + to_string(TaskId{published.call, published.item}) + ", which there is not");
   call->life().more.edit().published.edit()[published.item][published.name] =
       std::make_shared<const PublishedValue>(PublishedValue{published.type, {published.value.begin(), published.value.end()}});
+}
+
+// What has been printed by an attempt that is none any more, since another has been made or may be, is dropped.
+void Controller::on_printed(int engine, const wire::Printed& printed) {
+  Call* const call = calls_.find(printed.call);
+  if (call == nullptr) return;
+  const TaskId task{printed.call, printed.item};
+  if (printed.item >= call->life().items.size()) throw DecodeError("something printed by task " + to_string(task) + ", which there is not");
+  const ItemRecord& record = call->life().items[printed.item];
+  if (call->spread != Spread::teams && record.engine != engine) return;
+  if (retries_.expired(engine, printed.call, printed.item) && !has_ended(record.status)) return;
+  const auto text = [](std::span<const std::byte> bytes) { return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()); };
+  capture::Texts texts{text(printed.out), text(printed.err)};
+  if (settings_.recorder != nullptr) settings_.recorder->printed(*call, printed.item, engine, texts);
+  if (call->life().abandoned) return;
+  PrintedBy& known = call->life().more.edit().printed.edit()[printed.item];
+  if (known.attempt != record.attempts) known = {record.attempts, {}};
+  known.engines[engine] = std::move(texts);
 }
 
 void Controller::on_subtask(int engine, const wire::Subtask& subtask) {

@@ -127,6 +127,19 @@ void check_item(Call& call, std::uint64_t item) {
                           " tasks");
 }
 
+namespace {
+
+void add_printed(const Call& call, std::uint64_t item, Metadata& metadata) {
+  const auto printed = call.life().more->printed->find(item);
+  if (printed == call.life().more->printed->end() || printed->second.attempt != call.life().items[item].attempts) return;
+  for (const auto& [engine, texts] : printed->second.engines) {
+    metadata.stdout_text += texts.out;
+    metadata.stderr_text += texts.err;
+  }
+}
+
+}  // namespace
+
 Metadata metadata_of(Call& call, std::uint64_t index) {
   return call.controller->locked([&] {
     check_item(call, index);
@@ -146,6 +159,7 @@ Metadata metadata_of(Call& call, std::uint64_t index) {
       call.life().error_seen = true;
       metadata.error = text_of(call, error->second);
     }
+    add_printed(call, index, metadata);
     return metadata;
   });
 }

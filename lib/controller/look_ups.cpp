@@ -156,6 +156,10 @@ std::vector<TaskRecord> find_tasks(Controller& controller, const TaskQuery& quer
   if (query.error) add("instr(t.error, ?)", *query.error);
   if (query.longer_than) add("t.run_time > ?", query.longer_than->count());
   std::string sql = "select t.run, t.call, t.item, t.status, t.engine, t.attempts, t.error, call.label, call.function, engine.host";
+  for (const char* const stream : {"stdout", "stderr"}) {
+    sql += std::string(", (select group_concat(") + stream +
+           ", '') from output where run = t.run and call = t.call and item = t.item and attempt = t.attempts)";
+  }
   for (const char* const time : {"call.submitted", "t.started", "t.completed", "t.received"}) sql += ", " + nanoseconds_of(time);
   sql +=
       " from tasks as t left join call on call.run = t.run and call.id = t.call"
@@ -179,10 +183,12 @@ std::vector<TaskRecord> find_tasks(Controller& controller, const TaskQuery& quer
     task.label = row[7].value_or("");
     task.function = row[8].value_or("");
     task.host = row[9].value_or("");
-    task.submitted = time_in(row[10]);
-    task.started = time_in(row[11]);
-    task.completed = time_in(row[12]);
-    task.received = time_in(row[13]);
+    task.stdout_text = row[10].value_or("");
+    task.stderr_text = row[11].value_or("");
+    task.submitted = time_in(row[12]);
+    task.started = time_in(row[13]);
+    task.completed = time_in(row[14]);
+    task.received = time_in(row[15]);
   }
   return tasks;
 }
@@ -193,7 +199,7 @@ void purge(Controller& controller, const std::vector<TaskOfRun>& tasks) {
   for (const auto& [call, items] : calls) {
     std::vector<std::string> statements;
     for (const std::string& list : controller::lists_of(items)) {
-      for (const char* const table : {"task", "retry", "kept"})
+      for (const char* const table : {"task", "retry", "kept", "output"})
         statements.push_back(std::string("delete from ") + table + " where run = ?1 and call = ?2 and item in (" + list + ")");
       const std::string number = "pack.first + json_extract(each.value, '$[0]')";
       const std::string each = " from json_each(pack.tasks) as each where " + number;
@@ -211,7 +217,7 @@ namespace {
 // Removes the runs of which that is so; `?1` is the value.
 void purge_runs(Controller& controller, const std::string& which, const Hub::Value& value) {
   std::vector<std::string> statements;
-  for (const char* const table : {"engine", "call", "task", "retry", "pack", "code", "kept"})
+  for (const char* const table : {"engine", "call", "task", "retry", "pack", "code", "kept", "output"})
     statements.push_back(std::string("delete from ") + table + " where run in (select id from run where " + which + ")");
   statements.push_back("delete from run where " + which);
   change(controller, statements, {value});

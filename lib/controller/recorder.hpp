@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "capture/outputs.hpp"
 #include "controller/engines.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -35,6 +36,8 @@ class Recorder {
   // Asked where an item is about to end that failed, or that has a value and is of a call that keeps these (CallLife::saves): its arguments
   // are still there. `value`: written flat, null where it has none.
   virtual void ending(const detail::Call& /*call*/, std::uint64_t /*item*/, const std::span<const std::byte>* /*value*/) {}
+  // An attempt at an item has printed that on an engine. Before it has ended, or, if it has run out of time, after that.
+  virtual void printed(const detail::Call& /*call*/, std::uint64_t /*item*/, int /*engine*/, const capture::Texts& /*texts*/) {}
   // Items [begin, end) have ended; their records say how.
   virtual void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) = 0;
   // An engine has died, or does not answer. What its tasks come to is told as of any others.

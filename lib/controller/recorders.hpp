@@ -34,6 +34,9 @@ class Recorders final : public Recorder {
   void ending(const detail::Call& call, std::uint64_t item, const std::span<const std::byte>* value) override {
     for (Recorder* each : all_) each->ending(call, item, value);
   }
+  void printed(const detail::Call& call, std::uint64_t item, int engine, const capture::Texts& texts) override {
+    for (Recorder* each : all_) each->printed(call, item, engine, texts);
+  }
   void ended(const detail::Call& call, std::uint64_t begin, std::uint64_t end) override {
     for (Recorder* each : all_) each->ended(call, begin, end);
   }

@@ -43,6 +43,7 @@ class RetryPolicy {
   // An attempt has run out of time.
   void note_expired(int engine, std::uint64_t call, std::uint64_t item) { expired_.emplace(engine, call, item); }
   [[nodiscard]] bool any_expired() const { return !expired_.empty(); }
+  [[nodiscard]] bool expired(int engine, std::uint64_t call, std::uint64_t item) const { return expired_.contains({engine, call, item}); }
   // An attempt has ended on an engine. Whether it had run out of time before.
   bool take_expired(int engine, std::uint64_t call, std::uint64_t item) { return expired_.erase({engine, call, item}) != 0; }
 

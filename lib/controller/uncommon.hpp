@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "capture/outputs.hpp"
 #include "controller/checkpointed.hpp"
 
 #include <rankview/detail/call.hpp>
@@ -56,6 +57,12 @@ struct Deferred {
 
 using PublishedValues = std::map<std::string, std::shared_ptr<const PublishedValue>, std::less<>>;
 
+// What the last attempt at an item has printed that has printed anything.
+struct PrintedBy {
+  unsigned attempt = 0;
+  std::map<int, capture::Texts> engines;  // one, but for teams
+};
+
 // Indices of items in the order in which they end, for whoever reads them so.
 struct CompletionFeed {
   std::deque<std::uint64_t> ended;
@@ -84,6 +91,7 @@ struct Uncommon {
   std::vector<Feeding> feeds;
   std::vector<std::shared_ptr<Continuation>> continuations;
   Rare<std::map<std::uint64_t, PublishedValues>> published;          // by item
+  Rare<std::map<std::uint64_t, PrintedBy>> printed;                  // likewise
   std::vector<int> object_holders;                                   // engines that hold the callable's state
   Rare<std::set<std::pair<std::uint64_t, std::uint64_t>>> subtasks;  // by item, the calls in flight that its task has submitted
 };

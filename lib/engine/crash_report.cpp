@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "engine/crash_report.hpp"
 
+#include "capture/redirection.hpp"
 #include "engine/current.hpp"
 #include "engine/task_host.hpp"
 #include "isolation/task_server.hpp"
@@ -68,6 +69,7 @@ class Line {
 };
 
 void tell(const Crash& crash, const siginfo_t* info) {
+  capture::give_back();
   const TaskHost* const host = current();
   const TaskId task = host == nullptr ? TaskId{} : host->running();
   liveness::tell_crash(crash.signal, task);

@@ -41,6 +41,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
   loop_.begin();
   const ServingHere here(*this, settings_.own_process);
   const HandlerStack handler_stack;
+  const capture::Diverted diverted(settings_.outputs);
 
   runs_.forget_stack();
   memory_report_.reset();

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "capture/outputs.hpp"
 #include "engine/callable_states.hpp"
 #include "engine/current.hpp"
 #include "engine/deliveries.hpp"
@@ -66,6 +67,9 @@ struct Settings {
   isolation::Runner* in_fork = nullptr;
   // What runs them side by side, null where there is one slot.
   isolation::Slots* slots = nullptr;
+  // What takes what tasks print, null where nobody does, and on what terms, those of isolated ones too.
+  capture::Outputs* outputs = nullptr;
+  capture::Terms capture;
   // Strikes before each task, null where nobody rehearses.
   liveness::Chaos* chaos = nullptr;
 };
@@ -166,6 +170,8 @@ class Engine final : public TaskHost, private transport::FrameHandler {
                                               std::shared_ptr<InMessage>& of_object, std::vector<std::vector<std::byte>>& attachments);
   static bool take_outcome(isolation::Outcome outcome, detail::Writer& result);
   void fail_run(const wire::Failure& failure);
+  void take_printed(std::uint64_t call, std::uint64_t item);
+  void tell_printed(std::uint64_t call, std::uint64_t item, const capture::Texts& printed);
 
   // Running isolated items side by side.
   [[nodiscard]] bool may_begin(const Inbox::Command& command) const;

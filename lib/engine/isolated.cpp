@@ -33,6 +33,7 @@ isolation::Task Engine::isolated_task(const wire::Batch& batch, InMessage& messa
   task.engines = settings_.size;
   task.timeout = batch.timeout;
   task.memory_limit = batch.memory_limit;
+  task.capture = settings_.capture;
   task.arguments = arguments;
   if (batch.has_object) {
     const CallableStates::State* const state = callables_.find(batch.call);
@@ -66,6 +67,7 @@ bool Engine::run_isolated(const wire::Batch& batch, InMessage& message, std::spa
     const EngineLock::Lent lent(lock_);
     outcome = runner->run(task, watching);
   }
+  tell_printed(runs_->call, runs_->item, outcome.printed);
   return take_outcome(std::move(outcome), runs_->result);
 }
 

@@ -8,6 +8,7 @@
 
 #include <rankview/errors.hpp>
 
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -51,6 +52,9 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     outbox_.flush();
   }
   memory_report_.note_tasks();
+  // What an isolated one prints is taken where it runs.
+  capture::Outputs* const outputs = batch.isolated ? nullptr : settings_.outputs;
+  std::unique_ptr<capture::Printed> of_waiting = outputs != nullptr ? outputs->begin() : nullptr;
   ItemRun& run = *runs_;
   // What an item left that ran out of time is of another batch's type.
   if (run.folded != nullptr) left_.push_back(std::move(run.folded));
@@ -74,6 +78,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
       continue;
     }
     const bool well = run_item(batch, message, code, arguments, started, group ? &*group : nullptr);
+    if (outputs != nullptr) take_printed(batch.call, item);
     const std::int64_t completed = settings_.clock.now();
     if (well && code.thunk->fold != nullptr) {
       run.folded_items.push_back({item, started, completed});
@@ -93,6 +98,7 @@ void Engine::run(const wire::Batch& batch, InMessage& message, std::uint64_t num
     started = settings_.clock.now();
   }
   end_fold(batch.call, code);
+  if (outputs != nullptr) outputs->end(std::move(of_waiting));
   run.end = 0;
   run.team = 0;
   if (code.object.use_count() == 1) left_.push_back(std::move(code.object));
@@ -145,6 +151,24 @@ bool Engine::run_item(const wire::Batch& batch, InMessage& message, Code& code, 
   runs_.end_deadline();
   run.result.flat = false;
   return well;
+}
+
+// Before the result of an item goes what it has printed.
+void Engine::take_printed(std::uint64_t call, std::uint64_t item) {
+  capture::Texts printed;
+  {
+    // Whoever reads what this process prints may be slow.
+    const EngineLock::Lent lent(lock_);
+    if (!settings_.outputs->any()) return;
+    printed = settings_.outputs->take();
+  }
+  tell_printed(call, item, printed);
+}
+
+void Engine::tell_printed(std::uint64_t call, std::uint64_t item, const capture::Texts& printed) {
+  if (printed.empty()) return;
+  const auto bytes = [](const std::string& text) { return std::as_bytes(std::span(text)); };
+  outbox_.write(wire::Printed{call, item, bytes(printed.out), bytes(printed.err)});
 }
 
 // What was to be run together with an engine that has died.

@@ -83,6 +83,7 @@ bool Engine::collect() {
     bool well = false;
     try {
       if (run->error != nullptr) std::rethrow_exception(std::exchange(run->error, nullptr));
+      tell_printed(run->batch.call, run->item, run->outcome.printed);
       well = take_outcome(std::move(run->outcome), result);
     } catch (...) {
       result.rewind({0, 0, 0});

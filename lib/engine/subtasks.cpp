@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
+#include "capture/redirection.hpp"
 #include "engine/engine.hpp"
 
 #include <rankview/errors.hpp>
 #include <rankview/subtask.hpp>
 
-#include <cstdio>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -54,8 +54,9 @@ void Engine::report_unseen(std::span<const std::byte> value) const {
   detail::Reader in(value);
   const wire::Failure failure = wire::read_failure(in);
   if (failure.type_name == "rankview::TaskAborted") return;
-  std::fprintf(stderr, "rankview: a task that a task on engine %d submitted failed, and nobody asked for its result: %s%s%s\n",
-               settings_.id, failure.type_name.c_str(), failure.type_name.empty() ? "" : ": ", failure.message.c_str());
+  capture::say("rankview: a task that a task on engine " + std::to_string(settings_.id) +
+               " submitted failed, and nobody asked for its result: " + failure.type_name + (failure.type_name.empty() ? "" : ": ") +
+               failure.message + "\n");
 }
 
 std::vector<std::byte> Engine::await(std::uint64_t ticket) {

@@ -101,6 +101,16 @@ struct TaskRetried {
   std::string error;
 };
 
+// What an attempt at a task has printed on an engine.
+struct TaskPrinted {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  unsigned attempt = 0;
+  int engine = -1;
+  std::string out;
+  std::string err;
+};
+
 struct EngineLost {
   int engine = -1;
   std::int64_t at = 0;
@@ -118,6 +128,7 @@ struct RunEnded {
   std::string reason;
 };
 
-using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, EngineLost, CallOver, RunEnded>;
+using Event = std::variant<RunBegan, CallMade, CallKept, TasksKept, TasksEnded, TasksOmitted, TaskRetried, TaskPrinted, EngineLost,
+                           CallOver, RunEnded>;
 
 }  // namespace rankview::hub

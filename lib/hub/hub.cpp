@@ -32,10 +32,12 @@ void bind(SQLite::Statement& statement, const controller::TaskArchive::Values& v
 std::size_t kept_bytes(const Event& event) {
   if (const auto* const tasks = std::get_if<TasksKept>(&event)) return tasks->bytes.size();
   if (const auto* const call = std::get_if<CallKept>(&event)) return call->state.size();
+  if (const auto* const printed = std::get_if<TaskPrinted>(&event)) return printed->out.size() + printed->err.size();
   return 0;
 }
 
 std::size_t kept_tasks(const Event& event) {
+  if (std::holds_alternative<TaskPrinted>(event)) return 1;
   const auto* const tasks = std::get_if<TasksKept>(&event);
   return tasks == nullptr ? 0 : tasks->tasks.size();
 }

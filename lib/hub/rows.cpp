@@ -126,7 +126,8 @@ Rows::Rows(const std::string& path, NameOf name_of, int patience)
       insert_task_(database_, "insert or replace into task values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
       insert_pack_(database_, "insert into pack values (?, ?, ?, ?, ?)"),
       insert_call_(database_, "insert or replace into call values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-      insert_kept_(database_, "insert or replace into kept values (?, ?, ?, ?, ?, ?)") {}
+      insert_kept_(database_, "insert or replace into kept values (?, ?, ?, ?, ?, ?)"),
+      insert_printed_(database_, "insert or replace into output values (?, ?, ?, ?, ?, ?, ?)") {}
 
 std::string Rows::linker_name(const void* code) const {
   if (code == nullptr) return "";
@@ -159,7 +160,7 @@ void Rows::write(const std::vector<Event>& events, const Missing& missing) {
     before_.clear();
   } catch (...) {
     // A statement that has failed is of no use until it is reset, which says once more how it failed.
-    for (SQLite::Statement* const statement : {&insert_task_, &insert_pack_, &insert_call_, &insert_kept_})
+    for (SQLite::Statement* const statement : {&insert_task_, &insert_pack_, &insert_call_, &insert_kept_, &insert_printed_})
       static_cast<void>(statement->tryReset());
     run_ = run;
     for (auto& [number, was] : before_) {
@@ -353,6 +354,19 @@ void Rows::write(const TaskRetried& event) {
   insert.bind(6, seconds(event.at));
   insert.bind(7, event.error);
   insert.exec();
+}
+
+void Rows::write(const TaskPrinted& event) {
+  SQLite::Statement& insert = insert_printed_;
+  insert.bind(1, run_);
+  insert.bind(2, static_cast<std::int64_t>(event.call));
+  insert.bind(3, static_cast<std::int64_t>(event.item));
+  insert.bind(4, static_cast<std::int64_t>(event.attempt));
+  insert.bind(5, event.engine);
+  insert.bindNoCopy(6, event.out);
+  insert.bindNoCopy(7, event.err);
+  insert.exec();
+  insert.reset();
 }
 
 void Rows::write(const EngineLost& event) {

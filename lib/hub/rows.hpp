@@ -18,7 +18,7 @@ namespace rankview::hub {
 // So long may another writer keep one waiting who reads or writes.
 constexpr int busy_limit = 10'000;  // milliseconds
 
-// Tasks of a run of which nothing will be told, and those whose arguments and results could have been kept and were not.
+// Tasks of a run of which nothing will be told, and those whose arguments, results or output could have been kept and were not.
 struct Missing {
   std::uint64_t unrecorded = 0;
   std::uint64_t unkept = 0;
@@ -59,6 +59,7 @@ class Rows {
   void write(const TasksEnded& event);
   void write(const TasksOmitted& event);
   void write(const TaskRetried& event);
+  void write(const TaskPrinted& event);
   void write(const EngineLost& event);
   void write(const CallOver& event);
   void write(const RunEnded& event);
@@ -79,6 +80,7 @@ class Rows {
   SQLite::Statement insert_pack_;
   SQLite::Statement insert_call_;
   SQLite::Statement insert_kept_;
+  SQLite::Statement insert_printed_;
 };
 
 }  // namespace rankview::hub

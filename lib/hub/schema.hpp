@@ -5,7 +5,7 @@
 namespace rankview::hub {
 
 // Of the tables below. A file with a higher number is left alone.
-inline constexpr int schema_version = 2;
+inline constexpr int schema_version = 3;
 
 // Times are seconds since the epoch. Short tasks that went well lie some hundreds to a row of `pack`, as JSON: of each its number less
 // `first`, its engine, when it started less `base`, in microseconds, how long it ran, in tenths of these, and how long after that rank 0
@@ -35,6 +35,9 @@ create table if not exists code (
 create table if not exists kept (
   run integer not null, call integer not null, item integer not null, engine integer, arguments blob, value blob,
   primary key (run, call, item));
+create table if not exists output (
+  run integer not null, call integer not null, item integer not null, attempt integer not null, engine integer not null, stdout text,
+  stderr text, primary key (run, call, item, attempt, engine)) without rowid;
 create view if not exists tasks as
   select run, call, item, status, engine, attempts, started, completed, received, completed - started as run_time, error from task
   union all
@@ -45,7 +48,7 @@ create view if not exists tasks as
     from pack, json_each(pack.tasks) as each);
 )sql";
 
-// What version 1 has not.
+// What version 1 has not but for tables, which version 2 lacks likewise.
 inline constexpr const char* since_version_1 = "alter table run add column unkept integer not null default 0";
 
 }  // namespace rankview::hub

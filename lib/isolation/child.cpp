@@ -25,6 +25,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -238,7 +239,16 @@ class Running final : public detail::Invocation {
 };
 
 // What the task has printed. Other files of a copied engine may have what the engine has written to them, which is for the engine to write.
-void flush(const Variables* of_engine) { std::fflush(of_engine == nullptr ? nullptr : stdout); }
+void flush(const Variables* of_engine) {
+  try {
+    std::cout.flush();
+    std::clog.flush();
+  } catch (...) {
+    // The task has been asked for its result, and that is there.
+    static_cast<void>(0);
+  }
+  std::fflush(of_engine == nullptr ? nullptr : stdout);
+}
 
 void send_value(int socket, Host& host, const detail::Writer& result) {
   detail::Writer out;

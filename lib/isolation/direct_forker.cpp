@@ -15,19 +15,22 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <iostream>
 #include <string>
 
 namespace rankview::isolation {
 
 DirectForker::~DirectForker() { forget(); }
 
-pid_t DirectForker::start(int socket, int errors) {
+pid_t DirectForker::start(int socket, int errors, int output) {
   forget();
   prime_traces();
+  // What is in buffers would be printed by both.
+  std::cout.flush();
   std::fflush(stdout);
   const pid_t pid = ::fork();
   if (pid == 0) {
-    become_child(errors);
+    become_child(errors, output);
     run_child(socket, &variables_);
   }
   if (pid < 0) throw Error(std::string("an isolated task cannot be started: ") + std::strerror(errno));

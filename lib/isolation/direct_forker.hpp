@@ -15,7 +15,7 @@ class DirectForker final : public Forker {
   // Kills a child that has not ended.
   ~DirectForker() override;
 
-  pid_t start(int socket, int errors) override;
+  pid_t start(int socket, int errors, int output) override;
   [[nodiscard]] bool copies_memory() const override { return true; }
   void finish() override { forget(); }
   void kill() override;

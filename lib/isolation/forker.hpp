@@ -29,8 +29,9 @@ class Forker {
   Forker& operator=(const Forker&) = delete;
   virtual ~Forker() = default;
 
-  // The child runs run_child() with the socket; what it writes to stderr goes to `errors`. Throws Error.
-  virtual pid_t start(int socket, int errors) = 0;
+  // The child runs run_child() with the socket; what it writes to stderr goes to `errors`, and to stdout to `output`, unless that is -1.
+  // Throws Error.
+  virtual pid_t start(int socket, int errors, int output) = 0;
   // What a child does not have of the modules that this process has loaded.
   virtual const std::vector<wire::LoadedModule>& later_modules() {
     static const std::vector<wire::LoadedModule> none;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -16,7 +17,7 @@
 
 namespace rankview::isolation {
 
-void become_child(int errors) {
+void become_child(int errors, int output) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (const int nothing = ::open("/dev/null", O_RDONLY); nothing >= 0) {
@@ -24,6 +25,10 @@ void become_child(int errors) {
     ::close(nothing);
   }
   ::dup2(errors, STDERR_FILENO);
+  if (output < 0) return;
+  ::dup2(output, STDOUT_FILENO);
+  // What is in a buffer when it crashes is lost.
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
 }
 
 bool is_child(pid_t child) {

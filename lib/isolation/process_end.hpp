@@ -10,8 +10,9 @@
 
 namespace rankview::isolation {
 
-// In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`.
-void become_child(int errors);
+// In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`, and
+// whose stdout to `output`, line by line, unless that is -1.
+void become_child(int errors, int output);
 
 // Whether it is a child of this process, running or not, for which nobody has waited.
 bool is_child(pid_t child);

@@ -3,6 +3,7 @@
 #include "isolation/process_runner.hpp"
 
 #include "isolation/child.hpp"
+#include "isolation/child_output.hpp"
 #include "isolation/process_end.hpp"
 #include "isolation/trace.hpp"
 #include "wire/error_text.hpp"
@@ -40,8 +41,6 @@ constexpr std::chrono::milliseconds stop_grace{1000};
 constexpr std::chrono::seconds gone_within{30};
 // So many pieces are read of what it says before it is looked after again, since it may never stop.
 constexpr int pieces = 16;
-// So much of the end of what it wrote to stderr is told.
-constexpr std::size_t told_of_stderr = 2000;
 
 std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
 
@@ -51,17 +50,20 @@ std::string in_megabytes(std::uint64_t bytes) { return std::to_string((bytes + 9
 class ProcessRunner::Run {
  public:
   Run(Forker& forker, const Task& task, Watcher& watcher)
-      : forker_(forker), task_(task), watcher_(watcher), head_(task_head(task, forker.later_modules())) {
+      : forker_(forker),
+        task_(task),
+        watcher_(watcher),
+        head_(task_head(task, forker.later_modules())),
+        output_(task.capture, task.engine) {
     auto [mine, its] = socket_pair(SOCK_STREAM);
-    auto [errors, to_errors] = pipe_pair();
-    for (const int own : {mine.get(), errors.get()}) ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) | O_NONBLOCK);
+    ::fcntl(mine.get(), F_SETFL, ::fcntl(mine.get(), F_GETFL) | O_NONBLOCK);
     to_send_.emplace_back(head_);
     to_send_.emplace_back(task.object);
     to_send_.emplace_back(task.arguments);
     for (const auto& attachment : task.attachments) to_send_.push_back(attachment);
-    pid_ = forker_.start(its.get(), to_errors.get());
+    pid_ = forker_.start(its.get(), output_.errors(), output_.output());
+    output_.started();
     socket_ = std::move(mine);
-    errors_ = std::move(errors);
     if (task.memory_limit != 0 && forker.copies_memory()) inherited_ = memory_of(pid_);
   }
   Run(const Run&) = delete;
@@ -79,7 +81,8 @@ class ProcessRunner::Run {
     // It may have ended behind its result.
     while (!outcome_ && receive()) continue;
     if (!outcome_) outcome_ = crashed();
-    forward_errors();
+    output_.read();
+    outcome_->printed = output_.texts();
     return std::move(*outcome_);
   }
 
@@ -92,12 +95,15 @@ class ProcessRunner::Run {
       pause = std::clamp(left, std::chrono::milliseconds(0), pause);
     }
     const short wanted = to_send_.empty() ? POLLIN : POLLIN | POLLOUT;
-    std::array<pollfd, 3> fds{{{forker_.events(), POLLIN, 0}, {errors_.get(), POLLIN, 0}, {socket_.get(), wanted, 0}}};
+    std::array<pollfd, 4> fds{{{forker_.events(), POLLIN, 0},
+                               {output_.errors_ready(), POLLIN, 0},
+                               {socket_.get(), wanted, 0},
+                               {output_.output_ready(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), static_cast<int>(pause.count())) < 0 && errno != EINTR)
       throw std::system_error(errno, std::generic_category(), "poll");
     if ((fds[2].revents & POLLOUT) != 0) send();
     if (fds[2].revents != 0) receive();
-    if (fds[1].revents != 0) forward_errors();
+    if (fds[1].revents != 0 || fds[3].revents != 0) output_.read();
     if (!outcome_ && (fds[0].revents != 0 || forker_.events() < 0)) end_ = forker_.end();
   }
 
@@ -139,7 +145,7 @@ class ProcessRunner::Run {
       ::poll(&events, 1, 100);
     }
     if (!end_) throw Error("a child of an isolated task (process " + std::to_string(pid_) + ") was killed and does not go");
-    forward_errors();
+    output_.read();
     outcome_ = std::move(outcome);
   }
 
@@ -226,23 +232,8 @@ class ProcessRunner::Run {
     return true;
   }
 
-  // To where the engine's own goes.
-  void forward_errors() {
-    std::array<char, 4096> part;
-    for (int i = 0; i < pieces && errors_; ++i) {
-      const ssize_t got = ::read(errors_.get(), part.data(), part.size());
-      if (got < 0 && errno == EINTR) continue;
-      if (got == 0) errors_.reset();
-      if (got <= 0) return;
-      const auto size = static_cast<std::size_t>(got);
-      std::fwrite(part.data(), 1, size, stderr);
-      last_errors_.append(part.data(), size);
-      if (last_errors_.size() > 2 * told_of_stderr) last_errors_.erase(0, last_errors_.size() - told_of_stderr);
-    }
-  }
-
   [[nodiscard]] Outcome crashed() {
-    forward_errors();
+    output_.read();
     peak_ = std::max(peak_, end_->peak_bytes);
     std::string how;
     if (!end_->known) {
@@ -269,10 +260,9 @@ class ProcessRunner::Run {
     failure.kind = wire::FailureKind::crashed;
     failure.type_name = "rankview::TaskCrashed";
     failure.message = "the task " + how;
-    if (!last_errors_.empty()) {
-      const std::size_t from = last_errors_.size() - std::min(last_errors_.size(), told_of_stderr);
+    if (const std::string errors = output_.end_of_errors(); !errors.empty()) {
       failure.message += "; its stderr ends:";
-      std::istringstream lines(last_errors_.substr(from));
+      std::istringstream lines(errors);
       for (std::string line; std::getline(lines, line);) failure.message += "\n  " + line;
     }
     if (trace_) failure.message += trace_text(*trace_);
@@ -288,10 +278,9 @@ class ProcessRunner::Run {
   std::deque<std::span<const std::byte>> to_send_;
   pid_t pid_ = 0;
   Fd socket_;
-  Fd errors_;
+  ChildOutput output_;
   std::vector<std::byte> received_;
   std::size_t taken_ = 0;  // of that
-  std::string last_errors_;
   std::optional<Trace> trace_;
   std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include "capture/outputs.hpp"
 #include "wire/messages.hpp"
 
 #include <cstddef>
@@ -33,6 +34,7 @@ struct Task {
   int engines = 1;
   std::int64_t timeout = 0;        // nanoseconds, 0 for none
   std::uint64_t memory_limit = 0;  // bytes of the child and what it starts, 0 for none
+  capture::Terms capture;          // what becomes of what it prints
 };
 
 // How it ended.
@@ -47,6 +49,7 @@ struct Outcome {
   std::vector<std::byte> bytes{};
   std::vector<std::vector<std::byte>> attachments{};
   wire::Failure failure{};
+  capture::Texts printed{};
 };
 
 // Whoever waits for it.

@@ -23,6 +23,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <span>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -141,10 +142,10 @@ class Server {
         ::kill(-pid, SIGKILL);
       }
       connections_.erase(connection);
-    } else if (request.kind == Request::Kind::start && fds.size() != 2) {
+    } else if (request.kind == Request::Kind::start && fds.size() < 2) {
       tell(connection, {Report::Kind::refused, request.number, 0, {EMFILE, true, 0}});
     } else if (request.kind == Request::Kind::start) {
-      start(connection, request.number, fds[0].get(), fds[1].get());
+      start(connection, request.number, fds[0].get(), fds[1].get(), fds.size() > 2 ? fds[2].get() : -1);
     } else if (request.kind == Request::Kind::kill) {
       for (const auto& [pid, child] : children_) {
         if (child.connection == connection && child.number == request.number) ::kill(-pid, SIGKILL);
@@ -152,7 +153,7 @@ class Server {
     }
   }
 
-  void start(int connection, std::uint64_t number, int socket, int errors) {
+  void start(int connection, std::uint64_t number, int socket, int errors, int output) {
     // The one before it has given its result, and nobody waits for the rest of it.
     for (const auto& [earlier, child] : children_) {
       if (child.connection == connection) ::kill(-earlier, SIGKILL);
@@ -165,7 +166,7 @@ class Server {
       signals_.reset();
       rank_.reset();
       connections_.clear();
-      become_child(errors);
+      become_child(errors, output);
       run_child(socket, nullptr);
     }
     if (pid < 0) {
@@ -227,10 +228,10 @@ class Connection final : public Forker {
   // Also where a child that was forked has the descriptor.
   ~Connection() override { ::shutdown(control_.get(), SHUT_RDWR); }
 
-  pid_t start(int socket, int errors) override {
+  pid_t start(int socket, int errors, int output) override {
     const Request request{Request::Kind::start, ++number_};
-    const std::array<int, 2> fds{socket, errors};
-    if (!send_message(control_.get(), &request, sizeof(request), fds)) throw Error(gone);
+    const std::array<int, 3> fds{socket, errors, output};
+    if (!send_message(control_.get(), &request, sizeof(request), std::span(fds).first(output < 0 ? 2 : 3))) throw Error(gone);
     for (;;) {
       const Report report = next_report();
       if (report.number != number_) continue;  // the end of an earlier one

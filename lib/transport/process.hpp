@@ -14,4 +14,7 @@ namespace rankview::transport {
 using WayOut = void (*)(int code, const std::string& why);
 void set_way_out(WayOut way_out);
 
+// What end_process() is to do before it says why.
+void set_before_end(void (*act)());
+
 }  // namespace rankview::transport

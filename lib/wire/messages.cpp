@@ -17,7 +17,7 @@ namespace {
 
 // A record begins with its kind: the k-th of these is of kind k, from 1 on.
 using Kinds = std::tuple<Batch, CallableState, DropCallable, End, Results, Bye, Join, Assemble, Disband, TeamReady, Memory, Stop, Recall,
-                         Returned, Overdue, Published, SubtaskResult, Subtask, Suspended, Forward, Delivery, Lost>;
+                         Returned, Overdue, Published, SubtaskResult, Subtask, Suspended, Forward, Delivery, Lost, Printed>;
 static_assert(std::tuple_size_v<Kinds> == std::variant_size_v<Record>);
 
 template <class R, std::size_t... I>
@@ -74,6 +74,8 @@ template <>
 constexpr std::tuple fields<Memory>{&Memory::variables, &Memory::bytes};
 template <>
 constexpr std::tuple fields<Published>{&Published::call, &Published::item, &Published::name, &Published::type, &Published::value};
+template <>
+constexpr std::tuple fields<Printed>{&Printed::call, &Printed::item, &Printed::out, &Printed::err};
 template <>
 constexpr std::tuple fields<Failure>{&Failure::kind, &Failure::type_name, &Failure::message};
 
@@ -267,6 +269,7 @@ void write(Writer& out, const Overdue& record) { write_record(out, record); }
 void write(Writer& out, const TeamReady& record) { write_record(out, record); }
 void write(Writer& out, const Memory& record) { write_record(out, record); }
 void write(Writer& out, const Published& record) { write_record(out, record); }
+void write(Writer& out, const Printed& record) { write_record(out, record); }
 void write(Writer& out, const End& record) { write_record(out, record); }
 void write(Writer& out, const Bye& record) { write_record(out, record); }
 void write(Writer& out, const Failure& failure) { write_fields(out, failure); }

@@ -199,14 +199,22 @@ struct Published {
   std::span<const std::byte> value;
 };
 
+// What an item that has ended there has printed. Comes before its result, if there is anything.
+struct Printed {
+  std::uint64_t call = 0;
+  std::uint64_t item = 0;
+  std::span<const std::byte> out;
+  std::span<const std::byte> err;
+};
+
 // The engine's last word.
 struct Bye {};
 
 using Record = std::variant<Batch, CallableState, Stop, Recall, SubtaskResult, DropCallable, Forward, Join, Assemble, Disband, Lost, End,
-                            Delivery, Results, Returned, Subtask, Suspended, Overdue, TeamReady, Memory, Published, Bye>;
+                            Delivery, Results, Returned, Subtask, Suspended, Overdue, TeamReady, Memory, Published, Printed, Bye>;
 
-// Appends a record. A SubtaskResult, Subtask, Batch, Delivery, CallableState, Published or Results refers to bytes that are copied into the
-// message behind it.
+// Appends a record. A SubtaskResult, Subtask, Batch, Delivery, CallableState, Published, Printed or Results refers to bytes that are copied
+// into the message behind it.
 void write(Writer& out, const Batch& record);
 void write(Writer& out, const CallableState& record);
 void write(Writer& out, const Stop& record);
@@ -226,6 +234,7 @@ void write(Writer& out, const Overdue& record);
 void write(Writer& out, const TeamReady& record);
 void write(Writer& out, const Memory& record);
 void write(Writer& out, const Published& record);
+void write(Writer& out, const Printed& record);
 void write(Writer& out, const End& record);
 void write(Writer& out, const Bye& record);
 

@@ -47,6 +47,10 @@ void walk(const Lost&) {}
 void walk(const TeamReady&) {}
 void walk(const Memory&) {}
 void walk(const Published& published) { touch(published.value); }
+void walk(const Printed& printed) {
+  touch(printed.out);
+  touch(printed.err);
+}
 void walk(const Recall&) {}
 void walk(const Returned&) {}
 void walk(const Overdue&) {}

@@ -59,6 +59,7 @@ void messages() {
   record("team_ready", [](Writer& out) { wire::write(out, wire::TeamReady{3}); });
   record("memory", [](Writer& out) { wire::write(out, wire::Memory{4, 4096}); });
   record("published", [&](Writer& out) { wire::write(out, wire::Published{3, 4, "loss", "d", items}); });
+  record("printed", [&](Writer& out) { wire::write(out, wire::Printed{3, 4, items, std::span(items).first(5)}); });
   record("recall", [](Writer& out) { wire::write(out, wire::Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}}); });
   record("returned", [](Writer& out) { wire::write(out, wire::Returned{{{5, 6, 7, 0}}}); });
   record("overdue", [](Writer& out) { wire::write(out, wire::Overdue{5, 6}); });

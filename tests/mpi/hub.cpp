@@ -3,6 +3,7 @@
 #include "fixture.hpp"
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <map>
@@ -73,6 +74,27 @@ std::string value(const std::string& sql) {
 const std::string this_run = " run = (select max(id) from run)";
 
 }  // namespace
+
+TEST_CASE("what tasks print is found in the hub", "[.hub]") {
+  const auto view = balanced().with({.retries = 1, .label = "talking", .isolation = rv::process});
+  const auto result = view.map(
+      [](int n) {
+        std::printf("n is %d\n", n);
+        if (n == 2) throw std::runtime_error("two");
+        return n;
+      },
+      std::vector{1, 2, 3});
+  REQUIRE(result.wait(test::limit));
+  CHECK(value("select group_concat(item || ':' || attempt || ':' || stdout, '') from (select * from output where call = " +
+              std::to_string(result.task_ids()[0].call) + " and" + this_run + " order by item, attempt)") ==
+        "0:1:n is 1\n1:1:n is 2\n1:2:n is 2\n2:1:n is 3\n");
+  const auto found = client().db_query({.run = client().hub().run(), .label = "talking"});
+  REQUIRE(found.size() == 3);
+  CHECK(found[1].stdout_text == "n is 2\n");
+  CHECK(found[1].stderr_text.empty());
+  client().purge(found);
+  CHECK(value("select count(*) from output where" + this_run) == "0");
+}
 
 TEST_CASE("what becomes of tasks is found in the hub", "[.hub]") {
   std::vector<int> numbers(3000);

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "children.hpp"
 
+#include "printing.hpp"
 #include "world.hpp"
 
 #include <rankview/detail/callable.hpp>
@@ -53,8 +54,12 @@ rv::isolation::Outcome run_here(const rv::isolation::Task& task) {
   result.flat = task.flat;
   std::shared_ptr<void> folded;
   Running running(task, code, object.get(), arguments, claims, result, folded);
+  Printing printing(task.engine);
+  printing.divert();
+  static_cast<void>(printing.begin());
   thunk->run(running);
   rv::isolation::Outcome outcome{Kind::value};
+  outcome.printed = printing.take();
   outcome.bytes.assign(result.bytes.bytes().begin(), result.bytes.bytes().end());
   for (const rv::detail::Attachment& attachment : result.attachments)
     outcome.attachments.emplace_back(attachment.data, attachment.data + attachment.size);

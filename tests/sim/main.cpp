@@ -7,6 +7,7 @@
 #include "children.hpp"
 #include "disk.hpp"
 #include "observer.hpp"
+#include "printing.hpp"
 #include "workload.hpp"
 #include "world.hpp"
 
@@ -175,6 +176,8 @@ class Run {
     settings.clock = clock_;
     settings.own_process = false;
     settings.in_process = &children_;
+    sim::Printing printing(id);
+    settings.outputs = &printing;
     settings.progress_thread = threads_at_engines_;
     settings.team_grace = std::chrono::milliseconds(5);
     sim::ChildrenInSlots slots(static_cast<std::size_t>(slots_[place]));

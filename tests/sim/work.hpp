@@ -74,6 +74,14 @@ class Work {
       return;
     }
   }
+  // What the only task of it has printed.
+  template <class T>
+  static void check_printed(const rankview::AsyncResult<T>& result, const std::string& text) {
+    const rankview::Metadata task = result.metadata();
+    if (task.status == rankview::Status::completed)
+      expect(task.stdout_text == text,
+             "task " + to_string(task.task) + " has printed \"" + task.stdout_text + "\" and not \"" + text + "\"");
+  }
   static void check_void(const rankview::AsyncResult<void>& result) {
     try {
       result.get();

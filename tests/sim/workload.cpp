@@ -3,6 +3,7 @@
 #include "workload.hpp"
 
 #include "disk.hpp"
+#include "printing.hpp"
 #include "work.hpp"
 
 #include "controller/controller.hpp"
@@ -39,10 +40,13 @@ namespace {
 // ---- what tasks do -----------------------------------------------------------------------------------------------------------
 
 int twice(int n) {
+  print(std::to_string(n));
   take_time();
+  print("!");
   return 2 * n;
 }
 int slowly_twice(int n) {
+  print(std::to_string(n) + "!");
   world().sleep(std::chrono::nanoseconds(world().draw(4'000'000)));
   return 2 * n;
 }
@@ -76,8 +80,13 @@ int fibonacci(int n) {
   if (n < 2) return n;
   auto before = rv::this_task::submit(fibonacci, n - 1);
   const int last = fibonacci(n - 2);
-  return before.get() + last;
+  print("(" + std::to_string(n));
+  const int sum = before.get() + last;
+  print(")");
+  return sum;
 }
+// What it prints, without that of those that it submits.
+std::string printed_by_fibonacci(int n) { return n < 2 ? "" : printed_by_fibonacci(n - 2) + "(" + std::to_string(n) + ")"; }
 int until_stopped() {
   world().wait_until(&rv::this_task::stop_requested);
   return 1;
@@ -164,8 +173,10 @@ class Tasks : public Work {
     const int n = number();
     auto view = pool();
     if (world().chance(20)) view = view.with({.crash_limit = 1});
-    keep(view.apply(world().chance(50) ? twice : slowly_twice, n),
-         [n](const auto& result) { check_value(result, [n](int value) { return value == 2 * n; }); });
+    keep(view.apply(world().chance(50) ? twice : slowly_twice, n), [n](const auto& result) {
+      check_value(result, [n](int value) { return value == 2 * n; });
+      check_printed(result, std::to_string(n) + "!");
+    });
   }
   void map() {
     const int n = static_cast<int>(world().draw(40));
@@ -248,7 +259,10 @@ class Tasks : public Work {
   void subtasks() {
     const int n = static_cast<int>(world().draw(6));
     static constexpr int right[] = {0, 1, 1, 2, 3, 5};
-    keep(pool().apply(fibonacci, n), [n](const auto& result) { check_value(result, [n](int value) { return value == right[n]; }); });
+    keep(pool().apply(fibonacci, n), [n](const auto& result) {
+      check_value(result, [n](int value) { return value == right[n]; });
+      check_printed(result, printed_by_fibonacci(n));
+    });
   }
   void then() {
     const int n = number();
@@ -282,7 +296,10 @@ class Tasks : public Work {
   void isolated() {
     const int n = number();
     const auto careful = pool().with({.retries = 50, .isolation = rv::process});
-    keep(careful.apply(twice, n), [n](const auto& result) { check_value(result, [n](int value) { return value == 2 * n; }); });
+    keep(careful.apply(twice, n), [n](const auto& result) {
+      check_value(result, [n](int value) { return value == 2 * n; });
+      check_printed(result, std::to_string(n) + "!");
+    });
     const auto values = careful.apply(long_vector, n);
     keep(careful.apply(total, values),
          [n](const auto& result) { check_value(result, [n](double value) { return value == 5'000.0 * n; }); });

@@ -115,6 +115,33 @@ int client(rv::Client& rc, const std::vector<std::string>& words) {
         },
         1);
   }
+  if (how == "talk") {
+    const auto talk = [](int n) {
+      say("task " + std::to_string(n));
+      return n;
+    };
+    const auto talked = pool.map(talk, std::views::iota(0, 3));
+    talked.wait();
+    for (const rv::Metadata& task : talked.metadata_all()) say("kept: " + task.stdout_text);
+    return 0;
+  }
+  if (how == "talk_exit") {
+    rc[-1].apply_sync(
+        [](int n) {
+          say("about to leave");
+          std::exit(n);
+        },
+        3);
+  }
+  if (how == "talk_crash") {
+    rc[-1].apply_sync(
+        [](int) {
+          say("about to crash");
+          const volatile int* const nowhere = nullptr;
+          return *nowhere;
+        },
+        1);
+  }
   if (how == "overflow") {
     rc[-1].apply_sync([](int) { return overflow(1); }, 1);
   }

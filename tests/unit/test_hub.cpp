@@ -328,6 +328,38 @@ TEST_CASE("a question may have values, and what is changed is changed as a whole
   CHECK(value(hub, "select count(*) from call") == "0");
 }
 
+TEST_CASE("what tasks have printed has rows", "[hub]") {
+  const DatabaseFile file;
+  Hub hub(file.path());
+  begin(hub);
+  add_call(hub, 1, 2);
+  hub.add(TaskPrinted{1, 0, 1, 2, "one\n", ""}, 0);
+  hub.add(TaskPrinted{1, 0, 2, 0, "two\n", std::string("any \0 byte", 10)}, 0);
+  CHECK(values(hub.query("select item, attempt, engine, stdout, stderr from output order by attempt")) ==
+        std::vector<std::string>{"0", "1", "2", "one\n", "", "0", "2", "0", "two\n", std::string("any \0 byte", 10)});
+  // What there is no room for while the disk is slow is counted.
+  hub.add(TaskPrinted{1, 1, 1, 2, std::string(Hub::most_kept + 1, 'x'), ""}, 0);
+  hub.add(CallOver{1, at}, 0);
+  CHECK(value(hub, "select count(*) from output") == "2");
+  CHECK(value(hub, "select unkept from run") == "1");
+}
+
+TEST_CASE("a file of version 2 is taken on", "[hub]") {
+  const DatabaseFile file;
+  {
+    Hub before(file.path());
+    begin(before);
+    before.flush();
+    before.change({"drop table output", "pragma user_version = 2"});
+  }
+  Hub hub(file.path());
+  begin(hub);
+  hub.add(TaskPrinted{1, 0, 1, 2, "one\n", ""}, 0);
+  CHECK(value(hub, "select stdout from output") == "one\n");
+  CHECK(value(hub, "select count(*) from run") == "2");
+  CHECK(value(hub, "pragma user_version") == std::to_string(schema_version));
+}
+
 TEST_CASE("a file of version 1 is taken on", "[hub]") {
   const DatabaseFile file;
   {

@@ -59,6 +59,7 @@ void write_all(Writer& out) {
   results.add(5, 8, 2000, 2500, true, failure.bytes.bytes());
   write(out, End{Ending::failed, 3, "because"});
   write(out, Published{5, 7, "loss", "d", nine_each});
+  write(out, Printed{5, 7, nine_each, {}});
   write(out, Stop{5, 6, 7});
   write(out, Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}});
   write(out, Returned{{{5, 6, 7, 0}}});
@@ -271,6 +272,19 @@ TEST_CASE("what a task publishes keeps its fields", "[messages]") {
   CHECK(in.done());
 }
 
+TEST_CASE("what a task has printed may be any bytes", "[messages]") {
+  const std::vector<std::byte> any{std::byte{0}, std::byte{255}, std::byte{10}};
+  Writer out;
+  write(out, Printed{17, 18, any, nine_each});
+  Reader in(out.bytes.bytes());
+  const auto printed = std::get<Printed>(read(in));
+  CHECK(printed.call == 17);
+  CHECK(printed.item == 18);
+  CHECK(text_of(printed.out) == text_of(any));
+  CHECK(text_of(printed.err) == text_of(nine_each));
+  CHECK(in.done());
+}
+
 TEST_CASE("what is recalled, and what is given back", "[messages]") {
   Writer out;
   write(out, Recall{{{5, 6, 7, 0}, {8, 9, 10, 1}}});
@@ -372,7 +386,7 @@ TEST_CASE("a message that is cut anywhere within a record is refused", "[message
     static_cast<void>(read(in));
     ends.push_back(out.bytes.size() - in.remaining());
   }
-  CHECK(ends.size() == 19);
+  CHECK(ends.size() == 20);
   for (std::size_t length = 0; length < out.bytes.size(); ++length) {
     CAPTURE(length);
     const Exact bytes(out.bytes.bytes().first(length));

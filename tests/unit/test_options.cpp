@@ -34,6 +34,8 @@ struct Clean {
   Environment report{"RANKVIEW_CRASH_REPORT", ""};
   Environment status{"RANKVIEW_STATUS_SIGNAL", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
+  Environment capture{"RANKVIEW_CAPTURE", ""};
+  Environment stream{"RANKVIEW_STREAM_OUTPUT", ""};
   Environment banner{"RANKVIEW_BANNER", ""};
 };
 
@@ -71,6 +73,20 @@ TEST_CASE("the environment sets what the program leaves open", "[options]") {
   CHECK(decided.idle_sleep == 0us);
   CHECK(decided.pulse);
   CHECK(decided.shutdown_grace == 1s);
+}
+
+TEST_CASE("what is kept of what tasks print", "[options]") {
+  const Clean clean;
+  CHECK(decide({}).capture == 0);
+  CHECK_FALSE(decide({}).stream_output);
+  CHECK(decide({.capture = 3, .stream_output = true}).capture == 3);
+  CHECK_THROWS_AS(decide({.capture = -1}), UsageError);
+  const Environment capture("RANKVIEW_CAPTURE", "16");
+  const Environment stream("RANKVIEW_STREAM_OUTPUT", "1");
+  CHECK(decide({}).capture == 16);
+  CHECK(decide({}).stream_output);
+  CHECK(decide({.capture = 0}).capture == 0);
+  CHECK(to_string(decide({})).find("RANKVIEW_CAPTURE=16") != std::string::npos);
 }
 
 TEST_CASE("an option that is a text", "[options]") {
@@ -122,6 +138,8 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_WALLTIME_MARGIN_S=60\n"
         "  RANKVIEW_HUB=run.db\n"
         "  RANKVIEW_KEEP=failures\n"
+        "  RANKVIEW_CAPTURE=0\n"
+        "  RANKVIEW_STREAM_OUTPUT=0\n"
         "  RANKVIEW_BANNER=1\n");
 }
 
