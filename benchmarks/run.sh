@@ -32,6 +32,8 @@ cmake --build build/benchmarks -j "$jobs" || exit 1
 
 out=${out:-$PWD/build/benchmarks.json}
 programs=$PWD/build/benchmarks/benchmarks
+RANKVIEW_HUB_MODULE=$(echo "$PWD"/build/benchmarks/lib/librankview-hub-*.so)
+export RANKVIEW_HUB_MODULE
 python=/usr/bin/python3  # Debian's, which has the peers; another may come first in PATH
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -84,6 +86,7 @@ measure "balance, np 3" mpirun -np 3 "$programs/balance" $quick
 for ranks in 2 3; do
   measure "graph, np $ranks" mpirun -np $ranks "$programs/graph" $quick
 done
+measure keeping mpirun -np 3 "$programs/keeping" $quick
 measure simulate "$programs/simulate" $quick
 # For codes that initialise MPI without threads, where MPI itself is quicker.
 measure "roundtrip, thread level single" mpirun -np 2 "$programs/roundtrip" $quick --level=single
@@ -100,6 +103,7 @@ peer mpi4py.futures 'map,round trip' mpirun -np 3 $python -m mpi4py.futures benc
 peer mpi4py.futures 'METG(50 %)' mpirun -np 2 $python -m mpi4py.futures benchmarks/peers/mpi4py_metg.py $quick
 peer mpi4py scatter,gather,push,reduce mpirun -np 3 $python benchmarks/peers/mpi4py_collectives.py $quick
 peer ipyparallel 'map,round trip' $python benchmarks/peers/ipyparallel_local.py $quick
+peer ipyparallel 'tiny tasks with the hub,a tiny task in the hub' $python benchmarks/peers/ipyparallel_hub.py $quick
 peer ipyparallel 'scatter into new memory,gather into new memory' $python benchmarks/peers/ipyparallel_collectives.py $quick
 echo "... codec" >&2
 timeout 600 "$programs/codec" --benchmark_format=json ${quick:+--benchmark_min_time=0.05} >"$work/codec" 2>"$work/err" ||

@@ -45,6 +45,7 @@ def peer_rows(peers, figures):
     own = {"map": "map, np 3", "round trip": "round trip, int", "METG(50 %)": "METG(50 %), np 2"}
     own |= {verb: f"{verb} of 80 MB, np 3" for verb in ("scatter", "gather", "push", "reduce")}
     own |= {f"{verb} into new memory": f"{verb} of 80 MB into new memory, np 3" for verb in ("scatter", "gather")}
+    own |= {figure: f"{figure}, np 3" for figure in ("tiny tasks with the hub", "a tiny task in the hub")}
     rows = []
     for peer in peers:
         name = f"{peer['figure']} against {peer['peer']}"
