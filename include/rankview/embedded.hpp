@@ -7533,6 +7533,9 @@ class Outbox {
 
   // From here on messages leave by this endpoint.
   void attach(transport::Endpoint& endpoint) { endpoint_ = &endpoint; }
+  void detach() { endpoint_ = nullptr; }
+  // By which all of the engine's messages come and go.
+  [[nodiscard]] transport::Endpoint& endpoint() const { return *endpoint_; }
 
   template <class Record>
   void write(const Record& record) {
@@ -8245,7 +8248,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void leave();
   // What is the user's and nobody needs any more: its destructors may want something of the engine.
   void let_go() {
-    if (!left_.empty() || inbox_.anything_left() || endpoint_->anything_sent()) destroy_left();
+    if (!left_.empty() || inbox_.anything_left() || outbox_.endpoint().anything_sent()) destroy_left();
   }
   void destroy_left();
   void beat();
@@ -8327,7 +8330,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
 
   Settings settings_;
   Variables& variables_;
-  transport::Endpoint* endpoint_ = nullptr;
   EngineLock lock_;
   Loop loop_;
 
@@ -16641,7 +16643,7 @@ std::shared_ptr<const void> Engine::cached(std::uint64_t call, const std::type_i
 
 // To another engine, whether the result is still here or not.
 void Engine::deliver(const wire::Forward& forward) {
-  transport::Message message = endpoint_->message();
+  transport::Message message = outbox_.endpoint().message();
   if (const ResultCache::Entry* const found = cache_.find(forward.call)) {
     wire::write(message, wire::Delivery{forward.ticket, 1, found->encoded});
     message.attachments = found->attachments;
@@ -16649,7 +16651,7 @@ void Engine::deliver(const wire::Forward& forward) {
   } else {
     wire::write(message, wire::Delivery{forward.ticket, 0, {}});
   }
-  endpoint_->send(static_cast<int>(forward.to) + 1, std::move(message));
+  outbox_.endpoint().send(static_cast<int>(forward.to) + 1, std::move(message));
 }
 
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
@@ -16672,7 +16674,7 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
 void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place>& places) {
   message.received = true;
   if (lost(message)) throw detail::ResultGone();
-  const auto transfer = endpoint_->receive(message.frame, places);
+  const auto transfer = outbox_.endpoint().receive(message.frame, places);
   if (transfer->done()) return;
   const Loop::WaitingFor waiting(loop_, "what is attached to a message");
   outbox_.flush();
@@ -16687,7 +16689,7 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
 void Engine::drop(InMessage& message) {
   if (message.received || lost(message)) return;
   try {
-    deliveries_.receive_unwanted(*endpoint_, message);
+    deliveries_.receive_unwanted(outbox_.endpoint(), message);
   } catch (const std::bad_alloc&) {
     transport::end_process(
         1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");
@@ -17050,7 +17052,6 @@ Engine::Engine(const Settings& settings, Variables& variables)
 }
 
 wire::End Engine::serve(transport::Endpoint& endpoint) {
-  endpoint_ = &endpoint;
   outbox_.attach(endpoint);
   loop_.begin();
   const ServingHere here(*this, settings_.own_process);
@@ -17093,7 +17094,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
 
   // Something of the next run may have come already.
   if (inbox_.empty()) progress_thread_.park();
-  endpoint_ = nullptr;
+  outbox_.detach();
   return end;
 }
 
@@ -17101,12 +17102,12 @@ void Engine::leave() {
   outbox_.write(wire::Bye{});
   outbox_.flush();
   transport::Idle idle(loop_.spin());
-  while (!endpoint_->flushed() || deliveries_.progress() || deliveries_.any_unwanted()) {
+  while (!outbox_.endpoint().flushed() || deliveries_.progress() || deliveries_.any_unwanted()) {
     let_go();
-    if (endpoint_->poll(*this)) {
+    if (outbox_.endpoint().poll(*this)) {
       idle.reset();
     } else {
-      endpoint_->doze(idle);
+      outbox_.endpoint().doze(idle);
     }
   }
   let_go();
@@ -17115,7 +17116,7 @@ void Engine::leave() {
 void Engine::destroy_left() {
   auto left = std::exchange(left_, {});
   auto of_messages = inbox_.take_left();
-  auto sent = endpoint_->take_sent();
+  auto sent = outbox_.endpoint().take_sent();
   const EngineLock::Lent lent(lock_);
   left.clear();
   of_messages.clear();
@@ -17158,7 +17159,7 @@ void Engine::join(const wire::Join& join) {
   std::unique_ptr<transport::Team> made;
   {
     const EngineLock::Lent lent(lock_);
-    made = endpoint_->assemble(turn, peers);
+    made = outbox_.endpoint().assemble(turn, peers);
   }
   teams_.made(join.team, std::move(made));
 }
@@ -17171,7 +17172,7 @@ void Engine::done_with(const wire::Batch& batch, InMessage& message) {
 
 // A look for messages, or a pause between two, for who waits for one. In the pause the progress thread may do something.
 void Engine::poll_or_nap(transport::Idle& idle) {
-  if (endpoint_->poll(*this)) {
+  if (outbox_.endpoint().poll(*this)) {
     idle.reset();
   } else if (const auto pause = idle.pause(); pause.count() != 0) {
     const EngineLock::Lent lent(lock_);
@@ -17182,7 +17183,7 @@ void Engine::poll_or_nap(transport::Idle& idle) {
 // Between two tasks, now and then.
 void Engine::look(std::int64_t now) {
   constexpr int flood = 64;
-  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  for (int i = 0; i < flood && outbox_.endpoint().poll(*this); ++i) continue;
   let_go();
   loop_.note_look(now);
   deliveries_.progress();
@@ -17206,7 +17207,7 @@ void Engine::beat() {
   std::unique_lock held(lock_, std::adopt_lock);
   // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
   constexpr int flood = 64;
-  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  for (int i = 0; i < flood && outbox_.endpoint().poll(*this); ++i) continue;
   if (runs_.overdue(settings_.clock) && !std::exchange(runs_->told_overdue, true)) {
     runs_.want_stop();
     outbox_.write(wire::Overdue{runs_->call, runs_->item});
@@ -17298,7 +17299,7 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 void Engine::on_lost(const wire::Lost& lost) {
   const int id = static_cast<int>(lost.engine);
   teams_.lose(id);
-  endpoint_->forget(id + 1);
+  outbox_.endpoint().forget(id + 1);
   drop(deliveries_.forget(id));
 }
 
@@ -18085,7 +18086,7 @@ void Engine::fail_batch(const wire::Batch& batch) {
 bool Engine::team_broken(std::uint64_t team) {
   if (!settings_.progress_thread) {
     const std::lock_guard held(lock_);
-    endpoint_->poll(*this);
+    outbox_.endpoint().poll(*this);
   }
   if (!teams_.any_broken()) return false;
   const std::lock_guard held(lock_);
@@ -18177,7 +18178,7 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
 // Below MPI_THREAD_MULTIPLE there is no progress thread to receive the request.
 bool Engine::stop_requested() {
   if (!settings_.progress_thread && on_own_thread()) {
-    endpoint_->poll(*this);
+    outbox_.endpoint().poll(*this);
     if (lock_.try_lock()) {
       std::stop_source due = runs_.due_stop(settings_.clock);
       lock_.unlock();
@@ -18449,7 +18450,7 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
 
 bool Engine::answered(std::uint64_t ticket) {
   const std::lock_guard held(lock_);
-  endpoint_->poll(*this);
+  outbox_.endpoint().poll(*this);
   return subtasks_.answered(ticket);
 }
 
@@ -19133,6 +19134,78 @@ capture::Texts ChildOutput::texts() {
 
 namespace rankview::isolation {
 
+// Bytes to and from a child, by a socket, without waiting for it.
+class Conversation {
+ public:
+  Conversation() = default;
+  explicit Conversation(Fd socket) : socket_(std::move(socket)) {}
+
+  // Whether the child may still say something.
+  [[nodiscard]] bool open() const { return static_cast<bool>(socket_); }
+  [[nodiscard]] int descriptor() const { return socket_.get(); }
+
+  // To be sent behind what waits for that; the bytes stay until then.
+  void add(std::span<const std::byte> bytes) { to_send_.push_back(bytes); }
+  [[nodiscard]] bool anything_to_send() const { return !to_send_.empty(); }
+  // Sends as much as is taken now.
+  void send();
+
+  // Adds some of what it has said to heard(). Whether there was anything.
+  bool receive();
+  [[nodiscard]] std::span<const std::byte> heard() const { return std::span(received_).subspan(taken_); }
+  // So much of that is dealt with.
+  void take(std::size_t bytes) { taken_ += bytes; }
+  // What was dealt with is not kept.
+  void forget_taken();
+
+ private:
+  Fd socket_;
+  std::deque<std::span<const std::byte>> to_send_;
+  std::vector<std::byte> received_;
+  std::size_t taken_ = 0;  // of that
+};
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
+void Conversation::send() {
+  while (!to_send_.empty()) {
+    if (to_send_.front().empty()) {
+      to_send_.pop_front();
+      continue;
+    }
+    const ssize_t sent = ::send(socket_.get(), to_send_.front().data(), to_send_.front().size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      // Whoever does not read any more ends.
+      if (errno != EAGAIN && errno != EINTR) to_send_.clear();
+      return;
+    }
+    to_send_.front() = to_send_.front().subspan(static_cast<std::size_t>(sent));
+  }
+}
+
+bool Conversation::receive() {
+  std::array<std::byte, 64 * 1024> part;
+  ssize_t got = -1;
+  do {
+    got = ::recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT);
+  } while (got < 0 && errno == EINTR);
+  // It has closed its end, and may go on all the same.
+  if (got == 0 || (got < 0 && errno != EAGAIN)) socket_.reset();
+  if (got <= 0) return false;
+  received_.insert(received_.end(), part.begin(), part.begin() + got);
+  return true;
+}
+
+void Conversation::forget_taken() {
+  received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(std::exchange(taken_, 0)));
+}
+
+}  // namespace rankview::isolation
+
+namespace rankview::isolation {
+
 // In a child that has just been forked: the leader of a group that ends with its parent, without input, whose stderr goes to `errors`, and
 // whose stdout to `output`, line by line, unless that is -1.
 void become_child(int errors, int output);
@@ -19372,13 +19445,11 @@ class ProcessRunner::Run {
         output_(task.capture, task.engine) {
     auto [mine, its] = socket_pair(SOCK_STREAM);
     ::fcntl(mine.get(), F_SETFL, ::fcntl(mine.get(), F_GETFL) | O_NONBLOCK);
-    to_send_.emplace_back(head_);
-    to_send_.emplace_back(task.object);
-    to_send_.emplace_back(task.arguments);
-    for (const auto& attachment : task.attachments) to_send_.push_back(attachment);
+    talk_ = Conversation(std::move(mine));
+    for (const auto bytes : {std::span<const std::byte>(head_), task.object, task.arguments}) talk_.add(bytes);
+    for (const auto& attachment : task.attachments) talk_.add(attachment);
     pid_ = forker_.start(its.get(), output_.errors(), output_.output());
     output_.started();
-    socket_ = std::move(mine);
     if (task.memory_limit != 0 && forker.copies_memory()) inherited_ = memory_of(pid_);
   }
   Run(const Run&) = delete;
@@ -19409,14 +19480,14 @@ class ProcessRunner::Run {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(begun_ + std::chrono::nanoseconds(task_.timeout) - Clock::now());
       pause = std::clamp(left, std::chrono::milliseconds(0), pause);
     }
-    const short wanted = to_send_.empty() ? POLLIN : POLLIN | POLLOUT;
+    const short wanted = talk_.anything_to_send() ? POLLIN | POLLOUT : POLLIN;
     std::array<pollfd, 4> fds{{{forker_.events(), POLLIN, 0},
                                {output_.errors_ready(), POLLIN, 0},
-                               {socket_.get(), wanted, 0},
+                               {talk_.descriptor(), wanted, 0},
                                {output_.output_ready(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), static_cast<int>(pause.count())) < 0 && errno != EINTR)
       throw std::system_error(errno, std::generic_category(), "poll");
-    if ((fds[2].revents & POLLOUT) != 0) send();
+    if ((fds[2].revents & POLLOUT) != 0) talk_.send();
     if (fds[2].revents != 0) receive();
     if (fds[1].revents != 0 || fds[3].revents != 0) output_.read();
     if (!outcome_ && (fds[0].revents != 0 || forker_.events() < 0)) end_ = forker_.end();
@@ -19436,8 +19507,8 @@ class ProcessRunner::Run {
       if (!stopped_) {
         stopped_ = now;
         static constexpr std::byte stop{'s'};
-        to_send_.emplace_back(&stop, 1);  // behind what it has not got yet
-        send();
+        talk_.add(std::span(&stop, 1));  // behind what it has not got yet
+        talk_.send();
       } else if (now - *stopped_ > stop_grace) {
         kill({Outcome::Kind::aborted});
       }
@@ -19464,36 +19535,13 @@ class ProcessRunner::Run {
     outcome_ = std::move(outcome);
   }
 
-  void send() {
-    while (!to_send_.empty()) {
-      if (to_send_.front().empty()) {
-        to_send_.pop_front();
-        continue;
-      }
-      const ssize_t sent = ::send(socket_.get(), to_send_.front().data(), to_send_.front().size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent < 0) {
-        // Whoever does not read any more ends.
-        if (errno != EAGAIN && errno != EINTR) to_send_.clear();
-        return;
-      }
-      to_send_.front() = to_send_.front().subspan(static_cast<std::size_t>(sent));
-    }
-  }
-
   // Takes what it has said, or some of it. Whether there was anything.
   bool receive() {
-    std::array<std::byte, 64 * 1024> part;
     bool any = false;
-    for (int i = 0; i < pieces && !outcome_ && socket_; ++i) {
-      const ssize_t got = ::recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT);
-      if (got < 0 && errno == EINTR) continue;
-      // It has closed its end, and may go on all the same.
-      if (got == 0 || (got < 0 && errno != EAGAIN)) socket_.reset();
-      if (got <= 0) break;
+    for (int i = 0; i < pieces && !outcome_ && talk_.open() && talk_.receive(); ++i) {
       any = true;
-      received_.insert(received_.end(), part.begin(), part.begin() + got);
       while (!outcome_ && take_frame()) continue;
-      received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(std::exchange(taken_, 0)));
+      talk_.forget_taken();
     }
     return any;
   }
@@ -19501,7 +19549,7 @@ class ProcessRunner::Run {
   // Whether there was a whole one.
   bool take_frame() {
     FrameHead head;
-    const auto left = std::span(received_).subspan(taken_);
+    const std::span<const std::byte> left = talk_.heard();
     if (left.size() < sizeof(head)) return false;
     std::memcpy(&head, left.data(), sizeof(head));
     if (left.size() - sizeof(head) < head.size) return false;
@@ -19543,7 +19591,7 @@ class ProcessRunner::Run {
       default:
         throw DecodeError("a child of an isolated task says what no child says");
     }
-    taken_ += taken;
+    talk_.take(taken);
     return true;
   }
 
@@ -19590,12 +19638,9 @@ class ProcessRunner::Run {
   Watcher& watcher_;
   const std::vector<std::byte> head_;
   const Clock::time_point begun_ = Clock::now();
-  std::deque<std::span<const std::byte>> to_send_;
   pid_t pid_ = 0;
-  Fd socket_;
+  Conversation talk_;
   ChildOutput output_;
-  std::vector<std::byte> received_;
-  std::size_t taken_ = 0;  // of that
   std::optional<Trace> trace_;
   std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;

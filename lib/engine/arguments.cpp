@@ -45,7 +45,7 @@ std::shared_ptr<const void> Engine::cached(std::uint64_t call, const std::type_i
 
 // To another engine, whether the result is still here or not.
 void Engine::deliver(const wire::Forward& forward) {
-  transport::Message message = endpoint_->message();
+  transport::Message message = outbox_.endpoint().message();
   if (const ResultCache::Entry* const found = cache_.find(forward.call)) {
     wire::write(message, wire::Delivery{forward.ticket, 1, found->encoded});
     message.attachments = found->attachments;
@@ -53,7 +53,7 @@ void Engine::deliver(const wire::Forward& forward) {
   } else {
     wire::write(message, wire::Delivery{forward.ticket, 0, {}});
   }
-  endpoint_->send(static_cast<int>(forward.to) + 1, std::move(message));
+  outbox_.endpoint().send(static_cast<int>(forward.to) + 1, std::move(message));
 }
 
 std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
@@ -76,7 +76,7 @@ std::unique_ptr<detail::Delivered> Engine::take_delivery(std::uint64_t ticket) {
 void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place>& places) {
   message.received = true;
   if (lost(message)) throw detail::ResultGone();
-  const auto transfer = endpoint_->receive(message.frame, places);
+  const auto transfer = outbox_.endpoint().receive(message.frame, places);
   if (transfer->done()) return;
   const Loop::WaitingFor waiting(loop_, "what is attached to a message");
   outbox_.flush();
@@ -91,7 +91,7 @@ void Engine::receive(InMessage& message, const std::vector<detail::Claims::Place
 void Engine::drop(InMessage& message) {
   if (message.received || lost(message)) return;
   try {
-    deliveries_.receive_unwanted(*endpoint_, message);
+    deliveries_.receive_unwanted(outbox_.endpoint(), message);
   } catch (const std::bad_alloc&) {
     transport::end_process(
         1, "engine " + std::to_string(settings_.id) + " has no memory to receive what was sent to a task that does not run");

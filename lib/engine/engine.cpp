@@ -36,7 +36,6 @@ Engine::Engine(const Settings& settings, Variables& variables)
 }
 
 wire::End Engine::serve(transport::Endpoint& endpoint) {
-  endpoint_ = &endpoint;
   outbox_.attach(endpoint);
   loop_.begin();
   const ServingHere here(*this, settings_.own_process);
@@ -79,7 +78,7 @@ wire::End Engine::serve(transport::Endpoint& endpoint) {
 
   // Something of the next run may have come already.
   if (inbox_.empty()) progress_thread_.park();
-  endpoint_ = nullptr;
+  outbox_.detach();
   return end;
 }
 
@@ -87,12 +86,12 @@ void Engine::leave() {
   outbox_.write(wire::Bye{});
   outbox_.flush();
   transport::Idle idle(loop_.spin());
-  while (!endpoint_->flushed() || deliveries_.progress() || deliveries_.any_unwanted()) {
+  while (!outbox_.endpoint().flushed() || deliveries_.progress() || deliveries_.any_unwanted()) {
     let_go();
-    if (endpoint_->poll(*this)) {
+    if (outbox_.endpoint().poll(*this)) {
       idle.reset();
     } else {
-      endpoint_->doze(idle);
+      outbox_.endpoint().doze(idle);
     }
   }
   let_go();
@@ -101,7 +100,7 @@ void Engine::leave() {
 void Engine::destroy_left() {
   auto left = std::exchange(left_, {});
   auto of_messages = inbox_.take_left();
-  auto sent = endpoint_->take_sent();
+  auto sent = outbox_.endpoint().take_sent();
   const EngineLock::Lent lent(lock_);
   left.clear();
   of_messages.clear();
@@ -144,7 +143,7 @@ void Engine::join(const wire::Join& join) {
   std::unique_ptr<transport::Team> made;
   {
     const EngineLock::Lent lent(lock_);
-    made = endpoint_->assemble(turn, peers);
+    made = outbox_.endpoint().assemble(turn, peers);
   }
   teams_.made(join.team, std::move(made));
 }
@@ -157,7 +156,7 @@ void Engine::done_with(const wire::Batch& batch, InMessage& message) {
 
 // A look for messages, or a pause between two, for who waits for one. In the pause the progress thread may do something.
 void Engine::poll_or_nap(transport::Idle& idle) {
-  if (endpoint_->poll(*this)) {
+  if (outbox_.endpoint().poll(*this)) {
     idle.reset();
   } else if (const auto pause = idle.pause(); pause.count() != 0) {
     const EngineLock::Lent lent(lock_);
@@ -168,7 +167,7 @@ void Engine::poll_or_nap(transport::Idle& idle) {
 // Between two tasks, now and then.
 void Engine::look(std::int64_t now) {
   constexpr int flood = 64;
-  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  for (int i = 0; i < flood && outbox_.endpoint().poll(*this); ++i) continue;
   let_go();
   loop_.note_look(now);
   deliveries_.progress();
@@ -192,7 +191,7 @@ void Engine::beat() {
   std::unique_lock held(lock_, std::adopt_lock);
   // Between two runs there is no endpoint; the loop then has the lock, and this is not reached.
   constexpr int flood = 64;
-  for (int i = 0; i < flood && endpoint_->poll(*this); ++i) continue;
+  for (int i = 0; i < flood && outbox_.endpoint().poll(*this); ++i) continue;
   if (runs_.overdue(settings_.clock) && !std::exchange(runs_->told_overdue, true)) {
     runs_.want_stop();
     outbox_.write(wire::Overdue{runs_->call, runs_->item});
@@ -284,7 +283,7 @@ void Engine::on_batch(const wire::Batch& batch, const std::shared_ptr<InMessage>
 void Engine::on_lost(const wire::Lost& lost) {
   const int id = static_cast<int>(lost.engine);
   teams_.lose(id);
-  endpoint_->forget(id + 1);
+  outbox_.endpoint().forget(id + 1);
   drop(deliveries_.forget(id));
 }
 

@@ -132,7 +132,7 @@ class Engine final : public TaskHost, private transport::FrameHandler {
   void leave();
   // What is the user's and nobody needs any more: its destructors may want something of the engine.
   void let_go() {
-    if (!left_.empty() || inbox_.anything_left() || endpoint_->anything_sent()) destroy_left();
+    if (!left_.empty() || inbox_.anything_left() || outbox_.endpoint().anything_sent()) destroy_left();
   }
   void destroy_left();
   void beat();
@@ -214,7 +214,6 @@ class Engine final : public TaskHost, private transport::FrameHandler {
 
   Settings settings_;
   Variables& variables_;
-  transport::Endpoint* endpoint_ = nullptr;
   EngineLock lock_;
   Loop loop_;
 

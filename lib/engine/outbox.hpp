@@ -20,6 +20,9 @@ class Outbox {
 
   // From here on messages leave by this endpoint.
   void attach(transport::Endpoint& endpoint) { endpoint_ = &endpoint; }
+  void detach() { endpoint_ = nullptr; }
+  // By which all of the engine's messages come and go.
+  [[nodiscard]] transport::Endpoint& endpoint() const { return *endpoint_; }
 
   template <class Record>
   void write(const Record& record) {

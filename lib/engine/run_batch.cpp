@@ -186,7 +186,7 @@ void Engine::fail_batch(const wire::Batch& batch) {
 bool Engine::team_broken(std::uint64_t team) {
   if (!settings_.progress_thread) {
     const std::lock_guard held(lock_);
-    endpoint_->poll(*this);
+    outbox_.endpoint().poll(*this);
   }
   if (!teams_.any_broken()) return false;
   const std::lock_guard held(lock_);
@@ -278,7 +278,7 @@ Engine::Code Engine::code_of(const wire::Batch& batch) {
 // Below MPI_THREAD_MULTIPLE there is no progress thread to receive the request.
 bool Engine::stop_requested() {
   if (!settings_.progress_thread && on_own_thread()) {
-    endpoint_->poll(*this);
+    outbox_.endpoint().poll(*this);
     if (lock_.try_lock()) {
       std::stop_source due = runs_.due_stop(settings_.clock);
       lock_.unlock();

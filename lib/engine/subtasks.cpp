@@ -38,7 +38,7 @@ std::uint64_t Engine::submit(const detail::Function& function, std::span<const s
 
 bool Engine::answered(std::uint64_t ticket) {
   const std::lock_guard held(lock_);
-  endpoint_->poll(*this);
+  outbox_.endpoint().poll(*this);
   return subtasks_.answered(ticket);
 }
 

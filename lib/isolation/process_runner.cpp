@@ -4,6 +4,7 @@
 
 #include "isolation/child.hpp"
 #include "isolation/child_output.hpp"
+#include "isolation/conversation.hpp"
 #include "isolation/process_end.hpp"
 #include "isolation/trace.hpp"
 #include "wire/error_text.hpp"
@@ -21,7 +22,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <deque>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -57,13 +57,11 @@ class ProcessRunner::Run {
         output_(task.capture, task.engine) {
     auto [mine, its] = socket_pair(SOCK_STREAM);
     ::fcntl(mine.get(), F_SETFL, ::fcntl(mine.get(), F_GETFL) | O_NONBLOCK);
-    to_send_.emplace_back(head_);
-    to_send_.emplace_back(task.object);
-    to_send_.emplace_back(task.arguments);
-    for (const auto& attachment : task.attachments) to_send_.push_back(attachment);
+    talk_ = Conversation(std::move(mine));
+    for (const auto bytes : {std::span<const std::byte>(head_), task.object, task.arguments}) talk_.add(bytes);
+    for (const auto& attachment : task.attachments) talk_.add(attachment);
     pid_ = forker_.start(its.get(), output_.errors(), output_.output());
     output_.started();
-    socket_ = std::move(mine);
     if (task.memory_limit != 0 && forker.copies_memory()) inherited_ = memory_of(pid_);
   }
   Run(const Run&) = delete;
@@ -94,14 +92,14 @@ class ProcessRunner::Run {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(begun_ + std::chrono::nanoseconds(task_.timeout) - Clock::now());
       pause = std::clamp(left, std::chrono::milliseconds(0), pause);
     }
-    const short wanted = to_send_.empty() ? POLLIN : POLLIN | POLLOUT;
+    const short wanted = talk_.anything_to_send() ? POLLIN | POLLOUT : POLLIN;
     std::array<pollfd, 4> fds{{{forker_.events(), POLLIN, 0},
                                {output_.errors_ready(), POLLIN, 0},
-                               {socket_.get(), wanted, 0},
+                               {talk_.descriptor(), wanted, 0},
                                {output_.output_ready(), POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), static_cast<int>(pause.count())) < 0 && errno != EINTR)
       throw std::system_error(errno, std::generic_category(), "poll");
-    if ((fds[2].revents & POLLOUT) != 0) send();
+    if ((fds[2].revents & POLLOUT) != 0) talk_.send();
     if (fds[2].revents != 0) receive();
     if (fds[1].revents != 0 || fds[3].revents != 0) output_.read();
     if (!outcome_ && (fds[0].revents != 0 || forker_.events() < 0)) end_ = forker_.end();
@@ -121,8 +119,8 @@ class ProcessRunner::Run {
       if (!stopped_) {
         stopped_ = now;
         static constexpr std::byte stop{'s'};
-        to_send_.emplace_back(&stop, 1);  // behind what it has not got yet
-        send();
+        talk_.add(std::span(&stop, 1));  // behind what it has not got yet
+        talk_.send();
       } else if (now - *stopped_ > stop_grace) {
         kill({Outcome::Kind::aborted});
       }
@@ -149,36 +147,13 @@ class ProcessRunner::Run {
     outcome_ = std::move(outcome);
   }
 
-  void send() {
-    while (!to_send_.empty()) {
-      if (to_send_.front().empty()) {
-        to_send_.pop_front();
-        continue;
-      }
-      const ssize_t sent = ::send(socket_.get(), to_send_.front().data(), to_send_.front().size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent < 0) {
-        // Whoever does not read any more ends.
-        if (errno != EAGAIN && errno != EINTR) to_send_.clear();
-        return;
-      }
-      to_send_.front() = to_send_.front().subspan(static_cast<std::size_t>(sent));
-    }
-  }
-
   // Takes what it has said, or some of it. Whether there was anything.
   bool receive() {
-    std::array<std::byte, 64 * 1024> part;
     bool any = false;
-    for (int i = 0; i < pieces && !outcome_ && socket_; ++i) {
-      const ssize_t got = ::recv(socket_.get(), part.data(), part.size(), MSG_DONTWAIT);
-      if (got < 0 && errno == EINTR) continue;
-      // It has closed its end, and may go on all the same.
-      if (got == 0 || (got < 0 && errno != EAGAIN)) socket_.reset();
-      if (got <= 0) break;
+    for (int i = 0; i < pieces && !outcome_ && talk_.open() && talk_.receive(); ++i) {
       any = true;
-      received_.insert(received_.end(), part.begin(), part.begin() + got);
       while (!outcome_ && take_frame()) continue;
-      received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(std::exchange(taken_, 0)));
+      talk_.forget_taken();
     }
     return any;
   }
@@ -186,7 +161,7 @@ class ProcessRunner::Run {
   // Whether there was a whole one.
   bool take_frame() {
     FrameHead head;
-    const auto left = std::span(received_).subspan(taken_);
+    const std::span<const std::byte> left = talk_.heard();
     if (left.size() < sizeof(head)) return false;
     std::memcpy(&head, left.data(), sizeof(head));
     if (left.size() - sizeof(head) < head.size) return false;
@@ -228,7 +203,7 @@ class ProcessRunner::Run {
       default:
         throw DecodeError("a child of an isolated task says what no child says");
     }
-    taken_ += taken;
+    talk_.take(taken);
     return true;
   }
 
@@ -275,12 +250,9 @@ class ProcessRunner::Run {
   Watcher& watcher_;
   const std::vector<std::byte> head_;
   const Clock::time_point begun_ = Clock::now();
-  std::deque<std::span<const std::byte>> to_send_;
   pid_t pid_ = 0;
-  Fd socket_;
+  Conversation talk_;
   ChildOutput output_;
-  std::vector<std::byte> received_;
-  std::size_t taken_ = 0;  // of that
   std::optional<Trace> trace_;
   std::uint64_t inherited_ = 0;  // bytes of memory that it had at its start
   std::uint64_t peak_ = 0;
