@@ -12,10 +12,12 @@
 #include <rankview/rankview.hpp>
 
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -121,7 +123,7 @@ void everything(const bench::Mpi& mpi, const std::optional<Directory>& directory
       rv::Flags flags;
       if (on && directory) {
         options.hub = *directory / "all.db";
-        options.capture = 4096;
+        options.capture = 4;
         flags.checkpoint = *directory / ("kept" + std::to_string(round));
       }
       rv::Cluster cluster(MPI_COMM_WORLD, options);
@@ -183,19 +185,29 @@ void strict(const bench::Mpi& mpi, const std::optional<Directory>& directory, st
 
 rv::checkpoint::Key key_of(std::uint64_t number) {
   // Spread as a checksum's are.
-  return {number * 0x9e3779b97f4a7c15U ^ number >> 7U, number};
+  return {number, number * 0x9e3779b97f4a7c15U};
 }
 
-// Of 8 bytes each.
-void open_large(const std::optional<Directory>& directory, std::uint64_t items) {
-  namespace checkpoint = rv::checkpoint;
-  const std::string path = *directory / "large";
-  checkpoint::Checkpoint::Settings settings;
+rv::checkpoint::Checkpoint::Settings settings_of(std::int64_t began) {
+  rv::checkpoint::Checkpoint::Settings settings;
   settings.origin.host = "here";
   settings.origin.process = static_cast<std::uint64_t>(::getpid());
+  settings.origin.began = began;
   settings.warn = [](const std::string& text) { bench::give_up(text); };
+  return settings;
+}
+
+// Of 8 bytes each. In a process of its own, whose memory is gone then.
+void write_large(const std::string& path, std::uint64_t items) {
+  namespace checkpoint = rv::checkpoint;
+  const pid_t child = ::fork();
+  if (child > 0) {
+    int status = 1;
+    if (::waitpid(child, &status, 0) != child || status != 0) bench::give_up("no checkpoint is written");
+    return;
+  }
   {
-    checkpoint::Checkpoint kept(checkpoint::posix_disk(), path, settings);
+    checkpoint::Checkpoint kept(checkpoint::posix_disk(), path, settings_of(1));
     const std::uint32_t callable = kept.enlist({"f", "", "d", "f"});
     for (std::uint64_t i = 0; i < items; ++i) {
       const double value = static_cast<double>(i);
@@ -205,11 +217,15 @@ void open_large(const std::optional<Directory>& directory, std::uint64_t items) 
       }
     }
   }
-  settings.origin.began = 1;
+  ::_exit(0);
+}
+
+void open_large(const std::string& path, std::uint64_t items) {
+  namespace checkpoint = rv::checkpoint;
   const double before = bench::status("VmRSS");
   bench::forget_peak();
   const auto start = bench::clock::now();
-  checkpoint::Checkpoint again(checkpoint::posix_disk(), path, settings);
+  checkpoint::Checkpoint again(checkpoint::posix_disk(), path, settings_of(2));
   const double opened = bench::seconds_since(start);
   const double memory = bench::status("VmHWM") - before;
   const std::uint64_t looked_for = std::min<std::uint64_t>(items, 1'000'000);
@@ -230,18 +246,23 @@ void open_large(const std::optional<Directory>& directory, std::uint64_t items) 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const bench::Mpi mpi(argc, argv);
   const bool quick = bench::quick(argc, argv);
   const std::string only = bench::option(argc, argv, "only", "");
   const auto wanted = [&only](const char* what) { return only.empty() || only == what; };
   const auto tasks = static_cast<std::size_t>(bench::number(argc, argv, "tasks", quick ? 200'000 : 5'000'000));
   std::optional<Directory> directory;
-  if (mpi.rank == 0) directory.emplace();
+  // Before MPI, which does not like forks.
+  const char* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  const auto items = static_cast<std::uint64_t>(bench::number(argc, argv, "items", quick ? 300'000 : 10'000'000));
+  if (rank == nullptr || std::string(rank) == "0") {
+    directory.emplace();
+    if (wanted("open")) write_large(*directory / "large", items);
+  }
+  const bench::Mpi mpi(argc, argv);
   if (mpi.size > 1) {
     if (wanted("hub")) hub(mpi, directory, tasks, quick ? 3 : 7);
     if (wanted("everything")) everything(mpi, directory, quick ? 2000 : 10'000, quick ? 1 : 5);
     if (wanted("strict")) strict(mpi, directory, quick ? 20'000 : 200'000);
   }
-  if (mpi.rank == 0 && wanted("open"))
-    open_large(directory, static_cast<std::uint64_t>(bench::number(argc, argv, "items", quick ? 300'000 : 10'000'000)));
+  if (mpi.rank == 0 && wanted("open")) open_large(*directory / "large", items);
 }

@@ -32,7 +32,7 @@ cmake --build build/benchmarks -j "$jobs" || exit 1
 
 out=${out:-$PWD/build/benchmarks.json}
 programs=$PWD/build/benchmarks/benchmarks
-RANKVIEW_HUB_MODULE=$(echo "$PWD"/build/benchmarks/lib/librankview-hub-*.so)
+RANKVIEW_HUB_MODULE=$(echo "$PWD"/build/benchmarks/lib/rankview-hub-*.so)
 export RANKVIEW_HUB_MODULE
 python=/usr/bin/python3  # Debian's, which has the peers; another may come first in PATH
 work=$(mktemp -d) || exit 1

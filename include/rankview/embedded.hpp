@@ -835,16 +835,18 @@ struct Place {
 };
 
 // Finds places by keys, of which it keeps a half: whoever is given a place looks at the entry there for the rest. 16 bytes a key, and as
-// much again at most for room (open addressing with linear probing; Knuth, TAOCP 3, 6.4).
+// much again at most for room (open addressing with linear probing; Knuth, TAOCP 3, 6.4). In sixteen tables, of which one is copied at a
+// time when it grows.
 class Index {
  public:
   // A key whose half is there already stays where it was, unless that has failed and this has not.
   void add(const Key& key, const Place& place) {
-    if ((count_ + 1) * 4 > slots_.size() * 3) grow();
-    Slot& slot = slots_[slot_of(slots_, key.low)];
+    Table& table = tables_[table_of(key)];
+    if ((table.count + 1) * 4 > table.slots.size() * 3) grow(table.slots);
+    Slot& slot = table.slots[slot_of(table.slots, key.low)];
     if (slot.place == 0) {
       slot.low = key.low;
-      ++count_;
+      ++table.count;
     } else if (!unpacked(slot.place).failed || place.failed) {
       return;
     }
@@ -852,20 +854,26 @@ class Index {
   }
   // Has what is known of the key lie elsewhere, if that is of the same kind.
   void move(const Key& key, const Place& place) {
-    if (slots_.empty()) return;
-    Slot& slot = slots_[slot_of(slots_, key.low)];
+    Slots& slots = tables_[table_of(key)].slots;
+    if (slots.empty()) return;
+    Slot& slot = slots[slot_of(slots, key.low)];
     if (slot.place != 0 && unpacked(slot.place).failed == place.failed) slot.place = packed(place);
   }
   // Where it may lie. False if it is not there.
   bool find(const Key& key, Place& place) const {
-    if (slots_.empty()) return false;
-    const Slot& slot = slots_[slot_of(slots_, key.low)];
+    const Slots& slots = tables_[table_of(key)].slots;
+    if (slots.empty()) return false;
+    const Slot& slot = slots[slot_of(slots, key.low)];
     if (slot.place == 0) return false;
     place = unpacked(slot.place);
     return true;
   }
 
-  [[nodiscard]] std::size_t size() const { return count_; }
+  [[nodiscard]] std::size_t size() const {
+    std::size_t sum = 0;
+    for (const Table& table : tables_) sum += table.count;
+    return sum;
+  }
 
  private:
   struct Slot {
@@ -873,7 +881,12 @@ class Index {
     std::uint64_t place = 0;  // no entry lies at the beginning of a journal
   };
   using Slots = std::vector<Slot>;
+  struct Table {
+    Slots slots;  // a power of two of them, or none
+    std::size_t count = 0;
+  };
 
+  static std::size_t table_of(const Key& key) { return key.low >> 60U; }
   static std::uint64_t packed(const Place& place) {
     return std::uint64_t{place.failed ? 1U : 0U} << 63 | std::uint64_t{place.journal} << Place::offset_bits | place.offset;
   }
@@ -888,16 +901,15 @@ class Index {
     while (slots[at].place != 0 && slots[at].low != low) at = (at + 1) & mask;
     return at;
   }
-  void grow() {
-    Slots larger(slots_.empty() ? 1024 : slots_.size() * 2);
-    for (const Slot& slot : slots_) {
+  static void grow(Slots& slots) {
+    Slots larger(slots.empty() ? 64 : slots.size() * 2);
+    for (const Slot& slot : slots) {
       if (slot.place != 0) larger[slot_of(larger, slot.low)] = slot;
     }
-    slots_ = std::move(larger);
+    slots = std::move(larger);
   }
 
-  Slots slots_;  // a power of two of them, or none
-  std::size_t count_ = 0;
+  std::array<Table, 16> tables_;  // by the highest bits
 };
 
 }  // namespace rankview::checkpoint
