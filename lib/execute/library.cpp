@@ -41,22 +41,25 @@ std::string made_here(std::string_view why) { return "#line 1 " + quoted(std::st
 
 std::string space_of(int block) { return std::string(space_prefix) + std::to_string(block); }
 
-void Library::add_preamble(const std::string& text, std::string_view word) {
+bool Library::add_preamble(const std::string& text, std::string_view word) {
   std::vector<std::string>& all = word.find("include") != std::string_view::npos && word.starts_with('#') ? includes_ : macros_;
-  if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(text);
+  if (std::find(all.begin(), all.end(), text) != all.end()) return false;
+  all.push_back(text);
+  return true;
 }
 
-int Library::add(std::string_view file, const TopLevel& code) {
+Library::Added Library::add(std::string_view file, const TopLevel& code) {
+  Added added;
   Block block;
   for (const Item& item : code.items()) {
     const std::string text = placed(file, code.tokens()[item.begin], code.text(item));
-    if (item.kind == ItemKind::preamble) add_preamble(text, code.text(item));
+    if (item.kind == ItemKind::preamble && add_preamble(text, code.text(item))) added.lines.push_back(text);
     if (item.kind != ItemKind::declaration) continue;
     block.text += text;
     for (Declared& declared : code.declared(item)) block.declared.push_back(std::move(declared));
     for (std::string& name : code.names(item)) block.names.push_back(std::move(name));
   }
-  if (block.text.empty()) return 0;
+  if (block.text.empty()) return added;
   const auto own = [&block](const std::string& name) {
     return std::any_of(block.declared.begin(), block.declared.end(), [&name](const Declared& declared) { return declared.name == name; });
   };
@@ -72,13 +75,23 @@ int Library::add(std::string_view file, const TopLevel& code) {
     std::erase(blocks, block.number);
     blocks.push_back(block.number);
   }
-  const int number = block.number;
+  added.block = block.number;
   if (same == blocks_.end()) blocks_.push_back(std::move(block));
-  return number;
+  return added;
 }
 
-void Library::forget(int block) {
-  for (auto& [name, blocks] : declared_in_) std::erase(blocks, block);
+void Library::forget(const Added& added) {
+  for (auto& [name, blocks] : declared_in_) std::erase(blocks, added.block);
+  for (const std::string& line : added.lines) {
+    std::erase(includes_, line);
+    std::erase(macros_, line);
+  }
+}
+
+std::vector<std::string> Library::names() const {
+  std::vector<std::string> all;
+  for (const Block& block : blocks_) all.insert(all.end(), block.names.begin(), block.names.end());
+  return all;
 }
 
 int Library::declares(const std::string& name) const {

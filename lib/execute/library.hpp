@@ -34,12 +34,18 @@ struct Block {
 // What snippets have declared so far, for those that follow. Pure.
 class Library {
  public:
-  // Takes in what the snippet declares: the number of its block, 0 if it declares nothing. The same declarations as before are the same
-  // block.
-  int add(std::string_view file, const TopLevel& code);
+  // What a snippet has brought.
+  struct Added {
+    int block = 0;                   // of what it declares, 0 if it declares nothing
+    std::vector<std::string> lines;  // directives that were not there
+  };
+  // Takes that in. The same declarations as before are the same block.
+  Added add(std::string_view file, const TopLevel& code);
   // It does not compile.
-  void forget(int block);
+  void forget(const Added& added);
 
+  // Names that any block uses.
+  [[nodiscard]] std::vector<std::string> names() const;
   // Blocks that are needed for these names, and for types with these texts, with all that these need, in the order in which they were made.
   [[nodiscard]] std::set<int> needed(const std::vector<std::string>& names, const std::vector<std::string>& types) const;
   [[nodiscard]] const Block& block(int number) const { return blocks_.at(static_cast<std::size_t>(number) - 1); }
@@ -52,7 +58,7 @@ class Library {
   [[nodiscard]] const std::vector<std::string>& macros() const { return macros_; }
 
  private:
-  void add_preamble(const std::string& text, std::string_view word);
+  bool add_preamble(const std::string& text, std::string_view word);
 
   std::vector<Block> blocks_;
   std::map<std::string, std::vector<int>> declared_in_;  // the last counts

@@ -27,6 +27,22 @@ bool can_be_written(std::string_view type) {
   throw CompileError({{snippet.file, at.line, at.column, why}});
 }
 
+// All names in the code but those of its local variables, also those before ::, which are none of variables but may be what an earlier
+// snippet has declared.
+std::vector<std::string> names_in(const TopLevel& code) {
+  const std::vector<Token>& tokens = code.tokens();
+  std::vector<std::string> names = code.names(0, tokens.size());
+  std::set<std::string> locals;
+  for (const Item& item : code.items()) {
+    for (std::string& name : code.locals(item)) locals.insert(std::move(name));
+  }
+  std::erase_if(names, [&locals](const std::string& name) { return locals.contains(name); });
+  for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+    if (tokens[i].kind == TokenKind::name && tokens[i + 1] == "::") names.emplace_back(tokens[i].text);
+  }
+  return names;
+}
+
 // Writes one program.
 class Writing {
  public:
@@ -73,17 +89,24 @@ class Writing {
  private:
   // What it stands on: types of variables may be those of earlier snippets, too.
   void find_blocks() {
-    std::vector<std::string> names = names_to_ask(snippet_, library_);
+    const std::vector<std::string> names = names_in(code_);
     std::vector<std::string> types;
-    for (const auto& [name, type] : types_) {
-      if (contains(names, name)) types.push_back(type);
-    }
     if (!snippet_.result.empty()) types.push_back(snippet_.result);
     if (snippet_.block != 0) types.push_back(space_of(snippet_.block));
-    blocks_ = library_.needed(names, types);
-    for (const int block : blocks_) {
-      for (const std::string& name : library_.block(block).names) referred_.insert(name);
+    for (const std::string& name : names) add_type(name, types);
+    for (std::size_t looked_at = 0; looked_at != types.size() || blocks_.empty();) {
+      looked_at = types.size();
+      blocks_ = library_.needed(names, types);
+      for (const int block : blocks_) {
+        for (const std::string& name : library_.block(block).names) {
+          if (referred_.insert(name).second) add_type(name, types);
+        }
+      }
+      if (blocks_.empty()) break;
     }
+  }
+  void add_type(const std::string& name, std::vector<std::string>& types) const {
+    if (const auto type = types_.find(name); type != types_.end()) types.push_back(type->second);
   }
 
   // Variables that functions use are references, whose place is filled in when the snippet begins. The language does not bind a reference
@@ -219,11 +242,11 @@ class Writing {
     for (const Item& item : code_.items()) {
       if (item.kind != ItemKind::statement && item.kind != ItemKind::assignment) continue;
       const bool assigns = item.kind == ItemKind::assignment && !is_braced(item);
+      for (std::string& local : code_.locals(item)) given.push_back(std::move(local));
       for (const std::string& name : assigns ? code_.names(item.begin + 2, item.end) : code_.names(item)) {
         if (!contains(given, name)) bind(name);
       }
       if (assigns) given.emplace_back(code_.tokens()[item.begin].text);
-      for (std::string& local : code_.locals(item)) given.push_back(std::move(local));
     }
   }
   void bind(const std::string& name) {
@@ -332,20 +355,10 @@ class Writing {
 }  // namespace
 
 std::vector<std::string> names_to_ask(const Snippet& snippet, const Library& library) {
-  std::vector<std::string> names;
-  for (const Item& item : snippet.code.items()) {
-    for (std::string& name : snippet.code.names(item)) names.push_back(std::move(name));
-    // Whatever stands before :: is not a variable, but may be of an earlier snippet.
-    for (std::size_t i = item.begin; i + 1 < item.end; ++i) {
-      const Token& token = snippet.code.tokens()[i];
-      if (token.kind == TokenKind::name && snippet.code.tokens()[i + 1] == "::" && library.declares(std::string(token.text)) != 0)
-        names.emplace_back(token.text);
-    }
-  }
-  for (const int block : library.needed(names, {})) {
-    const std::vector<std::string>& of_block = library.block(block).names;
-    names.insert(names.end(), of_block.begin(), of_block.end());
-  }
+  std::vector<std::string> names = names_in(snippet.code);
+  // Any block may be needed, since a variable may be of its types.
+  const std::vector<std::string> of_blocks = library.names();
+  names.insert(names.end(), of_blocks.begin(), of_blocks.end());
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;

@@ -35,8 +35,8 @@ std::shared_ptr<SourceRequest> Workshop::add(detail::SourceText source, std::vec
   request->workshop = shared_from_this();
   const std::lock_guard guard(mutex_);
   if (!request->code.unbalanced().empty()) return request;
-  request->block = library_.add(request->source.file, request->code);
-  request->names = names_to_ask({request->source.file, request->code, request->block, ""}, library_);
+  request->added = library_.add(request->source.file, request->code);
+  request->names = names_to_ask({request->source.file, request->code, request->added.block, ""}, library_);
   return request;
 }
 
@@ -78,18 +78,23 @@ void Workshop::work() {
 }
 
 CompiledCode Workshop::make(SourceRequest& request, const std::vector<NamedType>& variables) {
-  const Snippet snippet{request.source.file, request.code, request.block,
+  const Snippet snippet{request.source.file, request.code, request.added.block,
                         request.source.result == nullptr ? "" : engine::type_name(*request.source.result)};
   Program program;
   {
     const std::lock_guard guard(mutex_);
-    program = program_of(snippet, library_, variables);
+    try {
+      program = program_of(snippet, library_, variables);
+    } catch (...) {
+      library_.forget(request.added);
+      throw;
+    }
     if (const auto known = kept_.find(program.identity); known != kept_.end()) return deliver(request, known->second);
   }
   Compiler::Result compiled = compiler_->compile(prelude(), program.text);
   const std::lock_guard guard(mutex_);
   if (compiled.library.empty()) {
-    if (request.block != 0) library_.forget(request.block);
+    library_.forget(request.added);
     auto errors = errors_in(compiled.said, request.source.file);
     if (errors.empty()) throw CompileError("the code does not compile: " + compiled.said);
     throw CompileError(std::move(errors));

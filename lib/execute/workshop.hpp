@@ -45,8 +45,8 @@ class SourceRequest {
   const rankview::execute::TopLevel code{source.text};
   std::shared_ptr<rankview::execute::Workshop> workshop;
   // Under the workshop's lock.
-  int block = 0;                   // of what it declares
-  std::vector<std::string> names;  // engines are asked about
+  rankview::execute::Library::Added added;  // to what code may use
+  std::vector<std::string> names;           // engines are asked about
   std::shared_ptr<rankview::execute::Kept> kept;
 };
 
