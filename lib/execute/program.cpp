@@ -160,7 +160,7 @@ class Writing {
     for (const std::string& name : used_in_statements()) {
       const int from = library_.declares(name);
       const bool known = snippet_.block != 0 && library_.block(snippet_.block).imports.contains(name);
-      if (from != 0 && from != snippet_.block && !known && !types_.contains(name)) import(name, from);
+      if (blocks_.contains(from) && from != snippet_.block && !known && !types_.contains(name)) import(name, from);
     }
   }
 
