@@ -8672,6 +8672,31 @@ class Library {
 
 namespace rankview::execute {
 
+// What is to be made a program of.
+struct Snippet {
+  std::string file;  // as whose its lines are told
+  const TopLevel& code;
+  int block = 0;       // of what it declares, in the library
+  std::string result;  // the type of its value; empty for none
+};
+
+// A source file for the compiler.
+struct Program {
+  std::string text;
+  std::string identity;  // all of it but for what earlier snippets have included, which changes nothing of what compiles without
+};
+
+// Names that engines are to be asked about: those that the code uses, and what it uses of earlier snippets'.
+std::vector<std::string> names_to_ask(const Snippet& snippet, const Library& library);
+
+// The program that is a snippet. Variables: their names and types, of those that engines have. Throws CompileError for what no compiler
+// need be asked about.
+Program program_of(const Snippet& snippet, const Library& library, const std::vector<detail::NamedType>& variables);
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+
 class Workshop;
 
 // Compiled code that rank 0 keeps, and which engines have it, too.
@@ -8720,7 +8745,7 @@ class Workshop : public std::enable_shared_from_this<Workshop> {
 
   // What it declares is there for those that come later from here on, unless it turns out not to compile.
   std::shared_ptr<SourceRequest> add(detail::SourceText source, std::vector<int> engines, bool ships);
-  // Compiles it, and ends the call.
+  // Compiles it, and ends the call; at once where that has been done before.
   void compile(std::shared_ptr<SourceRequest> request, std::vector<NamedType> variables, CompiledCall into);
   // These engines have it.
   void note_holders(SourceRequest& request, const std::vector<int>& engines);
@@ -8733,6 +8758,8 @@ class Workshop : public std::enable_shared_from_this<Workshop> {
   };
 
   void work();
+  bool deliver_known(SourceRequest& request, const std::vector<NamedType>& variables, CompiledCode& code);
+  [[nodiscard]] Program write(const SourceRequest& request, const std::vector<NamedType>& variables) const;
   CompiledCode make(SourceRequest& request, const std::vector<NamedType>& variables);
   CompiledCode deliver(SourceRequest& request, const std::shared_ptr<Kept>& kept);
 
@@ -19688,31 +19715,6 @@ std::string prelude() {
 }  // namespace rankview::execute
 
 namespace rankview::execute {
-
-// What is to be made a program of.
-struct Snippet {
-  std::string file;  // as whose its lines are told
-  const TopLevel& code;
-  int block = 0;       // of what it declares, in the library
-  std::string result;  // the type of its value; empty for none
-};
-
-// A source file for the compiler.
-struct Program {
-  std::string text;
-  std::string identity;  // all of it but for what earlier snippets have included, which changes nothing of what compiles without
-};
-
-// Names that engines are to be asked about: those that the code uses, and what it uses of earlier snippets'.
-std::vector<std::string> names_to_ask(const Snippet& snippet, const Library& library);
-
-// The program that is a snippet. Variables: their names and types, of those that engines have. Throws CompileError for what no compiler
-// need be asked about.
-Program program_of(const Snippet& snippet, const Library& library, const std::vector<detail::NamedType>& variables);
-
-}  // namespace rankview::execute
-
-namespace rankview::execute {
 namespace {
 
 bool contains(const std::vector<std::string>& names, const std::string& name) {
@@ -20243,6 +20245,12 @@ std::uint64_t new_workshop_number() {
   return time * 0x9e3779b97f4a7c15U ^ static_cast<std::uint64_t>(::getpid());
 }
 
+void finish(detail::Local<CompiledCode>& call, CompiledCode code) {
+  if (!detail::enter_local(call)) return;
+  call.put(std::move(code));
+  detail::end_local(call, nullptr);
+}
+
 }  // namespace
 
 Workshop::Workshop(std::unique_ptr<Compiler> compiler) : compiler_(std::move(compiler)), number_(new_workshop_number()) {}
@@ -20258,15 +20266,37 @@ std::shared_ptr<SourceRequest> Workshop::add(detail::SourceText source, std::vec
 }
 
 void Workshop::compile(std::shared_ptr<SourceRequest> request, std::vector<NamedType> variables, CompiledCall into) {
-  const std::lock_guard guard(mutex_);
-  jobs_.push_back({std::move(request), std::move(variables), std::move(into)});
-  if (std::exchange(working_, true)) return;
+  CompiledCode code;
+  {
+    const std::lock_guard guard(mutex_);
+    if (working_ || !deliver_known(*request, variables, code)) {
+      jobs_.push_back({std::move(request), std::move(variables), std::move(into)});
+      if (std::exchange(working_, true)) return;
+      try {
+        std::thread([self = shared_from_this()] { self->work(); }).detach();
+      } catch (...) {
+        working_ = false;
+        jobs_.pop_back();
+        throw;
+      }
+      return;
+    }
+  }
+  finish(*into, std::move(code));
+}
+
+// Under the lock: whether it has been compiled, as far as that is soon seen, since others may wait for the calling thread.
+bool Workshop::deliver_known(SourceRequest& request, const std::vector<NamedType>& variables, CompiledCode& code) {
+  constexpr std::size_t much = 64 * 1024;
+  if (kept_.empty() || request.source.text.size() > much) return false;
   try {
-    std::thread([self = shared_from_this()] { self->work(); }).detach();
-  } catch (...) {
-    working_ = false;
-    jobs_.pop_back();
-    throw;
+    const auto known = kept_.find(write(request, variables).identity);
+    if (known == kept_.end()) return false;
+    code = deliver(request, known->second);
+    return true;
+  } catch (const CompileError&) {
+    // Told in its turn.
+    return false;
   }
 }
 
@@ -20282,26 +20312,27 @@ void Workshop::work() {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    if (!detail::enter_local(*job.into)) continue;
     CompiledCode code;
     try {
       code = make(*job.request, job.variables);
     } catch (...) {
       code.error = detail::caught();
     }
-    job.into->put(std::move(code));
-    detail::end_local(*job.into, nullptr);
+    finish(*job.into, std::move(code));
   }
 }
 
+Program Workshop::write(const SourceRequest& request, const std::vector<NamedType>& variables) const {
+  const std::string result = request.source.result == nullptr ? "" : engine::type_name(*request.source.result);
+  return program_of({request.source.file, request.code, request.added.block, result}, library_, variables);
+}
+
 CompiledCode Workshop::make(SourceRequest& request, const std::vector<NamedType>& variables) {
-  const Snippet snippet{request.source.file, request.code, request.added.block,
-                        request.source.result == nullptr ? "" : engine::type_name(*request.source.result)};
   Program program;
   {
     const std::lock_guard guard(mutex_);
     try {
-      program = program_of(snippet, library_, variables);
+      program = write(request, variables);
     } catch (...) {
       library_.forget(request.added);
       throw;

@@ -5,7 +5,6 @@
 #include "engine/type_name.hpp"
 #include "execute/diagnostics.hpp"
 #include "execute/prelude.hpp"
-#include "execute/program.hpp"
 
 #include <rankview/detail/caught.hpp>
 #include <rankview/errors.hpp>
@@ -26,6 +25,12 @@ std::uint64_t new_workshop_number() {
   return time * 0x9e3779b97f4a7c15U ^ static_cast<std::uint64_t>(::getpid());
 }
 
+void finish(detail::Local<CompiledCode>& call, CompiledCode code) {
+  if (!detail::enter_local(call)) return;
+  call.put(std::move(code));
+  detail::end_local(call, nullptr);
+}
+
 }  // namespace
 
 Workshop::Workshop(std::unique_ptr<Compiler> compiler) : compiler_(std::move(compiler)), number_(new_workshop_number()) {}
@@ -41,15 +46,37 @@ std::shared_ptr<SourceRequest> Workshop::add(detail::SourceText source, std::vec
 }
 
 void Workshop::compile(std::shared_ptr<SourceRequest> request, std::vector<NamedType> variables, CompiledCall into) {
-  const std::lock_guard guard(mutex_);
-  jobs_.push_back({std::move(request), std::move(variables), std::move(into)});
-  if (std::exchange(working_, true)) return;
+  CompiledCode code;
+  {
+    const std::lock_guard guard(mutex_);
+    if (working_ || !deliver_known(*request, variables, code)) {
+      jobs_.push_back({std::move(request), std::move(variables), std::move(into)});
+      if (std::exchange(working_, true)) return;
+      try {
+        std::thread([self = shared_from_this()] { self->work(); }).detach();
+      } catch (...) {
+        working_ = false;
+        jobs_.pop_back();
+        throw;
+      }
+      return;
+    }
+  }
+  finish(*into, std::move(code));
+}
+
+// Under the lock: whether it has been compiled, as far as that is soon seen, since others may wait for the calling thread.
+bool Workshop::deliver_known(SourceRequest& request, const std::vector<NamedType>& variables, CompiledCode& code) {
+  constexpr std::size_t much = 64 * 1024;
+  if (kept_.empty() || request.source.text.size() > much) return false;
   try {
-    std::thread([self = shared_from_this()] { self->work(); }).detach();
-  } catch (...) {
-    working_ = false;
-    jobs_.pop_back();
-    throw;
+    const auto known = kept_.find(write(request, variables).identity);
+    if (known == kept_.end()) return false;
+    code = deliver(request, known->second);
+    return true;
+  } catch (const CompileError&) {
+    // Told in its turn.
+    return false;
   }
 }
 
@@ -65,26 +92,27 @@ void Workshop::work() {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    if (!detail::enter_local(*job.into)) continue;
     CompiledCode code;
     try {
       code = make(*job.request, job.variables);
     } catch (...) {
       code.error = detail::caught();
     }
-    job.into->put(std::move(code));
-    detail::end_local(*job.into, nullptr);
+    finish(*job.into, std::move(code));
   }
 }
 
+Program Workshop::write(const SourceRequest& request, const std::vector<NamedType>& variables) const {
+  const std::string result = request.source.result == nullptr ? "" : engine::type_name(*request.source.result);
+  return program_of({request.source.file, request.code, request.added.block, result}, library_, variables);
+}
+
 CompiledCode Workshop::make(SourceRequest& request, const std::vector<NamedType>& variables) {
-  const Snippet snippet{request.source.file, request.code, request.added.block,
-                        request.source.result == nullptr ? "" : engine::type_name(*request.source.result)};
   Program program;
   {
     const std::lock_guard guard(mutex_);
     try {
-      program = program_of(snippet, library_, variables);
+      program = write(request, variables);
     } catch (...) {
       library_.forget(request.added);
       throw;

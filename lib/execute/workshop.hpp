@@ -5,6 +5,7 @@
 #include "execute/compiler.hpp"
 #include "execute/items.hpp"
 #include "execute/library.hpp"
+#include "execute/program.hpp"
 
 #include <rankview/detail/execute.hpp>
 
@@ -67,7 +68,7 @@ class Workshop : public std::enable_shared_from_this<Workshop> {
 
   // What it declares is there for those that come later from here on, unless it turns out not to compile.
   std::shared_ptr<SourceRequest> add(detail::SourceText source, std::vector<int> engines, bool ships);
-  // Compiles it, and ends the call.
+  // Compiles it, and ends the call; at once where that has been done before.
   void compile(std::shared_ptr<SourceRequest> request, std::vector<NamedType> variables, CompiledCall into);
   // These engines have it.
   void note_holders(SourceRequest& request, const std::vector<int>& engines);
@@ -80,6 +81,8 @@ class Workshop : public std::enable_shared_from_this<Workshop> {
   };
 
   void work();
+  bool deliver_known(SourceRequest& request, const std::vector<NamedType>& variables, CompiledCode& code);
+  [[nodiscard]] Program write(const SourceRequest& request, const std::vector<NamedType>& variables) const;
   CompiledCode make(SourceRequest& request, const std::vector<NamedType>& variables);
   CompiledCode deliver(SourceRequest& request, const std::shared_ptr<Kept>& kept);
 
