@@ -8511,7 +8511,7 @@ struct Token {
   int line = 1;            // of its first character, both from 1
   int column = 1;
 
-  friend bool operator==(const Token& token, std::string_view text) { return token.text == text; }
+  friend bool operator==(const Token& token, std::string_view word) { return token.text == word; }
 };
 
 // Without space and comments. A directive is one token, with the lines that continue it. What has no end, a string or a comment, goes to
@@ -8618,7 +8618,7 @@ std::string placed(std::string_view file, const Token& first, std::string_view t
 std::string made_here(std::string_view why);
 inline constexpr std::string_view made_here_prefix = "rankview:";
 // As a C++ string.
-std::string quoted(std::string_view text);
+std::string as_literal(std::string_view text);
 // The namespace of a block.
 std::string space_of(int block);
 
@@ -18523,8 +18523,6 @@ CompilerRun run_compiler(const std::vector<std::string>& words, const std::strin
 #include <spawn.h>
 #include <sys/wait.h>
 
-extern char** environ;
-
 namespace rankview::execute {
 namespace {
 
@@ -18545,6 +18543,7 @@ std::vector<std::string> environment_of_compiler(const std::string& scratch) {
 
 std::vector<char*> pointers_to(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;
@@ -18742,7 +18741,9 @@ std::string found(const std::string& program) {
   if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0 ? program : "";
   std::istringstream path(environment("PATH"));
   for (std::string directory; std::getline(path, directory, ':');) {
-    const std::string file = directory + "/" + program;
+    std::string file = directory;
+    file += '/';
+    file += program;
     if (::access(file.c_str(), X_OK) == 0 && !fs::is_directory(file)) return file;
   }
   return "";
@@ -19309,7 +19310,7 @@ std::vector<int> blocks_in(std::string_view type) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string as_literal(std::string_view text) {
   std::string quoted = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') quoted += '\\';
@@ -19319,13 +19320,13 @@ std::string quoted(std::string_view text) {
 }
 
 std::string placed(std::string_view file, const Token& first, std::string_view text) {
-  std::string all = "#line " + std::to_string(first.line) + " " + quoted(file) + "\n";
+  std::string all = "#line " + std::to_string(first.line) + " " + as_literal(file) + "\n";
   all.append(static_cast<std::size_t>(first.column) - 1, ' ');
   all += text;
   return all + "\n";
 }
 
-std::string made_here(std::string_view why) { return "#line 1 " + quoted(std::string(made_here_prefix) + std::string(why)) + "\n"; }
+std::string made_here(std::string_view why) { return "#line 1 " + as_literal(std::string(made_here_prefix) + std::string(why)) + "\n"; }
 
 std::string space_of(int block) { return std::string(space_prefix) + std::to_string(block); }
 
@@ -19395,9 +19396,11 @@ bool Library::is_namespace(int number, const std::string& name) const {
 std::set<int> Library::needed(const std::vector<std::string>& names, const std::vector<std::string>& types) const {
   std::set<int> all;
   std::vector<int> open;
+  open.reserve(names.size());
   for (const std::string& name : names) open.push_back(declares(name));
   for (const std::string& type : types) {
-    for (const int number : blocks_in(type)) open.push_back(number);
+    const std::vector<int> named = blocks_in(type);
+    open.insert(open.end(), named.begin(), named.end());
   }
   while (!open.empty()) {
     const int number = open.back();
@@ -19818,21 +19821,24 @@ class Writing {
   // anew, but to the compiler one that is defined elsewhere is a cell with an address. The cell has a second name, by which it is written.
   void write_references() {
     std::erase_if(referred_, [this](const std::string& name) { return !types_.contains(name); });
-    for (const std::string& name : referred_) {
-      const std::string cell = "rankview_cell_" + name;
-      text_ += made_here("variable:" + name) + "__asm__(\".pushsection .bss\\n.balign 8\\nrankview_reference_" + name + ":\\n" + cell +
-               ":\\n.zero 8\\n.popsection\");\n" + "extern const void* " + cell + " __asm__(\"" + cell +
-               "\") __attribute__((visibility(\"hidden\")));\n";
-    }
+    for (const std::string& name : referred_) write_cell(name);
+  }
+  void write_cell(const std::string& name) {
+    const std::string cell = "rankview_cell_" + name;
+    text_ += made_here("variable:" + name) + "__asm__(\".pushsection .bss\\n.balign 8\\nrankview_reference_" + name + ":\\n" + cell +
+             ":\\n.zero 8\\n.popsection\");\n" + "extern const void* " + cell + " __asm__(\"" + cell +
+             "\") __attribute__((visibility(\"hidden\")));\n";
   }
   // Behind the blocks that their types are of.
   void write_references_of(int block) {
     for (const std::string& name : referred_) {
-      if (written_.contains(name) || !contains(library_.block(block).names, name)) continue;
-      written_.insert(name);
-      text_ += made_here("variable:" + name) + "namespace rankview_variables { extern ::rankview_snippet::same<" + types_[name] + ">& " +
-               name + " __asm__(\"rankview_reference_" + name + "\") __attribute__((visibility(\"hidden\"))); }\n";
+      if (!written_.contains(name) && contains(library_.block(block).names, name)) write_reference(name);
     }
+  }
+  void write_reference(const std::string& name) {
+    written_.insert(name);
+    text_ += made_here("variable:" + name) + "namespace rankview_variables { extern ::rankview_snippet::same<" + types_[name] + ">& " +
+             name + " __asm__(\"rankview_reference_" + name + "\") __attribute__((visibility(\"hidden\"))); }\n";
   }
 
   void write_block(int number) {
@@ -19936,7 +19942,7 @@ class Writing {
   // A whole program is run, too.
   void call_main(bool value) {
     if (!calls_main()) return;
-    const std::string call = "::rankview_snippet::call_main(&main, *rankview_context.arguments, " + quoted(snippet_.file) + ")";
+    const std::string call = "::rankview_snippet::call_main(&main, *rankview_context.arguments, " + as_literal(snippet_.file) + ")";
     text_ += value ? "return " + call + ";\n" : "::rankview_snippet::expect_zero(" + call + ");\n";
   }
 
@@ -20026,7 +20032,7 @@ class Writing {
     text_ +=
         "extern \"C\" __attribute__((visibility(\"default\"))) void rankview_entry(::rankview_snippet::Context& rankview_context, "
         "[[maybe_unused]] void* rankview_result) {\n";
-    text_ += "rankview_context.file = " + quoted(snippet_.file) + ";\n";
+    text_ += "rankview_context.file = " + as_literal(snippet_.file) + ";\n";
     for (const std::string& name : referred_) {
       if (written_.contains(name)) text_ += "rankview_cell_" + name + " = &" + place_of(name) + ";\n";
     }

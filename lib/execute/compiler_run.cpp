@@ -16,8 +16,6 @@
 #include <cstring>
 #include <string_view>
 
-extern char** environ;
-
 namespace rankview::execute {
 namespace {
 
@@ -38,6 +36,7 @@ std::vector<std::string> environment_of_compiler(const std::string& scratch) {
 
 std::vector<char*> pointers_to(std::vector<std::string>& words) {
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   return pointers;

@@ -42,7 +42,9 @@ std::string found(const std::string& program) {
   if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0 ? program : "";
   std::istringstream path(environment("PATH"));
   for (std::string directory; std::getline(path, directory, ':');) {
-    const std::string file = directory + "/" + program;
+    std::string file = directory;
+    file += '/';
+    file += program;
     if (::access(file.c_str(), X_OK) == 0 && !fs::is_directory(file)) return file;
   }
   return "";

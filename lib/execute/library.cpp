@@ -21,7 +21,7 @@ std::vector<int> blocks_in(std::string_view type) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) {
+std::string as_literal(std::string_view text) {
   std::string quoted = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') quoted += '\\';
@@ -31,13 +31,13 @@ std::string quoted(std::string_view text) {
 }
 
 std::string placed(std::string_view file, const Token& first, std::string_view text) {
-  std::string all = "#line " + std::to_string(first.line) + " " + quoted(file) + "\n";
+  std::string all = "#line " + std::to_string(first.line) + " " + as_literal(file) + "\n";
   all.append(static_cast<std::size_t>(first.column) - 1, ' ');
   all += text;
   return all + "\n";
 }
 
-std::string made_here(std::string_view why) { return "#line 1 " + quoted(std::string(made_here_prefix) + std::string(why)) + "\n"; }
+std::string made_here(std::string_view why) { return "#line 1 " + as_literal(std::string(made_here_prefix) + std::string(why)) + "\n"; }
 
 std::string space_of(int block) { return std::string(space_prefix) + std::to_string(block); }
 
@@ -107,9 +107,11 @@ bool Library::is_namespace(int number, const std::string& name) const {
 std::set<int> Library::needed(const std::vector<std::string>& names, const std::vector<std::string>& types) const {
   std::set<int> all;
   std::vector<int> open;
+  open.reserve(names.size());
   for (const std::string& name : names) open.push_back(declares(name));
   for (const std::string& type : types) {
-    for (const int number : blocks_in(type)) open.push_back(number);
+    const std::vector<int> named = blocks_in(type);
+    open.insert(open.end(), named.begin(), named.end());
   }
   while (!open.empty()) {
     const int number = open.back();

@@ -18,7 +18,7 @@ std::string placed(std::string_view file, const Token& first, std::string_view t
 std::string made_here(std::string_view why);
 inline constexpr std::string_view made_here_prefix = "rankview:";
 // As a C++ string.
-std::string quoted(std::string_view text);
+std::string as_literal(std::string_view text);
 // The namespace of a block.
 std::string space_of(int block);
 

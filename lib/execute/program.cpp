@@ -113,21 +113,24 @@ class Writing {
   // anew, but to the compiler one that is defined elsewhere is a cell with an address. The cell has a second name, by which it is written.
   void write_references() {
     std::erase_if(referred_, [this](const std::string& name) { return !types_.contains(name); });
-    for (const std::string& name : referred_) {
-      const std::string cell = "rankview_cell_" + name;
-      text_ += made_here("variable:" + name) + "__asm__(\".pushsection .bss\\n.balign 8\\nrankview_reference_" + name + ":\\n" + cell +
-               ":\\n.zero 8\\n.popsection\");\n" + "extern const void* " + cell + " __asm__(\"" + cell +
-               "\") __attribute__((visibility(\"hidden\")));\n";
-    }
+    for (const std::string& name : referred_) write_cell(name);
+  }
+  void write_cell(const std::string& name) {
+    const std::string cell = "rankview_cell_" + name;
+    text_ += made_here("variable:" + name) + "__asm__(\".pushsection .bss\\n.balign 8\\nrankview_reference_" + name + ":\\n" + cell +
+             ":\\n.zero 8\\n.popsection\");\n" + "extern const void* " + cell + " __asm__(\"" + cell +
+             "\") __attribute__((visibility(\"hidden\")));\n";
   }
   // Behind the blocks that their types are of.
   void write_references_of(int block) {
     for (const std::string& name : referred_) {
-      if (written_.contains(name) || !contains(library_.block(block).names, name)) continue;
-      written_.insert(name);
-      text_ += made_here("variable:" + name) + "namespace rankview_variables { extern ::rankview_snippet::same<" + types_[name] + ">& " +
-               name + " __asm__(\"rankview_reference_" + name + "\") __attribute__((visibility(\"hidden\"))); }\n";
+      if (!written_.contains(name) && contains(library_.block(block).names, name)) write_reference(name);
     }
+  }
+  void write_reference(const std::string& name) {
+    written_.insert(name);
+    text_ += made_here("variable:" + name) + "namespace rankview_variables { extern ::rankview_snippet::same<" + types_[name] + ">& " +
+             name + " __asm__(\"rankview_reference_" + name + "\") __attribute__((visibility(\"hidden\"))); }\n";
   }
 
   void write_block(int number) {
@@ -231,7 +234,7 @@ class Writing {
   // A whole program is run, too.
   void call_main(bool value) {
     if (!calls_main()) return;
-    const std::string call = "::rankview_snippet::call_main(&main, *rankview_context.arguments, " + quoted(snippet_.file) + ")";
+    const std::string call = "::rankview_snippet::call_main(&main, *rankview_context.arguments, " + as_literal(snippet_.file) + ")";
     text_ += value ? "return " + call + ";\n" : "::rankview_snippet::expect_zero(" + call + ");\n";
   }
 
@@ -321,7 +324,7 @@ class Writing {
     text_ +=
         "extern \"C\" __attribute__((visibility(\"default\"))) void rankview_entry(::rankview_snippet::Context& rankview_context, "
         "[[maybe_unused]] void* rankview_result) {\n";
-    text_ += "rankview_context.file = " + quoted(snippet_.file) + ";\n";
+    text_ += "rankview_context.file = " + as_literal(snippet_.file) + ";\n";
     for (const std::string& name : referred_) {
       if (written_.contains(name)) text_ += "rankview_cell_" + name + " = &" + place_of(name) + ";\n";
     }

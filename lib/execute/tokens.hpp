@@ -25,7 +25,7 @@ struct Token {
   int line = 1;            // of its first character, both from 1
   int column = 1;
 
-  friend bool operator==(const Token& token, std::string_view text) { return token.text == text; }
+  friend bool operator==(const Token& token, std::string_view word) { return token.text == word; }
 };
 
 // Without space and comments. A directive is one token, with the lines that continue it. What has no end, a string or a comment, goes to

@@ -259,3 +259,38 @@ TEST_CASE("what clang says becomes errors of the code's lines", "[execute]") {
   CHECK(errors[1].line == 9);
   CHECK(errors[1].text == "unknown type name 'Q'");
 }
+
+TEST_CASE("code that is cut anywhere is taken as it is, or refused", "[execute]") {
+  const std::string source =
+      "#include <map>\n#if A\nint a;\n#endif\nusing namespace std;\ntemplate <class T> struct S : B<T> { T f() { return {}; } };\n"
+      "enum class E : int { a = 1, b };\ntypedef void (*g)(int);\nnamespace n::m { int x; }\nextern \"C\" int puts(const char*);\n"
+      "P operator+(P a, P b) { return a; }\nx = f(1, {2, 3})[4]; const auto& [y, z] = R\"(a\n))\"; int* p = &x, q(3);\n"
+      "if (x) { y(); } else if (z) w(); else { }\ndo { --x; } while (x > 0); try { } catch (int) { } switch (x) { case 1: ; }\n"
+      "for (int i : {1, 2}) for (;;) break; /* c */ // d\nfoo<bar<1>, 2>::baz(u8\"\\\"\", '\\'', 1'000e-3); a * b";
+  const std::vector<NamedType> variables{{"x", "int"}, {"y", "double"}, {"z", "std::string"}};
+  std::size_t written = 0;
+  for (std::size_t end = 0; end <= source.size(); ++end) {
+    for (const std::size_t begin : {std::size_t{0}, end / 2}) {
+      const std::string part = source.substr(begin, end - begin);
+      const TopLevel code(part);
+      // Each token is in one item, or a semicolon.
+      std::size_t at = 0;
+      for (const Item& item : code.items()) {
+        REQUIRE(item.begin >= at);
+        REQUIRE(item.end > item.begin);
+        REQUIRE(item.end <= code.tokens().size());
+        at = item.end;
+        static_cast<void>(code.text(item));
+        static_cast<void>(code.declared(item));
+        static_cast<void>(code.locals(item));
+        static_cast<void>(code.is_expression(item));
+      }
+      try {
+        written += program(part, variables, "int").empty() ? 0 : 1;
+      } catch (const CompileError&) {
+        // Unbalanced, or without a value.
+      }
+    }
+  }
+  CHECK(written > 100);
+}
