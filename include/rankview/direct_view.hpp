@@ -189,7 +189,7 @@ class DirectVerbs {
   /// that has not had it yet. What has been loaded stays loaded.
   template <class T = void>
   auto execute(std::string code) const {
-    return begin_execute<T>({std::move(code), code_name}).first;
+    return begin_execute<T>({std::move(code), code_name}).result;
   }
   template <class T = void>
   Outcome<T> execute_sync(std::string code) const {
@@ -199,7 +199,7 @@ class DirectVerbs {
   /// `arguments`; if it defines main(), that is called with them, last. Throws UsageError if it cannot be read.
   template <class T = void>
   auto run(const std::string& path, std::vector<std::string> arguments = {}) const {
-    return begin_execute<T>(source_of(path, std::move(arguments))).first;
+    return begin_execute<T>(source_of(path, std::move(arguments))).result;
   }
   template <class T = void>
   Outcome<T> run_sync(const std::string& path, std::vector<std::string> arguments = {}) const {
@@ -438,10 +438,10 @@ class DirectVerbs {
     asking.flags_ = flags_of_question(flags_);
     if constexpr (!std::is_void_v<T>) source.result = &typeid(T);
     const auto request = request_code(*controller_, std::move(source), self().engines(), flags_.isolation != Isolation::none);
-    auto result =
-        apply(RunCode<T>(), compiled(controller_, request, [&asking](const auto& names) { return asking.apply(TypesOf(), names); }));
+    auto code = compiled(controller_, request, [&asking](const auto& names) { return asking.apply(TypesOf(), names); });
+    auto result = apply(RunCode<T>(), code);
     note_run_at_end(request, CallOf::of(result));
-    return std::pair(std::move(result), request);
+    return Execution{std::move(result), std::move(code), request};
   }
   template <class Sig, class R, class F, class... A>
   std::shared_ptr<Results<R>> make(const F& f, Lifetime lifetime, A&&... arguments) const {

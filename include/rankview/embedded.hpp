@@ -2388,6 +2388,7 @@ struct Effective {
   std::chrono::seconds walltime_margin{60};
   std::string hub;
   Keep keep = Keep::failures;
+  std::string execute_include;
   bool banner = false;
 };
 
@@ -8634,6 +8635,8 @@ struct Block {
 // What snippets have declared so far, for those that follow. Pure.
 class Library {
  public:
+  // A header that all are to include.
+  void begin_with(const std::string& header);
   // What a snippet has brought.
   struct Added {
     int block = 0;                   // of what it declares, 0 if it declares nothing
@@ -8741,7 +8744,8 @@ using detail::SourceRequest;
 // lives as long as there is something to do. Thread-safe.
 class Workshop : public std::enable_shared_from_this<Workshop> {
  public:
-  explicit Workshop(std::unique_ptr<Compiler> compiler);
+  // `include`: a header that all code is to include, or nothing.
+  Workshop(std::unique_ptr<Compiler> compiler, const std::string& include);
 
   // What it declares is there for those that come later from here on, unless it turns out not to compile.
   std::shared_ptr<SourceRequest> add(detail::SourceText source, std::vector<int> engines, bool ships);
@@ -8966,7 +8970,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   level = transport::thread_level();
   if (rank == 0) transport::begin_exit_file();
   if (rank == 0) tell_level();
-  if (rank == 0) workshop = std::make_shared<execute::Workshop>(execute::installed_compiler());
+  if (rank == 0) workshop = std::make_shared<execute::Workshop>(execute::installed_compiler(), options.execute_include);
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
@@ -9863,6 +9867,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
+    Described{"RANKVIEW_EXECUTE_INCLUDE", &Options::execute_include, &Effective::execute_include, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -18672,7 +18677,7 @@ std::string why_not(std::string_view file, std::string_view words) {
   if (file.starts_with(of_variable))
     return "the engines' variable " + std::string(file.substr(of_variable.size())) +
            " is of a type that the code does not know; include its header: " + plain(words);
-  return plain(words);
+  return file == "include" ? "Options::execute_include: " + plain(words) : plain(words);
 }
 
 }  // namespace
@@ -19329,6 +19334,8 @@ std::string placed(std::string_view file, const Token& first, std::string_view t
 std::string made_here(std::string_view why) { return "#line 1 " + as_literal(std::string(made_here_prefix) + std::string(why)) + "\n"; }
 
 std::string space_of(int block) { return std::string(space_prefix) + std::to_string(block); }
+
+void Library::begin_with(const std::string& header) { macros_.push_back(made_here("include") + "#include \"" + header + "\"\n"); }
 
 bool Library::add_preamble(const std::string& text, std::string_view word) {
   std::vector<std::string>& all = word.find("include") != std::string_view::npos && word.starts_with('#') ? includes_ : macros_;
@@ -20259,7 +20266,10 @@ void finish(detail::Local<CompiledCode>& call, CompiledCode code) {
 
 }  // namespace
 
-Workshop::Workshop(std::unique_ptr<Compiler> compiler) : compiler_(std::move(compiler)), number_(new_workshop_number()) {}
+Workshop::Workshop(std::unique_ptr<Compiler> compiler, const std::string& include)
+    : compiler_(std::move(compiler)), number_(new_workshop_number()) {
+  if (!include.empty()) library_.begin_with(include);
+}
 
 std::shared_ptr<SourceRequest> Workshop::add(detail::SourceText source, std::vector<int> engines, bool ships) {
   auto request = std::make_shared<SourceRequest>(std::move(source), std::move(engines), ships);

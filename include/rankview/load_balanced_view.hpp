@@ -140,7 +140,7 @@ class BalancedVerbs {
   /// that they have on the engine that is free first.
   template <class T = void>
   auto execute(std::string code) const {
-    return begin_execute<T>({std::move(code), code_name}).first;
+    return begin_execute<T>({std::move(code), code_name}).result;
   }
   template <class T = void>
   T execute_sync(std::string code) const {
@@ -150,7 +150,7 @@ class BalancedVerbs {
   /// `arguments`; if it defines main(), that is called with them, last. Throws UsageError if it cannot be read.
   template <class T = void>
   auto run(const std::string& path, std::vector<std::string> arguments = {}) const {
-    return begin_execute<T>(source_of(path, std::move(arguments))).first;
+    return begin_execute<T>(source_of(path, std::move(arguments))).result;
   }
   template <class T = void>
   T run_sync(const std::string& path, std::vector<std::string> arguments = {}) const {
@@ -196,10 +196,10 @@ class BalancedVerbs {
     asking.flags_ = flags_of_question(flags_);
     if constexpr (!std::is_void_v<T>) source.result = &typeid(T);
     const auto request = request_code(*controller_, std::move(source), self().targets(), flags_.isolation != Isolation::none);
-    auto result =
-        apply(RunCode<T>(), compiled(controller_, request, [&asking](const auto& names) { return asking.apply(TypesOf(), names); }));
+    auto code = compiled(controller_, request, [&asking](const auto& names) { return asking.apply(TypesOf(), names); });
+    auto result = apply(RunCode<T>(), code);
     note_run_at_end(request, CallOf::of(result));
-    return std::pair(std::move(result), request);
+    return Execution{std::move(result), std::move(code), request};
   }
   // The call for the element of an imap with this number.
   template <class Sig, class R, class F>

@@ -88,6 +88,9 @@ struct Options {
   /// results; see Keep. Not of teams, nor of arguments that are results of other tasks and did not travel by way of rank 0. At most 256 MB
   /// wait for the disk; what comes above that is not kept, and counted.
   std::optional<Keep> keep{};
+  /// `RANKVIEW_EXECUTE_INCLUDE` (none): a header of the program's own, by its whole path or as the compiler finds it (RANKVIEW_CXXFLAGS may
+  /// say where), that is included in all code that is executed, so that it knows the types of variables. See DirectView::execute().
+  std::optional<std::string> execute_include{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

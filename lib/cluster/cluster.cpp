@@ -70,7 +70,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   level = transport::thread_level();
   if (rank == 0) transport::begin_exit_file();
   if (rank == 0) tell_level();
-  if (rank == 0) workshop = std::make_shared<execute::Workshop>(execute::installed_compiler());
+  if (rank == 0) workshop = std::make_shared<execute::Workshop>(execute::installed_compiler(), options.execute_include);
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);

@@ -90,6 +90,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_WALLTIME_MARGIN_S", &Options::walltime_margin, &Effective::walltime_margin, most_seconds},
     Described{"RANKVIEW_HUB", &Options::hub, &Effective::hub, 0},
     Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
+    Described{"RANKVIEW_EXECUTE_INCLUDE", &Options::execute_include, &Effective::execute_include, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 

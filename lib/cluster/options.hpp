@@ -33,6 +33,7 @@ struct Effective {
   std::chrono::seconds walltime_margin{60};
   std::string hub;
   Keep keep = Keep::failures;
+  std::string execute_include;
   bool banner = false;
 };
 

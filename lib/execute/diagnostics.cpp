@@ -70,7 +70,7 @@ std::string why_not(std::string_view file, std::string_view words) {
   if (file.starts_with(of_variable))
     return "the engines' variable " + std::string(file.substr(of_variable.size())) +
            " is of a type that the code does not know; include its header: " + plain(words);
-  return plain(words);
+  return file == "include" ? "Options::execute_include: " + plain(words) : plain(words);
 }
 
 }  // namespace

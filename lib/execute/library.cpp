@@ -41,6 +41,8 @@ std::string made_here(std::string_view why) { return "#line 1 " + as_literal(std
 
 std::string space_of(int block) { return std::string(space_prefix) + std::to_string(block); }
 
+void Library::begin_with(const std::string& header) { macros_.push_back(made_here("include") + "#include \"" + header + "\"\n"); }
+
 bool Library::add_preamble(const std::string& text, std::string_view word) {
   std::vector<std::string>& all = word.find("include") != std::string_view::npos && word.starts_with('#') ? includes_ : macros_;
   if (std::find(all.begin(), all.end(), text) != all.end()) return false;

@@ -34,6 +34,8 @@ struct Block {
 // What snippets have declared so far, for those that follow. Pure.
 class Library {
  public:
+  // A header that all are to include.
+  void begin_with(const std::string& header);
   // What a snippet has brought.
   struct Added {
     int block = 0;                   // of what it declares, 0 if it declares nothing

@@ -33,7 +33,10 @@ void finish(detail::Local<CompiledCode>& call, CompiledCode code) {
 
 }  // namespace
 
-Workshop::Workshop(std::unique_ptr<Compiler> compiler) : compiler_(std::move(compiler)), number_(new_workshop_number()) {}
+Workshop::Workshop(std::unique_ptr<Compiler> compiler, const std::string& include)
+    : compiler_(std::move(compiler)), number_(new_workshop_number()) {
+  if (!include.empty()) library_.begin_with(include);
+}
 
 std::shared_ptr<SourceRequest> Workshop::add(detail::SourceText source, std::vector<int> engines, bool ships) {
   auto request = std::make_shared<SourceRequest>(std::move(source), std::move(engines), ships);

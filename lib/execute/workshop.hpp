@@ -64,7 +64,8 @@ using detail::SourceRequest;
 // lives as long as there is something to do. Thread-safe.
 class Workshop : public std::enable_shared_from_this<Workshop> {
  public:
-  explicit Workshop(std::unique_ptr<Compiler> compiler);
+  // `include`: a header that all code is to include, or nothing.
+  Workshop(std::unique_ptr<Compiler> compiler, const std::string& include);
 
   // What it declares is there for those that come later from here on, unless it turns out not to compile.
   std::shared_ptr<SourceRequest> add(detail::SourceText source, std::vector<int> engines, bool ships);

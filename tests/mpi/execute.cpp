@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Part of rankview: views, engines and load balancing over MPI.
 #include "fixture.hpp"
+#include "particle.hpp"
 
 #include <unistd.h>
 #include <csignal>
@@ -205,6 +206,12 @@ TEST_CASE("rank 0 goes on while the compiler works") {
   CHECK(compiled.get(test::limit) == on_all(5.0));
 }
 
+TEST_CASE("a continuation may execute code, and wait for it") {
+  const auto first = client()[0].apply([] { return 20; });
+  const auto second = first.then([](int value) { return client()[0].execute_sync<int>("21 + " + std::to_string(value)); });
+  CHECK(second.get(test::limit) == 41);
+}
+
 TEST_CASE("what does not compile is a CompileError of the code's own lines") {
   const auto error = compile_error("int n = 3;\n\n  n = nowhere + 1;\n");
   CHECK(error.line() == 3);
@@ -238,6 +245,15 @@ TEST_CASE("a variable of a type that code cannot know is told by name") {
   client()[0].apply_sync([] { rv::this_engine::vars().set("strange", Local{1}); });
   CHECK(contains(compile_error("strange.x = 2;").what(), "strange"));
   client()[0].clear_sync();
+}
+
+// RANKVIEW_EXECUTE_INCLUDE names the header.
+TEST_CASE("code knows the types of the program's own header") {
+  everyone()["particle"] = app::Particle{2, {1, 2, 3}};
+  everyone().execute_sync("particle.path.push_back(weight(particle)); copies = std::vector<app::Particle>(2, particle);");
+  const auto copies = everyone()["copies"].get<std::vector<app::Particle>>();
+  CHECK(copies.back()[1].path == std::vector<double>{1, 2, 3, 20});
+  CHECK(client()[0].execute_sync<app::Particle>("copies[0].mass = 5; copies[0]").mass == 5);
 }
 
 TEST_CASE("where an engine has not got a variable, that task fails") {

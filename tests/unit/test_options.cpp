@@ -34,6 +34,7 @@ struct Clean {
   Environment report{"RANKVIEW_CRASH_REPORT", ""};
   Environment status{"RANKVIEW_STATUS_SIGNAL", ""};
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
+  Environment include{"RANKVIEW_EXECUTE_INCLUDE", ""};
   Environment banner{"RANKVIEW_BANNER", ""};
 };
 
@@ -122,6 +123,7 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_WALLTIME_MARGIN_S=60\n"
         "  RANKVIEW_HUB=run.db\n"
         "  RANKVIEW_KEEP=failures\n"
+        "  RANKVIEW_EXECUTE_INCLUDE=\n"
         "  RANKVIEW_BANNER=1\n");
 }
 

@@ -150,12 +150,24 @@ AsyncResult<CompiledCode> compiled(const std::shared_ptr<Controller>& controller
   return result;
 }
 
-// Waits for the call that runs the code.
+// Code on its way: the call that runs it, what comes before that, and what it was made of.
 template <class T>
-T end_execute(std::pair<AsyncResult<T>, std::shared_ptr<SourceRequest>> running) {
-  running.first.wait();
-  note_run(*running.second, CallOf::of(running.first));
-  return std::move(running.first).get();
+struct Execution {
+  AsyncResult<T> result;
+  AsyncResult<CompiledCode> code;
+  std::shared_ptr<SourceRequest> request;
+};
+
+template <class T>
+Execution(AsyncResult<T>, AsyncResult<CompiledCode>, std::shared_ptr<SourceRequest>) -> Execution<T>;
+
+// Waits for the end; first for the compiler, since a continuation that waits has others run only for what rank 0 does itself.
+template <class T>
+T end_execute(Execution<T> running) {
+  running.code.wait();
+  running.result.wait();
+  note_run(*running.request, CallOf::of(running.result));
+  return std::move(running.result).get();
 }
 
 }  // namespace rankview::detail
