@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rankview/detail/among_engines.hpp>
+#include <rankview/detail/execute.hpp>
 #include <rankview/detail/gather.hpp>
 #include <rankview/detail/imap_elements.hpp>
 #include <rankview/detail/push.hpp>
@@ -20,6 +21,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -171,6 +173,37 @@ class DirectVerbs {
   template <class... A, class F = callable_t<A...>>
   [[nodiscard]] auto imap_unordered(F f, A&&... ranges) const {
     return make_imap<false>(self(), std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
+  }
+
+  /// Compiles C++ source on rank 0 and runs it on each engine of the view, as a task like any other, with these flags. It is what would
+  /// stand in a function: statements; but functions, types, templates, constants and includes may stand among them, and are there for what
+  /// is executed later, too. The engine's variables are there by name, with their types; `name = value;` at the top level makes one, or
+  /// replaces it, whatever its type; what is declared otherwise (`int n = 3;`) is local. `id` and `size` are those of this_engine. With
+  /// `T`, the last expression, or what is returned, is the task's value.
+  ///
+  /// Throws CompileError with the code's own lines. Where an engine has not got a variable that the code names, that task fails with
+  /// NameError, and with TypeError where it has another type than on the first engine. In other threads than the client's the compiler is
+  /// waited for; the call goes on when it has done, behind what was submitted to the engines meanwhile: use execute_sync() where the next
+  /// call needs what this one makes. Cost: one message to each engine and one back for the types of variables; the compiler's time,
+  /// some 0.3 s, the first time for the same code and types; and then the same as apply(), with some ten kilobytes of code for each engine
+  /// that has not had it yet. What has been loaded stays loaded.
+  template <class T = void>
+  auto execute(std::string code) const {
+    return begin_execute<T>({std::move(code), code_name}).result;
+  }
+  template <class T = void>
+  Outcome<T> execute_sync(std::string code) const {
+    return end_execute(begin_execute<T>({std::move(code), code_name}));
+  }
+  /// The same of a file, which is read here and now: its lines are told by `path`. `args` in it is a `std::vector<std::string>` with
+  /// `arguments`; if it defines main(), that is called with them, last. Throws UsageError if it cannot be read.
+  template <class T = void>
+  auto run(const std::string& path, std::vector<std::string> arguments = {}) const {
+    return begin_execute<T>(source_of(path, std::move(arguments))).result;
+  }
+  template <class T = void>
+  Outcome<T> run_sync(const std::string& path, std::vector<std::string> arguments = {}) const {
+    return end_execute(begin_execute<T>(source_of(path, std::move(arguments))));
   }
 
   // ---- data ----
@@ -398,6 +431,18 @@ class DirectVerbs {
   }
   [[nodiscard]] int live(int engine) const { return resolve(*controller_, engine); }
 
+  // The call that runs the code, and what it was made of.
+  template <class T>
+  auto begin_execute(SourceText source) const {
+    View asking = self();
+    asking.flags_ = flags_of_question(flags_);
+    if constexpr (!std::is_void_v<T>) source.result = &typeid(T);
+    const auto request = request_code(*controller_, std::move(source), self().engines(), flags_.isolation != Isolation::none);
+    auto code = compiled(controller_, request, [&asking](const auto& names) { return asking.apply(TypesOf(), names); });
+    auto result = apply(RunCode<T>(), code);
+    note_run_at_end(request, CallOf::of(result));
+    return Execution{std::move(result), std::move(code), request};
+  }
   template <class Sig, class R, class F, class... A>
   std::shared_ptr<Results<R>> make(const F& f, Lifetime lifetime, A&&... arguments) const {
     auto call = new_call<Sig, R>(controller_, f, flags_);

@@ -3001,6 +3001,7 @@ struct Effective {
   Keep keep = Keep::failures;
   int capture = 0;
   bool stream_output = false;
+  std::string execute_include;
   bool banner = false;
 };
 
@@ -6868,6 +6869,10 @@ class StuckTeams {
 
 }  // namespace rankview::controller
 
+namespace rankview::execute {
+class Workshop;
+}
+
 namespace rankview::inline abi_0_1::detail {
 
 namespace transport = rankview::transport;
@@ -6881,14 +6886,15 @@ struct ControllerSettings {
   std::chrono::milliseconds team_grace{60'000};
   std::chrono::milliseconds lease{0};  // how long a job may be silent that has tasks of a checkpoint; 0: jobs do not split them
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;                  // outlives the controller, for the next run's
-  controller::Recorder* recorder = nullptr;            // likewise; null where nobody wants to hear
-  bool keeps_all = false;                              // it hears the values of all items
-  std::shared_ptr<controller::TaskArchive> archive;    // null where there is none
-  liveness::Signs* signs = nullptr;                    // likewise, of peers; null where nobody listens
-  std::function<void(int rank)> put_down;              // ends the process of an engine that does not answer, where that can be done
-  checkpoint::Disk* disk = &checkpoint::posix_disk();  // outlives it
-  std::string ends_with_an_engine;                     // what to say when an engine dies and the job ends with it, or nothing
+  controller::Teams* teams = nullptr;                     // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;               // likewise; null where nobody wants to hear
+  bool keeps_all = false;                                 // it hears the values of all items
+  std::shared_ptr<controller::TaskArchive> archive;       // null where there is none
+  liveness::Signs* signs = nullptr;                       // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;                 // ends the process of an engine that does not answer, where that can be done
+  checkpoint::Disk* disk = &checkpoint::posix_disk();     // outlives it
+  std::shared_ptr<rankview::execute::Workshop> workshop;  // where code is compiled; null where it cannot be
+  std::string ends_with_an_engine;                        // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -6973,6 +6979,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] controller::Checkpoints& checkpoints() { return keeper_.checkpoints(); }
   // The database of tasks, with what has happened so far. Throws UsageError if there is none.
   [[nodiscard]] controller::TaskArchive& archive();
+  // Where code is compiled. Throws UsageError if it cannot be.
+  [[nodiscard]] rankview::execute::Workshop& workshop() const;
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;
@@ -8966,6 +8974,7 @@ struct Cluster::State {
   std::unique_ptr<EventLog> event_log;              // likewise, if it is wanted
   std::unique_ptr<HubRecorder> hub;                 // likewise
   controller::Recorders recorders;
+  std::shared_ptr<execute::Workshop> workshop;       // likewise
   std::shared_ptr<controller::TaskArchive> archive;  // to be asked instead of the hub, if any
 
  private:
@@ -9075,6 +9084,314 @@ class Controller;
 void note_run(const std::shared_ptr<Controller>& controller);
 
 }  // namespace rankview::detail
+
+namespace rankview::execute {
+
+// Makes a shared library of a program's text. Interface, since tests do it without a compiler.
+class Compiler {
+ public:
+  struct Result {
+    std::string library;  // the file's bytes; empty if there are errors
+    std::string said;     // by the compiler
+  };
+
+  Compiler() = default;
+  Compiler(const Compiler&) = delete;
+  Compiler& operator=(const Compiler&) = delete;
+  virtual ~Compiler() = default;
+
+  // Behind the header that `prelude` is. Throws CompileError if there is no compiler, or it cannot be started. For one thread at a time.
+  virtual Result compile(const std::string& prelude, const std::string& program) = 0;
+};
+
+// The compiler that is installed: RANKVIEW_CXX, else the one that this was built with, else what is found. It is a child process.
+std::unique_ptr<Compiler> installed_compiler();
+
+}  // namespace rankview::execute
+
+// C++ source as the words that it consists of. Pure.
+namespace rankview::execute {
+
+enum class TokenKind : std::uint8_t {
+  name,  // keywords, too
+  number,
+  text,  // a string or a character
+  sign,  // one operator or bracket, as long as it goes
+  directive,
+};
+
+struct Token {
+  TokenKind kind = TokenKind::sign;
+  std::string_view text;
+  std::size_t offset = 0;  // in the source
+  int line = 1;            // of its first character, both from 1
+  int column = 1;
+
+  friend bool operator==(const Token& token, std::string_view word) { return token.text == word; }
+};
+
+// Without space and comments. A directive is one token, with the lines that continue it. What has no end, a string or a comment, goes to
+// the end of its line or of the source: the compiler will say so. The tokens look into `source`.
+std::vector<Token> tokens_of(std::string_view source);
+
+// Whether the language has taken this name for itself.
+bool is_keyword(std::string_view name);
+
+}  // namespace rankview::execute
+
+// What stands side by side at the top level of a snippet. Pure.
+namespace rankview::execute {
+
+enum class ItemKind : std::uint8_t {
+  preamble,     // a directive, or `using namespace`: goes before everything
+  declaration,  // of a function, a type, a constant, a template: goes to namespace scope
+  assignment,   // `name = expression;`
+  statement,    // all else
+};
+
+struct Item {
+  ItemKind kind = ItemKind::statement;
+  std::size_t begin = 0;  // its tokens
+  std::size_t end = 0;
+};
+
+// What a declaration makes known.
+struct Declared {
+  std::string name;
+  bool is_namespace = false;
+
+  friend bool operator==(const Declared&, const Declared&) = default;
+};
+
+// Where a bracket has no other, which no compiler need be asked about.
+struct Unbalanced {
+  int line = 0;
+  int column = 0;
+  std::string text;
+};
+
+// A snippet, cut into items. What it is made from has to outlive it.
+//
+// The language cannot be told apart without all that is declared, so this goes by looks: what begins as a declaration does, or is a type, a
+// name, parameters and a block, is a declaration. What is taken for a statement by mistake is one that the compiler may refuse.
+class TopLevel {
+ public:
+  explicit TopLevel(std::string_view source);
+
+  [[nodiscard]] const std::vector<Token>& tokens() const { return tokens_; }
+  [[nodiscard]] const std::vector<Item>& items() const { return items_; }
+  // The text of an item, without the semicolon of a statement.
+  [[nodiscard]] std::string_view text(const Item& item) const;
+  [[nodiscard]] std::string_view text(std::size_t begin, std::size_t end) const;
+
+  // The first bracket that has no other, if any.
+  [[nodiscard]] const std::vector<Unbalanced>& unbalanced() const { return unbalanced_; }
+
+  // What the declaration declares.
+  [[nodiscard]] std::vector<Declared> declared(const Item& item) const;
+  // What the statement declares, as the beginning of a declaration of variables does.
+  [[nodiscard]] std::vector<std::string> locals(const Item& item) const;
+  // Names in these tokens that may be those of variables, each once.
+  [[nodiscard]] std::vector<std::string> names(std::size_t begin, std::size_t end) const;
+  [[nodiscard]] std::vector<std::string> names(const Item& item) const { return names(item.begin, item.end); }
+  // Whether the value of the statement can be that of the snippet.
+  [[nodiscard]] bool is_expression(const Item& item) const;
+  [[nodiscard]] bool begins_with(const Item& item, std::string_view word) const;
+
+ private:
+  void balance();
+  void split();
+  [[nodiscard]] bool is(std::size_t at, std::string_view text) const { return at < tokens_.size() && tokens_[at] == text; }
+  [[nodiscard]] bool is_name(std::size_t at) const;
+  [[nodiscard]] bool is_any(std::size_t at, std::initializer_list<std::string_view> words) const;
+  // Behind the bracket that closes the one at `at`.
+  [[nodiscard]] std::size_t behind(std::size_t at) const;
+  [[nodiscard]] std::size_t behind_angles(std::size_t at) const;
+  [[nodiscard]] std::size_t behind_semicolon(std::size_t at) const;
+  [[nodiscard]] std::size_t behind_statement(std::size_t at) const;
+  [[nodiscard]] std::size_t behind_type(std::size_t at) const;
+  // Behind a function's body, or 0 if none is defined there; where its name is.
+  [[nodiscard]] std::size_t behind_function(std::size_t at, std::size_t& name) const;
+  [[nodiscard]] std::size_t behind_specifiers(std::size_t at) const;
+  [[nodiscard]] Item directive(std::size_t at) const;
+  [[nodiscard]] Item next_item(std::size_t at) const;
+  [[nodiscard]] bool assigns(std::size_t begin, std::size_t end) const;
+
+  std::string_view source_;
+  std::vector<Token> tokens_;
+  std::vector<std::size_t> partner_;  // of each bracket, the other; of others, npos
+  std::vector<Item> items_;
+  std::vector<Unbalanced> unbalanced_;
+};
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+
+// A piece of source with directives that tell the compiler whose line it is.
+std::string placed(std::string_view file, const Token& first, std::string_view text);
+// The same for what was made here, for this reason; see diagnostics.hpp.
+std::string made_here(std::string_view why);
+inline constexpr std::string_view made_here_prefix = "rankview:";
+// As a C++ string.
+std::string as_literal(std::string_view text);
+// The namespace of a block.
+std::string space_of(int block);
+
+// What one snippet has declared: it goes to a namespace of its own, so that the next may declare the same names anew.
+struct Block {
+  int number = 0;
+  std::string text;  // of the declarations
+  std::vector<Declared> declared;
+  std::vector<std::string> names;      // that it uses
+  std::map<std::string, int> imports;  // of those, the ones that other blocks declare
+};
+
+// What snippets have declared so far, for those that follow. Pure.
+class Library {
+ public:
+  // A header that all are to include.
+  void begin_with(const std::string& header);
+  // What a snippet has brought.
+  struct Added {
+    int block = 0;                   // of what it declares, 0 if it declares nothing
+    std::vector<std::string> lines;  // directives that were not there
+  };
+  // Takes that in. The same declarations as before are the same block.
+  Added add(std::string_view file, const TopLevel& code);
+  // It does not compile.
+  void forget(const Added& added);
+
+  // Names that any block uses.
+  [[nodiscard]] std::vector<std::string> names() const;
+  // Blocks that are needed for these names, and for types with these texts, with all that these need, in the order in which they were made.
+  [[nodiscard]] std::set<int> needed(const std::vector<std::string>& names, const std::vector<std::string>& types) const;
+  [[nodiscard]] const Block& block(int number) const { return blocks_.at(static_cast<std::size_t>(number) - 1); }
+  // Which block has declared the name last; 0 if none has.
+  [[nodiscard]] int declares(const std::string& name) const;
+  [[nodiscard]] bool is_namespace(int block, const std::string& name) const;
+
+  // Directives, in the order in which they came: those that include something, and others.
+  [[nodiscard]] const std::vector<std::string>& includes() const { return includes_; }
+  [[nodiscard]] const std::vector<std::string>& macros() const { return macros_; }
+
+ private:
+  bool add_preamble(const std::string& text, std::string_view word);
+
+  std::vector<Block> blocks_;
+  std::map<std::string, std::vector<int>> declared_in_;  // the last counts
+  std::vector<std::string> includes_;
+  std::vector<std::string> macros_;
+};
+
+}  // namespace rankview::execute
+
+#include <rankview/detail/execute.hpp>
+
+namespace rankview::execute {
+
+// What is to be made a program of.
+struct Snippet {
+  std::string file;  // as whose its lines are told
+  const TopLevel& code;
+  int block = 0;       // of what it declares, in the library
+  std::string result;  // the type of its value; empty for none
+};
+
+// A source file for the compiler.
+struct Program {
+  std::string text;
+  std::string identity;  // all of it but for what earlier snippets have included, which changes nothing of what compiles without
+};
+
+// Names that engines are to be asked about: those that the code uses, and what it uses of earlier snippets'.
+std::vector<std::string> names_to_ask(const Snippet& snippet, const Library& library);
+
+// The program that is a snippet. Variables: their names and types, of those that engines have. Throws CompileError for what no compiler
+// need be asked about.
+Program program_of(const Snippet& snippet, const Library& library, const std::vector<detail::NamedType>& variables);
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+
+class Workshop;
+
+// Compiled code that rank 0 keeps, and which engines have it, too.
+struct Kept {
+  std::uint64_t number = 0;
+  std::string bytes;
+  std::set<int> holders;
+};
+
+}  // namespace rankview::execute
+
+namespace rankview::inline abi_0_1::detail {
+
+// Code that somebody wants to run, from the call of the verb on.
+class SourceRequest {
+ public:
+  SourceRequest(SourceText what, std::vector<int> where, bool always) : source(std::move(what)), engines(std::move(where)), ships(always) {}
+  SourceRequest(const SourceRequest&) = delete;
+  SourceRequest& operator=(const SourceRequest&) = delete;
+
+  const SourceText source;
+  const std::vector<int> engines;  // who may run it
+  const bool ships;                // what runs it does not have what its engine has
+  const rankview::execute::TopLevel code{source.text};
+  std::shared_ptr<rankview::execute::Workshop> workshop;
+  // Under the workshop's lock.
+  rankview::execute::Library::Added added;  // to what code may use
+  std::vector<std::string> names;           // engines are asked about
+  std::shared_ptr<rankview::execute::Kept> kept;
+};
+
+}  // namespace rankview::detail
+
+namespace rankview::execute {
+
+using detail::CompiledCall;
+using detail::CompiledCode;
+using detail::NamedType;
+using detail::SourceRequest;
+
+// Where rank 0 makes code of source: remembers what has been compiled and declared, and compiles one after the other, in a thread that
+// lives as long as there is something to do. Thread-safe.
+class Workshop : public std::enable_shared_from_this<Workshop> {
+ public:
+  // `include`: a header that all code is to include, or nothing.
+  Workshop(std::unique_ptr<Compiler> compiler, const std::string& include);
+
+  // What it declares is there for those that come later from here on, unless it turns out not to compile.
+  std::shared_ptr<SourceRequest> add(detail::SourceText source, std::vector<int> engines, bool ships);
+  // Compiles it, and ends the call; at once where that has been done before.
+  void compile(std::shared_ptr<SourceRequest> request, std::vector<NamedType> variables, CompiledCall into);
+  // These engines have it.
+  void note_holders(SourceRequest& request, const std::vector<int>& engines);
+
+ private:
+  struct Job {
+    std::shared_ptr<SourceRequest> request;
+    std::vector<NamedType> variables;
+    CompiledCall into;
+  };
+
+  void work();
+  bool deliver_known(SourceRequest& request, const std::vector<NamedType>& variables, CompiledCode& code);
+  [[nodiscard]] Program write(const SourceRequest& request, const std::vector<NamedType>& variables) const;
+  CompiledCode make(SourceRequest& request, const std::vector<NamedType>& variables);
+  CompiledCode deliver(SourceRequest& request, const std::shared_ptr<Kept>& kept);
+
+  const std::unique_ptr<Compiler> compiler_;
+  const std::uint64_t number_;  // among all that have ever been
+  std::mutex mutex_;            // guards what follows
+  Library library_;
+  std::map<std::string, std::shared_ptr<Kept>> kept_;  // by what identifies the program
+  std::deque<Job> jobs_;
+  bool working_ = false;
+};
+
+}  // namespace rankview::execute
 
 namespace rankview::launch {
 
@@ -9256,6 +9573,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   level = transport::thread_level();
   if (rank == 0) transport::begin_exit_file();
   if (rank == 0) tell_level();
+  if (rank == 0) workshop = std::make_shared<execute::Workshop>(execute::installed_compiler(), options.execute_include);
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
@@ -9403,6 +9721,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.recorder = recorders.get();
   settings.keeps_all = hub != nullptr && options.keep == Keep::all;
   settings.archive = archive;
+  settings.workshop = workshop;
   if (archive == nullptr && hub != nullptr) settings.archive = hub->database();
   settings.signs = &signs;
   settings.put_down = [this](int silent) {
@@ -10167,6 +10486,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
     Described{"RANKVIEW_CAPTURE", &Options::capture, &Effective::capture, most_captured},
     Described{"RANKVIEW_STREAM_OUTPUT", &Options::stream_output, &Effective::stream_output, 1},
+    Described{"RANKVIEW_EXECUTE_INCLUDE", &Options::execute_include, &Effective::execute_include, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 
@@ -11611,6 +11931,109 @@ void Checkpoints::tell_apart(const checkpoint::Callable& callable, const std::ty
 }
 
 }  // namespace rankview::controller
+
+#include <fstream>
+
+// What the templates of execute() and run() ask of rank 0.
+namespace rankview::inline abi_0_1::detail {
+
+void lane<CompiledCode>::save(Writer& out, const CompiledCode& code) {
+  if (code.error != nullptr) std::rethrow_exception(code.error);
+  out.value(code.key[0]);
+  out.value(code.key[1]);
+  codec<std::string>::save(out, code.bytes);
+  codec<std::vector<std::string>>::save(out, code.arguments);
+}
+
+CompiledCode lane<CompiledCode>::load(Reader& in) {
+  CompiledCode code;
+  code.key[0] = in.value<std::uint64_t>();
+  code.key[1] = in.value<std::uint64_t>();
+  // What is attached arrives later, in the place where it is read to.
+  read(in, code.bytes);
+  code.arguments = codec<std::vector<std::string>>::load(in);
+  return code;
+}
+
+rankview::execute::Workshop& Controller::workshop() const {
+  if (settings_.workshop == nullptr) throw UsageError("there is no compiler here");
+  return *settings_.workshop;
+}
+
+SourceText source_of(const std::string& path, std::vector<std::string> arguments) {
+  std::ifstream in(path, std::ios::binary);
+  SourceText source{{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()}, path, std::move(arguments)};
+  if (!in.is_open() || in.bad()) throw UsageError("the file to run cannot be read: " + path + ": " + std::strerror(errno));
+  return source;
+}
+
+std::shared_ptr<SourceRequest> request_code(Controller& controller, SourceText source, std::vector<int> engines, bool ships) {
+  check_open(controller);
+  return controller.workshop().add(std::move(source), std::move(engines), ships);
+}
+
+const std::vector<std::string>& names_wanted(const SourceRequest& request) { return request.names; }
+
+void compile(const std::shared_ptr<SourceRequest>& request, std::vector<NamedType> variables, const CompiledCall& into) noexcept {
+  try {
+    request->workshop->compile(request, std::move(variables), into);
+  } catch (...) {
+    // There is no thread to be had.
+    if (!enter_local(*into)) return;
+    CompiledCode failed;
+    failed.error = std::current_exception();
+    into->put(std::move(failed));
+    end_local(*into, nullptr);
+  }
+}
+
+void note_run(SourceRequest& request, Call& call) {
+  std::vector<int> engines;
+  call.controller->locked([&call, &engines] {
+    for (const ItemRecord& item : call.life().items) {
+      if (item.status == Status::completed && item.engine >= 0) engines.push_back(item.engine);
+    }
+  });
+  request.workshop->note_holders(request, engines);
+}
+
+namespace {
+
+class NoteRun final : public Continuation {
+ public:
+  NoteRun(std::shared_ptr<SourceRequest> request, std::weak_ptr<Call> call) : request_(std::move(request)), call_(std::move(call)) {}
+  void run() noexcept override {
+    if (const std::shared_ptr<Call> call = call_.lock()) note_run(*request_, *call);
+  }
+
+ private:
+  std::shared_ptr<SourceRequest> request_;
+  std::weak_ptr<Call> call_;
+};
+
+}  // namespace
+
+void note_run_at_end(const std::shared_ptr<SourceRequest>& request, Call& call) {
+  std::weak_ptr<Call> running = call.controller->locked([&call] { return std::weak_ptr<Call>(call.life().self); });
+  continue_with(call, std::make_shared<NoteRun>(request, std::move(running)));
+}
+
+void add_types(std::vector<NamedType>& all, const std::vector<NamedType>& more) {
+  for (const NamedType& type : more) {
+    if (std::none_of(all.begin(), all.end(), [&type](const NamedType& known) { return known.name == type.name; })) all.push_back(type);
+  }
+}
+
+Flags flags_of_question(const Flags& flags) {
+  Flags of_question;
+  of_question.after = flags.after;
+  of_question.follow = flags.follow;
+  of_question.targets = flags.targets;
+  of_question.priority = flags.priority;
+  return of_question;
+}
+
+}  // namespace rankview::detail
 
 namespace rankview::controller {
 namespace {
@@ -14893,6 +15316,20 @@ std::vector<std::string> RetryPolicy::earlier_errors(const Call& call, std::uint
 
 // The order of a round, and what follows from the ends of items.
 namespace rankview::inline abi_0_1::detail {
+namespace {
+
+template <class E>
+bool holds(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const E&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
 
 bool Controller::round() {
   if (!run_.connected()) return false;
@@ -15062,6 +15499,8 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
 void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
   CallLife& life = call.life();
   if (error != nullptr) {
+    // The same for all of them.
+    if (holds<CompileError>(error)) life.failure = error;
     ledger_.give_up(call, Status::failed, [&error](const TaskId&) { return error; });
     return;
   }
@@ -17326,6 +17765,44 @@ void Engine::on_end(const wire::End& end) {
 
 }  // namespace rankview::engine
 
+namespace rankview::execute {
+
+// What a snippet is given when it runs: all that it can ask of the engine. It looks up no symbol of the program, so programs need not
+// export any. The prelude has the same for the snippet's side; the two must agree member by member.
+struct Context {
+  // The variable of that name; throws NameError or TypeError.
+  void* (*find)(Context&, const char* name, const std::type_info& type);
+  // The same, or null.
+  void* (*look)(Context&, const char* name, const std::type_info& type);
+  // Stores a variable, in place of what was there.
+  void (*put)(Context&, const char* name, const std::type_info& type, std::size_t (*bytes)(const void*), std::shared_ptr<void> value);
+  // The snippet has come to its end without a value, or its value is not as large as the program's of that type.
+  void (*fail)(Context&, bool wrong_size);
+  const std::vector<std::string>* arguments;
+  std::size_t result_size;
+  int id;
+  int size;
+  int line;          // of the statement that runs
+  const char* file;  // and where that is
+};
+
+// The snippet's entry point. `result`: memory for its value.
+using Entry = void (*)(Context& context, void* result);
+inline constexpr const char* entry_name = "rankview_entry";
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+
+// The code that came as these bytes, which the process opens once and never closes: variables may be of its types. Thread-safe. Throws
+// UsageError if it cannot be opened.
+Entry loaded_code(const detail::CompiledCode& code);
+
+// Where the code was that has just thrown in this thread, as in " (<code>, line 3)", or nothing. Tells it once.
+std::string take_place_of_failure();
+
+}  // namespace rankview::execute
+
 #include <cxxabi.h>
 
 namespace rankview::engine {
@@ -17338,8 +17815,9 @@ std::string current_type() {
 
 }  // namespace
 
-wire::Failure describe_current_exception() {
-  static_cast<void>(detail::caught());
+namespace {
+
+wire::Failure describe_exception() {
   using enum wire::FailureKind;
   try {
     throw;
@@ -17370,6 +17848,15 @@ wire::Failure describe_current_exception() {
   } catch (...) {
     return {exception, current_type(), "thrown, and not derived from std::exception, so there is no message"};
   }
+}
+
+}  // namespace
+
+wire::Failure describe_current_exception() {
+  static_cast<void>(detail::caught());
+  wire::Failure failure = describe_exception();
+  failure.message += execute::take_place_of_failure();
+  return failure;
 }
 
 std::string describe_uncaught() {
@@ -18709,6 +19196,1885 @@ void* Variables::at(std::string_view name, const std::type_info& type) const {
 
 }  // namespace rankview
 
+namespace rankview::execute {
+
+struct CompilerRun {
+  bool well = false;
+  std::string said;  // on stdout and stderr
+};
+
+// Runs a command in a process of its own, with no MPI about it, and waits. `scratch`: a directory for its files. Throws CompileError if it
+// cannot be started.
+CompilerRun run_compiler(const std::vector<std::string>& words, const std::string& scratch);
+
+}  // namespace rankview::execute
+
+#include <spawn.h>
+#include <sys/wait.h>
+
+namespace rankview::execute {
+namespace {
+
+// English, with plain quotes, is what is read.
+std::vector<std::string> environment_of_compiler(const std::string& scratch) {
+  constexpr std::array<std::string_view, 9> left_out{"OMPI_", "PMIX_",   "PMI_",      "ORTE_",  "OPAL_",
+                                                     "PRTE_", "LC_ALL=", "LANGUAGE=", "TMPDIR="};
+  std::vector<std::string> entries;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    bool wanted = true;
+    for (const std::string_view beginning : left_out) wanted = wanted && !std::string_view(*entry).starts_with(beginning);
+    if (wanted) entries.emplace_back(*entry);
+  }
+  entries.emplace_back("LC_ALL=C");
+  entries.push_back("TMPDIR=" + scratch);
+  return entries;
+}
+
+std::vector<char*> pointers_to(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Starts it with its output into the pipe; 0 or the error.
+int start(std::vector<std::string> words, const std::string& scratch, int output, pid_t& process) {
+  std::vector<std::string> environment = environment_of_compiler(scratch);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  sigset_t all;
+  sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setsigdefault(&attributes, &all);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  const int error =
+      ::posix_spawn(&process, words.front().c_str(), &actions, &attributes, pointers_to(words).data(), pointers_to(environment).data());
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  return error;
+}
+
+}  // namespace
+
+CompilerRun run_compiler(const std::vector<std::string>& words, const std::string& scratch) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw CompileError(std::string("the compiler cannot be started: ") + std::strerror(errno));
+  const isolation::Fd output(ends[0]);
+  isolation::Fd input(ends[1]);
+  pid_t process = 0;
+  const int error = start(words, scratch, input.get(), process);
+  if (error != 0) throw CompileError("the compiler " + words.front() + " cannot be started: " + std::strerror(error));
+  input.reset();
+  CompilerRun run;
+  std::array<char, 4096> part{};
+  while (true) {
+    const ssize_t count = ::read(output.get(), part.data(), part.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;
+    run.said.append(part.data(), static_cast<std::size_t>(count));
+  }
+  int status = 0;
+  pid_t ended = 0;
+  while ((ended = ::waitpid(process, &status, 0)) < 0 && errno == EINTR) continue;
+  // Where the program has children reaped by the system, nobody knows how it ended but by what it has made.
+  run.well = ended < 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  return run;
+}
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+
+// The errors in what GCC or clang has said of a program; see program.hpp. Those in headers, and in what was written here, are told of the
+// line of the code that has led to them. Pure.
+std::vector<CompileError::Message> errors_in(std::string_view said, std::string_view file);
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+struct Place {
+  std::string_view file;
+  int line = 0;
+  int column = 0;
+  std::string_view rest;  // of the text
+};
+
+std::optional<int> number_at(std::string_view& text) {
+  int number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end == text.data()) return std::nullopt;
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  return number;
+}
+
+// `file:3:5: ...`, where the file's own name may have colons.
+std::optional<Place> place_in(std::string_view text) {
+  for (std::size_t colon = text.find(':'); colon != std::string_view::npos; colon = text.find(':', colon + 1)) {
+    Place place{text.substr(0, colon), 0, 0, text.substr(colon + 1)};
+    const auto line = number_at(place.rest);
+    if (!line || !place.rest.starts_with(':')) continue;
+    place.line = *line;
+    place.rest.remove_prefix(1);
+    if (const auto column = number_at(place.rest); column && place.rest.starts_with(':')) {
+      place.column = *column;
+      place.rest.remove_prefix(1);
+    }
+    return place;
+  }
+  return std::nullopt;
+}
+
+std::string without(std::string text, std::string_view prefix, bool and_digits) {
+  for (std::size_t at = text.find(prefix); at != std::string::npos; at = text.find(prefix, at)) {
+    std::size_t end = at + prefix.size();
+    while (and_digits && end < text.size() && text[end] >= '0' && text[end] <= '9') ++end;
+    if (and_digits && text.compare(end, 2, "::") == 0) end += 2;
+    if (at >= 2 && text.compare(at - 2, 2, "::") == 0 && (at == 2 || text[at - 3] == '\'' || text[at - 3] == ' ')) at -= 2;
+    text.erase(at, end - at);
+  }
+  return text;
+}
+
+// The compiler's words without the names that only make the program work.
+std::string plain(std::string_view words) {
+  while (words.starts_with(' ')) words.remove_prefix(1);
+  std::string text = without(std::string(words), "rankview_space_", true);
+  text = without(std::move(text), "rankview_variables::", false);
+  return without(std::move(text), "rankview_snippet::", false);
+}
+
+// Of what was written here: why it was.
+std::string why_not(std::string_view file, std::string_view words) {
+  file.remove_prefix(made_here_prefix.size());
+  constexpr std::string_view of_variable = "variable:";
+  if (file.starts_with(of_variable))
+    return "the engines' variable " + std::string(file.substr(of_variable.size())) +
+           " is of a type that the code does not know; include its header: " + plain(words);
+  return file == "include" ? "Options::execute_include: " + plain(words) : plain(words);
+}
+
+}  // namespace
+
+std::vector<CompileError::Message> errors_in(std::string_view said, std::string_view file) {
+  std::vector<CompileError::Message> errors;
+  CompileError::Message from;  // the line of the code that the next error comes from, as GCC tells it
+  bool elsewhere = false;      // the last error was in a header, and clang tells of the code's line behind it
+  while (!said.empty()) {
+    const std::size_t end = said.find('\n');
+    const std::string_view line = said.substr(0, end);
+    said.remove_prefix(end == std::string_view::npos ? said.size() : end + 1);
+    const auto place = place_in(line);
+    if (!place) continue;
+    const bool of_code = place->file == file;
+    std::string_view words = place->rest;
+    for (const std::string_view kind : {" error:", " fatal error:"}) {
+      if (!words.starts_with(kind)) continue;
+      words.remove_prefix(kind.size());
+      CompileError::Message error{std::string(file), place->line, place->column, plain(words)};
+      if (!of_code) {
+        error.line = from.line;
+        error.column = from.column;
+        if (place->file.starts_with(made_here_prefix)) error.text = why_not(place->file, words);
+      }
+      elsewhere = !of_code && from.line == 0;
+      from = {};
+      errors.push_back(std::move(error));
+      break;
+    }
+    if (words.data() != place->rest.data() || !of_code) continue;
+    if (words.find("required from") != std::string_view::npos) {
+      from.line = place->line;
+      from.column = place->column;
+    } else if (elsewhere && words.starts_with(" note:")) {
+      errors.back().line = place->line;
+      errors.back().column = place->column;
+      elsewhere = false;
+    }
+  }
+  return errors;
+}
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string environment(const char* name) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? "" : text;
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(std::move(word));
+  return words;
+}
+
+// The path of a program, or nothing.
+std::string found(const std::string& program) {
+  if (program.empty()) return "";
+  if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0 ? program : "";
+  std::istringstream path(environment("PATH"));
+  for (std::string directory; std::getline(path, directory, ':');) {
+    std::string file = directory;
+    file += '/';
+    file += program;
+    if (::access(file.c_str(), X_OK) == 0 && !fs::is_directory(file)) return file;
+  }
+  return "";
+}
+
+// Of the family that this was compiled by first, since what they make of the standard library's types must be the same.
+std::vector<std::string> candidates() {
+  std::vector<std::string> all;
+#ifdef RANKVIEW_CXX_COMPILER
+  all.emplace_back(RANKVIEW_CXX_COMPILER);
+#endif
+#ifdef __clang__
+  all.insert(all.end(), {"clang++-" + std::to_string(__clang_major__), "clang++", "c++", "g++"});
+#else
+  all.insert(all.end(), {"g++-" + std::to_string(__GNUC__), "g++", "c++", "clang++"});
+#endif
+  return all;
+}
+
+std::vector<std::string> find_compiler() {
+  if (const std::string wanted = environment("RANKVIEW_CXX"); !wanted.empty()) {
+    std::vector<std::string> words = words_of(wanted);
+    if (!words.empty()) words.front() = found(words.front());
+    if (words.empty() || words.front().empty())
+      throw CompileError("RANKVIEW_CXX should name a C++ compiler on rank 0's host, and is \"" + wanted + "\", which is no program there");
+    return words;
+  }
+  for (const std::string& candidate : candidates()) {
+    if (std::string path = found(candidate); !path.empty()) return {std::move(path)};
+  }
+  throw CompileError(
+      "there is no C++ compiler on rank 0's host, which execute() and run() need: install g++ or clang++, or name one in RANKVIEW_CXX");
+}
+
+// A directory of its own that can be written to, removed at the end.
+class Scratch {
+ public:
+  Scratch() {
+    for (const std::string& parent : {environment("TMPDIR"), std::string("/tmp"), std::string("/dev/shm"), std::string(".")}) {
+      if (parent.empty()) continue;
+      std::string path = parent + "/rankview.XXXXXX";
+      if (::mkdtemp(path.data()) == nullptr) continue;
+      path_ = path;
+      // A file system may be full and have room for a directory.
+      std::ofstream probe(path_ + "/probe");
+      probe << std::string(std::size_t{1} << 18, ' ') << std::flush;
+      if (probe) return;
+      remove();
+    }
+    throw CompileError(
+        "there is no directory to compile in: TMPDIR, /tmp, /dev/shm and the working directory cannot be written to, or are full");
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() { remove(); }
+
+  [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  void remove() const {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+
+  std::string path_;
+};
+
+// Where headers that were compiled beforehand are kept from run to run, or nothing.
+std::string kept_directory() {
+  std::string parent = environment("XDG_CACHE_HOME");
+  if (parent.empty() && !environment("HOME").empty()) parent = environment("HOME") + "/.cache";
+  if (parent.empty()) return "";
+  const std::string path = parent + "/rankview";
+  std::error_code error;
+  fs::create_directories(path, error);
+  struct stat status {};
+  const bool ours = ::stat(path.c_str(), &status) == 0 && status.st_uid == ::geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+  return ours && ::access(path.c_str(), W_OK) == 0 ? path : "";
+}
+
+// Names a text: FNV-1a, as hexadecimal digits.
+std::string digest(const std::string& text) {
+  std::uint64_t value = 0xcbf29ce484222325U;
+  for (const char c : text) value = (value ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  std::ostringstream out;
+  out << std::hex << value;
+  return out.str();
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text << std::flush;
+  return static_cast<bool>(out);
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+class InstalledCompiler final : public Compiler {
+ public:
+  Result compile(const std::string& prelude, const std::string& program) override {
+    begin();
+    if (prelude_.empty()) prepare(prelude);
+    const std::string source = scratch_->file("code.cpp");
+    const std::string library = scratch_->file("code.so");
+    if (!write_file(source, program)) throw CompileError("there is no room for the code in " + scratch_->path());
+    std::vector<std::string> words = command_;
+    words.insert(words.end(), flags_.begin(), flags_.end());
+    words.insert(words.end(), prelude_.begin(), prelude_.end());
+    words.insert(words.end(), {"-shared", "-Wl,--build-id", "-Wl,-s", "-pipe", "-x", "c++", source, "-o", library});
+    const CompilerRun ran = run_compiler(words, scratch_->path());
+    Result result{"", ran.said};
+    if (ran.well) result.library = read_file(library);
+    ::unlink(source.c_str());
+    ::unlink(library.c_str());
+    return result;
+  }
+
+ private:
+  void begin() {
+    if (scratch_) return;
+    command_ = find_compiler();
+    scratch_.emplace();
+    std::vector<std::string> words = command_;
+    words.emplace_back("--version");
+    version_ = run_compiler(words, scratch_->path()).said;
+    clang_ = version_.find("clang") != std::string::npos;
+    flags_ = {"-std=c++20",
+              "-O2",
+              "-fPIC",
+              "-w",
+              "-fvisibility=hidden",
+              clang_ ? "-fno-color-diagnostics" : "-fdiagnostics-color=never",
+              clang_ ? "-fno-caret-diagnostics" : "-fno-diagnostics-show-caret"};
+    flags_.emplace_back(clang_ ? "-fbracket-depth=100000" : "-fno-gnu-unique");
+#ifdef _GLIBCXX_USE_CXX11_ABI
+    flags_.push_back("-D_GLIBCXX_USE_CXX11_ABI=" + std::to_string(_GLIBCXX_USE_CXX11_ABI));
+#endif
+#ifdef _GLIBCXX_DEBUG
+    flags_.emplace_back("-D_GLIBCXX_DEBUG");
+#endif
+#ifdef _LIBCPP_VERSION
+    flags_.emplace_back("-stdlib=libc++");
+#endif
+    for (std::string& flag : words_of(environment("RANKVIEW_CXXFLAGS"))) flags_.push_back(std::move(flag));
+  }
+
+  // The header and what the compiler makes of it beforehand: from an earlier run, or made now and kept for others. Each file comes to its
+  // place whole, so that jobs may do this at the same time.
+  void prepare(const std::string& prelude) {
+    std::string all = prelude + version_;
+    for (const std::string& word : command_) all += "\n" + word;
+    for (const std::string& flag : flags_) all += "\n" + flag;
+    const std::string name = "prelude-" + digest(all) + ".hpp";
+    std::string directory = kept_directory();
+    if (directory.empty() || !place(directory, name, prelude)) {
+      directory = scratch_->path();
+      if (!place(directory, name, prelude)) throw CompileError("there is no room for the code in " + directory);
+    }
+    const std::string header = directory + "/" + name;
+    const std::string made = header + (clang_ ? ".pch" : ".gch");
+    const bool there = ::access(made.c_str(), R_OK) == 0 || make(header, made);
+    if (clang_ && there) {
+      prelude_ = {"-include-pch", made};
+    } else {
+      // GCC looks for the other file by itself.
+      prelude_ = {"-include", header};
+    }
+  }
+
+  static bool place(const std::string& directory, const std::string& name, const std::string& text) {
+    const std::string path = directory + "/" + name;
+    if (::access(path.c_str(), R_OK) == 0) return true;
+    const std::string fresh = path + "." + std::to_string(::getpid());
+    if (write_file(fresh, text) && ::rename(fresh.c_str(), path.c_str()) == 0) return true;
+    ::unlink(fresh.c_str());
+    return false;
+  }
+
+  bool make(const std::string& header, const std::string& made) {
+    const std::string fresh = made + "." + std::to_string(::getpid());
+    std::vector<std::string> words = command_;
+    words.insert(words.end(), flags_.begin(), flags_.end());
+    words.insert(words.end(), {"-x", "c++-header", header, "-o", fresh});
+    if (run_compiler(words, scratch_->path()).well && ::rename(fresh.c_str(), made.c_str()) == 0) return true;
+    ::unlink(fresh.c_str());
+    return false;
+  }
+
+  std::vector<std::string> command_;
+  std::vector<std::string> flags_;
+  std::vector<std::string> prelude_;  // the flags for it
+  std::string version_;
+  bool clang_ = false;
+  std::optional<Scratch> scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Compiler> installed_compiler() { return std::make_unique<InstalledCompiler>(); }
+
+}  // namespace rankview::execute
+
+#include <initializer_list>
+
+namespace rankview::execute {
+namespace {
+
+constexpr auto no_token = static_cast<std::size_t>(-1);
+
+std::string_view closing(std::string_view bracket) {
+  if (bracket == "(") return ")";
+  if (bracket == "[") return "]";
+  return bracket == "{" ? "}" : "";
+}
+
+// The word behind the # of a directive.
+std::string_view word_of(const Token& directive) {
+  const std::size_t begin = directive.text.find_first_not_of(" \t", 1);
+  if (begin == std::string_view::npos) return "";
+  return directive.text.substr(begin, directive.text.find_first_of(" \t\r\n\"<(", begin) - begin);
+}
+
+}  // namespace
+
+TopLevel::TopLevel(std::string_view source) : source_(source), tokens_(tokens_of(source)) {
+  balance();
+  if (unbalanced_.empty()) split();
+}
+
+std::string_view TopLevel::text(std::size_t begin, std::size_t end) const {
+  if (begin == end) return {};
+  const Token& last = tokens_[end - 1];
+  return source_.substr(tokens_[begin].offset, last.offset + last.text.size() - tokens_[begin].offset);
+}
+
+std::string_view TopLevel::text(const Item& item) const {
+  const bool ends_itself = item.kind == ItemKind::assignment || item.kind == ItemKind::statement;
+  return text(item.begin, ends_itself && is(item.end - 1, ";") ? item.end - 1 : item.end);
+}
+
+bool TopLevel::is_any(std::size_t at, std::initializer_list<std::string_view> words) const {
+  return at < tokens_.size() && std::find(words.begin(), words.end(), tokens_[at].text) != words.end();
+}
+
+bool TopLevel::is_name(std::size_t at) const {
+  return at < tokens_.size() && tokens_[at].kind == TokenKind::name && !is_keyword(tokens_[at].text);
+}
+
+bool TopLevel::begins_with(const Item& item, std::string_view word) const { return item.begin < item.end && is(item.begin, word); }
+
+// ---- brackets ----------------------------------------------------------------------------------------------------------------
+
+void TopLevel::balance() {
+  partner_.assign(tokens_.size(), no_token);
+  std::vector<std::size_t> open;
+  const auto complain = [this](std::size_t at, const std::string& why) {
+    unbalanced_.push_back({tokens_[at].line, tokens_[at].column, "'" + std::string(tokens_[at].text) + "' " + why});
+  };
+  for (std::size_t i = 0; i < tokens_.size(); ++i) {
+    if (tokens_[i].kind != TokenKind::sign) continue;
+    if (!closing(tokens_[i].text).empty()) {
+      open.push_back(i);
+    } else if (is_any(i, {")", "]", "}"})) {
+      if (open.empty()) return complain(i, "closes nothing");
+      if (closing(tokens_[open.back()].text) != tokens_[i].text) return complain(open.back(), "is not closed");
+      partner_[i] = open.back();
+      partner_[open.back()] = i;
+      open.pop_back();
+    }
+  }
+  if (!open.empty()) complain(open.back(), "is not closed");
+}
+
+std::size_t TopLevel::behind(std::size_t at) const {
+  if (at >= tokens_.size()) return tokens_.size();
+  return partner_[at] == no_token || partner_[at] < at ? at + 1 : partner_[at] + 1;
+}
+
+// Of `<...>`, as in a type; `at` itself where it is none.
+std::size_t TopLevel::behind_angles(std::size_t at) const {
+  if (!is(at, "<")) return at;
+  int depth = 0;
+  for (std::size_t i = at; i < tokens_.size() && !is_any(i, {";", "{", "}"}); i = behind(i)) {
+    if (is(i, "<")) ++depth;
+    if (is(i, ">")) --depth;
+    if (is(i, ">>")) depth -= 2;
+    if (depth <= 0) return i + 1;
+  }
+  return at;
+}
+
+std::size_t TopLevel::behind_semicolon(std::size_t at) const {
+  while (at < tokens_.size() && !is(at, ";")) at = behind(at);
+  return std::min(at + 1, tokens_.size());
+}
+
+// ---- items -------------------------------------------------------------------------------------------------------------------
+
+void TopLevel::split() {
+  for (std::size_t at = 0; at < tokens_.size();) {
+    if (is(at, ";")) {
+      ++at;
+      continue;
+    }
+    const Item item = next_item(at);
+    items_.push_back(item);
+    at = item.end;
+  }
+}
+
+// One directive, or all from an #if to its #endif.
+Item TopLevel::directive(std::size_t at) const {
+  const std::string_view word = word_of(tokens_[at]);
+  if (word == "pragma") return {ItemKind::statement, at, at + 1};
+  if (!word.starts_with("if")) return {ItemKind::preamble, at, at + 1};
+  int depth = 0;
+  bool alone = true;  // there is nothing else in it
+  for (std::size_t end = at; end < tokens_.size(); ++end) {
+    if (tokens_[end].kind != TokenKind::directive) {
+      alone = false;
+      continue;
+    }
+    if (word_of(tokens_[end]).starts_with("if")) ++depth;
+    if (word_of(tokens_[end]) == "endif" && --depth == 0) return {alone ? ItemKind::preamble : ItemKind::statement, at, end + 1};
+  }
+  return {ItemKind::preamble, at, at + 1};
+}
+
+std::size_t TopLevel::behind_statement(std::size_t at) const {
+  if (is(at, "{")) return behind(at);
+  if (is(at, "if")) {
+    while (true) {
+      at += is(at + 1, "constexpr") || is(at + 1, "consteval") ? 2 : 1;
+      at = behind_statement(is(at, "(") ? behind(at) : at);
+      if (!is(at, "else")) return at;
+      if (!is(++at, "if")) return behind_statement(at);
+    }
+  }
+  if (is_any(at, {"for", "while", "switch"})) return behind_statement(is(at + 1, "(") ? behind(at + 1) : at + 1);
+  if (is(at, "do")) return behind_semicolon(behind_statement(at + 1));
+  if (is(at, "try")) {
+    for (at = behind(at + 1); is(at, "catch");) at = behind(behind(at + 1));
+    return at;
+  }
+  return behind_semicolon(at);
+}
+
+// What may come before a declaration's type, or instead of it.
+std::size_t TopLevel::behind_specifiers(std::size_t at) const {
+  while (at < tokens_.size()) {
+    if (is(at, "template")) {
+      at = behind_angles(at + 1);
+      if (is(at, "requires") && is(at + 1, "(")) at = behind(at + 1);
+    } else if (is(at, "[") && is(at + 1, "[")) {
+      at = behind(at);
+    } else if (is_any(at, {"static", "inline", "constexpr", "consteval", "constinit", "extern", "thread_local", "virtual", "explicit"})) {
+      ++at;
+    } else {
+      return at;
+    }
+  }
+  return at;
+}
+
+std::size_t TopLevel::behind_function(std::size_t at, std::size_t& name) const {
+  bool parameters = false;
+  for (std::size_t i = at; i < tokens_.size(); i = behind(i)) {
+    const bool of_operator = i > at && is(i - 1, "operator");
+    if (is(i, ";") || (is(i, "=") && !of_operator)) return 0;
+    if (is(i, "{")) return parameters ? behind(i) : 0;
+    if (is(i, "(") && i > at + 1 && !parameters) {
+      const bool named = is_name(i - 1) || is_any(i - 1, {">", ">>"}) || (i > at + 2 && is(i - 2, "operator")) || of_operator;
+      // A type comes before the name, and no operator that a type cannot have.
+      if (!named || is_any(i - 2, {".", "->", "+", "-", "/", "<<", "==", "?"})) return 0;
+      parameters = true;
+      name = i - 1;
+    }
+  }
+  return 0;
+}
+
+Item TopLevel::next_item(std::size_t at) const {
+  if (tokens_[at].kind == TokenKind::directive) return directive(at);
+  if (is(at, "using") && is(at + 1, "namespace")) return {ItemKind::preamble, at, behind_semicolon(at)};
+  if (is_any(at, {"if", "for", "while", "switch", "do", "try", "{"})) return {ItemKind::statement, at, behind_statement(at)};
+  if (is_any(at, {"return", "throw", "goto", "delete", "break", "continue", "co_return", "co_await", "static_assert"}))
+    return {ItemKind::statement, at, behind_semicolon(at)};
+  if (is_any(at, {"using", "typedef", "concept"})) return {ItemKind::declaration, at, behind_semicolon(at)};
+  const bool inline_namespace = is(at, "inline") && is(at + 1, "namespace");
+  if (is(at, "namespace") || inline_namespace || (is(at, "extern") && at + 1 < tokens_.size() && tokens_[at + 1].kind == TokenKind::text)) {
+    std::size_t end = at;
+    while (end < tokens_.size() && !is_any(end, {"{", ";"})) ++end;
+    return {ItemKind::declaration, at, behind(end)};
+  }
+  const std::size_t type = behind_specifiers(at);
+  std::size_t name = 0;
+  if (const std::size_t end = behind_function(type, name); end != 0) return {ItemKind::declaration, at, end};
+  const bool of_class = is_any(type, {"struct", "class", "union", "enum"});
+  const bool to_live = is_any(at, {"template", "inline", "constexpr", "constinit", "consteval", "extern"});
+  if (of_class || to_live) return {ItemKind::declaration, at, behind_semicolon(at)};
+  const std::size_t end = behind_semicolon(at);
+  return {assigns(at, end) ? ItemKind::assignment : ItemKind::statement, at, end};
+}
+
+bool TopLevel::assigns(std::size_t begin, std::size_t end) const {
+  if (!is_name(begin) || !is(begin + 1, "=") || begin + 2 >= end || is(begin + 2, ";")) return false;
+  for (std::size_t i = begin + 2; i < end; i = behind(i)) {
+    if (is(i, ",")) return false;
+  }
+  return true;
+}
+
+// ---- names -------------------------------------------------------------------------------------------------------------------
+
+std::vector<Declared> TopLevel::declared(const Item& item) const {
+  std::vector<Declared> names;
+  const auto add = [&](std::size_t at, bool is_namespace = false) {
+    if (is_name(at)) names.push_back({std::string(tokens_[at].text), is_namespace});
+  };
+  std::size_t at = behind_specifiers(item.begin);
+  if (is(at, "namespace")) {
+    add(at + 1, true);
+    return names;
+  }
+  if (is(at, "concept")) {
+    add(at + 1);
+    return names;
+  }
+  if (is(at, "using")) {
+    if (is(at + 2, "=")) {
+      add(at + 1);
+    } else {
+      add(item.end - 2);
+    }
+    return names;
+  }
+  std::size_t name = 0;
+  if (behind_function(at, name) != 0) {
+    // What is defined outside of its class is known with that.
+    if (!is(name - 1, "operator") && !is(name - 1, "::")) add(name);
+    return names;
+  }
+  if (is_any(at, {"struct", "class", "union", "enum"})) {
+    const bool unscoped = is(at, "enum") && !is_any(at + 1, {"class", "struct"});
+    for (++at; at < item.end && !is_name(at); at = behind(at)) {
+      if (is_any(at, {"{", ";"})) break;
+    }
+    add(at);
+    while (at < item.end && !is_any(at, {"{", ";"})) ++at;
+    if (!unscoped || !is(at, "{")) return names;
+    const std::size_t end = behind(at) - 1;
+    for (std::size_t i = at + 1; i < end; i = behind(i)) {
+      if (i == at + 1 || is(i - 1, ",")) add(i);
+    }
+    return names;
+  }
+  if (is(at, "typedef")) {
+    for (std::size_t i = item.begin; i + 1 < item.end; ++i) {
+      if (is(i, "(") && is(i + 1, "*")) {
+        add(i + 2);
+        return names;
+      }
+    }
+    add(item.end - 2);
+    return names;
+  }
+  for (std::size_t i = at; i < item.end; i = behind(i)) {
+    if (!is_any(i, {"=", "{", ";", "("}) || i == at) continue;
+    add(i - 1);
+    break;
+  }
+  return names;
+}
+
+// Behind what looks like a type; `at` itself if nothing does.
+std::size_t TopLevel::behind_type(std::size_t at) const {
+  const std::size_t begin = at;
+  bool named = false;
+  while (at < tokens_.size()) {
+    if (is_any(at, {"const", "volatile", "static", "thread_local", "constexpr", "typename", "struct", "class", "enum", "union"})) {
+      ++at;
+    } else if (is_any(at, {"unsigned", "signed", "long", "short", "int", "char", "double", "float", "bool", "auto", "void", "wchar_t",
+                           "char8_t", "char16_t", "char32_t"})) {
+      named = true;
+      ++at;
+    } else if (is(at, "decltype") && !named) {
+      named = true;
+      at = behind(at + 1);
+    } else if ((is_name(at) || is(at, "::")) && !named) {
+      if (is(at, "::")) ++at;
+      at = behind_angles(at + 1);
+      while (is(at, "::")) at = behind_angles(at + 2);
+      named = true;
+    } else if (named && is_any(at, {"*", "&", "&&"})) {
+      ++at;
+    } else {
+      break;
+    }
+  }
+  return named ? at : begin;
+}
+
+std::vector<std::string> TopLevel::locals(const Item& item) const {
+  std::vector<std::string> names;
+  if (item.kind != ItemKind::statement) return names;
+  std::size_t at = behind_type(item.begin);
+  if (at == item.begin) return names;
+  if (is(at, "[")) {
+    for (std::size_t i = at + 1; i + 1 < behind(at); ++i) {
+      if (is_name(i)) names.emplace_back(tokens_[i].text);
+    }
+    return names;
+  }
+  if (!is_name(at) || !(at + 1 == item.end || is_any(at + 1, {"=", ";", "(", "{", "[", ","}))) return names;
+  // `a * b` is a product, unless a is a type for sure.
+  const auto of_types = [](const Token& token) { return is_keyword(token.text) || token == ">" || token == "::"; };
+  const auto* const first = &tokens_[item.begin];
+  if (is_any(at - 1, {"*", "&", "&&"}) && !is(at + 1, "=") && std::none_of(first, &tokens_[at], of_types)) return names;
+  names.emplace_back(tokens_[at].text);
+  for (; at < item.end; at = behind(at)) {
+    if (is(at, ",") && is_name(at + 1) && (at + 2 == item.end || is_any(at + 2, {"=", ";", "(", "{", "[", ","})))
+      names.emplace_back(tokens_[at + 1].text);
+  }
+  return names;
+}
+
+std::vector<std::string> TopLevel::names(std::size_t begin, std::size_t end) const {
+  std::vector<std::string> all;
+  for (std::size_t i = begin; i < end; ++i) {
+    if (!is_name(i) || is(i + 1, "::") || (i > 0 && is_any(i - 1, {".", "->", "::", ".*"}))) continue;
+    all.emplace_back(tokens_[i].text);
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+bool TopLevel::is_expression(const Item& item) const {
+  if (item.kind != ItemKind::statement || tokens_[item.begin].kind == TokenKind::directive) return false;
+  if (is_any(item.begin, {"if", "for", "while", "switch", "do", "try", "{", "return", "throw", "goto", "delete", "break", "continue",
+                          "co_return", "static_assert", "asm"}))
+    return false;
+  return locals(item).empty();
+}
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+constexpr std::string_view space_prefix = "rankview_space_";
+
+// Blocks that a type's text names.
+std::vector<int> blocks_in(std::string_view type) {
+  std::vector<int> blocks;
+  for (std::size_t at = type.find(space_prefix); at != std::string_view::npos; at = type.find(space_prefix, at + 1))
+    blocks.push_back(std::atoi(std::string(type.substr(at + space_prefix.size(), 9)).c_str()));
+  return blocks;
+}
+
+}  // namespace
+
+std::string as_literal(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c == '\n' ? ' ' : c;
+  }
+  return quoted + "\"";
+}
+
+std::string placed(std::string_view file, const Token& first, std::string_view text) {
+  std::string all = "#line " + std::to_string(first.line) + " " + as_literal(file) + "\n";
+  all.append(static_cast<std::size_t>(first.column) - 1, ' ');
+  all += text;
+  return all + "\n";
+}
+
+std::string made_here(std::string_view why) { return "#line 1 " + as_literal(std::string(made_here_prefix) + std::string(why)) + "\n"; }
+
+std::string space_of(int block) { return std::string(space_prefix) + std::to_string(block); }
+
+void Library::begin_with(const std::string& header) { macros_.push_back(made_here("include") + "#include \"" + header + "\"\n"); }
+
+bool Library::add_preamble(const std::string& text, std::string_view word) {
+  std::vector<std::string>& all = word.find("include") != std::string_view::npos && word.starts_with('#') ? includes_ : macros_;
+  if (std::find(all.begin(), all.end(), text) != all.end()) return false;
+  all.push_back(text);
+  return true;
+}
+
+Library::Added Library::add(std::string_view file, const TopLevel& code) {
+  Added added;
+  Block block;
+  for (const Item& item : code.items()) {
+    const std::string text = placed(file, code.tokens()[item.begin], code.text(item));
+    if (item.kind == ItemKind::preamble && add_preamble(text, code.text(item))) added.lines.push_back(text);
+    if (item.kind != ItemKind::declaration) continue;
+    block.text += text;
+    for (Declared& declared : code.declared(item)) block.declared.push_back(std::move(declared));
+    for (std::string& name : code.names(item)) block.names.push_back(std::move(name));
+  }
+  if (block.text.empty()) return added;
+  const auto own = [&block](const std::string& name) {
+    return std::any_of(block.declared.begin(), block.declared.end(), [&name](const Declared& declared) { return declared.name == name; });
+  };
+  std::erase_if(block.names, own);
+  for (const std::string& name : block.names) {
+    if (const int from = declares(name); from != 0) block.imports[name] = from;
+  }
+  const auto same = std::find_if(blocks_.begin(), blocks_.end(),
+                                 [&block](const Block& other) { return other.text == block.text && other.imports == block.imports; });
+  block.number = same == blocks_.end() ? static_cast<int>(blocks_.size()) + 1 : same->number;
+  for (const Declared& declared : block.declared) {
+    std::vector<int>& blocks = declared_in_[declared.name];
+    std::erase(blocks, block.number);
+    blocks.push_back(block.number);
+  }
+  added.block = block.number;
+  if (same == blocks_.end()) blocks_.push_back(std::move(block));
+  return added;
+}
+
+void Library::forget(const Added& added) {
+  for (auto& [name, blocks] : declared_in_) std::erase(blocks, added.block);
+  for (const std::string& line : added.lines) {
+    std::erase(includes_, line);
+    std::erase(macros_, line);
+  }
+}
+
+std::vector<std::string> Library::names() const {
+  std::vector<std::string> all;
+  for (const Block& block : blocks_) all.insert(all.end(), block.names.begin(), block.names.end());
+  return all;
+}
+
+int Library::declares(const std::string& name) const {
+  const auto found = declared_in_.find(name);
+  return found == declared_in_.end() || found->second.empty() ? 0 : found->second.back();
+}
+
+bool Library::is_namespace(int number, const std::string& name) const {
+  const std::vector<Declared>& all = block(number).declared;
+  return std::find(all.begin(), all.end(), Declared{name, true}) != all.end();
+}
+
+std::set<int> Library::needed(const std::vector<std::string>& names, const std::vector<std::string>& types) const {
+  std::set<int> all;
+  std::vector<int> open;
+  open.reserve(names.size());
+  for (const std::string& name : names) open.push_back(declares(name));
+  for (const std::string& type : types) {
+    const std::vector<int> named = blocks_in(type);
+    open.insert(open.end(), named.begin(), named.end());
+  }
+  while (!open.empty()) {
+    const int number = open.back();
+    open.pop_back();
+    if (number < 1 || number > static_cast<int>(blocks_.size()) || !all.insert(number).second) continue;
+    for (const auto& [name, from] : block(number).imports) open.push_back(from);
+  }
+  return all;
+}
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+using Key = std::array<std::uint64_t, 2>;
+
+// What is open. Never destroyed.
+struct Opened {
+  std::mutex mutex;
+  std::map<Key, Entry> entries;
+};
+Opened& opened() {
+  static Opened& all = *std::make_unique<Opened>().release();
+  return all;
+}
+
+bool write_all(int file, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(file, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+// A path to an open file by which the loader has not come to any other: it knows what it has loaded by its path, and numbers of files are
+// used again.
+std::string fresh_path(int file, std::size_t number) {
+  std::string path = "/proc/self/fd";
+  for (; number != 0; number /= 2) path += number % 2 == 0 ? "/." : "//.";
+  return path + "/" + std::to_string(file);
+}
+
+// What the loader says, with the name of what it misses as it is in C++.
+std::string loader_error() {
+  const char* const said = ::dlerror();
+  std::string text = said == nullptr ? "it does not say why" : said;
+  constexpr std::string_view before = "undefined symbol: ";
+  if (const std::size_t at = text.find(before); at != std::string::npos) {
+    const std::string symbol = text.substr(at + before.size());
+    return "it wants " + engine::type_name(symbol.substr(0, symbol.find_first_of(" ,")).c_str()) +
+           ", which neither it nor the program has (of a program, code sees what it exports: link it with -rdynamic)";
+  }
+  return text;
+}
+
+Entry entry_of(void* library) {
+  void* const entry = library == nullptr ? nullptr : ::dlsym(library, entry_name);
+  if (entry == nullptr) throw UsageError("the code cannot be loaded: " + loader_error());
+  return reinterpret_cast<Entry>(entry);
+}
+
+// Where memory must not be run: by a file that is gone at once.
+Entry open_as_file(const std::string& bytes) {
+  const char* const wanted = std::getenv("TMPDIR");
+  std::string path = std::string(wanted == nullptr || *wanted == '\0' ? "/tmp" : wanted) + "/rankview.XXXXXX";
+  const isolation::Fd file(::mkostemp(path.data(), O_CLOEXEC));
+  if (!file || !write_all(file.get(), bytes)) throw UsageError("the code cannot be loaded: there is no place for it");
+  void* const library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  ::unlink(path.c_str());
+  return entry_of(library);
+}
+
+Entry open_library(const std::string& bytes, std::size_t number) {
+  const isolation::Fd file(::memfd_create("rankview", MFD_CLOEXEC));
+  if (!file || !write_all(file.get(), bytes)) return open_as_file(bytes);
+  void* const library = ::dlopen(fresh_path(file.get(), number).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr && ::access("/proc/self/fd", X_OK) != 0) return open_as_file(bytes);
+  return entry_of(library);
+}
+
+thread_local std::string place_of_failure;
+
+}  // namespace
+
+Entry loaded_code(const detail::CompiledCode& code) {
+  Opened& all = opened();
+  const std::lock_guard guard(all.mutex);
+  const Key key{code.key[0], code.key[1]};
+  if (const auto known = all.entries.find(key); known != all.entries.end()) return known->second;
+  if (code.bytes.empty()) throw UsageError("the code to run is not on this engine, and did not come with the task");
+  const Entry entry = open_library(code.bytes, all.entries.size() + 1);
+  all.entries.emplace(key, entry);
+  return entry;
+}
+
+std::string take_place_of_failure() { return std::exchange(place_of_failure, {}); }
+
+// What engines have for a snippet that runs.
+namespace {
+
+struct Running final : Context {
+  Variables& variables;
+  std::vector<std::shared_ptr<void>> replaced;  // the snippet may refer to them
+};
+
+Variables& variables_of(Context& context) { return static_cast<Running&>(context).variables; }
+
+void* find_variable(Context& context, const char* name, const std::type_info& type) {
+  const Variables::Variable& variable = variables_of(context).raw(name);
+  if (*variable.type->type == type) return variable.value.get();
+  throw TypeError("variable \"" + std::string(name) + "\" is a " + engine::type_name(*variable.type->type) + ", not a " +
+                  engine::type_name(type) + ", as the code was compiled for");
+}
+
+void* look_for_variable(Context& context, const char* name, const std::type_info& type) {
+  if (!variables_of(context).contains(name)) return nullptr;
+  const Variables::Variable& variable = variables_of(context).raw(name);
+  return *variable.type->type == type ? variable.value.get() : nullptr;
+}
+
+template <class... T>
+const detail::VariableType* one_of(const std::type_info& type) {
+  const detail::VariableType* found = nullptr;
+  static_cast<void>(((*detail::variable_type<T>.type == type && (found = &detail::variable_type<T>) != nullptr) || ...));
+  return found;
+}
+
+template <class... T>
+const detail::VariableType* one_of_these_or_vectors(const std::type_info& type) {
+  const detail::VariableType* const found = one_of<T...>(type);
+  return found != nullptr ? found : one_of<std::vector<T>...>(type);
+}
+
+// Of a variable that code makes: as the program would have it, where it is known how.
+const detail::VariableType& type_of_variable(const Variables& variables, const std::type_info& type, std::size_t (*bytes)(const void*)) {
+  if (const auto* known = one_of_these_or_vectors<bool, char, int, unsigned, long, unsigned long, float, double, std::string>(type))
+    return *known;
+  for (const std::string& name : variables.names()) {
+    const detail::VariableType* const other = variables.raw(name).type;
+    if (*other->type == type) return *other;
+  }
+  static std::mutex mutex;
+  static auto& all = *std::make_unique<std::map<std::string, detail::VariableType>>().release();
+  const std::lock_guard guard(mutex);
+  return all.try_emplace(type.name(), detail::VariableType{&type, bytes, nullptr, nullptr}).first->second;
+}
+
+void put_variable(Context& context, const char* name, const std::type_info& type, std::size_t (*bytes)(const void*),
+                  std::shared_ptr<void> value) {
+  auto& running = static_cast<Running&>(context);
+  if (running.variables.contains(name)) running.replaced.push_back(running.variables.raw(name).value);
+  running.variables.put(name, type_of_variable(running.variables, type, bytes), std::move(value));
+}
+
+void fail_snippet(Context& context, bool wrong_size) {
+  if (wrong_size)
+    throw TypeError("the value is of " + std::to_string(context.result_size) +
+                    " bytes in the program, and not in the code: they are compiled with different flags or headers");
+  context.line = 0;
+  throw UsageError("the code has come to its end without a value: let it end with an expression, or return one");
+}
+
+}  // namespace
+}  // namespace rankview::execute
+
+namespace rankview::inline abi_0_1::detail {
+
+void run_code(const CompiledCode& code, void* result, std::size_t size) {
+  namespace execute = rankview::execute;
+  const execute::Entry entry = execute::loaded_code(code);
+  execute::Running running{{&execute::find_variable, &execute::look_for_variable, &execute::put_variable, &execute::fail_snippet,
+                            &code.arguments, size, this_engine::id(), this_engine::size(), 0, ""},
+                           this_engine::vars(),
+                           {}};
+  try {
+    entry(running, result);
+  } catch (...) {
+    if (running.line > 0) execute::place_of_failure = " (" + std::string(running.file) + ", line " + std::to_string(running.line) + ")";
+    throw;
+  }
+}
+
+std::vector<NamedType> types_of(const Variables& variables, const std::vector<std::string>& names) {
+  std::vector<NamedType> types;
+  for (const std::string& name : names) {
+    if (variables.contains(name)) types.push_back({name, engine::type_name(*variables.raw(name).type->type)});
+  }
+  return types;
+}
+
+}  // namespace rankview::detail
+
+namespace rankview::execute {
+
+// The header that every snippet begins with: the standard's headers, and what it reaches the engine by. It has nothing of rankview's own
+// headers, so that it takes little time to compile, and needs no file but what the compiler brings.
+std::string prelude();
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+// By name: what makes one header of all sources would take a line that includes one for its own.
+constexpr std::array<std::string_view, 47> standard_headers{
+    "algorithm", "array",    "bitset",        "chrono",        "cmath",      "complex", "cstdint",     "cstdio",   "cstdlib", "cstring",
+    "ctime",     "deque",    "exception",     "fstream",       "functional", "iomanip", "iostream",    "iterator", "limits",  "list",
+    "map",       "memory",   "mutex",         "new",           "numbers",    "numeric", "optional",    "queue",    "random",  "ranges",
+    "set",       "span",     "sstream",       "stack",         "stdexcept",  "string",  "string_view", "thread",   "tuple",   "type_traits",
+    "typeinfo",  "unistd.h", "unordered_map", "unordered_set", "utility",    "variant", "vector"};
+
+// Members of Context as in context.hpp.
+constexpr std::string_view rest_of_prelude = R"prelude(
+namespace rankview_snippet {
+
+template <class T>
+std::size_t bytes_of(const void* value) {
+  std::size_t bytes = sizeof(T);
+  if constexpr (requires(const T& v) { v.capacity() * sizeof(typename T::value_type); })
+    bytes += static_cast<const T*>(value)->capacity() * sizeof(typename T::value_type);
+  return bytes;
+}
+
+struct Context {
+  void* (*find)(Context&, const char* name, const std::type_info& type);
+  void* (*look)(Context&, const char* name, const std::type_info& type);
+  void (*put)(Context&, const char* name, const std::type_info& type, std::size_t (*bytes)(const void*), std::shared_ptr<void> value);
+  void (*fail)(Context&, bool wrong_size);
+  const std::vector<std::string>* arguments;
+  std::size_t result_size;
+  int id;
+  int size;
+  int line;
+  const char* file;
+
+  template <class T>
+  T& get(const char* name) {
+    return *static_cast<T*>(find(*this, name, typeid(T)));
+  }
+  template <class T>
+  T& assign(const char* name, T&& value) {
+    if constexpr (std::is_move_assignable_v<T>) {
+      if (void* const there = look(*this, name, typeid(T))) {
+        T& old = *static_cast<T*>(there);
+        old = std::move(value);
+        return old;
+      }
+    }
+    auto made = std::make_shared<T>(std::move(value));
+    T& fresh = *made;
+    put(*this, name, typeid(T), &bytes_of<T>, std::move(made));
+    return fresh;
+  }
+};
+
+template <class T>
+inline constexpr bool is_span = false;
+template <class T, std::size_t n>
+inline constexpr bool is_span<std::span<T, n>> = true;
+
+// A value as a variable keeps it: it owns its data, and a lambda without captures has a type that can be written.
+template <class V>
+auto kept(V&& value) {
+  using T = std::decay_t<V>;
+  if constexpr (std::is_same_v<T, const char*> || std::is_same_v<T, char*> || std::is_same_v<T, std::string_view>) {
+    return std::string(value);
+  } else if constexpr (is_span<T>) {
+    return std::vector<std::remove_cv_t<typename T::element_type>>(value.begin(), value.end());
+  } else if constexpr (std::is_class_v<T> && requires { +value; }) {
+    if constexpr (std::is_function_v<std::remove_pointer_t<decltype(+value)>>) {
+      return +value;
+    } else {
+      return T(std::forward<V>(value));
+    }
+  } else {
+    return T(std::forward<V>(value));
+  }
+}
+
+template <class T>
+using same = T;
+
+// A whole program.
+template <class R>
+R call_main(R (*main)(), const std::vector<std::string>&, const char*) {
+  return main();
+}
+template <class R, class C>
+R call_main(R (*main)(int, C), const std::vector<std::string>& arguments, const char* file) {
+  std::vector<std::string> words{file};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return main(static_cast<int>(words.size()), pointers.data());
+}
+inline void expect_zero(int code) {
+  if (code != 0) throw std::runtime_error("main() returned " + std::to_string(code));
+}
+
+}  // namespace rankview_snippet
+)prelude";
+
+}  // namespace
+
+std::string prelude() {
+  std::string text;
+  for (const std::string_view header : standard_headers) text += "#include <" + std::string(header) + ">\n";
+  return text + std::string(rest_of_prelude);
+}
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Whether code can say it.
+bool can_be_written(std::string_view type) {
+  return type.find("{lambda") == std::string_view::npos && type.find("{unnamed") == std::string_view::npos &&
+         type.find("(anonymous") == std::string_view::npos && type.find("'lambda") == std::string_view::npos &&
+         type.find("::$_") == std::string_view::npos;
+}
+
+[[noreturn]] void refuse(const Snippet& snippet, const Token& at, const std::string& why) {
+  throw CompileError({{snippet.file, at.line, at.column, why}});
+}
+
+// All names in the code but those of its local variables, also those before ::, which are none of variables but may be what an earlier
+// snippet has declared.
+std::vector<std::string> names_in(const TopLevel& code) {
+  const std::vector<Token>& tokens = code.tokens();
+  std::vector<std::string> names = code.names(0, tokens.size());
+  std::set<std::string> locals;
+  for (const Item& item : code.items()) {
+    for (std::string& name : code.locals(item)) locals.insert(std::move(name));
+  }
+  std::erase_if(names, [&locals](const std::string& name) { return locals.contains(name); });
+  for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+    if (tokens[i].kind == TokenKind::name && tokens[i + 1] == "::") names.emplace_back(tokens[i].text);
+  }
+  return names;
+}
+
+// Writes one program.
+class Writing {
+ public:
+  Writing(const Snippet& snippet, const Library& library, const std::vector<detail::NamedType>& variables)
+      : snippet_(snippet), code_(snippet.code), library_(library) {
+    for (const detail::NamedType& variable : variables) {
+      if (can_be_written(variable.type)) types_[variable.name] = variable.type;
+    }
+    if (snippet.block != 0) {
+      for (const Declared& declared : library.block(snippet.block).declared) types_.erase(declared.name);
+    }
+    find_blocks();
+    for (const char* const own : {"id", "size"}) {
+      if (!types_.contains(own) && library.declares(own) == 0) types_[own] = "const int";
+    }
+    if (!types_.contains("args") && library.declares("args") == 0) types_["args"] = "const std::vector<std::string>";
+  }
+
+  Program write() {
+    if (!code_.unbalanced().empty()) {
+      const Unbalanced& first = code_.unbalanced().front();
+      throw CompileError({{snippet_.file, first.line, first.column, first.text}});
+    }
+    Program program;
+    for (const std::string& line : library_.includes()) program.text += line;
+    for (const std::string& line : library_.macros()) text_ += line;
+    write_references();
+    for (const int block : blocks_) {
+      if (block != snippet_.block) write_block(block);
+    }
+    const std::string space = space_of(snippet_.block);
+    if (snippet_.block != 0) write_references_of(snippet_.block);
+    text_ += "namespace " + space + " {\n";
+    if (snippet_.block != 0) write_declarations(library_.block(snippet_.block));
+    write_imports();
+    write_body();
+    text_ += "}\n";
+    write_entry(space);
+    program.identity = text_;
+    program.text += text_;
+    return program;
+  }
+
+ private:
+  // What it stands on: types of variables may be those of earlier snippets, too.
+  void find_blocks() {
+    const std::vector<std::string> names = names_in(code_);
+    std::vector<std::string> types;
+    if (!snippet_.result.empty()) types.push_back(snippet_.result);
+    if (snippet_.block != 0) types.push_back(space_of(snippet_.block));
+    for (const std::string& name : names) add_type(name, types);
+    for (std::size_t looked_at = 0; looked_at != types.size() || blocks_.empty();) {
+      looked_at = types.size();
+      blocks_ = library_.needed(names, types);
+      for (const int block : blocks_) {
+        for (const std::string& name : library_.block(block).names) {
+          if (referred_.insert(name).second) add_type(name, types);
+        }
+      }
+      if (blocks_.empty()) break;
+    }
+  }
+  void add_type(const std::string& name, std::vector<std::string>& types) const {
+    if (const auto type = types_.find(name); type != types_.end()) types.push_back(type->second);
+  }
+
+  // Variables that functions use are references, whose place is filled in when the snippet begins. The language does not bind a reference
+  // anew, but to the compiler one that is defined elsewhere is a cell with an address. The cell has a second name, by which it is written.
+  void write_references() {
+    std::erase_if(referred_, [this](const std::string& name) { return !types_.contains(name); });
+    for (const std::string& name : referred_) write_cell(name);
+  }
+  void write_cell(const std::string& name) {
+    const std::string cell = "rankview_cell_" + name;
+    text_ += made_here("variable:" + name) + "__asm__(\".pushsection .bss\\n.balign 8\\nrankview_reference_" + name + ":\\n" + cell +
+             ":\\n.zero 8\\n.popsection\");\n" + "extern const void* " + cell + " __asm__(\"" + cell +
+             "\") __attribute__((visibility(\"hidden\")));\n";
+  }
+  // Behind the blocks that their types are of.
+  void write_references_of(int block) {
+    for (const std::string& name : referred_) {
+      if (!written_.contains(name) && contains(library_.block(block).names, name)) write_reference(name);
+    }
+  }
+  void write_reference(const std::string& name) {
+    written_.insert(name);
+    text_ += made_here("variable:" + name) + "namespace rankview_variables { extern ::rankview_snippet::same<" + types_[name] + ">& " +
+             name + " __asm__(\"rankview_reference_" + name + "\") __attribute__((visibility(\"hidden\"))); }\n";
+  }
+
+  void write_block(int number) {
+    const Block& block = library_.block(number);
+    write_references_of(number);
+    text_ += "namespace " + space_of(number) + " {\n";
+    write_declarations(block);
+    text_ += "}\n";
+  }
+
+  void write_declarations(const Block& block) {
+    text_ += made_here("imports");
+    for (const std::string& name : block.names) {
+      if (written_.contains(name)) text_ += "using ::rankview_variables::" + name + ";\n";
+    }
+    for (const auto& [name, from] : block.imports) {
+      if (!written_.contains(name)) import(name, from);
+    }
+    text_ += block.text;
+  }
+
+  void import(const std::string& name, int from) {
+    const std::string there = "::" + space_of(from) + "::" + name + ";\n";
+    text_ += library_.is_namespace(from, name) ? "namespace " + name + " = " + there : "using " + there;
+  }
+
+  // Of what the statements use of earlier snippets.
+  void write_imports() {
+    text_ += made_here("imports");
+    for (const std::string& name : used_in_statements()) {
+      const int from = library_.declares(name);
+      const bool known = snippet_.block != 0 && library_.block(snippet_.block).imports.contains(name);
+      if (blocks_.contains(from) && from != snippet_.block && !known && !types_.contains(name)) import(name, from);
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> used_in_statements() const {
+    std::vector<std::string> all;
+    for (const Item& item : code_.items()) {
+      if (item.kind != ItemKind::statement && item.kind != ItemKind::assignment) continue;
+      for (std::string& name : code_.names(item)) {
+        if (!contains(all, name)) all.push_back(std::move(name));
+      }
+      // Types are looked through for what stands before ::, too.
+      for (std::size_t i = item.begin; i + 1 < item.end; ++i) {
+        const Token& token = code_.tokens()[i];
+        if (token.kind == TokenKind::name && code_.tokens()[i + 1] == "::" && !contains(all, std::string(token.text)))
+          all.emplace_back(token.text);
+      }
+    }
+    return all;
+  }
+
+  // ---- what is run ----
+
+  void write_body() {
+    const bool value = !snippet_.result.empty();
+    text_ += made_here("result");
+    text_ += "static __attribute__((noinline)) " + (value ? "::rankview_snippet::same<" + snippet_.result + ">" : std::string("void")) +
+             " rankview_body([[maybe_unused]] ::rankview_snippet::Context& rankview_context) {\n";
+    write_bindings();
+    text_ += value ? "{\n" : "[&] {\n";
+    std::optional<Item> last;
+    for (const Item& item : code_.items()) {
+      if (item.kind == ItemKind::statement || item.kind == ItemKind::assignment) last = item;
+    }
+    for (const Item& item : code_.items()) {
+      if (item.kind == ItemKind::assignment) {
+        write_assignment(item);
+      } else if (item.kind == ItemKind::statement) {
+        write_statement(item, value && item.begin == last->begin);
+      }
+    }
+    text_ += made_here("end");
+    call_main(value);
+    if (value && last && last->kind == ItemKind::assignment)
+      text_ += "return " + std::string(code_.tokens()[last->begin].text) + ";\n";
+    else if (value && !has_value(last) && !calls_main())
+      throw CompileError({{snippet_.file, 0, 0, "the code has no value: let it end with an expression, or return one"}});
+    text_.append(static_cast<std::size_t>(scopes_), '}');
+    text_ += value ? "}\nrankview_context.fail(rankview_context, false);\n__builtin_unreachable();\n}\n" : "}();\n}\n";
+  }
+
+  [[nodiscard]] bool has_value(const std::optional<Item>& last) const {
+    if (last && (last->kind == ItemKind::assignment || code_.is_expression(*last))) return true;
+    const std::vector<Token>& tokens = code_.tokens();
+    for (const Item& item : code_.items()) {
+      const auto begin = tokens.begin() + static_cast<std::ptrdiff_t>(item.begin);
+      const auto end = tokens.begin() + static_cast<std::ptrdiff_t>(item.end);
+      const auto leaves = [](const Token& token) { return token == "return" || token == "throw"; };
+      if (item.kind == ItemKind::statement && std::any_of(begin, end, leaves)) return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] bool calls_main() const {
+    if (snippet_.block == 0) return false;
+    const std::vector<Declared>& own = library_.block(snippet_.block).declared;
+    return std::find(own.begin(), own.end(), Declared{"main", false}) != own.end();
+  }
+  // A whole program is run, too.
+  void call_main(bool value) {
+    if (!calls_main()) return;
+    const std::string call = "::rankview_snippet::call_main(&main, *rankview_context.arguments, " + as_literal(snippet_.file) + ")";
+    text_ += value ? "return " + call + ";\n" : "::rankview_snippet::expect_zero(" + call + ");\n";
+  }
+
+  // What statements use before they give it a value is there from the beginning, in a scope around theirs, so that they may declare the
+  // same name.
+  void write_bindings() {
+    std::vector<std::string> given;
+    for (const Item& item : code_.items()) {
+      if (item.kind != ItemKind::statement && item.kind != ItemKind::assignment) continue;
+      const bool assigns = item.kind == ItemKind::assignment && !is_braced(item);
+      for (std::string& local : code_.locals(item)) given.push_back(std::move(local));
+      for (const std::string& name : assigns ? code_.names(item.begin + 2, item.end) : code_.names(item)) {
+        if (!contains(given, name)) bind(name);
+      }
+      if (assigns) given.emplace_back(code_.tokens()[item.begin].text);
+    }
+  }
+  void bind(const std::string& name) {
+    const auto type = types_.find(name);
+    if (type == types_.end() || !bound_.insert(name).second) return;
+    text_ += made_here("variable:" + name) + "[[maybe_unused]] auto& " + name + " = " + place_of(name) + ";\n";
+  }
+  [[nodiscard]] std::string place_of(const std::string& name) {
+    if (types_[name].starts_with("const ")) {
+      if (name == "args") return "*rankview_context.arguments";
+      if (name == "id" || name == "size") return "const_cast<const int&>(rankview_context." + name + ")";
+    }
+    return "rankview_context.get<::rankview_snippet::same<" + types_[name] + ">>(\"" + name + "\")";
+  }
+
+  [[nodiscard]] bool is_braced(const Item& item) const { return code_.tokens()[item.begin + 2] == "{"; }
+
+  void note_line(const Token& at) { text_ += made_here("line") + "rankview_context.line = " + std::to_string(at.line) + ";\n"; }
+
+  void write_assignment(const Item& item) {
+    const Token& first = code_.tokens()[item.begin];
+    const std::string name(first.text);
+    const bool variable = bound_.contains(name) || given_.contains(name);
+    note_line(first);
+    if (locals_.contains(name) || (variable && is_braced(item))) {
+      text_ += placed(snippet_.file, first, std::string(code_.text(item)) + ";");
+      return;
+    }
+    if (is_braced(item))
+      refuse(snippet_, first, "a new variable has the type of its value, which braces do not say: " + name + " = std::vector{...}, say");
+    if (snippet_.block != 0 || library_.declares(name) != 0) {
+      const int from = library_.declares(name);
+      if (from != 0 && from == snippet_.block) {
+        text_ += placed(snippet_.file, first, std::string(code_.text(item)) + ";");
+        return;
+      }
+    }
+    const Token& value = code_.tokens()[item.begin + 2];
+    const std::string made = "rankview_value_" + std::to_string(++values_);
+    const std::size_t end = code_.tokens()[item.end - 1] == ";" ? item.end - 1 : item.end;
+    text_ += "auto " + made + " = ::rankview_snippet::kept(\n" + placed(snippet_.file, value, code_.text(item.begin + 2, end)) +
+             made_here("line") + ");\n";
+    if (introduced_.contains(name)) {
+      text_ += "{\n";
+      ++scopes_;
+      introduced_.clear();
+    }
+    introduced_.insert(name);
+    given_.insert(name);
+    text_ += "[[maybe_unused]] auto& " + name + " = rankview_context.assign(\"" + name + "\", std::move(" + made + "));\n";
+  }
+
+  void write_statement(const Item& item, bool is_value) {
+    const Token& first = code_.tokens()[item.begin];
+    if (first.kind == TokenKind::directive) {
+      text_ += placed(snippet_.file, first, code_.text(item));
+      return;
+    }
+    // What follows a pragma belongs to that.
+    if (item.begin == 0 || code_.tokens()[item.begin - 1].kind != TokenKind::directive) note_line(first);
+    if (is_value && code_.is_expression(item)) text_ += "return\n";
+    text_ += placed(snippet_.file, first, std::string(code_.text(item)) + (is_block(item) ? "" : ";"));
+    for (std::string& local : code_.locals(item)) {
+      introduced_.insert(local);
+      locals_.insert(std::move(local));
+    }
+  }
+  [[nodiscard]] bool is_block(const Item& item) const { return code_.tokens()[item.end - 1] == "}" && !code_.is_expression(item); }
+
+  void write_entry(const std::string& space) {
+    text_ += made_here("entry");
+    text_ +=
+        "extern \"C\" __attribute__((visibility(\"default\"))) void rankview_entry(::rankview_snippet::Context& rankview_context, "
+        "[[maybe_unused]] void* rankview_result) {\n";
+    text_ += "rankview_context.file = " + as_literal(snippet_.file) + ";\n";
+    for (const std::string& name : referred_) {
+      if (written_.contains(name)) text_ += "rankview_cell_" + name + " = &" + place_of(name) + ";\n";
+    }
+    text_ += "__asm__ volatile(\"\" ::: \"memory\");\n";
+    const std::string body = space + "::rankview_body(rankview_context)";
+    if (snippet_.result.empty()) {
+      text_ += body + ";\n}\n";
+      return;
+    }
+    const std::string type = "::rankview_snippet::same<" + snippet_.result + ">";
+    text_ += "if (rankview_context.result_size != sizeof(" + type + ")) rankview_context.fail(rankview_context, true);\n";
+    text_ += "::new (rankview_result) " + type + "(" + body + ");\n}\n";
+  }
+
+  const Snippet& snippet_;
+  const TopLevel& code_;
+  const Library& library_;
+  std::map<std::string, std::string> types_;  // of variables
+  std::set<int> blocks_;
+  std::set<std::string> referred_;  // variables that declarations use
+  std::set<std::string> written_;   // of these, those that are declared by now
+  std::set<std::string> bound_;     // variables that the statements have from the beginning
+  std::set<std::string> given_;     // those that they have given a value
+  std::set<std::string> locals_;
+  std::set<std::string> introduced_;  // names that the innermost scope has
+  int scopes_ = 0;
+  int values_ = 0;
+  std::string text_;
+};
+
+}  // namespace
+
+std::vector<std::string> names_to_ask(const Snippet& snippet, const Library& library) {
+  std::vector<std::string> names = names_in(snippet.code);
+  // Any block may be needed, since a variable may be of its types.
+  const std::vector<std::string> of_blocks = library.names();
+  names.insert(names.end(), of_blocks.begin(), of_blocks.end());
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+Program program_of(const Snippet& snippet, const Library& library, const std::vector<detail::NamedType>& variables) {
+  return Writing(snippet, library, variables).write();
+}
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+bool begins_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool goes_on_name(char c) { return begins_name(c) || is_digit(c); }
+
+// In alphabetical order.
+constexpr std::array<std::string_view, 92> keywords{
+    "alignas",   "alignof",  "and",      "and_eq",       "asm",       "auto",       "bitand",        "bitor",       "bool",
+    "break",     "case",     "catch",    "char",         "char16_t",  "char32_t",   "char8_t",       "class",       "co_await",
+    "co_return", "co_yield", "compl",    "concept",      "const",     "const_cast", "consteval",     "constexpr",   "constinit",
+    "continue",  "decltype", "default",  "delete",       "do",        "double",     "dynamic_cast",  "else",        "enum",
+    "explicit",  "export",   "extern",   "false",        "float",     "for",        "friend",        "goto",        "if",
+    "inline",    "int",      "long",     "mutable",      "namespace", "new",        "noexcept",      "not",         "not_eq",
+    "nullptr",   "operator", "or",       "or_eq",        "private",   "protected",  "public",        "register",    "reinterpret_cast",
+    "requires",  "return",   "short",    "signed",       "sizeof",    "static",     "static_assert", "static_cast", "struct",
+    "switch",    "template", "this",     "thread_local", "throw",     "true",       "try",           "typedef",     "typeid",
+    "typename",  "union",    "unsigned", "using",        "virtual",   "void",       "volatile",      "wchar_t",     "while",
+    "xor",       "xor_eq"};
+
+constexpr std::array<std::string_view, 27> long_signs{
+    "<=>", "<<=", ">>=", "...", "->*", "::", "->", "==", "!=", "<=", ">=", "+=", "-=", "*=",
+    "/=",  "%=",  "^=",  "&=",  "|=",  "<<", ">>", "&&", "||", "++", "--", ".*", "##"};
+
+// Goes through a source once.
+class Tokenizer {
+ public:
+  explicit Tokenizer(std::string_view source) : source_(source) {}
+
+  std::vector<Token> all() {
+    while (skip_space()) {
+      const std::size_t begin = at_;
+      Token token{TokenKind::sign, {}, begin, line_, static_cast<int>(begin - line_begin_) + 1};
+      token.kind = pass_token();
+      token.text = source_.substr(begin, at_ - begin);
+      tokens_.push_back(token);
+      fresh_line_ = token.kind == TokenKind::directive;
+    }
+    return std::move(tokens_);
+  }
+
+ private:
+  [[nodiscard]] bool at(std::string_view text) const { return source_.substr(at_).starts_with(text); }
+  [[nodiscard]] char next(std::size_t ahead = 0) const { return at_ + ahead < source_.size() ? source_[at_ + ahead] : '\0'; }
+  void pass() {
+    if (source_[at_++] != '\n') return;
+    ++line_;
+    line_begin_ = at_;
+  }
+  void pass(std::size_t count) {
+    for (; count > 0 && at_ < source_.size(); --count) pass();
+  }
+  void pass_until(std::string_view end) {
+    while (at_ < source_.size() && !at(end)) pass();
+    pass(end.size());
+  }
+
+  // Whether anything follows.
+  bool skip_space() {
+    while (at_ < source_.size()) {
+      if (next() == '\n') {
+        fresh_line_ = true;
+        pass();
+      } else if (next() == ' ' || next() == '\t' || next() == '\r' || next() == '\f' || next() == '\v') {
+        pass();
+      } else if (at("\\\n")) {
+        pass(2);
+      } else if (at("//")) {
+        pass_line();
+      } else if (at("/*")) {
+        pass(2);
+        pass_until("*/");
+      } else {
+        return true;
+      }
+    }
+    return false;
+  }
+  // To the end of the line, which a backslash continues.
+  void pass_line() {
+    while (at_ < source_.size() && next() != '\n') pass(at("\\\n") ? 2 : 1);
+  }
+
+  TokenKind pass_token() {
+    const char c = next();
+    if (c == '#' && fresh_line_) {
+      pass_line();
+      return TokenKind::directive;
+    }
+    if (is_digit(c) || (c == '.' && is_digit(next(1)))) {
+      pass_number();
+      return TokenKind::number;
+    }
+    if (begins_name(c)) return pass_name();
+    if (c == '"' || c == '\'') {
+      pass_quoted(c);
+      return TokenKind::text;
+    }
+    const auto* const sign = std::find_if(long_signs.begin(), long_signs.end(), [this](std::string_view text) { return at(text); });
+    pass(sign == long_signs.end() ? 1 : sign->size());
+    return TokenKind::sign;
+  }
+
+  void pass_number() {
+    for (char before = '\0'; at_ < source_.size(); pass()) {
+      const char c = next();
+      const bool sign_of_exponent = (c == '+' || c == '-') && (before == 'e' || before == 'E' || before == 'p' || before == 'P');
+      const bool separator = c == '\'' && goes_on_name(next(1));
+      if (!goes_on_name(c) && c != '.' && !sign_of_exponent && !separator) return;
+      before = c;
+    }
+  }
+
+  // What begins with a name may be a string: u8"x", R"(x)".
+  TokenKind pass_name() {
+    const std::size_t begin = at_;
+    while (at_ < source_.size() && goes_on_name(next())) pass();
+    const std::string_view name = source_.substr(begin, at_ - begin);
+    const bool raw = next() == '"' && (name == "R" || name == "LR" || name == "uR" || name == "UR" || name == "u8R");
+    const bool prefix = (next() == '"' || next() == '\'') && (name == "L" || name == "u" || name == "U" || name == "u8");
+    if (raw) {
+      const std::size_t open = source_.find('(', at_);
+      if (open == std::string_view::npos) {
+        pass_line();
+      } else {
+        const std::string end = ")" + std::string(source_.substr(at_ + 1, open - at_ - 1)) + "\"";
+        pass(open + 1 - at_);
+        pass_until(end);
+      }
+    } else if (prefix) {
+      pass_quoted(next());
+    }
+    return raw || prefix ? TokenKind::text : TokenKind::name;
+  }
+
+  void pass_quoted(char quote) {
+    pass();
+    while (at_ < source_.size() && next() != '\n') {
+      const char c = next();
+      pass(c == '\\' ? 2 : 1);
+      if (c == quote) return;
+    }
+  }
+
+  std::string_view source_;
+  std::vector<Token> tokens_;
+  std::size_t at_ = 0;
+  std::size_t line_begin_ = 0;
+  int line_ = 1;
+  bool fresh_line_ = true;  // nothing but space has come on this line
+};
+
+}  // namespace
+
+std::vector<Token> tokens_of(std::string_view source) { return Tokenizer(source).all(); }
+
+bool is_keyword(std::string_view name) { return std::binary_search(keywords.begin(), keywords.end(), name); }
+
+}  // namespace rankview::execute
+
+namespace rankview::execute {
+namespace {
+
+// Engines may outlive a cluster and know code of another one.
+std::uint64_t new_workshop_number() {
+  const auto time = static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
+  return time * 0x9e3779b97f4a7c15U ^ static_cast<std::uint64_t>(::getpid());
+}
+
+void finish(detail::Local<CompiledCode>& call, CompiledCode code) {
+  if (!detail::enter_local(call)) return;
+  call.put(std::move(code));
+  detail::end_local(call, nullptr);
+}
+
+}  // namespace
+
+Workshop::Workshop(std::unique_ptr<Compiler> compiler, const std::string& include)
+    : compiler_(std::move(compiler)), number_(new_workshop_number()) {
+  if (!include.empty()) library_.begin_with(include);
+}
+
+std::shared_ptr<SourceRequest> Workshop::add(detail::SourceText source, std::vector<int> engines, bool ships) {
+  auto request = std::make_shared<SourceRequest>(std::move(source), std::move(engines), ships);
+  request->workshop = shared_from_this();
+  const std::lock_guard guard(mutex_);
+  if (!request->code.unbalanced().empty()) return request;
+  request->added = library_.add(request->source.file, request->code);
+  request->names = names_to_ask({request->source.file, request->code, request->added.block, ""}, library_);
+  return request;
+}
+
+void Workshop::compile(std::shared_ptr<SourceRequest> request, std::vector<NamedType> variables, CompiledCall into) {
+  CompiledCode code;
+  {
+    const std::lock_guard guard(mutex_);
+    if (working_ || !deliver_known(*request, variables, code)) {
+      jobs_.push_back({std::move(request), std::move(variables), std::move(into)});
+      if (std::exchange(working_, true)) return;
+      try {
+        std::thread([self = shared_from_this()] { self->work(); }).detach();
+      } catch (...) {
+        working_ = false;
+        jobs_.pop_back();
+        throw;
+      }
+      return;
+    }
+  }
+  finish(*into, std::move(code));
+}
+
+// Under the lock: whether it has been compiled, as far as that is soon seen, since others may wait for the calling thread.
+bool Workshop::deliver_known(SourceRequest& request, const std::vector<NamedType>& variables, CompiledCode& code) {
+  constexpr std::size_t much = 64 * 1024;
+  if (kept_.empty() || request.source.text.size() > much) return false;
+  try {
+    const auto known = kept_.find(write(request, variables).identity);
+    if (known == kept_.end()) return false;
+    code = deliver(request, known->second);
+    return true;
+  } catch (const CompileError&) {
+    // Told in its turn.
+    return false;
+  }
+}
+
+void Workshop::work() {
+  while (true) {
+    Job job;
+    {
+      const std::lock_guard guard(mutex_);
+      if (jobs_.empty()) {
+        working_ = false;
+        return;
+      }
+      job = std::move(jobs_.front());
+      jobs_.pop_front();
+    }
+    CompiledCode code;
+    try {
+      code = make(*job.request, job.variables);
+    } catch (...) {
+      code.error = detail::caught();
+    }
+    finish(*job.into, std::move(code));
+  }
+}
+
+Program Workshop::write(const SourceRequest& request, const std::vector<NamedType>& variables) const {
+  const std::string result = request.source.result == nullptr ? "" : engine::type_name(*request.source.result);
+  return program_of({request.source.file, request.code, request.added.block, result}, library_, variables);
+}
+
+CompiledCode Workshop::make(SourceRequest& request, const std::vector<NamedType>& variables) {
+  Program program;
+  {
+    const std::lock_guard guard(mutex_);
+    try {
+      program = write(request, variables);
+    } catch (...) {
+      library_.forget(request.added);
+      throw;
+    }
+    if (const auto known = kept_.find(program.identity); known != kept_.end()) return deliver(request, known->second);
+  }
+  Compiler::Result compiled = compiler_->compile(prelude(), program.text);
+  const std::lock_guard guard(mutex_);
+  if (compiled.library.empty()) {
+    library_.forget(request.added);
+    auto errors = errors_in(compiled.said, request.source.file);
+    if (errors.empty()) throw CompileError("the code does not compile: " + compiled.said);
+    throw CompileError(std::move(errors));
+  }
+  auto fresh = std::make_shared<Kept>();
+  fresh->number = kept_.size() + 1;
+  fresh->bytes = std::move(compiled.library);
+  kept_[program.identity] = fresh;
+  return deliver(request, fresh);
+}
+
+// Under the lock.
+CompiledCode Workshop::deliver(SourceRequest& request, const std::shared_ptr<Kept>& kept) {
+  request.kept = kept;
+  CompiledCode code;
+  code.key[0] = number_;
+  code.key[1] = kept->number;
+  code.arguments = request.source.arguments;
+  const bool all_have_it =
+      std::all_of(request.engines.begin(), request.engines.end(), [&kept](int id) { return kept->holders.contains(id); });
+  if (request.ships || !all_have_it) code.bytes = kept->bytes;
+  return code;
+}
+
+void Workshop::note_holders(SourceRequest& request, const std::vector<int>& engines) {
+  if (request.ships) return;
+  const std::lock_guard guard(mutex_);
+  if (request.kept != nullptr) request.kept->holders.insert(engines.begin(), engines.end());
+}
+
+}  // namespace rankview::execute
+
 // What is said between an engine and the child that runs a task of its, over a stream socket: first the task; then, one byte, that it is
 // to stop; and what the child tells, frame by frame.
 namespace rankview::isolation {
@@ -19235,7 +21601,6 @@ std::uint64_t memory_of(pid_t process);
 }  // namespace rankview::isolation
 
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 namespace rankview::isolation {
 
@@ -19372,7 +21737,6 @@ std::optional<std::size_t> receive_message(int socket, void* message, std::size_
 }  // namespace rankview::isolation
 
 #include <sys/prctl.h>
-#include <fstream>
 
 namespace rankview::isolation {
 
@@ -20065,7 +22429,6 @@ void ThreadedSlots::run_slot(Slot& slot) {
 
 #include <elf.h>
 #include <link.h>
-#include <spawn.h>
 
 namespace rankview::isolation {
 namespace {
@@ -22818,8 +25181,6 @@ std::size_t size_of(Element element) {
 
 }  // namespace rankview::detail
 
-#include <initializer_list>
-
 namespace rankview::transport {
 namespace {
 
@@ -24315,6 +26676,20 @@ std::string describe(const TaskPlace& place) {
          to_string(place.task) + ": ";
 }
 
+std::string list(const std::vector<CompileError::Message>& messages) {
+  constexpr std::size_t most = 10;
+  std::string text = "the code does not compile:";
+  for (std::size_t i = 0; i < messages.size() && i < most; ++i) {
+    const CompileError::Message& message = messages[i];
+    text += "\n  " + message.file + ":";
+    if (message.line > 0) text += std::to_string(message.line) + ":";
+    if (message.line > 0 && message.column > 0) text += std::to_string(message.column) + ":";
+    text += " " + message.text;
+  }
+  if (messages.size() > most) text += "\n  and " + std::to_string(messages.size() - most) + " more";
+  return text;
+}
+
 std::string list(const std::vector<CompositeError::Failure>& failures, std::size_t total) {
   constexpr std::size_t most = 10;
   std::string text = std::to_string(failures.size()) + " of " + std::to_string(total) + (total == 1 ? " task" : " tasks") + " failed:";
@@ -24387,6 +26762,8 @@ std::vector<TaskId> ImpossibleDependency::chain() const {
   for (const Link* link = because_.get(); link != nullptr; link = link->next.get()) tasks.push_back(link->task);
   return tasks;
 }
+
+CompileError::CompileError(std::vector<Message> messages) : Error(list(messages)), messages_(std::move(messages)) {}
 
 CompositeError::CompositeError(std::vector<Failure> failures, std::size_t total)
     : Error(list(failures, total)), failures_(std::move(failures)) {}

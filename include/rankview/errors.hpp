@@ -137,6 +137,29 @@ class RemoteError : public Error {
   std::vector<std::string> earlier_;
 };
 
+/// Code that was to be executed does not compile, or there is nothing that could compile it. Nothing of it has run.
+class CompileError : public Error {
+ public:
+  /// What the compiler says of one place.
+  struct Message {
+    std::string file;  ///< of the code that was executed: `<code>`, or the path that was given
+    int line = 0;      ///< from 1; 0 where it is about no line
+    int column = 0;    ///< likewise
+    std::string text;  ///< the compiler's own words
+  };
+
+  explicit CompileError(std::vector<Message> messages);
+  explicit CompileError(const std::string& why) : Error(why) {}
+
+  /// In the order in which the compiler gives them; what() has the first ten.
+  [[nodiscard]] const std::vector<Message>& messages() const noexcept { return messages_; }
+  /// The line of the first message; 0 if there is none.
+  [[nodiscard]] int line() const noexcept { return messages_.empty() ? 0 : messages_.front().line; }
+
+ private:
+  std::vector<Message> messages_;
+};
+
 /// An engine has no variable of that name.
 class NameError : public RemoteError {
  public:

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #pragma once
 
+#include <rankview/detail/execute.hpp>
 #include <rankview/detail/imap_elements.hpp>
 #include <rankview/detail/map_reduce.hpp>
 #include <rankview/detail/view.hpp>
@@ -19,6 +20,7 @@
 namespace rankview::inline abi_0_1 {
 
 class LoadBalancedView;
+class TeamView;
 
 namespace detail {
 
@@ -134,6 +136,27 @@ class BalancedVerbs {
     return make_imap<false>(self(), std::move(f), std::forward_as_tuple(std::forward<A>(ranges)...));
   }
 
+  /// Compiles C++ source on rank 0 and runs it on one engine, as a task like any other. See DirectView::execute(); variables have the types
+  /// that they have on the engine that is free first.
+  template <class T = void>
+  auto execute(std::string code) const {
+    return begin_execute<T>({std::move(code), code_name}).result;
+  }
+  template <class T = void>
+  T execute_sync(std::string code) const {
+    return end_execute(begin_execute<T>({std::move(code), code_name}));
+  }
+  /// The same of a file, which is read here and now: its lines are told by `path`. `args` in it is a `std::vector<std::string>` with
+  /// `arguments`; if it defines main(), that is called with them, last. Throws UsageError if it cannot be read.
+  template <class T = void>
+  auto run(const std::string& path, std::vector<std::string> arguments = {}) const {
+    return begin_execute<T>(source_of(path, std::move(arguments))).result;
+  }
+  template <class T = void>
+  T run_sync(const std::string& path, std::vector<std::string> arguments = {}) const {
+    return end_execute(begin_execute<T>(source_of(path, std::move(arguments))));
+  }
+
   /// Gives up what was submitted through this view, its copies and those that with() made of it, and has not ended: see
   /// AsyncResult::abort().
   void abort() const { abort_view(*controller_, number_); }
@@ -165,6 +188,19 @@ class BalancedVerbs {
 
   [[nodiscard]] const View& self() const { return static_cast<const View&>(*this); }
 
+  // The call that runs the code, and what it was made of.
+  template <class T>
+  auto begin_execute(SourceText source) const {
+    static_assert(!std::is_same_v<View, TeamView>, "rankview: teams run callables; execute() and run() are for other views");
+    View asking = self();
+    asking.flags_ = flags_of_question(flags_);
+    if constexpr (!std::is_void_v<T>) source.result = &typeid(T);
+    const auto request = request_code(*controller_, std::move(source), self().targets(), flags_.isolation != Isolation::none);
+    auto code = compiled(controller_, request, [&asking](const auto& names) { return asking.apply(TypesOf(), names); });
+    auto result = apply(RunCode<T>(), code);
+    note_run_at_end(request, CallOf::of(result));
+    return Execution{std::move(result), std::move(code), request};
+  }
   // The call for the element of an imap with this number.
   template <class Sig, class R, class F>
   auto element_call(const F& f, std::uint64_t) const {

@@ -96,6 +96,9 @@ struct Options {
   /// `RANKVIEW_STREAM_OUTPUT` (0): whether what tasks print is printed by their engines line by line while they run, each line behind
   /// `[stdout:2] ` or `[stderr:2] ` with the engine's number. With one rank, only isolated tasks.
   std::optional<bool> stream_output{};
+  /// `RANKVIEW_EXECUTE_INCLUDE` (none): a header of the program's own, by its whole path or as the compiler finds it (RANKVIEW_CXXFLAGS may
+  /// say where), that is included in all code that is executed, so that it knows the types of variables. See DirectView::execute().
+  std::optional<std::string> execute_include{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };

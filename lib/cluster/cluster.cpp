@@ -8,6 +8,7 @@
 #include "cluster/watch.hpp"
 #include "controller/local_calls.hpp"
 #include "engine/failure.hpp"
+#include "execute/workshop.hpp"
 #include "launch/copies.hpp"
 #include "launch/tally.hpp"
 #include "transport/exit_file.hpp"
@@ -69,6 +70,7 @@ Cluster::State::State(MPI_Comm parent, const Options& chosen)
   level = transport::thread_level();
   if (rank == 0) transport::begin_exit_file();
   if (rank == 0) tell_level();
+  if (rank == 0) workshop = std::make_shared<execute::Workshop>(execute::installed_compiler(), options.execute_include);
   const char* const log = std::getenv("RANKVIEW_LOG");
   EventLog::check(log == nullptr ? "" : log);
   if (rank == 0 && log != nullptr) event_log = EventLog::make(log, clock);
@@ -216,6 +218,7 @@ detail::ControllerSettings Cluster::State::controller_settings(std::size_t engin
   settings.recorder = recorders.get();
   settings.keeps_all = hub != nullptr && options.keep == Keep::all;
   settings.archive = archive;
+  settings.workshop = workshop;
   if (archive == nullptr && hub != nullptr) settings.archive = hub->database();
   settings.signs = &signs;
   settings.put_down = [this](int silent) {

@@ -84,6 +84,7 @@ struct Cluster::State {
   std::unique_ptr<EventLog> event_log;              // likewise, if it is wanted
   std::unique_ptr<HubRecorder> hub;                 // likewise
   controller::Recorders recorders;
+  std::shared_ptr<execute::Workshop> workshop;       // likewise
   std::shared_ptr<controller::TaskArchive> archive;  // to be asked instead of the hub, if any
 
  private:

@@ -93,6 +93,7 @@ constexpr std::tuple all_options{
     Described{"RANKVIEW_KEEP", &Options::keep, &Effective::keep, 0},
     Described{"RANKVIEW_CAPTURE", &Options::capture, &Effective::capture, most_captured},
     Described{"RANKVIEW_STREAM_OUTPUT", &Options::stream_output, &Effective::stream_output, 1},
+    Described{"RANKVIEW_EXECUTE_INCLUDE", &Options::execute_include, &Effective::execute_include, 0},
     Described{"RANKVIEW_BANNER", &Options::banner, &Effective::banner, 1},
 };
 

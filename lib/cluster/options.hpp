@@ -35,6 +35,7 @@ struct Effective {
   Keep keep = Keep::failures;
   int capture = 0;
   bool stream_output = false;
+  std::string execute_include;
   bool banner = false;
 };
 

@@ -36,6 +36,10 @@
 #include <string>
 #include <vector>
 
+namespace rankview::execute {
+class Workshop;
+}
+
 namespace rankview::inline abi_0_1::detail {
 
 namespace transport = rankview::transport;
@@ -49,14 +53,15 @@ struct ControllerSettings {
   std::chrono::milliseconds team_grace{60'000};
   std::chrono::milliseconds lease{0};  // how long a job may be silent that has tasks of a checkpoint; 0: jobs do not split them
   controller::Forwarding forwarding;
-  controller::Teams* teams = nullptr;                  // outlives the controller, for the next run's
-  controller::Recorder* recorder = nullptr;            // likewise; null where nobody wants to hear
-  bool keeps_all = false;                              // it hears the values of all items
-  std::shared_ptr<controller::TaskArchive> archive;    // null where there is none
-  liveness::Signs* signs = nullptr;                    // likewise, of peers; null where nobody listens
-  std::function<void(int rank)> put_down;              // ends the process of an engine that does not answer, where that can be done
-  checkpoint::Disk* disk = &checkpoint::posix_disk();  // outlives it
-  std::string ends_with_an_engine;                     // what to say when an engine dies and the job ends with it, or nothing
+  controller::Teams* teams = nullptr;                     // outlives the controller, for the next run's
+  controller::Recorder* recorder = nullptr;               // likewise; null where nobody wants to hear
+  bool keeps_all = false;                                 // it hears the values of all items
+  std::shared_ptr<controller::TaskArchive> archive;       // null where there is none
+  liveness::Signs* signs = nullptr;                       // likewise, of peers; null where nobody listens
+  std::function<void(int rank)> put_down;                 // ends the process of an engine that does not answer, where that can be done
+  checkpoint::Disk* disk = &checkpoint::posix_disk();     // outlives it
+  std::shared_ptr<rankview::execute::Workshop> workshop;  // where code is compiled; null where it cannot be
+  std::string ends_with_an_engine;                        // what to say when an engine dies and the job ends with it, or nothing
 };
 
 // Rank 0's side: takes calls from clients, has the scheduler decide, talks to the engines, and puts results in place.
@@ -141,6 +146,8 @@ class Controller final : private transport::FrameHandler, private controller::Ro
   [[nodiscard]] controller::Checkpoints& checkpoints() { return keeper_.checkpoints(); }
   // The database of tasks, with what has happened so far. Throws UsageError if there is none.
   [[nodiscard]] controller::TaskArchive& archive();
+  // Where code is compiled. Throws UsageError if it cannot be.
+  [[nodiscard]] rankview::execute::Workshop& workshop() const;
   [[nodiscard]] bool lost(int engine) const;
   // The error of a view of that engine, which is lost.
   [[nodiscard]] std::exception_ptr lost_error(int engine) const;

@@ -16,6 +16,20 @@
 
 // The order of a round, and what follows from the ends of items.
 namespace rankview::inline abi_0_1::detail {
+namespace {
+
+template <class E>
+bool holds(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const E&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
 
 bool Controller::round() {
   if (!run_.connected()) return false;
@@ -185,6 +199,8 @@ void Controller::release(Call& call, std::vector<int>&& engines) {
 void Controller::enqueue_released(Call& call, const std::exception_ptr& error) {
   CallLife& life = call.life();
   if (error != nullptr) {
+    // The same for all of them.
+    if (holds<CompileError>(error)) life.failure = error;
     ledger_.give_up(call, Status::failed, [&error](const TaskId&) { return error; });
     return;
   }

@@ -5,6 +5,7 @@
 #include "engine/current.hpp"
 #include "engine/task_host.hpp"
 #include "engine/type_name.hpp"
+#include "execute/loaded_code.hpp"
 #include "transport/process.hpp"
 #include "wire/error_text.hpp"
 
@@ -28,8 +29,9 @@ std::string current_type() {
 
 }  // namespace
 
-wire::Failure describe_current_exception() {
-  static_cast<void>(detail::caught());
+namespace {
+
+wire::Failure describe_exception() {
   using enum wire::FailureKind;
   try {
     throw;
@@ -60,6 +62,15 @@ wire::Failure describe_current_exception() {
   } catch (...) {
     return {exception, current_type(), "thrown, and not derived from std::exception, so there is no message"};
   }
+}
+
+}  // namespace
+
+wire::Failure describe_current_exception() {
+  static_cast<void>(detail::caught());
+  wire::Failure failure = describe_exception();
+  failure.message += execute::take_place_of_failure();
+  return failure;
 }
 
 std::string describe_uncaught() {

@@ -41,6 +41,20 @@ std::string describe(const TaskPlace& place) {
          to_string(place.task) + ": ";
 }
 
+std::string list(const std::vector<CompileError::Message>& messages) {
+  constexpr std::size_t most = 10;
+  std::string text = "the code does not compile:";
+  for (std::size_t i = 0; i < messages.size() && i < most; ++i) {
+    const CompileError::Message& message = messages[i];
+    text += "\n  " + message.file + ":";
+    if (message.line > 0) text += std::to_string(message.line) + ":";
+    if (message.line > 0 && message.column > 0) text += std::to_string(message.column) + ":";
+    text += " " + message.text;
+  }
+  if (messages.size() > most) text += "\n  and " + std::to_string(messages.size() - most) + " more";
+  return text;
+}
+
 std::string list(const std::vector<CompositeError::Failure>& failures, std::size_t total) {
   constexpr std::size_t most = 10;
   std::string text = std::to_string(failures.size()) + " of " + std::to_string(total) + (total == 1 ? " task" : " tasks") + " failed:";
@@ -113,6 +127,8 @@ std::vector<TaskId> ImpossibleDependency::chain() const {
   for (const Link* link = because_.get(); link != nullptr; link = link->next.get()) tasks.push_back(link->task);
   return tasks;
 }
+
+CompileError::CompileError(std::vector<Message> messages) : Error(list(messages)), messages_(std::move(messages)) {}
 
 CompositeError::CompositeError(std::vector<Failure> failures, std::size_t total)
     : Error(list(failures, total)), failures_(std::move(failures)) {}

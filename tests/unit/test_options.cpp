@@ -36,6 +36,7 @@ struct Clean {
   Environment forward{"RANKVIEW_FORWARD_RESULTS", ""};
   Environment capture{"RANKVIEW_CAPTURE", ""};
   Environment stream{"RANKVIEW_STREAM_OUTPUT", ""};
+  Environment include{"RANKVIEW_EXECUTE_INCLUDE", ""};
   Environment banner{"RANKVIEW_BANNER", ""};
 };
 
@@ -140,6 +141,7 @@ TEST_CASE("one line for each effective value", "[options]") {
         "  RANKVIEW_KEEP=failures\n"
         "  RANKVIEW_CAPTURE=0\n"
         "  RANKVIEW_STREAM_OUTPUT=0\n"
+        "  RANKVIEW_EXECUTE_INCLUDE=\n"
         "  RANKVIEW_BANNER=1\n");
 }
 
