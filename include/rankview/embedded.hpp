@@ -2991,18 +2991,18 @@ struct Effective {
   bool crash_report = true;
   bool status_signal = true;
   bool detection = true;
+  bool drain_signals = true;
   std::chrono::milliseconds silence{2000};
   std::chrono::milliseconds lease{30'000};
   std::chrono::seconds start_limit{300};
-  bool drain_signals = true;
   std::chrono::seconds walltime{0};
   std::chrono::seconds walltime_margin{60};
   std::string hub;
   Keep keep = Keep::failures;
   int capture = 0;
   bool stream_output = false;
-  std::string execute_include;
   bool banner = false;
+  std::string execute_include;
 };
 
 // The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.
@@ -9051,40 +9051,6 @@ class UnderWay {
 
 }  // namespace rankview
 
-namespace rankview::inline abi_0_1 {
-
-// Says on stderr, once, that the client, whose thread makes this, waits in MPI for ranks that serve, which else would be a hang without a
-// word. Looks now and then, from a thread of its own.
-class Watch {
- public:
-  // `resting` gives nothing while something is under way, and else a number that changes with every call.
-  explicit Watch(std::function<std::optional<std::uint64_t>()> resting);
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-  ~Watch();
-
- private:
-  void watch();
-
-  const pid_t client_;
-  std::function<std::optional<std::uint64_t>()> resting_;
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  bool end_ = false;
-  std::thread thread_;
-};
-
-}  // namespace rankview
-
-namespace rankview::inline abi_0_1::detail {
-
-class Controller;
-
-// From here on to its end, running_controller() finds the run of this controller.
-void note_run(const std::shared_ptr<Controller>& controller);
-
-}  // namespace rankview::detail
-
 namespace rankview::execute {
 
 // Makes a shared library of a program's text. Interface, since tests do it without a compiler.
@@ -9401,24 +9367,6 @@ void refuse_copies();
 
 }  // namespace rankview::launch
 
-namespace rankview::launch {
-
-// Says in that file how many tasks were done: a job that is submitted until nothing is left has to know whether it gets anything done.
-inline void add_to_tally(const std::string& name, std::uint64_t done) {
-  const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  const std::string line = std::to_string(done) + "\n";
-  if (file < 0 || ::write(file, line.data(), line.size()) != static_cast<ssize_t>(line.size()))
-    std::fprintf(stderr, "rankview: cannot write to %s (RANKVIEW_TALLY) how many tasks were done\n", name.c_str());
-  if (file >= 0) ::close(file);
-}
-// In the one that RANKVIEW_TALLY names, if there is that variable.
-inline void add_to_tally(std::uint64_t done) {
-  const char* const name = std::getenv("RANKVIEW_TALLY");
-  if (name != nullptr) add_to_tally(std::string(name), done);
-}
-
-}  // namespace rankview::launch
-
 namespace rankview::transport {
 
 // Rank 0 of a program that `rankview run` has started says with what it leaves in a file, RANKVIEW_EXIT_FILE, since mpirun does not tell
@@ -9435,96 +9383,6 @@ void tell_exit_code(int code);
 
 namespace rankview::transport {
 
-// Rank 0 and its one engine, a thread of the same process: data is copied by whoever comes second.
-class LocalTeam final : public Team {
- public:
-  // Where the two meet.
-  class Meeting;
-  static std::shared_ptr<Meeting> meeting();
-
-  LocalTeam(std::shared_ptr<Meeting> meeting, int member);
-  ~LocalTeam() override;
-
-  [[nodiscard]] int member() const override { return member_; }
-  [[nodiscard]] int members() const override { return 2; }
-
-  Begun gather_votes(const Vote& own, std::span<Vote> all) override;
-  Begun announce(Verdict& verdict) override;
-  Begun broadcast(std::byte* data, std::uint64_t bytes) override;
-  Begun scatter(const std::byte* from, std::byte* to, const Deal& deal) override;
-  Begun gather(const std::byte* from, std::byte* to, std::uint64_t own, std::span<const std::uint64_t> counts, const Deal& deal) override;
-  Begun reduce(std::byte* data, std::uint64_t count, Element element, Operation operation) override;
-
-  Begun barrier() override;
-  Begun allreduce(const std::byte* from, std::byte* to, std::uint64_t count, Element element, Operation operation) override;
-  Begun allgather_counts(const std::uint64_t& own, std::span<std::uint64_t> counts) override;
-  Begun allgather(const std::byte* from, std::byte* to, std::size_t place, std::span<const std::uint64_t> counts,
-                  std::uint64_t element_bytes) override;
-  Begun share(std::byte* data, std::uint64_t bytes, std::size_t source) override;
-  Begun send(std::size_t to, std::span<const std::byte> bytes) override;
-  Begun receive(std::size_t from, Buffer& into) override;
-
-  Begun count_ill(std::int64_t& ill) override;
-  void make_communicator() override;
-  void drop_communicator() override;
-  [[nodiscard]] bool has_communicator() const override { return attached_ != nullptr; }
-  const boost::mpi::communicator& communicator() override { return *attached_; }
-
- private:
-  Begun give(const void* from, std::uint64_t bytes);
-  Begun take(void* to);
-
-  std::shared_ptr<Meeting> meeting_;
-  int member_;
-  std::uint64_t next_ = 0;  // number of what this end begins next
-  Communicator own_;        // a communicator of one, for callables that want one
-  std::unique_ptr<const boost::mpi::communicator> attached_;
-};
-
-}  // namespace rankview::transport
-
-namespace rankview::transport {
-
-// The connection between the controller and an engine that is a thread of the same process.
-class LocalEndpoint final : public Endpoint {
- public:
-  // Two ends of one connection: the controller's, rank 0, and the engine's, which calls itself rank 1.
-  static std::pair<std::unique_ptr<LocalEndpoint>, std::unique_ptr<LocalEndpoint>> pair();
-
-  void send(int peer, Message&& message) override;
-  bool poll(FrameHandler& handler) override;
-  std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
-  std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
-  [[nodiscard]] bool flushed() const override { return true; }
-
-  bool doze(Idle& idle) override;
-
- private:
-  struct Pipe {
-    std::mutex mutex;
-    std::condition_variable filled;
-    std::deque<Message> messages;
-  };
-
-  // Teams that one end has and the other will have.
-  struct Meetings {
-    std::mutex mutex;
-    std::map<std::uint64_t, std::shared_ptr<LocalTeam::Meeting>> open;
-  };
-
-  LocalEndpoint(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::shared_ptr<Meetings> meetings, int peer)
-      : in_(std::move(in)), out_(std::move(out)), meetings_(std::move(meetings)), peer_(peer) {}
-
-  std::shared_ptr<Pipe> in_;
-  std::shared_ptr<Pipe> out_;
-  std::shared_ptr<Meetings> meetings_;
-  int peer_;
-};
-
-}  // namespace rankview::transport
-
-namespace rankview::transport {
-
 // The MPI function in which a thread of this process waits, for instance "MPI_Barrier". Empty if it does something else, or sleeps, or
 // cannot be asked. It is asked by a signal, SIGURG, if the program leaves that alone, and only while it is on a processor, where no system
 // call of its is cut short.
@@ -9534,9 +9392,6 @@ std::string mpi_call_of(pid_t thread);
 
 namespace rankview::inline abi_0_1 {
 namespace {
-
-// What is not on disk after that is lost with a job that has to end.
-constexpr std::chrono::milliseconds limit_of_last_writes{5000};
 
 MPI_Comm checked(MPI_Comm comm) {
   launch::refuse_copies();
@@ -9786,6 +9641,192 @@ wire::End Cluster::State::serve() {
   return end;
 }
 
+Cluster::Cluster(MPI_Comm comm, const Options& options) : state_(std::make_unique<State>(comm, options)) {}
+
+Cluster::~Cluster() {
+  if (state_->forked()) {
+    // What it would free is its parent's.
+    static_cast<void>(state_.release());
+  } else if (state_->any_lost()) {
+    state_->side_channel.reset();
+    state_->side_line.reset();
+    state_->variables.clear();
+    State::keep_for_ever(std::move(state_));
+  } else if (!transport::mpi_running()) {
+    transport::end_process(1,
+                           "a Cluster was destroyed behind MPI_Finalize, which it must come before: put it in a scope that ends earlier");
+  }
+}
+
+int Cluster::rank() const noexcept { return state_->rank; }
+int Cluster::size() const noexcept { return state_->size; }
+
+void Cluster::run_on_root(const std::function<void(Client&)>& f) {
+  if (!transport::mpi_running()) throw UsageError("Cluster::run behind MPI_Finalize");
+  if (state_->rank == 0) {
+    state_->control([&f](Client& client) {
+      f(client);
+      return 0;
+    });
+    return;
+  }
+  const wire::End end = state_->serve();
+  if (end.ending == wire::Ending::failed) throw Error("the client on rank 0 failed: " + end.reason);
+}
+
+}  // namespace rankview
+
+namespace rankview::inline abi_0_1 {
+
+// Says on stderr, once, that the client, whose thread makes this, waits in MPI for ranks that serve, which else would be a hang without a
+// word. Looks now and then, from a thread of its own.
+class Watch {
+ public:
+  // `resting` gives nothing while something is under way, and else a number that changes with every call.
+  explicit Watch(std::function<std::optional<std::uint64_t>()> resting);
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+  ~Watch();
+
+ private:
+  void watch();
+
+  const pid_t client_;
+  std::function<std::optional<std::uint64_t>()> resting_;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  bool end_ = false;
+  std::thread thread_;
+};
+
+}  // namespace rankview
+
+namespace rankview::inline abi_0_1::detail {
+
+class Controller;
+
+// From here on to its end, running_controller() finds the run of this controller.
+void note_run(const std::shared_ptr<Controller>& controller);
+
+}  // namespace rankview::detail
+
+namespace rankview::launch {
+
+// Says in that file how many tasks were done: a job that is submitted until nothing is left has to know whether it gets anything done.
+inline void add_to_tally(const std::string& name, std::uint64_t done) {
+  const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const std::string line = std::to_string(done) + "\n";
+  if (file < 0 || ::write(file, line.data(), line.size()) != static_cast<ssize_t>(line.size()))
+    std::fprintf(stderr, "rankview: cannot write to %s (RANKVIEW_TALLY) how many tasks were done\n", name.c_str());
+  if (file >= 0) ::close(file);
+}
+// In the one that RANKVIEW_TALLY names, if there is that variable.
+inline void add_to_tally(std::uint64_t done) {
+  const char* const name = std::getenv("RANKVIEW_TALLY");
+  if (name != nullptr) add_to_tally(std::string(name), done);
+}
+
+}  // namespace rankview::launch
+
+namespace rankview::transport {
+
+// Rank 0 and its one engine, a thread of the same process: data is copied by whoever comes second.
+class LocalTeam final : public Team {
+ public:
+  // Where the two meet.
+  class Meeting;
+  static std::shared_ptr<Meeting> meeting();
+
+  LocalTeam(std::shared_ptr<Meeting> meeting, int member);
+  ~LocalTeam() override;
+
+  [[nodiscard]] int member() const override { return member_; }
+  [[nodiscard]] int members() const override { return 2; }
+
+  Begun gather_votes(const Vote& own, std::span<Vote> all) override;
+  Begun announce(Verdict& verdict) override;
+  Begun broadcast(std::byte* data, std::uint64_t bytes) override;
+  Begun scatter(const std::byte* from, std::byte* to, const Deal& deal) override;
+  Begun gather(const std::byte* from, std::byte* to, std::uint64_t own, std::span<const std::uint64_t> counts, const Deal& deal) override;
+  Begun reduce(std::byte* data, std::uint64_t count, Element element, Operation operation) override;
+
+  Begun barrier() override;
+  Begun allreduce(const std::byte* from, std::byte* to, std::uint64_t count, Element element, Operation operation) override;
+  Begun allgather_counts(const std::uint64_t& own, std::span<std::uint64_t> counts) override;
+  Begun allgather(const std::byte* from, std::byte* to, std::size_t place, std::span<const std::uint64_t> counts,
+                  std::uint64_t element_bytes) override;
+  Begun share(std::byte* data, std::uint64_t bytes, std::size_t source) override;
+  Begun send(std::size_t to, std::span<const std::byte> bytes) override;
+  Begun receive(std::size_t from, Buffer& into) override;
+
+  Begun count_ill(std::int64_t& ill) override;
+  void make_communicator() override;
+  void drop_communicator() override;
+  [[nodiscard]] bool has_communicator() const override { return attached_ != nullptr; }
+  const boost::mpi::communicator& communicator() override { return *attached_; }
+
+ private:
+  Begun give(const void* from, std::uint64_t bytes);
+  Begun take(void* to);
+
+  std::shared_ptr<Meeting> meeting_;
+  int member_;
+  std::uint64_t next_ = 0;  // number of what this end begins next
+  Communicator own_;        // a communicator of one, for callables that want one
+  std::unique_ptr<const boost::mpi::communicator> attached_;
+};
+
+}  // namespace rankview::transport
+
+namespace rankview::transport {
+
+// The connection between the controller and an engine that is a thread of the same process.
+class LocalEndpoint final : public Endpoint {
+ public:
+  // Two ends of one connection: the controller's, rank 0, and the engine's, which calls itself rank 1.
+  static std::pair<std::unique_ptr<LocalEndpoint>, std::unique_ptr<LocalEndpoint>> pair();
+
+  void send(int peer, Message&& message) override;
+  bool poll(FrameHandler& handler) override;
+  std::unique_ptr<Transfer> receive(const Frame& frame, const std::vector<Claims::Place>& places) override;
+  std::unique_ptr<Team> assemble(std::uint64_t number, const std::vector<int>& engines) override;
+  [[nodiscard]] bool flushed() const override { return true; }
+
+  bool doze(Idle& idle) override;
+
+ private:
+  struct Pipe {
+    std::mutex mutex;
+    std::condition_variable filled;
+    std::deque<Message> messages;
+  };
+
+  // Teams that one end has and the other will have.
+  struct Meetings {
+    std::mutex mutex;
+    std::map<std::uint64_t, std::shared_ptr<LocalTeam::Meeting>> open;
+  };
+
+  LocalEndpoint(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::shared_ptr<Meetings> meetings, int peer)
+      : in_(std::move(in)), out_(std::move(out)), meetings_(std::move(meetings)), peer_(peer) {}
+
+  std::shared_ptr<Pipe> in_;
+  std::shared_ptr<Pipe> out_;
+  std::shared_ptr<Meetings> meetings_;
+  int peer_;
+};
+
+}  // namespace rankview::transport
+
+// Rank 0's side of a run: the client, and what watches over it.
+namespace rankview::inline abi_0_1 {
+namespace {
+
+// What is not on disk after that is lost with a job that has to end.
+constexpr std::chrono::milliseconds limit_of_last_writes{5000};
+
+}  // namespace
+
 int Cluster::State::control(const Main& f) {
   const UnderWay under_way(comm.get(), size);
   if (size == 1) return control_alone(f);
@@ -9878,39 +9919,6 @@ void Cluster::State::end_run(const detail::Controller& closed) {
   if (hub != nullptr) hub->database()->flush();
   // Where the engine is a thread, its connection goes with who began it.
   serving_.join();
-}
-
-Cluster::Cluster(MPI_Comm comm, const Options& options) : state_(std::make_unique<State>(comm, options)) {}
-
-Cluster::~Cluster() {
-  if (state_->forked()) {
-    // What it would free is its parent's.
-    static_cast<void>(state_.release());
-  } else if (state_->any_lost()) {
-    state_->side_channel.reset();
-    state_->side_line.reset();
-    state_->variables.clear();
-    State::keep_for_ever(std::move(state_));
-  } else if (!transport::mpi_running()) {
-    transport::end_process(1,
-                           "a Cluster was destroyed behind MPI_Finalize, which it must come before: put it in a scope that ends earlier");
-  }
-}
-
-int Cluster::rank() const noexcept { return state_->rank; }
-int Cluster::size() const noexcept { return state_->size; }
-
-void Cluster::run_on_root(const std::function<void(Client&)>& f) {
-  if (!transport::mpi_running()) throw UsageError("Cluster::run behind MPI_Finalize");
-  if (state_->rank == 0) {
-    state_->control([&f](Client& client) {
-      f(client);
-      return 0;
-    });
-    return;
-  }
-  const wire::End end = state_->serve();
-  if (end.ending == wire::Ending::failed) throw Error("the client on rank 0 failed: " + end.reason);
 }
 
 }  // namespace rankview

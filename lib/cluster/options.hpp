@@ -25,18 +25,18 @@ struct Effective {
   bool crash_report = true;
   bool status_signal = true;
   bool detection = true;
+  bool drain_signals = true;
   std::chrono::milliseconds silence{2000};
   std::chrono::milliseconds lease{30'000};
   std::chrono::seconds start_limit{300};
-  bool drain_signals = true;
   std::chrono::seconds walltime{0};
   std::chrono::seconds walltime_margin{60};
   std::string hub;
   Keep keep = Keep::failures;
   int capture = 0;
   bool stream_output = false;
-  std::string execute_include;
   bool banner = false;
+  std::string execute_include;
 };
 
 // The program's value, else the environment's, else the default. Throws UsageError naming the variable and what it should hold.
