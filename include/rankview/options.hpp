@@ -84,6 +84,9 @@ struct Options {
   /// of their tasks, where, when and why. See Client::hub(), and the README for its tables. No task waits for the disk, but a thread of
   /// rank 0 needs a core for it: tiny tasks took 80 ns instead of 50 where three ranks had two cores.
   std::optional<std::string> hub{};
+  /// `RANKVIEW_EXECUTE_INCLUDE` (none): a header of the program's own, by its whole path or as the compiler finds it (RANKVIEW_CXXFLAGS may
+  /// say where), that is included in all code that is executed, so that it knows the types of variables. See DirectView::execute().
+  std::optional<std::string> execute_include{};
   /// `RANKVIEW_KEEP` (failures): `none`, `failures` or `all`: of which tasks of apply(), map() and imap() the hub keeps arguments and
   /// results; see Keep. Not of teams, nor of arguments that are results of other tasks and did not travel by way of rank 0. At most 256 MB
   /// wait for the disk; what comes above that is not kept, and counted.
@@ -96,9 +99,6 @@ struct Options {
   /// `RANKVIEW_STREAM_OUTPUT` (0): whether what tasks print is printed by their engines line by line while they run, each line behind
   /// `[stdout:2] ` or `[stderr:2] ` with the engine's number. With one rank, only isolated tasks.
   std::optional<bool> stream_output{};
-  /// `RANKVIEW_EXECUTE_INCLUDE` (none): a header of the program's own, by its whole path or as the compiler finds it (RANKVIEW_CXXFLAGS may
-  /// say where), that is included in all code that is executed, so that it knows the types of variables. See DirectView::execute().
-  std::optional<std::string> execute_include{};
   /// `RANKVIEW_BANNER` (0): print the ranks, the thread level and the effective values of all of these on rank 0 at start.
   std::optional<bool> banner{};
 };
