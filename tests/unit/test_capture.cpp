@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -78,7 +79,7 @@ TEST_CASE("an excerpt has the beginning and the end, whatever the pieces", "[cap
     std::string expected = some;
     if (length > 20)
       expected = some.substr(0, 13) + "\n[" + std::to_string(length - 20) + " bytes are left out here]\n" + some.substr(length - 7);
-    for (const std::size_t piece : {1, 2, 3, 7, 8, 13, 100, 1000}) {
+    for (const std::size_t piece : std::initializer_list<std::size_t>{1, 2, 3, 7, 8, 13, 100, 1000}) {
       if (excerpt_of(some, 13, 7, piece) != expected) FAIL("of " << length << " bytes in pieces of " << piece);
     }
   }
