@@ -51,7 +51,7 @@ std::vector<std::byte> framed(Input input) {
   while (input.size() >= 4) {
     const std::uint32_t kind = input[0];
     const std::uint32_t age = input[1];
-    const std::size_t size = std::min<std::size_t>(input[2] | input[3] << 8U, input.size() - 4);
+    const std::size_t size = std::min(input[2] + std::size_t{256} * input[3], input.size() - 4);
     const auto payload = std::as_bytes(input.subspan(4, size));
     const std::uint64_t begins = 0x314e52554f4a5652;
     const std::uint64_t length = size;
