@@ -327,10 +327,11 @@ class Redirection final : public Outputs {
   std::array<Stream, 2> streams_;
   isolation::Fd ready_;  // whether there is anything in the pipes
   isolation::Fd quit_;
-  pid_t process_ = 0;                 // that is diverted
-  std::atomic<bool> taken_{false};    // of the running task, by the thread too
-  std::mutex mutex_;                  // guards what follows, and the reading ends
-  std::unique_ptr<Printed> printed_;  // by the task that runs, null where none does
+  pid_t process_ = 0;                    // that is diverted
+  std::atomic<bool> taken_{false};       // of the running task, by the thread too
+  std::mutex mutex_;                     // guards what follows, and the reading ends
+  std::unique_ptr<Printed> printed_;     // by the task that runs, null where none does
+  std::unique_ptr<Printed> given_back_;  // the same, once it is no task's any more
   std::unique_ptr<Printed> spare_;
   std::thread thread_;
 };
@@ -597,7 +598,7 @@ void Redirection::give_back() noexcept {
   if (!locked) return;
   for (Stream& stream : streams_) drop_to_original(stream);
   // The thread passes on what comes now. Nothing is freed here.
-  static_cast<void>(printed_.release());
+  given_back_ = std::move(printed_);
   mutex_.unlock();
 }
 

@@ -231,7 +231,7 @@ void Redirection::give_back() noexcept {
   if (!locked) return;
   for (Stream& stream : streams_) drop_to_original(stream);
   // The thread passes on what comes now. Nothing is freed here.
-  static_cast<void>(printed_.release());
+  given_back_ = std::move(printed_);
   mutex_.unlock();
 }
 
