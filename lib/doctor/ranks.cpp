@@ -2,8 +2,6 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "doctor/ranks.hpp"
 
-#include "transport/mpi.hpp"
-
 #include <rankview/rankview.hpp>
 
 #include <boost/mpi/communicator.hpp>
@@ -115,9 +113,14 @@ Measured measure(const EngineView& engine) {
 }
 
 void check_threads(Findings& findings) {
-  const transport::ThreadLevel level = transport::thread_level();
-  Finding finding{Level::fine, "threads", std::string("MPI gives ") + transport::to_string(level)};
-  if (level != transport::ThreadLevel::multiple) {
+  int level = MPI_THREAD_SINGLE;
+  MPI_Query_thread(&level);
+  const char* const name = level == MPI_THREAD_MULTIPLE     ? "MPI_THREAD_MULTIPLE"
+                           : level == MPI_THREAD_SERIALIZED ? "MPI_THREAD_SERIALIZED"
+                           : level == MPI_THREAD_FUNNELED   ? "MPI_THREAD_FUNNELED"
+                                                            : "MPI_THREAD_SINGLE";
+  Finding finding{Level::fine, "threads", std::string("MPI gives ") + name};
+  if (level != MPI_THREAD_MULTIPLE) {
     finding.level = Level::warning;
     finding.advice = "rank 0 then makes progress only while its main thread is in a call of rankview's, and engines only between tasks";
   }
