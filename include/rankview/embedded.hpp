@@ -19581,7 +19581,7 @@ class InstalledCompiler final : public Compiler {
               clang_ ? "-fno-caret-diagnostics" : "-fno-diagnostics-show-caret"};
     flags_.emplace_back(clang_ ? "-fbracket-depth=100000" : "-fno-gnu-unique");
 #ifdef _GLIBCXX_USE_CXX11_ABI
-    flags_.push_back("-D_GLIBCXX_USE_CXX11_ABI=" + std::to_string(_GLIBCXX_USE_CXX11_ABI));
+    flags_.emplace_back(_GLIBCXX_USE_CXX11_ABI != 0 ? "-D_GLIBCXX_USE_CXX11_ABI=1" : "-D_GLIBCXX_USE_CXX11_ABI=0");
 #endif
 #ifdef _GLIBCXX_DEBUG
     flags_.emplace_back("-D_GLIBCXX_DEBUG");
@@ -19702,7 +19702,9 @@ void TopLevel::balance() {
   partner_.assign(tokens_.size(), no_token);
   std::vector<std::size_t> open;
   const auto complain = [this](std::size_t at, const std::string& why) {
-    unbalanced_.push_back({tokens_[at].line, tokens_[at].column, "'" + std::string(tokens_[at].text) + "' " + why});
+    std::string text("'");
+    text.append(tokens_[at].text).append("' ").append(why);
+    unbalanced_.push_back({tokens_[at].line, tokens_[at].column, std::move(text)});
   };
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     if (tokens_[i].kind != TokenKind::sign) continue;
@@ -20907,7 +20909,8 @@ class Tokenizer {
       if (open == std::string_view::npos) {
         pass_line();
       } else {
-        const std::string end = ")" + std::string(source_.substr(at_ + 1, open - at_ - 1)) + "\"";
+        std::string end(1, ')');
+        end.append(source_.substr(at_ + 1, open - at_ - 1)).append(1, '"');
         pass(open + 1 - at_);
         pass_until(end);
       }

@@ -184,7 +184,7 @@ class InstalledCompiler final : public Compiler {
               clang_ ? "-fno-caret-diagnostics" : "-fno-diagnostics-show-caret"};
     flags_.emplace_back(clang_ ? "-fbracket-depth=100000" : "-fno-gnu-unique");
 #ifdef _GLIBCXX_USE_CXX11_ABI
-    flags_.push_back("-D_GLIBCXX_USE_CXX11_ABI=" + std::to_string(_GLIBCXX_USE_CXX11_ABI));
+    flags_.emplace_back(_GLIBCXX_USE_CXX11_ABI != 0 ? "-D_GLIBCXX_USE_CXX11_ABI=1" : "-D_GLIBCXX_USE_CXX11_ABI=0");
 #endif
 #ifdef _GLIBCXX_DEBUG
     flags_.emplace_back("-D_GLIBCXX_DEBUG");

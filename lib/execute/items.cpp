@@ -58,7 +58,9 @@ void TopLevel::balance() {
   partner_.assign(tokens_.size(), no_token);
   std::vector<std::size_t> open;
   const auto complain = [this](std::size_t at, const std::string& why) {
-    unbalanced_.push_back({tokens_[at].line, tokens_[at].column, "'" + std::string(tokens_[at].text) + "' " + why});
+    std::string text("'");
+    text.append(tokens_[at].text).append("' ").append(why);
+    unbalanced_.push_back({tokens_[at].line, tokens_[at].column, std::move(text)});
   };
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
     if (tokens_[i].kind != TokenKind::sign) continue;

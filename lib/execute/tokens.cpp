@@ -132,7 +132,8 @@ class Tokenizer {
       if (open == std::string_view::npos) {
         pass_line();
       } else {
-        const std::string end = ")" + std::string(source_.substr(at_ + 1, open - at_ - 1)) + "\"";
+        std::string end(1, ')');
+        end.append(source_.substr(at_ + 1, open - at_ - 1)).append(1, '"');
         pass(open + 1 - at_);
         pass_until(end);
       }
