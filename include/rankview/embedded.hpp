@@ -19416,6 +19416,34 @@ std::vector<CompileError::Message> errors_in(std::string_view said, std::string_
 
 }  // namespace rankview::execute
 
+namespace rankview::launch {
+
+// Whether it is a file that can be executed.
+inline bool is_program(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
+// The path of a program that $PATH leads to, or that is a path itself; empty if there is none.
+inline std::string found_in_path(const std::string& name) {
+  if (name.empty()) return "";
+  if (name.find('/') != std::string::npos) return is_program(name) ? name : "";
+  const char* const variable = std::getenv("PATH");
+  std::string_view path = variable == nullptr ? "/usr/local/bin:/usr/bin:/bin" : variable;
+  for (;;) {
+    const std::size_t end = path.find(':');
+    std::string program(path.substr(0, end));
+    if (program.empty()) program = ".";
+    program += '/';
+    program += name;
+    if (is_program(program)) return program;
+    if (end == std::string_view::npos) return "";
+    path.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace rankview::launch
+
 namespace rankview::execute {
 namespace {
 
@@ -19431,20 +19459,6 @@ std::vector<std::string> words_of(const std::string& text) {
   std::vector<std::string> words;
   for (std::string word; in >> word;) words.push_back(std::move(word));
   return words;
-}
-
-// The path of a program, or nothing.
-std::string found(const std::string& program) {
-  if (program.empty()) return "";
-  if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0 ? program : "";
-  std::istringstream path(environment("PATH"));
-  for (std::string directory; std::getline(path, directory, ':');) {
-    std::string file = directory;
-    file += '/';
-    file += program;
-    if (::access(file.c_str(), X_OK) == 0 && !fs::is_directory(file)) return file;
-  }
-  return "";
 }
 
 // Of the family that this was compiled by first, since what they make of the standard library's types must be the same.
@@ -19464,13 +19478,13 @@ std::vector<std::string> candidates() {
 std::vector<std::string> find_compiler() {
   if (const std::string wanted = environment("RANKVIEW_CXX"); !wanted.empty()) {
     std::vector<std::string> words = words_of(wanted);
-    if (!words.empty()) words.front() = found(words.front());
+    if (!words.empty()) words.front() = launch::found_in_path(words.front());
     if (words.empty() || words.front().empty())
       throw CompileError("RANKVIEW_CXX should name a C++ compiler on rank 0's host, and is \"" + wanted + "\", which is no program there");
     return words;
   }
   for (const std::string& candidate : candidates()) {
-    if (std::string path = found(candidate); !path.empty()) return {std::move(path)};
+    if (std::string path = launch::found_in_path(candidate); !path.empty()) return {std::move(path)};
   }
   throw CompileError(
       "there is no C++ compiler on rank 0's host, which execute() and run() need: install g++ or clang++, or name one in RANKVIEW_CXX");

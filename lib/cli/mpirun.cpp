@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "cli/mpirun.hpp"
 
+#include "launch/allocations.hpp"
 #include "launch/quoted.hpp"
 
 #include <sched.h>
@@ -14,10 +15,6 @@
 
 namespace rankview::cli {
 namespace {
-
-// What batch systems set in the jobs that they start.
-constexpr std::pair<const char*, const char*> allocations[] = {
-    {"SLURM_JOB_ID", "Slurm"}, {"PBS_JOBID", "PBS"}, {"PE_HOSTFILE", "Grid Engine"}, {"LSB_JOBID", "LSF"}};
 
 // Whether it says which hosts.
 bool names_hosts(const Wanted& wanted) {
@@ -42,7 +39,7 @@ Surroundings look_around() {
   here.cores = static_cast<unsigned>(std::max(1L, all));
   if (::sched_getaffinity(0, sizeof(allowed), &allowed) == 0) here.cores = static_cast<unsigned>(std::max(1, CPU_COUNT(&allowed)));
   here.root = ::geteuid() == 0;
-  for (const auto& [variable, name] : allocations) {
+  for (const auto& [variable, name] : launch::allocations) {
     if (here.allocation.empty() && std::getenv(variable) != nullptr) here.allocation = name;
   }
   std::error_code none;

@@ -2,10 +2,10 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "doctor/checks.hpp"
 
+#include "launch/allocations.hpp"
 #include "submit/batch_system.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <sstream>
 #include <string>
@@ -196,9 +196,7 @@ void check_batch_system(const Host& host, Findings& findings) {
   const auto system = submit::find_batch_system([&host](const std::string& command) { return !host.program(command).empty(); });
   findings.push_back(
       {Level::fine, "batch system", system ? std::string(submit::to_string(*system)) + "; rankview submit uses it" : "none here"});
-  static constexpr std::array<std::pair<const char*, const char*>, 4> jobs{
-      {{"SLURM_JOB_ID", "Slurm"}, {"PBS_JOBID", "PBS"}, {"PE_HOSTFILE", "Grid Engine"}, {"LSB_JOBID", "LSF"}}};
-  for (const auto& [name, of] : jobs) {
+  for (const auto& [name, of] : launch::allocations) {
     if (const auto job = host.variable(name))
       findings.push_back(
           {Level::fine, "batch system", std::string("this is within an allocation of ") + of + ", whose hosts rankview run takes"});

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "doctor/host.hpp"
 
+#include "launch/in_path.hpp"
+
 #include <mpi.h>
 #if __has_include(<mpi-ext.h>)
 #include <mpi-ext.h>
@@ -81,15 +83,7 @@ class ThisHost final : public Host {
     const char* const value = std::getenv(name.c_str());
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   }
-  [[nodiscard]] std::string program(const std::string& name) const override {
-    if (name.find('/') != std::string::npos) return ::access(name.c_str(), X_OK) == 0 ? name : "";
-    std::istringstream path(variable("PATH").value_or("/usr/bin:/bin"));
-    for (std::string directory; std::getline(path, directory, ':');) {
-      const std::string found = (directory.empty() ? "." : directory) + "/" + name;
-      if (::access(found.c_str(), X_OK) == 0 && !std::filesystem::is_directory(found)) return found;
-    }
-    return "";
-  }
+  [[nodiscard]] std::string program(const std::string& name) const override { return launch::found_in_path(name); }
   [[nodiscard]] std::string output(const std::vector<std::string>& command) const override {
     std::string line;
     for (const std::string& word : command) line += (line.empty() ? "" : " ") + word;

@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "execute/compiler.hpp"
 #include "execute/compiler_run.hpp"
+#include "launch/in_path.hpp"
 
 #include <rankview/errors.hpp>
 
@@ -36,20 +37,6 @@ std::vector<std::string> words_of(const std::string& text) {
   return words;
 }
 
-// The path of a program, or nothing.
-std::string found(const std::string& program) {
-  if (program.empty()) return "";
-  if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0 ? program : "";
-  std::istringstream path(environment("PATH"));
-  for (std::string directory; std::getline(path, directory, ':');) {
-    std::string file = directory;
-    file += '/';
-    file += program;
-    if (::access(file.c_str(), X_OK) == 0 && !fs::is_directory(file)) return file;
-  }
-  return "";
-}
-
 // Of the family that this was compiled by first, since what they make of the standard library's types must be the same.
 std::vector<std::string> candidates() {
   std::vector<std::string> all;
@@ -67,13 +54,13 @@ std::vector<std::string> candidates() {
 std::vector<std::string> find_compiler() {
   if (const std::string wanted = environment("RANKVIEW_CXX"); !wanted.empty()) {
     std::vector<std::string> words = words_of(wanted);
-    if (!words.empty()) words.front() = found(words.front());
+    if (!words.empty()) words.front() = launch::found_in_path(words.front());
     if (words.empty() || words.front().empty())
       throw CompileError("RANKVIEW_CXX should name a C++ compiler on rank 0's host, and is \"" + wanted + "\", which is no program there");
     return words;
   }
   for (const std::string& candidate : candidates()) {
-    if (std::string path = found(candidate); !path.empty()) return {std::move(path)};
+    if (std::string path = launch::found_in_path(candidate); !path.empty()) return {std::move(path)};
   }
   throw CompileError(
       "there is no C++ compiler on rank 0's host, which execute() and run() need: install g++ or clang++, or name one in RANKVIEW_CXX");

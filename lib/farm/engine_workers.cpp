@@ -2,22 +2,18 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "farm/engine_workers.hpp"
 
+#include "farm/engine_pool.hpp"
+
 #include <rankview/rankview.hpp>
 
 #include <poll.h>
-#include <sched.h>
-#include <unistd.h>
 #include <algorithm>
-#include <array>
 #include <iterator>
-#include <memory>
 #include <utility>
 
 namespace rankview::farm {
 namespace {
 
-// An engine answers after so long, whether a command has ended or not, so that it can be told something else.
-constexpr std::chrono::milliseconds exchange_limit{20};
 // So often descriptors are looked at while engines are waited for.
 constexpr std::chrono::milliseconds look_every{2};
 // So often it is asked which engines do not answer.
@@ -29,91 +25,6 @@ constexpr std::chrono::milliseconds short_one{100};
 // A command that so many engines have died of is not given to another.
 constexpr int crash_limit = 3;
 
-// Of the engine that this process is; null where there is none.
-std::unique_ptr<SlotPool>& pool_of_engine() {
-  static std::unique_ptr<SlotPool> pool;
-  return pool;
-}
-
-// Where an engine is.
-struct EngineHost {
-  std::string host;
-  std::size_t cores = 1;  // that it may use
-  bool bound = false;     // which are not all of the host's
-  std::uint64_t memory = 0;
-  std::size_t gpus = 0;
-};
-
-EngineHost describe_engine() {
-  EngineHost here;
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  here.host = host.data();
-  const auto all_cores = static_cast<std::size_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  here.cores = all_cores;
-  if (::sched_getaffinity(0, sizeof(allowed), &allowed) == 0) here.cores = static_cast<std::size_t>(std::max(1, CPU_COUNT(&allowed)));
-  here.bound = here.cores < all_cores;
-  const Capacity capacity = capacity_here(here.cores);
-  here.memory = capacity.memory;
-  here.gpus = capacity.gpus.size();
-  return here;
-}
-
-void begin_pool(std::size_t slots, const std::string& shell, const std::string& directory, bool captured, const std::string& host) {
-  SlotTerms terms;
-  terms.slots = slots;
-  terms.shell = shell;
-  terms.temporary_directory = directory;
-  terms.captured = captured;
-  terms.engine = this_engine::id();
-  terms.host = host;
-  pool_of_engine() = std::make_unique<SlotPool>(std::move(terms));
-}
-
-void end_pool() { pool_of_engine().reset(); }
-
-SentEnd sent_of(End end) {
-  SentEnd sent;
-  sent.place = end.job.place;
-  sent.cause = static_cast<int>(end.cause);
-  sent.status = end.status;
-  sent.signal = end.signal;
-  sent.trouble = std::move(end.trouble);
-  sent.started = end.started;
-  sent.took = end.took.count();
-  sent.memory = end.memory;
-  sent.slot = end.slot;
-  sent.out_size = end.out.size();
-  // What lies in files is not printed.
-  if (!end.job.results.empty()) return sent;
-  sent.out = end.out.text();
-  sent.err = end.err.text();
-  return sent;
-}
-
-std::vector<SentEnd> exchange_on_engine(const Exchange& told) {
-  SlotPool& pool = *pool_of_engine();
-  pool.set_time_limit(std::chrono::nanoseconds(told.time_limit));
-  for (const SentJob& sent : told.jobs) {
-    Job job;
-    job.number = sent.number;
-    job.place = sent.place;
-    job.attempt = sent.attempt;
-    job.command.text = sent.text;
-    job.command.slots.assign(sent.slots.begin(), sent.slots.end());
-    job.results = sent.results;
-    job.needs = {sent.cores, sent.memory, sent.gpus, std::chrono::nanoseconds(sent.timeout)};
-    pool.start(std::move(job));
-  }
-  if (told.kill) pool.kill();
-  pool.wait({}, exchange_limit);
-  std::vector<SentEnd> ends;
-  for (End& end : pool.take_ended()) ends.push_back(sent_of(std::move(end)));
-  return ends;
-}
-
 }  // namespace
 
 EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t slots_each,
@@ -122,17 +33,16 @@ EngineWorkers::EngineWorkers(Client client, const SlotTerms& terms, std::size_t 
   const std::vector<int> ids = client_.ids();
   const std::vector<EngineHost> hosts = client_[all].apply_sync(describe_engine);
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    const EngineHost& here = hosts[i];
+    const EngineHost here = share_of(hosts, i);
     Engine engine;
     engine.id = ids[i];
     engine.host = here.host;
     const auto beside = static_cast<std::size_t>(
         std::count_if(hosts.begin(), hosts.end(), [&here](const EngineHost& other) { return !here.bound && other.host == here.host; }));
     engine.slots = slots_each != 0 ? slots_each : std::max<std::size_t>(1, here.cores / std::max<std::size_t>(1, beside));
-    // Those that share a host share its memory, and each sees all of its GPUs.
-    engine.memory = here.memory / std::max<std::size_t>(1, beside);
-    engine.gpus = here.gpus;
-    client_[engine.id].apply_sync(begin_pool, engine.slots, terms.shell, terms.temporary_directory, terms.captured, here.host);
+    engine.memory = here.memory;
+    engine.gpus = here.gpus.size();
+    client_[engine.id].apply_sync(begin_pool, engine.slots, terms.shell, terms.temporary_directory, terms.captured, here);
     if (terms.suspects_hosts) quarantine_.add(engine.id);
     engines_.push_back(std::move(engine));
   }

@@ -2,7 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "farm/interpreter.hpp"
 
-#include <sys/stat.h>
+#include "launch/in_path.hpp"
+
 #include <unistd.h>
 #include <algorithm>
 #include <array>
@@ -32,32 +33,9 @@ std::vector<std::string> words_of_line(std::string_view line) {
   return words;
 }
 
-bool is_program(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
-}
-
-// Empty if there is none.
-std::string found_in_path(const std::string& name) {
-  if (name.empty()) return "";
-  if (name.find('/') != std::string::npos) return is_program(name) ? name : "";
-  const char* const variable = std::getenv("PATH");
-  std::string_view path = variable == nullptr ? "/usr/local/bin:/usr/bin:/bin" : variable;
-  for (;;) {
-    const std::size_t end = path.find(':');
-    std::string program(path.substr(0, end));
-    if (program.empty()) program = ".";
-    program += '/';
-    program += name;
-    if (is_program(program)) return program;
-    if (end == std::string_view::npos) return "";
-    path.remove_prefix(end + 1);
-  }
-}
-
 }  // namespace
 
-Interpreter::Interpreter(const std::string& shell) : shell_(shell.find('/') == std::string::npos ? found_in_path(shell) : shell) {}
+Interpreter::Interpreter(const std::string& shell) : shell_(shell.find('/') == std::string::npos ? launch::found_in_path(shell) : shell) {}
 
 Invocation Interpreter::of(const std::string& command) {
   if (!shell_.empty() || command.find_first_of(meaningful) != std::string::npos) return by_shell(command);
@@ -79,7 +57,7 @@ const std::string& Interpreter::look_up(const std::string& name) {
   // One that has gone since is looked for anew.
   if (known != programs_.end() && ::access(known->second.c_str(), X_OK) == 0) return known->second;
   std::string& program = programs_[name];
-  program = found_in_path(name);
+  program = launch::found_in_path(name);
   return program;
 }
 

@@ -2,6 +2,8 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "submit/commands.hpp"
 
+#include "launch/in_path.hpp"
+
 #include "isolation/fd.hpp"
 
 #include <fcntl.h>
@@ -83,17 +85,7 @@ bool read_all(const isolation::Fd& from, std::string& to) {
 
 }  // namespace
 
-bool PosixCommands::has(const std::string& name) const {
-  const char* const path = std::getenv("PATH");
-  const std::string all = path == nullptr ? "" : path;
-  for (std::size_t at = 0; at <= all.size();) {
-    const std::size_t end = std::min(all.find(':', at), all.size());
-    const std::string file = all.substr(at, end - at) + "/" + name;
-    if (end != at && ::access(file.c_str(), X_OK) == 0) return true;
-    at = end + 1;
-  }
-  return false;
-}
+bool PosixCommands::has(const std::string& name) const { return !launch::found_in_path(name).empty(); }
 
 Outcome PosixCommands::run(const std::vector<std::string>& words, const std::string& input, std::chrono::milliseconds limit) {
   Outcome outcome;

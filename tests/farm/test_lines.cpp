@@ -2,6 +2,7 @@
 // Part of rankview: views, engines and load balancing over MPI.
 #include "catch.hpp"
 #include "cli/farm.hpp"
+#include "farm/engine_host.hpp"
 #include "farm/input.hpp"
 #include "farm/interpreter.hpp"
 #include "farm/needs.hpp"
@@ -280,4 +281,15 @@ TEST_CASE("a command says at its end what it needs", "[lines]") {
   CHECK(too_much({1, 3ULL << 30U, 0, {}}, 4, 2ULL << 30U, 0) == "it wants 3G of memory, and there are 2G");
   CHECK(too_much({1, 3, 0, {}}, 4, 0, 0).empty());
   CHECK(too_much({1, 0, 1, {}}, 4, 0, 0) == "it wants 1 GPUs, and there are 0");
+}
+
+TEST_CASE("engines of one host share its memory, and no GPU is two's", "[lines]") {
+  const EngineHost first{"a", 4, false, 100, {"0", "1", "2"}};
+  const EngineHost other{"b", 4, true, 100, {"0"}};
+  const std::vector<EngineHost> all{first, other, first};
+  CHECK(share_of(all, 0).memory == 50);
+  CHECK(share_of(all, 0).gpus == std::vector<std::string>{"0", "2"});
+  CHECK(share_of(all, 2).gpus == std::vector<std::string>{"1"});
+  CHECK(share_of(all, 1).memory == 100);
+  CHECK(share_of(all, 1).gpus == std::vector<std::string>{"0"});
 }
