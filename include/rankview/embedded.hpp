@@ -19432,10 +19432,9 @@ inline std::string found_in_path(const std::string& name) {
   std::string_view path = variable == nullptr ? "/usr/local/bin:/usr/bin:/bin" : variable;
   for (;;) {
     const std::size_t end = path.find(':');
-    std::string program(path.substr(0, end));
-    if (program.empty()) program = ".";
-    program += '/';
-    program += name;
+    const std::string_view directory = path.substr(0, end);
+    std::string program(directory.empty() ? std::string_view(".") : directory);
+    program.append("/").append(name);
     if (is_program(program)) return program;
     if (end == std::string_view::npos) return "";
     path.remove_prefix(end + 1);
